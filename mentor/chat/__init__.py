@@ -1,0 +1,6 @@
+"""Between messages and token ids: rendering, appending turn by turn, parsing what the student wrote."""
+
+from mentor.chat.format import ChatFormat
+from mentor.chat.parse import AssistantTurn, ParsedCall, parse_turn
+
+__all__ = ["AssistantTurn", "ChatFormat", "ParsedCall", "parse_turn"]

@@ -1,0 +1,48 @@
+"""Groups of trajectories: which task is drawn when, the requests of one step, and trajectories put back into groups.
+
+The draw depends on the seed and the place in the run alone, so a resumed run goes on with the tasks it would have had.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from mentor.environment.rollout import RolloutRequest, derive_seed
+from mentor.types import Task, Trajectory, TrajectoryGroup
+
+
+def group_requests(
+    tasks: Sequence[Task],
+    step: int,
+    prompts_per_step: int,
+    group_size: int,
+    seed: int,
+    temperature: float,
+) -> list[RolloutRequest]:
+    """P * G requests of step `step` (from 1): the next P tasks of the seeded shuffle, each G times with its own seed."""
+    first = (step - 1) * prompts_per_step
+    return [
+        RolloutRequest(
+            tasks[shuffled_index(len(tasks), place, seed)],
+            seed=derive_seed(seed, place, member),
+            group_id=f"{step}-{place}",
+            temperature=temperature,
+        )
+        for place in range(first, first + prompts_per_step)
+        for member in range(group_size)
+    ]
+
+
+def shuffled_index(size: int, place: int, seed: int) -> int:
+    """Which task the `place`-th draw takes: every epoch is a fresh permutation of all tasks."""
+    order = list(range(size))
+    random.Random(f"tasks/{seed}/{place // size}").shuffle(order)
+    return order[place % size]
+
+
+def as_groups(trajectories: Sequence[Trajectory], group_size: int) -> list[TrajectoryGroup]:
+    return [
+        TrajectoryGroup(trajectories[i].task, list(trajectories[i : i + group_size]))
+        for i in range(0, len(trajectories), group_size)
+    ]

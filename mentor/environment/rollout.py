@@ -1,0 +1,230 @@
+"""Multi-turn rollouts: every trajectory is a coroutine that samples a turn, runs its calls and goes on.
+
+One pump steps the sampler for all of them, so a trajectory that waits for its tool holds nobody back. Lockstep mode waits
+until every live trajectory has asked for its next turn and serves them in a fixed order, so that a run repeats exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mentor.chat import AssistantTurn, ChatFormat, ParsedCall
+from mentor.sampling.base import Completion, Sampler, SamplingParams
+from mentor.tools import ToolExecutor, error_text
+from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolResult, Trajectory
+
+
+@dataclass(frozen=True)
+class RolloutLimits:
+    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output; the last turn gets what is left."""
+
+    max_turns: int = 8
+    max_turn_tokens: int = 96
+    max_tokens: int = 1024
+    max_invalid_turns: int = 2
+
+
+@dataclass(frozen=True)
+class RolloutRequest:
+    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy."""
+
+    task: Task
+    seed: int
+    group_id: str | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+
+class Environment:
+    """Tools and a sampler, ready for rollouts; a context manager that owns the tools' event loop and workers."""
+
+    def __init__(
+        self, sampler: Sampler, executor: ToolExecutor, chat: ChatFormat, limits: RolloutLimits, lockstep: bool = False
+    ) -> None:
+        self.sampler, self.executor, self.chat = sampler, executor, chat
+        self.limits, self.lockstep = limits, lockstep
+
+    def __enter__(self) -> Environment:
+        self._runner = asyncio.Runner()
+        self._runner.run(self.executor.__aenter__())
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        try:
+            self._runner.run(self.executor.__aexit__(*exception))
+        finally:
+            self._runner.close()
+
+    def rollout(
+        self, requests: Sequence[RolloutRequest], on_finish: Callable[[int, Trajectory], None] | None = None
+    ) -> list[Trajectory]:
+        """One trajectory per request, in their order; `on_finish` sees each index and trajectory as it ends."""
+        return self._runner.run(self._rollout(requests, on_finish))
+
+    async def _rollout(
+        self, requests: Sequence[RolloutRequest], on_finish: Callable[[int, Trajectory], None] | None
+    ) -> list[Trajectory]:
+        pump = _Pump(self.sampler, len(requests), self.lockstep)
+        episodes = [_Episode(i, request, pump, self) for i, request in enumerate(requests)]
+        tasks = [asyncio.create_task(episode.run(on_finish)) for episode in episodes]
+        pumping = asyncio.create_task(pump.run())
+        try:
+            done, _ = await asyncio.wait([pumping, *tasks], return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()  # a bug in the pump or in a trajectory ends the rollout with its traceback
+            return [task.result() for task in tasks]
+        finally:
+            for task in (pumping, *tasks):
+                task.cancel()
+
+
+class _Pump:
+    """Hands requests to the sampler and completions back to whoever asked."""
+
+    def __init__(self, sampler: Sampler, live: int, lockstep: bool) -> None:
+        self.sampler = sampler
+        self.live = live  # trajectories that have not ended
+        self.lockstep = lockstep
+        self._asked: dict[int, tuple[Sequence[int], SamplingParams]] = {}
+        self._futures: dict[str, asyncio.Future[Completion]] = {}
+        self._wake = asyncio.Event()
+
+    async def sample(self, index: int, token_ids: Sequence[int], params: SamplingParams) -> Completion:
+        future = asyncio.get_running_loop().create_future()
+        self._futures[str(index)] = future
+        self._asked[index] = (token_ids, params)
+        self._wake.set()
+        return await future
+
+    def end(self, index: int) -> None:
+        self.sampler.end_session(str(index))
+        self.live -= 1
+        self._wake.set()
+
+    async def run(self) -> None:
+        while self.live:
+            if not self.sampler.busy and not self._may_start():
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            if self._may_start():
+                for index in sorted(self._asked):
+                    self.sampler.add_request(str(index), *self._asked[index])
+                self._asked.clear()
+            for completion in self.sampler.step():
+                self._futures.pop(completion.session).set_result(completion)
+            await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
+
+    def _may_start(self) -> bool:
+        if self.lockstep:
+            return len(self._asked) == self.live > 0
+        return bool(self._asked)
+
+
+class _Episode:
+    """The state of one trajectory while it runs."""
+
+    def __init__(self, index: int, request: RolloutRequest, pump: _Pump, environment: Environment) -> None:
+        self.index, self.request, self.pump = index, request, pump
+        self.executor, self.chat, self.limits = environment.executor, environment.chat, environment.limits
+        self.tokens = Tokens()
+        self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
+        self.calls: list[CallRecord] = []
+
+    async def run(self, on_finish: Callable[[int, Trajectory], None] | None) -> Trajectory:
+        self.tokens.append_context(self.chat.prompt_ids(self.request.task.question, self.executor.toolset.schemas_json))
+        prompt = len(self.tokens)
+        stop_reason = await self._turns()
+        self.pump.end(self.index)
+        await self.executor.end_session(str(self.index))
+        trajectory = Trajectory(
+            task=self.request.task,
+            messages=self.messages,
+            tools=self.executor.toolset.schemas_json,
+            stop_reason=stop_reason,
+            calls=self.calls,
+            tokens=self.tokens,
+            response=self.chat.decode(self.tokens.token_ids[prompt:]),
+            eos=self.chat.eos_token,
+            group_id=self.request.group_id,
+        )
+        if on_finish is not None:
+            on_finish(self.index, trajectory)
+        return trajectory
+
+    async def _turns(self) -> StopReason:
+        invalid_turns = 0
+        for turn in range(self.limits.max_turns):
+            budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(self.tokens))
+            if budget < 1:
+                return StopReason.LENGTH
+            completion = await self.pump.sample(self.index, list(self.tokens.token_ids), self._params(turn, budget))
+            self.tokens.append_sampled(completion.token_ids, completion.logprobs)
+            said = self.chat.parse(completion.token_ids)
+            self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
+            if not completion.stopped:
+                return StopReason.LENGTH  # its calls may be cut short, so they are not run
+            if not said.calls:
+                return StopReason.ANSWERED
+            if turn + 1 == self.limits.max_turns:
+                return StopReason.MAX_TURNS  # nothing could come of these calls, so they are not run
+            records = [await self._execute(call, turn) for call in said.calls]
+            invalid_turns = 0 if any(record.well_formed for record in records) else invalid_turns + 1
+            if invalid_turns >= self.limits.max_invalid_turns:
+                return StopReason.INVALID_CALLS
+            self._append_results(len(records))
+        raise AssertionError("the last turn returns")
+
+    def _text(self, completion: Completion) -> str:
+        return self.chat.decode(completion.token_ids).removesuffix(self.chat.eos_token)
+
+    def _params(self, turn: int, budget: int) -> SamplingParams:
+        seed = derive_seed(self.request.seed, turn)
+        return SamplingParams(budget, self.request.temperature, self.request.top_p, seed)
+
+    async def _execute(self, call: ParsedCall, turn: int) -> CallRecord:
+        """Run one call; what the model is shown goes into the messages, what came of it into the records."""
+        if call.problem is not None:
+            result = ToolResult(error_text(CallError.MALFORMED, call.problem), False, CallError.MALFORMED)
+        else:
+            result = await self.executor.call(call.name or "", call.arguments, session=str(self.index))
+        self.messages.append(
+            {
+                "role": "tool",
+                "tool_call_id": f"call_{len(self.calls)}",
+                "name": call.name or "",
+                "content": result.text,
+            }
+        )
+        record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
+        self.calls.append(record)
+        return record
+
+    def _append_results(self, count: int) -> None:
+        results = tuple((message["name"], message["content"]) for message in self.messages[-count:])
+        self.tokens.append_context(self.chat.tool_ids(results))
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed from its parts, the same on every machine."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _assistant_message(said: AssistantTurn, text: str, first_call: int) -> dict[str, Any]:
+    """The turn in the OpenAI shape; a turn with a malformed call, which that shape cannot hold, keeps its text whole."""
+    if any(call.problem for call in said.calls):
+        return {"role": "assistant", "content": text}
+    message: dict[str, Any] = {"role": "assistant", "content": said.content}
+    if said.reasoning:
+        message["reasoning_content"] = said.reasoning
+    if said.calls:
+        message["tool_calls"] = [
+            {"id": f"call_{first_call + i}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for i, call in enumerate(said.calls)
+        ]
+    return message

@@ -1,0 +1,59 @@
+"""Students: loaded from a folder or hub name, or made from scratch. Weights are float32 in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+
+from mentor.errors import InputError
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """Of the forward pass; weights stay float32."""
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def load_model(path: str | Path) -> PreTrainedModel:
+    """A causal language model in float32 on the device. Raises InputError naming the path when it is not one."""
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"model.path={path} cannot be loaded: {str(error).splitlines()[0]}") from error
+    return model.to(device())
+
+
+def make_student(
+    seed: int,
+    *,
+    vocab_size: int,
+    hidden_size: int,
+    intermediate_size: int,
+    num_hidden_layers: int,
+    num_attention_heads: int,
+    num_key_value_heads: int,
+    max_position_embeddings: int,
+    eos_token_id: int,
+    pad_token_id: int,
+) -> PreTrainedModel:
+    """A randomly initialised model of Qwen3's architecture with tied embeddings."""
+    torch.manual_seed(seed)
+    config = Qwen3Config(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        num_hidden_layers=num_hidden_layers,
+        num_attention_heads=num_attention_heads,
+        num_key_value_heads=num_key_value_heads,
+        head_dim=hidden_size // num_attention_heads,
+        max_position_embeddings=max_position_embeddings,
+        tie_word_embeddings=True,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+    )
+    return Qwen3ForCausalLM(config).to(device())

@@ -1,0 +1,106 @@
+"""Supervised steps shared by pretrain and sft: loss on assistant tokens only, batches of similar length, resumable."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from mentor.algorithm.batch import Batch, collate
+from mentor.errors import InputError
+from mentor.loggers import Logger
+from mentor.policy.base import PolicyOutput
+from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
+from mentor.policy.torch_policy import TorchPolicy
+from mentor.types import Tokens
+
+BUCKET = 64  # batches whose records are sorted by length together
+
+
+def check_masks(records: Sequence[Tokens], source: str) -> None:
+    """Refuse data in which some record is trained on nowhere or everywhere: its loss mask is wrong."""
+    for index, tokens in enumerate(records):
+        if tokens.sampled in (0, len(tokens)):
+            share = "0 %" if tokens.sampled == 0 else "100 %"
+            raise InputError(
+                f"{source}: record {index} would be trained on {share} of its {len(tokens)} tokens; "
+                "accepted: rows with a prompt and an assistant turn"
+            )
+
+
+def supervised_loss(output: PolicyOutput, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Mean negative logprob of the minibatch's trained tokens (nats), its share of this micro-batch."""
+    loss = -(output.logprobs * batch.weights[batch.loss_mask]).sum()
+    return loss, {"loss/train": loss.detach()}
+
+
+def batches(records: Sequence[Tokens], batch_tokens: int, seed: int) -> Iterator[list[Tokens]]:
+    """Endless batches of at most `batch_tokens` tokens (one record at least): epochs shuffled by the seed."""
+    epoch = 0
+    while True:
+        rng = random.Random(f"{seed}/{epoch}")
+        order = list(range(len(records)))
+        rng.shuffle(order)
+        mean = sum(map(len, records)) / len(records)
+        bucket = max(1, round(BUCKET * batch_tokens / mean))
+        parts: list[list[Tokens]] = []
+        for start in range(0, len(order), bucket):
+            parts.extend(_cut(sorted(order[start : start + bucket], key=lambda i: len(records[i])), records, batch_tokens))
+        rng.shuffle(parts)
+        yield from parts
+        epoch += 1
+
+
+def _cut(order: list[int], records: Sequence[Tokens], batch_tokens: int) -> Iterator[list[Tokens]]:
+    part: list[Tokens] = []
+    for index in order:
+        if part and (len(part) + 1) * len(records[index]) > batch_tokens:
+            yield part
+            part = []
+        part.append(records[index])
+    if part:
+        yield part
+
+
+def train_supervised(
+    policy: TorchPolicy,
+    records: Sequence[Tokens],
+    *,
+    steps: int,
+    batch_tokens: int,
+    save_every: int,
+    seed: int,
+    pad_id: int,
+    folder: Path,
+    logger: Logger,
+) -> dict[str, float]:
+    """Train for `steps` optimiser steps, going on from the newest checkpoint; returns totals for the summary."""
+    start = 0
+    if found := latest_checkpoint(folder / "checkpoints"):
+        start, path = found
+        policy.load_state(path)
+        logger.message(f"going on after step {start}")
+    logger.roll_back(start)
+    source = batches(records, batch_tokens, seed)
+    for _ in range(start):
+        next(source)
+    tokens = 0
+    loss = float("nan")
+    with logger.progress(steps - start, "training") as progress:
+        for step in range(start + 1, steps + 1):
+            began = perf_counter()
+            part = next(source)
+            batch = collate(part, [0.0] * len(part), pad_id, "token")
+            stats = policy.update(batch, supervised_loss)
+            loss = stats["loss/train"]
+            trained = int(batch.loss_mask.sum())
+            tokens += sum(map(len, part))
+            seconds = perf_counter() - began
+            logger.log(step, {**stats, "tokens/trained": trained, "time/step_s": seconds})
+            if step % save_every == 0 or step == steps:
+                save_checkpoint(folder / "checkpoints", step, policy.save_state)
+            progress.advance(loss=loss)
+    return {"loss": loss, "tokens": tokens, "first_step": start + 1}

@@ -1,0 +1,299 @@
+"""The embedded sampler: a transformers model decoded many trajectories at once, cache kept across turns.
+
+Every decode step runs all decoding rows; a row that finished its turn leaves at once, a row whose tool is busy keeps its
+cache and takes no part, and a row that comes back is prefilled with its new tokens only. Prompts that are equal (the
+group of one task) are prefilled once and copied. Sampling inverts the cumulative distribution at one uniform number per
+token, drawn per request from its own seed, so a row's randomness does not depend on its batch-mates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from transformers import PreTrainedModel
+
+from mentor.errors import SamplerError
+from mentor.sampling.base import Completion, SamplingParams
+from mentor.sampling.slot_cache import SlotCache
+
+PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
+
+
+@dataclass
+class _Session:
+    """`cached` positions of `tokens` are in the cache row `slot`; `sampled` of them belong to the running request."""
+
+    name: str
+    tokens: list[int]
+    slot: int | None = None
+    cached: int = 0
+    params: SamplingParams | None = None
+    uniforms: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    sampled: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+class TransformersSampler:
+    """Implements `Sampler` on a causal language model with full attention in every layer.
+
+    max_running: cache rows, so trajectories alive at once; more wait. The model may be the policy's own (then
+    `load_weights` copies nothing) and is put in evaluation mode while stepping.
+    Raises SamplerError for a model with another kind of attention layer.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, eos_id: int, max_running: int = 256, dtype: torch.dtype = torch.float32
+    ) -> None:
+        config = model.config
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        if kinds != {"full_attention"}:
+            raise SamplerError(f"sampler=transformers decodes full attention only, this model has {sorted(kinds)}")
+        self.model = model
+        self.eos_id = eos_id
+        self.max_running = max_running
+        self.dtype = dtype
+        self.device = next(model.parameters()).device
+        self._sessions: dict[str, _Session] = {}
+        self._new_cache()
+
+    def _new_cache(self) -> None:
+        self._cache = SlotCache(self.model.config.num_hidden_layers, self.max_running)
+        self._owner: list[_Session | None] = [None] * self.max_running
+        self._running = 0  # rows [0, running) are decoding
+        self._waiting: list[_Session] = []  # requests whose new tokens are not in the cache yet
+
+    @property
+    def busy(self) -> bool:
+        return self._running > 0 or bool(self._waiting)
+
+    def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
+        known = self._sessions.setdefault(session, _Session(session, []))
+        if known.params is not None:
+            raise SamplerError(f"session {session} already has a running request")
+        if list(token_ids[: known.cached]) != known.tokens[: known.cached] or len(token_ids) <= known.cached:
+            raise SamplerError(f"session {session}: a request extends the tokens of the earlier one")
+        if params.max_tokens < 1:
+            raise SamplerError(f"session {session}: max_tokens is {params.max_tokens}, accepted: 1 or more")
+        known.tokens = list(token_ids)
+        known.params, known.sampled, known.logprobs = params, [], []
+        generator = torch.Generator().manual_seed(params.seed)
+        known.uniforms = torch.rand(params.max_tokens, generator=generator, dtype=torch.float64)
+        self._waiting.append(known)
+
+    @torch.inference_mode()
+    def step(self) -> list[Completion]:
+        training = self.model.training
+        self.model.eval()
+        finished: list[_Session] = []
+        if self._waiting and len(self._waiting) * 4 >= self._running:
+            finished += self._prefill()
+        if self._running:
+            finished += self._decode()
+        self.model.train(training)
+        return [self._complete(session) for session in finished]
+
+    def end_session(self, session: str) -> None:
+        known = self._sessions.pop(session, None)
+        if known is not None and known.slot is not None:
+            if known.params is not None:
+                raise SamplerError(f"session {session} ended while its request runs")
+            self._owner[known.slot] = None
+
+    def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        if self.busy:
+            raise SamplerError("new weights came while requests run")
+        own = dict(self.model.named_parameters())
+        with torch.no_grad():
+            for name, value in weights:
+                if name not in own:
+                    raise SamplerError(f"weight {name} is not one of the sampler's model")
+                if own[name].data_ptr() != value.data_ptr():
+                    own[name].copy_(value)
+        self._sessions.clear()
+        self._new_cache()
+
+    def close(self) -> None:
+        self._sessions.clear()
+        self._new_cache()
+
+    # --- one forward each --------------------------------------------------------------------------------------------
+
+    def _prefill(self) -> list[_Session]:
+        """Feed waiting sessions their new tokens, longest first in groups of similar length; each samples one token."""
+        ready = self._take_slots()
+        finished: list[_Session] = []
+        leaders: dict[tuple[int, ...], _Session] = {}
+        followers: list[tuple[_Session, _Session]] = []
+        unique: list[_Session] = []
+        for session in ready:
+            key = tuple(session.tokens) if session.cached == 0 else (-1 - len(unique),)
+            leader = leaders.setdefault(key, session)
+            if leader is session:
+                unique.append(session)
+            else:
+                followers.append((session, leader))
+        logits: dict[str, torch.Tensor] = {}
+        for chunk in self._chunks(unique):
+            for session, row in zip(chunk, self._forward_chunk(chunk), strict=True):
+                logits[session.name] = row
+        for session, leader in followers:
+            self._cache.copy_row(_slot(leader), _slot(session), leader.cached)
+            session.cached = leader.cached
+            logits[session.name] = logits[leader.name]
+        stacked = torch.stack([logits[session.name] for session in ready]) if ready else torch.empty(0)
+        for start in range(0, len(ready), 64):
+            part = ready[start : start + 64]
+            finished += self._sample(part, stacked[start : start + 64])
+        for session in ready:
+            if session.params is not None and session not in finished:
+                self._move(session, self._running)
+                self._running += 1
+        return finished
+
+    def _take_slots(self) -> list[_Session]:
+        """The waiting sessions that have, or now get, a cache row; the others go on waiting."""
+        free = (slot for slot, owner in enumerate(self._owner) if owner is None and slot >= self._running)
+        ready, left = [], []
+        for session in self._waiting:
+            if session.slot is None:
+                slot = next(free, None)
+                if slot is None:
+                    left.append(session)
+                    continue
+                session.slot, self._owner[slot] = slot, session
+            ready.append(session)
+        self._waiting = left
+        return ready
+
+    def _chunks(self, sessions: list[_Session]) -> Iterable[list[_Session]]:
+        ordered = sorted(sessions, key=lambda session: session.cached - len(session.tokens))
+        chunk: list[_Session] = []
+        for session in ordered:
+            width = len((chunk or [session])[0].tokens) - (chunk or [session])[0].cached
+            if chunk and width * (len(chunk) + 1) > PREFILL_TOKENS:
+                yield chunk
+                chunk = []
+            chunk.append(session)
+        if chunk:
+            yield chunk
+
+    def _forward_chunk(self, chunk: list[_Session]) -> torch.Tensor:
+        """Logits (B, V) after the last token of each session; caches the new tokens."""
+        new = [session.tokens[session.cached :] for session in chunk]
+        length = max(map(len, new))
+        ids = torch.tensor([row + [0] * (length - len(row)) for row in new])
+        cached = torch.tensor([session.cached for session in chunk])[:, None]
+        positions = cached + torch.arange(length)[None]
+        width = int(positions.max()) + 1
+        mask = torch.arange(width)[None, None] <= positions[:, :, None]  # (B, T, width): up to the query itself
+        rows = torch.tensor([_slot(session) for session in chunk])
+        hidden = self._forward(ids, positions, mask, rows, width)
+        last = torch.tensor([len(row) - 1 for row in new], device=self.device)
+        for session in chunk:
+            session.cached = len(session.tokens)
+        return self._head(hidden[torch.arange(len(chunk), device=self.device), last])
+
+    def _decode(self) -> list[_Session]:
+        """One token for every decoding row."""
+        rows = [owner for owner in self._owner[: self._running] if owner is not None]
+        ids = torch.tensor([[session.tokens[-1]] for session in rows])
+        positions = torch.tensor([[session.cached] for session in rows])
+        width = int(positions.max()) + 1
+        mask = torch.arange(width)[None, None] <= positions[:, :, None]
+        hidden = self._forward(ids, positions, mask, self._running, width)
+        for session in rows:
+            session.cached += 1
+        finished = self._sample(rows, self._head(hidden[:, 0]))
+        for session in finished:
+            self._running -= 1
+            self._move(session, self._running)
+        return finished
+
+    def _forward(
+        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, rows: int | torch.Tensor, width: int
+    ) -> torch.Tensor:
+        """ids, positions: (B, T); mask: (B, T, width) bool -> hidden states (B, T, H)."""
+        to = self.device
+        positions = positions.to(to)
+        self._cache.aim(rows if isinstance(rows, int) else rows.to(to), positions, width)
+        with torch.autocast(to.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            return self.model.base_model(
+                input_ids=ids.to(to),
+                attention_mask=mask[:, None].to(to),
+                position_ids=positions,
+                past_key_values=self._cache,
+                use_cache=True,
+            ).last_hidden_state
+
+    def _head(self, hidden: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            return self.model.get_output_embeddings()(hidden).float()
+
+    def _sample(self, sessions: list[_Session], logits: torch.Tensor) -> list[_Session]:
+        """Append one sampled token to each session; logits: (B, V) float32. Returns those that are done."""
+        params = [session.params for session in sessions if session.params is not None]
+        temperature = torch.tensor([p.temperature for p in params], device=self.device)
+        uniforms = torch.stack([s.uniforms[len(s.sampled)] for s in sessions]).to(self.device)
+        top_p = torch.tensor([p.top_p for p in params], device=self.device)
+        tokens, logprobs = sample_tokens(logits, temperature, top_p, uniforms)
+        finished = []
+        for session, p, token, logprob in zip(sessions, params, tokens.tolist(), logprobs.tolist(), strict=True):
+            session.sampled.append(token)
+            session.tokens.append(token)
+            session.logprobs.append(logprob)
+            if token == self.eos_id or len(session.sampled) == p.max_tokens:
+                finished.append(session)
+        return finished
+
+    def _complete(self, session: _Session) -> Completion:
+        session.params = None
+        stopped = session.sampled[-1] == self.eos_id
+        return Completion(session.name, session.sampled, session.logprobs, stopped)
+
+    def _move(self, session: _Session, slot: int) -> None:
+        """Put a session's row into `slot`; whoever is there takes its place."""
+        old, other = _slot(session), self._owner[slot]
+        if old == slot:
+            return
+        if other is None:
+            self._cache.copy_row(old, slot, session.cached)
+        else:
+            self._cache.swap_rows(old, slot, max(session.cached, other.cached))
+            other.slot = old
+        self._owner[old], self._owner[slot] = other, session
+        session.slot = slot
+
+
+def sample_tokens(
+    logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, uniforms: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One token per row by inverting the cumulative distribution.
+
+    logits: (B, V) float32; temperature, top_p: (B,), temperature 0 is greedy; uniforms: (B,) float64 in [0, 1).
+    Returns tokens (B,) and their logprobs (B,) at the temperature (at 1 when greedy), before top_p.
+    """
+    greedy = temperature == 0
+    logprobs = torch.log_softmax(logits / torch.where(greedy, 1.0, temperature)[:, None], dim=-1)
+    probs = logprobs.double().exp()
+    if bool((top_p < 1).any()):
+        probs = _nucleus(probs, top_p)
+    cumulative = probs.cumsum(-1)
+    drawn = torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
+    drawn = drawn.clamp_max(logits.shape[1] - 1)
+    tokens = torch.where(greedy, logits.argmax(-1), drawn)
+    return tokens, logprobs.gather(1, tokens[:, None])[:, 0]
+
+
+def _nucleus(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Zero all but the smallest set of most likely tokens whose mass reaches top_p."""
+    ordered, index = probs.sort(dim=-1, descending=True)
+    outside = ordered.cumsum(-1) - ordered >= top_p[:, None]
+    return probs.scatter(1, index, ordered.masked_fill(outside, 0.0))
+
+
+def _slot(session: _Session) -> int:
+    if session.slot is None:
+        raise SamplerError(f"session {session.name} has no cache row")
+    return session.slot

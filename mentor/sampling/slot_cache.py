@@ -1,0 +1,101 @@
+"""A key-value cache with one row (slot) per session, kept across turns.
+
+transformers' own caches grow in step for the whole batch; here every row has its own length, so that rows can leave,
+wait for a tool and come back. Rows being decoded are kept at the front, so a decode step reads views and copies nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+GROW = 128  # positions; storage grows in multiples of it
+
+
+class SlotLayer(CacheLayerMixin):
+    """One layer: keys and values (slots, kv_heads, capacity, head_dim).
+
+    Before a forward, `rows` and `positions` say where its new keys go: rows (B,) slots, or an int n for the first n;
+    positions (B, T) int. Attention then sees the first `width` positions of these rows.
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        self.slots = slots
+        self.rows: int | torch.Tensor = 0
+        self.positions = torch.empty(0, dtype=torch.long)
+        self.width = 0
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        heads, key_dim, value_dim = key_states.shape[1], key_states.shape[3], value_states.shape[3]
+        self.keys = key_states.new_zeros(self.slots, heads, 0, key_dim)
+        self.values = value_states.new_zeros(self.slots, heads, 0, value_dim)
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """key_states, value_states: (B, kv_heads, T, head_dim) -> all of these rows (B, kv_heads, width, head_dim)."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self._grow(self.width)
+        if isinstance(self.rows, int):
+            keys, values = self.keys[: self.rows], self.values[: self.rows]
+            index = self.positions[:, None, :, None]
+            keys.scatter_(2, index.expand(-1, keys.shape[1], -1, keys.shape[3]), key_states)
+            values.scatter_(2, index.expand(-1, values.shape[1], -1, values.shape[3]), value_states)
+            return keys[:, :, : self.width], values[:, :, : self.width]
+        rows = self.rows[:, None]
+        self.keys[rows, :, self.positions] = key_states.transpose(1, 2)
+        self.values[rows, :, self.positions] = value_states.transpose(1, 2)
+        return self.keys[self.rows, :, : self.width], self.values[self.rows, :, : self.width]
+
+    def copy_row(self, source: int, target: int, length: int) -> None:
+        self.keys[target, :, :length] = self.keys[source, :, :length]
+        self.values[target, :, :length] = self.values[source, :, :length]
+
+    def swap_rows(self, one: int, other: int, length: int) -> None:
+        for store in (self.keys, self.values):
+            kept = store[one, :, :length].clone()
+            store[one, :, :length] = store[other, :, :length]
+            store[other, :, :length] = kept
+
+    def _grow(self, width: int) -> None:
+        capacity = self.keys.shape[2]
+        if width <= capacity:
+            return
+        more = -(-(width - capacity) // GROW) * GROW
+        self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, more))
+        self.values = torch.nn.functional.pad(self.values, (0, 0, 0, more))
+
+    def get_seq_length(self) -> int:
+        return self.width
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.width, 0
+
+    def get_max_length(self) -> int:
+        return -1
+
+
+class SlotCache(Cache):
+    """The layers of one model behind transformers' `past_key_values`."""
+
+    def __init__(self, layers: int, slots: int) -> None:
+        super().__init__(layers=[SlotLayer(slots) for _ in range(layers)])
+        self.slots = slots
+
+    def aim(self, rows: int | torch.Tensor, positions: torch.Tensor, width: int) -> None:
+        """Say where the next forward's keys go and how far it may look."""
+        for layer in self.layers:
+            layer.rows, layer.positions, layer.width = rows, positions, width
+
+    def copy_row(self, source: int, target: int, length: int) -> None:
+        for layer in self.layers:
+            layer.copy_row(source, target, length)
+
+    def swap_rows(self, one: int, other: int, length: int) -> None:
+        for layer in self.layers:
+            layer.swap_rows(one, other, length)

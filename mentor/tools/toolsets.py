@@ -1,0 +1,111 @@
+"""What tools there are: source text for the sandbox and the schemas shown to the model.
+
+task -> **toolset** -> executor. Sources: the built-in calculator, a user's `tools.py`, a data row's code and schemas.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mentor.errors import ConfigError, InputError
+from mentor.tools.schemas import function_schema
+from mentor.tools.source import check_runs, functions, parse_source
+from mentor.tools.validation import check_schema
+
+BUILTIN_SOURCES = {"calculator": Path(__file__).with_name("calculator.py")}
+
+
+@dataclass(frozen=True)
+class Toolset:
+    """Tools by name. `source` runs only in the sandbox; `stateless` tools may share one sandbox session."""
+
+    name: str
+    source: str
+    schemas: list[dict[str, Any]]  # [{"type": "function", "function": {name, description, parameters}}]
+    stateless: bool = False
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(schema["function"]["name"] for schema in self.schemas)
+
+    @cached_property
+    def schemas_json(self) -> str:
+        """The schemas as compact JSON text, as trajectories store them."""
+        return json.dumps(self.schemas, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def builtin(cls, name: str) -> Toolset:
+        """A toolset that ships with the project. Raises InputError for an unknown name."""
+        if name not in BUILTIN_SOURCES:
+            raise InputError(f"toolset {name!r} is not built in, accepted: {', '.join(BUILTIN_SOURCES)}")
+        path = BUILTIN_SOURCES[name]
+        source = path.read_text(encoding="utf-8")
+        return cls(name, source, _public_schemas(parse_source(source, path.name), path.name), stateless=True)
+
+    @classmethod
+    def from_python(cls, path: str | Path) -> Toolset:
+        """A user's file: every top-level function without a leading underscore is a tool.
+
+        Raises InputError, naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a
+        type hint, or holds what the sandbox cannot run.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"tools file {path} {'is a folder' if path.is_dir() else 'does not exist'}")
+        try:
+            source = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"tools file {path} is not UTF-8 text: byte {error.start}") from None
+        tree = parse_source(source, str(path))
+        schemas = _public_schemas(tree, str(path))
+        if not schemas:
+            raise InputError(f"tools file {path} has no public function; accepted are top-level `def name(...)`")
+        check_runs(source, tree, str(path))
+        return cls(path.stem, source, schemas)
+
+    @classmethod
+    def from_row(cls, env: str, func_schemas: str | list[dict[str, Any]], origin: str = "row") -> Toolset:
+        """A data row's own tools: Python source and the schemas of the functions in it, as a list or its JSON text.
+
+        Raises InputError when a schema is not one, names no function of the source, or the sandbox cannot run it.
+        """
+        if isinstance(func_schemas, str):
+            try:
+                func_schemas = json.loads(func_schemas)
+            except ValueError as error:
+                raise InputError(f"{origin}: func_schemas is not JSON: {error}") from None
+        if not isinstance(func_schemas, list) or not func_schemas:
+            raise InputError(f"{origin}: func_schemas must be a list of tool schemas that is not empty")
+        schemas = [check_schema(schema, origin) for schema in func_schemas]
+        tree = parse_source(env, f"{origin} env")
+        defined = functions(tree)
+        names = [schema["function"]["name"] for schema in schemas]
+        for name in names:
+            if name not in defined or names.count(name) > 1:
+                problem = "comes twice" if name in defined else "names no function of env"
+                raise InputError(f"{origin}: schema {name!r} {problem}; functions: {', '.join(defined) or 'none'}")
+        check_runs(env, tree, f"{origin} env")
+        return cls(origin, env, schemas)
+
+
+def build_toolset(name: str, path: str | Path | None = None) -> Toolset:
+    """The toolset of the `tools` group: a built-in by name, or `file` with the path of a tools.py."""
+    if name == "file":
+        if path is None:
+            raise ConfigError("tools.path is missing: tools=file needs the path of a tools.py")
+        return Toolset.from_python(path)
+    if name not in BUILTIN_SOURCES:
+        raise ConfigError(f"tools.name={name} is not known, accepted: {', '.join([*BUILTIN_SOURCES, 'file'])}")
+    if path is not None:
+        raise ConfigError(f"tools.path={path} is read only with tools=file, not with tools={name}")
+    return Toolset.builtin(name)
+
+
+def _public_schemas(tree: ast.Module, origin: str) -> list[dict[str, Any]]:
+    public = [node for name, node in functions(tree).items() if not name.startswith("_")]
+    return [check_schema(function_schema(node, origin), origin) for node in public]

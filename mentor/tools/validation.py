@@ -1,0 +1,130 @@
+"""Checks with JSON schema: of the tool schemas a user brings, and of every call's arguments.
+
+No reference is ever fetched, and our messages never hold the value they are about: it may be huge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from mentor.errors import InputError
+from mentor.tools.schemas import Schema
+
+JSON_TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+MAX_MESSAGE_CHARS = 300
+
+
+def check_schema(schema: Any, origin: str) -> Schema:
+    """The schema in the OpenAI function shape; `{name, description, parameters}` alone is wrapped.
+
+    Raises InputError when it is neither, or when `parameters` is not a JSON schema of an object.
+    """
+    function = schema.get("function") if isinstance(schema, Mapping) and schema.get("type") == "function" else schema
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise InputError(
+            f"{origin}: tool schema {_short(schema)} is not one; accepted is "
+            '{"type": "function", "function": {"name", "description", "parameters"}}'
+        )
+    where = f"{origin}: schema of tool {function['name']!r}"
+    description, parameters = function.get("description", ""), function.get("parameters", {"type": "object"})
+    if not isinstance(description, str):
+        raise InputError(f"{where}: description is {_short(description)}, accepted is text")
+    if not isinstance(parameters, Mapping) or parameters.get("type") != "object":
+        raise InputError(f"{where}: parameters are {_short(parameters)}, accepted is a JSON schema of type object")
+    try:
+        Draft202012Validator.check_schema(parameters, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        _check_references(dict(parameters))
+    except SchemaError as error:
+        place = ".".join(["parameters", *(str(part) for part in error.absolute_path)])
+        raise InputError(f"{where}: {place} is not a JSON schema: {_short(error.message)}") from None
+    except Unresolvable as error:
+        raise InputError(f"{where}: $ref {_short(error.ref)} leads nowhere inside the schema") from None
+    except RecursionError:
+        raise InputError(f"{where}: parameters are nested too deeply") from None
+    parameters = {"type": "object", "properties": {}, **parameters}
+    function = {"name": function["name"], "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _check_references(parameters: Schema) -> None:
+    """Every `$ref` must resolve inside the schema: nothing is ever fetched."""
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(parameters))
+    for node in _nodes(parameters):
+        if isinstance(node.get("$ref"), str):
+            resolver.lookup(node["$ref"])
+
+
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+    if isinstance(value, Mapping | list):
+        for below in value.values() if isinstance(value, Mapping) else value:
+            yield from _nodes(below)
+
+
+class ArgumentValidator:
+    """Validates the arguments of one tool against its `parameters`, compiled once.
+
+    Arguments the schema does not name are refused unless it says `additionalProperties`. A boolean is not a number;
+    an integer is a number; a whole float such as 2.0 is an integer and handed on as one.
+    """
+
+    def __init__(self, parameters: Schema) -> None:
+        schema = {"additionalProperties": False, **parameters}
+        self.properties: Schema = parameters.get("properties", {})
+        self._validator = Draft202012Validator(schema, registry=Registry())
+        self._integers = [name for name, below in self.properties.items() if _is_integer(below)]
+
+    def problem(self, arguments: Any) -> str | None:
+        """What is wrong with the arguments, in one short line; None when nothing is."""
+        try:
+            if self._validator.is_valid(arguments):
+                return None
+            return self._describe(next(self._validator.iter_errors(arguments)))[:MAX_MESSAGE_CHARS]
+        except RecursionError:
+            return "arguments are nested too deeply"
+        except ValueError:  # the library quotes the value in its own message, which Python refuses past 4,300 digits
+            return "arguments hold an integer that is too long"
+
+    def coerced(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Valid arguments with whole floats turned into integers where the schema asks for an integer."""
+        whole = {n: int(arguments[n]) for n in self._integers if isinstance(arguments.get(n), float)}
+        return {**arguments, **whole} if whole else arguments
+
+    def _describe(self, error: ValidationError) -> str:
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
+        place = f"argument {path!r}" if path else "arguments"
+        rule: Any = error.validator_value
+        given: Any = error.instance
+        if error.validator == "type":
+            accepted = " or ".join(rule) if isinstance(rule, list) else rule
+            return f"{place} must be {accepted}, got {_type_name(given)}"
+        if error.validator == "required" and isinstance(given, dict):
+            missing = [name for name in rule if name not in given]
+            return f"{place} lacks {missing[0]!r}" if path else f"missing required argument {missing[0]!r}"
+        if error.validator == "additionalProperties" and not path:
+            unknown = next(str(name) for name in given if name not in self.properties)
+            return f"unexpected argument {unknown[:80]!r}, accepted: {', '.join(self.properties) or 'none'}"
+        if error.validator == "enum":
+            return f"{place} must be one of {_short(rule)}"
+        return f"{place} does not fit the schema ({error.validator}: {_short(rule)})"
+
+
+def _is_integer(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and schema.get("type") in ("integer", ["integer", "null"])
+
+
+def _type_name(value: Any) -> str:
+    return "null" if value is None else JSON_TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def _short(value: Any) -> str:
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    return text if len(text) <= 120 else text[:120] + "..."

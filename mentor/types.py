@@ -1,0 +1,277 @@
+"""The data that flows: task -> trajectory (turns, calls, tokens) -> reward -> batch.
+
+Plain records with checks at construction; no torch here. Axes: `P` prompts, `G` group size, `B` sequences, `T` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+
+class StopReason(StrEnum):
+    """Why a trajectory ended."""
+
+    ANSWERED = "answered"  # a turn without any call: the model's final turn
+    LENGTH = "length"  # a turn or the whole trajectory ran out of tokens
+    MAX_TURNS = "max_turns"  # the last allowed turn still called a tool
+    INVALID_CALLS = "invalid_calls"  # too many turns in a row with only invalid calls
+
+
+class CallError(StrEnum):
+    """Why a call gave no result. The first three are the model's form, the rest happened while running."""
+
+    MALFORMED = "malformed"  # not a JSON object with a name and an arguments object
+    UNKNOWN_TOOL = "unknown_tool"
+    INVALID_ARGUMENTS = "invalid_arguments"  # does not fit the tool's JSON schema
+    EXCEPTION = "exception"  # the tool raised
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASH = "crash"  # the worker died or ran past another sandbox limit (recursion, ...)
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call by name with its arguments as values (never as code text)."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "arguments": self.arguments}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> ToolCall:
+        return cls(row["name"], row["arguments"])
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What came of one call. `text` is exactly what the model is shown."""
+
+    text: str
+    ok: bool
+    error: CallError | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """One call the model attempted, in order, with its outcome.
+
+    `name` is None and `arguments` empty when the call was too malformed to name a tool.
+    `turn` counts assistant turns from 0.
+    """
+
+    turn: int
+    name: str | None
+    arguments: dict[str, Any]
+    ok: bool
+    error: CallError | None = None
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.ok != (self.error is None):
+            raise ValueError(f"a call is ok exactly when it has no error, got ok={self.ok} error={self.error}")
+
+    @property
+    def well_formed(self) -> bool:
+        """A JSON call of a known tool whose arguments fit its schema, whether or not the tool then failed."""
+        return self.error not in (CallError.MALFORMED, CallError.UNKNOWN_TOOL, CallError.INVALID_ARGUMENTS)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "turn": self.turn,
+            "name": self.name,
+            "arguments": self.arguments,
+            "ok": self.ok,
+            "error": self.error.value if self.error else None,
+            "seconds": round(self.seconds, 6),
+        }
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> CallRecord:
+        error = CallError(row["error"]) if row.get("error") else None
+        return cls(row["turn"], row["name"], row["arguments"], row["ok"], error, row.get("seconds", 0.0))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A question with its accepted answers.
+
+    `reference` holds the teacher's calls in order: None where the teacher is unknown, empty where it used no tool.
+    `source` keeps what a teacher may need from the original row (GSM8K's worked answer, a generator's program).
+    """
+
+    id: str
+    question: str
+    answer: tuple[str, ...]
+    toolset: str
+    split: str = "train"
+    reference: tuple[ToolCall, ...] | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "question": self.question,
+            "answer": list(self.answer),
+            "toolset": self.toolset,
+            "split": self.split,
+            "reference": None if self.reference is None else [call.to_dict() for call in self.reference],
+        }
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Task:
+        reference = row.get("reference")
+        return cls(
+            id=row["id"],
+            question=row["question"],
+            answer=tuple(row["answer"]),
+            toolset=row["toolset"],
+            split=row.get("split", "train"),
+            reference=None if reference is None else tuple(ToolCall.from_dict(call) for call in reference),
+        )
+
+
+@dataclass
+class Tokens:
+    """The token record of one trajectory: what the sampler produced is what is trained on.
+
+    token_ids: (T,) int; loss_mask: (T,) bool, True where the policy produced the token;
+    logprobs: (T,) float, the sampler's logprob where loss_mask is True, 0.0 elsewhere.
+    The three grow together and only through the two methods below, so they stay aligned.
+    """
+
+    token_ids: list[int] = field(default_factory=list)
+    loss_mask: list[bool] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not len(self.token_ids) == len(self.loss_mask) == len(self.logprobs):
+            raise ValueError(
+                f"token_ids, loss_mask and logprobs differ in length: "
+                f"{len(self.token_ids)}, {len(self.loss_mask)}, {len(self.logprobs)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+    def append_context(self, token_ids: Sequence[int]) -> None:
+        """Prompt, tool output or template glue: loss mask False."""
+        self.token_ids.extend(token_ids)
+        self.loss_mask.extend([False] * len(token_ids))
+        self.logprobs.extend([0.0] * len(token_ids))
+
+    def append_sampled(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> None:
+        """Tokens the policy produced: loss mask True. Raises ValueError when the two differ in length."""
+        if len(token_ids) != len(logprobs):
+            raise ValueError(f"{len(token_ids)} sampled tokens came with {len(logprobs)} logprobs")
+        self.token_ids.extend(token_ids)
+        self.loss_mask.extend([True] * len(token_ids))
+        self.logprobs.extend(logprobs)
+
+    @property
+    def sampled(self) -> int:
+        """How many tokens the policy produced."""
+        return sum(self.loss_mask)
+
+
+@dataclass
+class Trajectory:
+    """All turns for one task.
+
+    messages: OpenAI chat shape, arguments as objects. tools: the tool schemas as JSON text.
+    calls: every call attempted, with its outcome. tokens: None for a teacher's trajectory.
+    response: the decoded assistant side after the prompt, special tokens included (None for a teacher's).
+    """
+
+    task: Task
+    messages: list[dict[str, Any]]
+    tools: str
+    stop_reason: StopReason
+    calls: list[CallRecord]
+    tokens: Tokens | None = None
+    response: str | None = None
+    eos: str | None = None
+    group_id: str | None = None
+
+    @property
+    def turns(self) -> int:
+        return sum(message["role"] == "assistant" for message in self.messages)
+
+    @property
+    def final_text(self) -> str | None:
+        """The content of the model's own final turn; None when the trajectory ended before one."""
+        if self.stop_reason is not StopReason.ANSWERED:
+            return None
+        last = self.messages[-1]
+        return last["content"] if last["role"] == "assistant" else None
+
+    def executed_calls(self) -> list[ToolCall]:
+        """The calls that ran without error, in order."""
+        return [ToolCall(call.name, call.arguments) for call in self.calls if call.ok and call.name is not None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON record; `Trajectory.from_dict` reads it back."""
+        row: dict[str, Any] = {
+            "schema": SCHEMA_VERSION,
+            "task": self.task.to_dict(),
+            "messages": self.messages,
+            "tools": self.tools,
+            "stop_reason": self.stop_reason.value,
+            "calls": [call.to_dict() for call in self.calls],
+            "group_id": self.group_id,
+            "response": self.response,
+            "eos": self.eos,
+            "tokens": None,
+        }
+        if self.tokens is not None:
+            row["tokens"] = {
+                "token_ids": self.tokens.token_ids,
+                "loss_mask": [int(trained) for trained in self.tokens.loss_mask],
+                "logprobs": [round(value, 6) for value in self.tokens.logprobs],
+            }
+        return row
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Trajectory:
+        if row.get("schema") != SCHEMA_VERSION:
+            raise ValueError(f"trajectory schema {row.get('schema')!r}, accepted: {SCHEMA_VERSION}")
+        tokens = row.get("tokens")
+        return cls(
+            task=Task.from_dict(row["task"]),
+            messages=row["messages"],
+            tools=row["tools"],
+            stop_reason=StopReason(row["stop_reason"]),
+            calls=[CallRecord.from_dict(call) for call in row["calls"]],
+            tokens=None
+            if tokens is None
+            else Tokens(tokens["token_ids"], [bool(bit) for bit in tokens["loss_mask"]], tokens["logprobs"]),
+            response=row.get("response"),
+            eos=row.get("eos"),
+            group_id=row.get("group_id"),
+        )
+
+
+@dataclass(frozen=True)
+class RewardBreakdown:
+    """A total and its unweighted terms by name; a term is None where the grader failed (never a silent zero)."""
+
+    total: float | None
+    terms: dict[str, float | None]
+    note: str = ""
+
+
+@dataclass
+class TrajectoryGroup:
+    """G trajectories of one task, with their rewards and, later, advantages (all of length G)."""
+
+    task: Task
+    trajectories: list[Trajectory]
+    rewards: list[RewardBreakdown] = field(default_factory=list)
+    advantages: list[float] = field(default_factory=list)

@@ -1,0 +1,52 @@
+"""Fixtures every test may use. Set before transformers is imported: no test talks to a model hub."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of public data sets: MENTOR_SHARED, or `shared` beside the checkout; the test skips without it."""
+    folder = Path(os.environ.get("MENTOR_SHARED") or Path(__file__).parents[2] / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip("the shared data folder is not here (set MENTOR_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def calculator_tools() -> str:
+    """The built-in toolset's schemas as JSON text."""
+    from mentor.tools import Toolset
+
+    return Toolset.builtin("calculator").schemas_json
+
+
+@pytest.fixture(scope="session")
+def conversations():
+    """Two hundred worked calculator conversations of the oracle."""
+    from mentor.config import PretrainStage
+    from mentor.stages.pretrain import make_conversations
+
+    return make_conversations(PretrainStage(name="pretrain", conversations=200), seed=0)
+
+
+@pytest.fixture(scope="session")
+def chat(conversations):
+    """The tiny student's format, with a tokenizer learned from the conversations."""
+    from mentor.chat import ChatFormat
+    from mentor.chat.tiny import train_tokenizer
+    from mentor.stages.pretrain import conversation_texts
+
+    return ChatFormat(train_tokenizer(conversation_texts(conversations), 512))
+
+
+@pytest.fixture
+def student(chat):
+    """A small random model of the student's architecture; fresh for every test."""
+    from tests.fixtures.students import make_small_student
+
+    return make_small_student(chat)

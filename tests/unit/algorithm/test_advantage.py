@@ -1,0 +1,24 @@
+import pytest
+
+from mentor.algorithm.advantage import EPSILON, group_advantages, zero_variance
+
+
+def test_centred_on_the_group_mean():
+    assert group_advantages([1.0, 0.0, 0.5, 0.5], normalize_std=False) == pytest.approx([0.5, -0.5, 0.0, 0.0])
+
+
+def test_divided_by_the_population_standard_deviation():
+    # mean 0.5; squared distances 0.25, 0.25, 0, 0; variance 0.125
+    scale = 0.125**0.5 + EPSILON
+    assert group_advantages([1.0, 0.0, 0.5, 0.5], normalize_std=True) == pytest.approx([0.5 / scale, -0.5 / scale, 0, 0])
+
+
+def test_equal_rewards_teach_nothing():
+    assert group_advantages([0.7, 0.7, 0.7], normalize_std=True) == [0.0, 0.0, 0.0]
+    assert zero_variance([0.7, 0.7, 0.7]) and not zero_variance([0.7, 0.6])
+
+
+def test_an_ungraded_trajectory_counts_neither_way():
+    assert group_advantages([1.0, None, 0.0], normalize_std=False) == [0.5, None, -0.5]
+    assert group_advantages([None, None], normalize_std=True) == [None, None]
+    assert zero_variance([None, 0.4]) and zero_variance([None, None])

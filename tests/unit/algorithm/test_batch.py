@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from mentor.algorithm.batch import collate
+from mentor.types import Tokens
+
+
+def make_tokens(context, sampled):
+    tokens = Tokens()
+    tokens.append_context(range(1, context + 1))
+    tokens.append_sampled(range(50, 50 + sampled), [-0.5] * sampled)
+    return tokens
+
+
+def test_rows_are_padded_right_and_masks_follow_the_tokens():
+    batch = collate([make_tokens(2, 1), make_tokens(1, 3)], [1.0, -1.0], pad_id=9, loss_mean="token")
+    assert batch.token_ids.tolist() == [[1, 2, 50, 9], [1, 50, 51, 52]]
+    assert batch.attention.tolist() == [[True, True, True, False], [True] * 4]
+    assert batch.loss_mask.tolist() == [[False, False, True, False], [False, True, True, True]]
+    assert batch.sampler_logprobs[0].tolist() == [0.0, 0.0, -0.5, 0.0]
+    assert batch.weights.sum().item() == pytest.approx(1.0)
+
+
+def test_a_first_token_cannot_be_trained():
+    batch = collate([make_tokens(0, 3)], [1.0], pad_id=0, loss_mean="token")
+    assert batch.loss_mask.tolist() == [[False, True, True]] and batch.weights.sum().item() == pytest.approx(1.0)
+
+
+def test_micro_batches_keep_within_the_budget_and_cover_every_row_once():
+    records = [make_tokens(length, 1) for length in (9, 1, 4, 30, 2, 5)]
+    batch = collate(records, [float(i) for i in range(6)], 0, "sequence")
+    seen = []
+    for rows, part in batch.micro_batches(20):
+        assert part.token_ids.numel() <= 20 or len(part) == 1
+        assert part.token_ids.shape[1] == int(part.attention.sum(1).max())
+        assert torch.equal(part.advantages, rows.float())
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(6))
+
+
+def test_token_records_stay_aligned_or_are_refused():
+    with pytest.raises(ValueError, match="2 sampled tokens came with 1 logprobs"):
+        Tokens().append_sampled([1, 2], [0.0])
+    with pytest.raises(ValueError, match="differ in length"):
+        Tokens([1], [True], [])

@@ -1,0 +1,75 @@
+import math
+
+import pytest
+
+from mentor.evaluation.results import summarise
+from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.evaluation.statistics import tool_similarity, wilson_interval
+from mentor.types import CallError, CallRecord, RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
+
+
+def test_wilson_interval():
+    # 50 of 100: centre 0.5, half width z sqrt(0.25/100 + z^2/40000) / (1 + z^2/100)
+    assert wilson_interval(50, 100) == pytest.approx((0.40383, 0.59617), abs=1e-5)
+    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_tool_similarity():
+    assert tool_similarity({"add": 3}, {"add": 7}) == pytest.approx(1.0)
+    assert tool_similarity({"add": 1}, {"divide": 1}) == pytest.approx(0.0)
+    # halves against all: JSD = 1/2 (0.5 log2(0.5/0.75) + 0.5 log2(0.5/0.25)) + 1/2 log2(1/0.75)
+    expected = 0.5 * (0.5 * math.log2(2 / 3) + 0.5) + 0.5 * math.log2(4 / 3)
+    assert tool_similarity({"add": 1, "divide": 1}, {"add": 5}) == pytest.approx(1 - expected)
+    assert tool_similarity({}, {"add": 1}) is None
+
+
+def make_item(correct, mode="greedy", split="test", calls=(), reference=("add",), task="t0", stop="answered"):
+    return {
+        "task": {"id": task, "split": split, "reference": None if reference is None else [{"name": n} for n in reference]},
+        "mode": mode,
+        "correct": correct,
+        "calls": [{"name": name, "ok": error is None, "error": error} for name, error in calls],
+        "stop_reason": stop,
+    }
+
+
+def test_rows_count_tasks_calls_and_stop_reasons():
+    items = [
+        make_item(True, calls=[("add", None)], task="a"),
+        make_item(False, calls=[("add", "exception"), (None, "malformed")], task="b"),
+        make_item(None, calls=[], task="c", stop="length"),
+    ]
+    (row,) = summarise(items, {"test": "id", "long": "ood"})
+    assert (row["split"], row["domain"], row["mode"], row["n"]) == ("test", "id", "greedy", 2)
+    assert row["accuracy"] == 0.5 and row["ungraded"] == 1
+    assert row["valid_call_rate"] == pytest.approx(2 / 3)  # a well-formed call whose tool failed is valid
+    assert row["calls_per_answer"] == 1.0
+    assert row["stop_reasons"] == {"answered": 2, "length": 1}
+    assert row["tool_similarity"] == pytest.approx(1.0)
+
+
+def test_several_samples_of_a_task_do_not_narrow_the_interval():
+    items = [make_item(i % 2 == 0, mode="sampled", task=f"t{i % 10}") for i in range(10)] * 8
+    (row,) = summarise(items, {"test": "id"})
+    assert row["trajectories"] == 80 and (row["low"], row["high"]) == pytest.approx(wilson_interval(5, 10))
+
+
+def test_unknown_teacher_and_no_calls_are_missing_not_zero():
+    (row,) = summarise([make_item(True, reference=None)], {"test": "id"})
+    assert row["tool_similarity"] is None and row["valid_call_rate"] is None
+
+
+def test_step_metrics_leave_out_what_has_no_value():
+    task = Task("t", "q", ("1",), "calculator")
+    bad = CallRecord(0, None, {}, False, CallError.MALFORMED)
+    trajectories = [
+        Trajectory(task, [{"role": "assistant"}], "[]", StopReason.ANSWERED, [], Tokens([1], [True], [-1.0])),
+        Trajectory(task, [{"role": "assistant"}] * 3, "[]", StopReason.LENGTH, [bad], Tokens([1, 2], [False, True], [0, -1])),
+    ]
+    rewards = [RewardBreakdown(1.0, {"correct": 1.0, "match": None}), RewardBreakdown(None, {"correct": None, "match": None})]
+    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)])
+    assert metrics["reward/mean"] == 1.0 and metrics["reward/ungraded"] == 0.5 and "reward/match" not in metrics
+    assert metrics["groups/zero_variance"] == 1.0
+    assert metrics["rollout/turns"] == 2.0 and metrics["rollout/tokens"] == 2.0
+    assert metrics["rollout/valid_call_rate"] == 0.0 and metrics["rollout/stop_length"] == 0.5

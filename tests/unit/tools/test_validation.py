@@ -1,0 +1,117 @@
+"""Schema documents and arguments."""
+
+import pytest
+
+from mentor.errors import InputError
+from mentor.tools.toolsets import Toolset
+from mentor.tools.validation import ArgumentValidator, check_schema
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "x": {"type": "number"},
+        "digits": {"type": "integer"},
+        "numbers": {"type": "array", "items": {"type": "number"}},
+        "unit": {"enum": ["m", "km"]},
+    },
+    "required": ["x"],
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"x": 1}, None),
+        ({"x": 1.5, "digits": 2.0, "numbers": [1, 2.5], "unit": "m"}, None),
+        ({"x": True}, "argument 'x' must be number, got boolean"),
+        ({"x": "1"}, "argument 'x' must be number, got string"),
+        ({"x": None}, "argument 'x' must be number, got null"),
+        ({"x": 1, "digits": 2.5}, "argument 'digits' must be integer, got number"),
+        ({"x": 1, "digits": float("inf")}, "argument 'digits' must be integer, got number"),
+        ({"x": 1, "numbers": [1, False]}, "argument 'numbers[1]' must be number, got boolean"),
+        ({"x": 1, "unit": "mile"}, "argument 'unit' must be one of ['m', 'km']"),
+        ({}, "missing required argument 'x'"),
+        ({"x": 1, "a=1)#": 2}, "unexpected argument 'a=1)#', accepted: x, digits, numbers, unit"),
+        ([], "arguments must be object, got array"),
+        ("x=1", "arguments must be object, got string"),
+    ],
+)
+def test_arguments(arguments, problem):
+    assert ArgumentValidator(PARAMETERS).problem(arguments) == problem
+
+
+def test_messages_are_short_whatever_the_value():
+    problem = ArgumentValidator(PARAMETERS).problem
+    assert problem({"x": 1, "unit": 10**6000}) == "arguments hold an integer that is too long"
+    assert problem({"x": 1, "unit": "y" * 10**6}) == "argument 'unit' must be one of ['m', 'km']"
+    assert problem({"x": 10**6000}) is None
+    assert len(problem({"x": 1, "y" * 10**6: 1}) or "") < 200
+
+
+def test_whole_floats_become_integers_where_asked_for():
+    coerced = ArgumentValidator(PARAMETERS).coerced({"x": 2.0, "digits": 3.0})
+    assert coerced == {"x": 2.0, "digits": 3}
+    assert [type(value) for value in coerced.values()] == [float, int]
+
+
+def test_additional_arguments_pass_where_the_schema_says_so():
+    assert ArgumentValidator({**PARAMETERS, "additionalProperties": True}).problem({"x": 1, "y": 2}) is None
+
+
+def test_recursive_schema_and_deep_value():
+    schema = {
+        "type": "object",
+        "properties": {"x": {"$ref": "#/$defs/t"}},
+        "$defs": {"t": {"items": {"$ref": "#/$defs/t"}}},
+    }
+    deep: list = []
+    for _ in range(5000):
+        deep = [deep]
+    assert (
+        ArgumentValidator(check_schema({"name": "f", "parameters": schema}, "row")["function"]["parameters"]).problem(
+            {"x": deep}
+        )
+        == "arguments are nested too deeply"
+    )
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("add", "row 3: tool schema add is not one"),
+        ({"type": "function"}, "row 3: tool schema .* is not one"),
+        ({"type": "function", "function": {"name": ""}}, "is not one"),
+        ({"name": "f", "parameters": {"type": "dict"}}, "schema of tool 'f': parameters are .*type object"),
+        ({"name": "f", "parameters": []}, "parameters are"),
+        ({"name": "f", "description": 3}, "description is 3, accepted is text"),
+        (
+            {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "float"}}}},
+            r"parameters\.properties\.a\.type is not a JSON schema: 'float'",
+        ),
+        (
+            {"name": "f", "parameters": {"type": "object", "properties": {"a": {"pattern": "("}}}},
+            "is not a JSON schema",
+        ),
+        ({"name": "f", "parameters": {"type": "object", "$ref": "http://x.invalid/s"}}, "leads nowhere inside"),
+        ({"name": "f", "parameters": {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}}}, "leads nowhere"),
+    ],
+)
+def test_a_tool_schema_that_is_not_one(schema, message):
+    with pytest.raises(InputError, match=message) as refused:
+        check_schema(schema, "row 3")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_row_brings_its_own_tools():
+    schema = '[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]'
+    assert Toolset.from_row("def f(): return 1\ndef g(): return 2", schema).names == ("f",)
+    for env, schemas, message in [
+        ("def g(): return 1", schema, "schema 'f' names no function of env; functions: g"),
+        ("f = 1", schema, "functions: none"),
+        ("def f(): return 1", "[", "func_schemas is not JSON"),
+        ("def f(): return 1", "[]", "not empty"),
+        ("def f(): return 1", [{"name": "f"}, {"name": "f"}], "schema 'f' comes twice"),
+        ("import requests\ndef f(): return 1", schema, "row env:1: the sandbox cannot run `import requests`"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            Toolset.from_row(env, schemas)
