@@ -269,9 +269,9 @@ class RewardBreakdown:
 
 @dataclass
 class TrajectoryGroup:
-    """G trajectories of one task, with their rewards and, later, advantages (all of length G)."""
+    """G trajectories of one task, with their rewards and, later, advantages (all of length G; None where ungraded)."""
 
     task: Task
     trajectories: list[Trajectory]
     rewards: list[RewardBreakdown] = field(default_factory=list)
-    advantages: list[float] = field(default_factory=list)
+    advantages: list[float | None] = field(default_factory=list)

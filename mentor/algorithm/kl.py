@@ -1,4 +1,4 @@
-"""Estimators of KL(policy || reference) from the logprobs of sampled tokens (Schulman, "Approximating KL divergence")."""
+"""Estimators of KL(policy || reference) from logprobs of sampled tokens (Schulman, "Approximating KL divergence")."""
 
 from __future__ import annotations
 

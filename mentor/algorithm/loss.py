@@ -2,9 +2,9 @@
 
 L = -mean( min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) ) + kl_coef * mean(KL(policy || reference))
 
-ratio = exp(policy - sampler logprob): the old policy is the one that sampled. The mean is over trained tokens (`token`),
-or over sequences of each sequence's token mean (`sequence`). Normalisers are counted over the whole minibatch and handed
-in as weights, so splitting it into micro-batches leaves the loss unchanged.
+ratio = exp(policy - sampler logprob): the old policy is the one that sampled. The mean is over trained tokens
+(`token`), or over sequences of each sequence's token mean (`sequence`). Normalisers are counted over the whole
+minibatch and handed in as weights, so splitting it into micro-batches leaves the loss unchanged.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """One renderer for teacher, SFT, RL and eval: messages to token ids, appended turn by turn, never re-tokenised.
 
-A conversation is the prompt's ids, then for each turn the assistant's ids (sampled, or a teacher's turn rendered) and the
-ids of the tool results with the glue up to the next assistant turn. Every piece is a difference of two renderings of the
-tokenizer's own chat template, so any template that only appends works; one that rewrites the open turn is refused.
-Earlier turns stay exactly as they were produced (thinking is kept), also where a template would strip it when rendering
-the whole conversation anew.
+A conversation is the prompt's ids, then for each turn the assistant's ids (sampled, or a teacher's turn rendered) and
+the ids of the tool results with the glue up to the next assistant turn. Every piece is a difference of two renderings
+of the tokenizer's own chat template, so any template that only appends works; one that rewrites the open turn is
+refused. Earlier turns stay exactly as they were produced (thinking is kept), also where a template would strip it when
+rendering the whole conversation anew.
 """
 
 from __future__ import annotations
@@ -127,12 +127,11 @@ class ChatFormat:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def decode(self, token_ids: list[int]) -> str:
-        return self.tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return str(self.tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def _render(self, messages: list[dict[str, Any]], **options: Any) -> str:
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, enable_thinking=self.enable_thinking, **options
+        return str(
+            self.tokenizer.apply_chat_template(
+                messages, tokenize=False, enable_thinking=self.enable_thinking, **options
+            )
         )
-        if not isinstance(text, str):
-            raise InputError("the chat template did not render to text")
-        return text

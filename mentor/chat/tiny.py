@@ -1,9 +1,9 @@
 """The tokenizer of the student made from scratch: small, Qwen-style, digits one by one.
 
-Byte-level BPE over text split at white space and digits, so that the scaffold of a call (`{"name":`, ` "arguments":`) and
-a line of the tool listing become single tokens while every number stays a row of digits. The chat template lists tools as
-signatures, since full JSON schemas would multiply the prompt of a student this small. Saved with a `response_template`,
-so transformers' `parse_response` reads its turns; vLLM's `hermes` tool parser does too.
+Byte-level BPE over text split at white space and digits, so that the scaffold of a call (`{"name":`, ` "arguments":`)
+and a line of the tool listing become single tokens while every number stays a row of digits. The chat template lists
+tools as signatures, since full JSON schemas would multiply the prompt of a student this small. Saved with a
+`response_template`, so transformers' `parse_response` reads its turns; vLLM's `hermes` tool parser does too.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
 
 def render_text(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
     """A whole conversation in the tiny student's chat template, as transformers would render it."""
-    rendered, _ = render_jinja_template([messages], tools=tools, chat_template=TEMPLATE)
-    return rendered[0]
+    rendered = render_jinja_template([messages], tools=[*tools], chat_template=TEMPLATE)
+    return rendered[0][0]
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:

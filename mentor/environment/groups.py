@@ -20,7 +20,7 @@ def group_requests(
     seed: int,
     temperature: float,
 ) -> list[RolloutRequest]:
-    """P * G requests of step `step` (from 1): the next P tasks of the seeded shuffle, each G times with its own seed."""
+    """P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times with seeds of their own."""
     first = (step - 1) * prompts_per_step
     return [
         RolloutRequest(

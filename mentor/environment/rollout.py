@@ -1,7 +1,8 @@
 """Multi-turn rollouts: every trajectory is a coroutine that samples a turn, runs its calls and goes on.
 
-One pump steps the sampler for all of them, so a trajectory that waits for its tool holds nobody back. Lockstep mode waits
-until every live trajectory has asked for its next turn and serves them in a fixed order, so that a run repeats exactly.
+One pump steps the sampler for all of them, so a trajectory that waits for its tool holds nobody back. Lockstep mode
+waits until every live trajectory has asked for its next turn and serves them in a fixed order, so that a run repeats
+exactly.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ def derive_seed(*parts: int | str) -> int:
 
 
 def _assistant_message(said: AssistantTurn, text: str, first_call: int) -> dict[str, Any]:
-    """The turn in the OpenAI shape; a turn with a malformed call, which that shape cannot hold, keeps its text whole."""
+    """The turn in the OpenAI shape; one with a malformed call, which that shape cannot hold, keeps its text whole."""
     if any(call.problem for call in said.calls):
         return {"role": "assistant", "content": text}
     message: dict[str, Any] = {"role": "assistant", "content": said.content}
@@ -224,7 +225,7 @@ def _assistant_message(said: AssistantTurn, text: str, first_call: int) -> dict[
         message["reasoning_content"] = said.reasoning
     if said.calls:
         message["tool_calls"] = [
-            {"id": f"call_{first_call + i}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for i, call in enumerate(said.calls)
+            {"id": f"call_{i}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for i, call in enumerate(said.calls, start=first_call)
         ]
     return message

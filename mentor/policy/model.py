@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from mentor.errors import InputError
@@ -25,7 +26,7 @@ def load_model(path: str | Path) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"model.path={path} cannot be loaded: {str(error).splitlines()[0]}") from error
-    return model.to(device())
+    return _on_device(model)
 
 
 def make_student(
@@ -56,4 +57,8 @@ def make_student(
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
-    return Qwen3ForCausalLM(config).to(device())
+    return _on_device(Qwen3ForCausalLM(config))
+
+
+def _on_device(model: PreTrainedModel) -> PreTrainedModel:
+    return nn.Module.to(model, device())

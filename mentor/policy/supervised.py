@@ -48,7 +48,8 @@ def batches(records: Sequence[Tokens], batch_tokens: int, seed: int) -> Iterator
         bucket = max(1, round(BUCKET * batch_tokens / mean))
         parts: list[list[Tokens]] = []
         for start in range(0, len(order), bucket):
-            parts.extend(_cut(sorted(order[start : start + bucket], key=lambda i: len(records[i])), records, batch_tokens))
+            similar = sorted(order[start : start + bucket], key=lambda i: len(records[i]))
+            parts.extend(_cut(similar, records, batch_tokens))
         rng.shuffle(parts)
         yield from parts
         epoch += 1

@@ -148,11 +148,7 @@ def build_optimizers(model: torch.nn.Module, settings: OptimizerSettings) -> lis
     else:
         raise ValueError(f"optimizer={settings.name}, accepted: adamw, muon")
     rate, decay = settings.learning_rate, settings.weight_decay
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=decay)
-    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.95), weight_decay=decay)]
     if matrices:
-        optimizers.append(
-            torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        )
+        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     return optimizers

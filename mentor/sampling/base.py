@@ -1,6 +1,6 @@
 """The contract between the environment and whatever samples: requests in, completions out, one turn at a time.
 
-A session is one trajectory: its later requests extend the tokens of its earlier ones, so a sampler may keep their cache.
+A session is one trajectory: its later requests extend the tokens of its earlier ones, so a sampler may keep a cache.
 `step` advances everything that runs and never waits for a session that has no request (its tool is still busy).
 """
 
@@ -25,8 +25,11 @@ class SamplingParams:
 
 @dataclass(frozen=True)
 class Completion:
-    """One finished turn. `logprobs` are those of the sampled tokens at the request's temperature (1 when greedy), before
-    top_p. `stopped` is True when it ended with the end-of-turn token (which is included), False when it ran out."""
+    """One finished turn.
+
+    logprobs: of the sampled tokens at the request's temperature (1 when greedy), before top_p. stopped: True when it
+    ended with the end-of-turn token (which is included), False when it ran out of tokens.
+    """
 
     session: str
     token_ids: list[int]

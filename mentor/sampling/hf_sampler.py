@@ -1,9 +1,9 @@
 """The embedded sampler: a transformers model decoded many trajectories at once, cache kept across turns.
 
-Every decode step runs all decoding rows; a row that finished its turn leaves at once, a row whose tool is busy keeps its
-cache and takes no part, and a row that comes back is prefilled with its new tokens only. Prompts that are equal (the
-group of one task) are prefilled once and copied. Sampling inverts the cumulative distribution at one uniform number per
-token, drawn per request from its own seed, so a row's randomness does not depend on its batch-mates.
+Every decode step runs all decoding rows; a row that finished its turn leaves at once, a row whose tool is busy keeps
+its cache and takes no part, and a row that comes back is prefilled with its new tokens only. Prompts that are equal
+(the group of one task) are prefilled once and copied. Sampling inverts the cumulative distribution at one uniform
+number per token, drawn per request from its own seed, so a row's randomness does not depend on its batch-mates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A key-value cache with one row (slot) per session, kept across turns.
 
 transformers' own caches grow in step for the whole batch; here every row has its own length, so that rows can leave,
-wait for a tool and come back. Rows being decoded are kept at the front, so a decode step reads views and copies nothing.
+wait for a tool and come back. Rows being decoded are kept at the front, so a decode step reads views, no copies.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class SlotLayer(CacheLayerMixin):
     def __init__(self, slots: int) -> None:
         super().__init__()
         self.slots = slots
+        self.keys: torch.Tensor = torch.empty(0)
+        self.values: torch.Tensor = torch.empty(0)
         self.rows: int | torch.Tensor = 0
         self.positions = torch.empty(0, dtype=torch.long)
         self.width = 0
@@ -84,18 +86,18 @@ class SlotCache(Cache):
     """The layers of one model behind transformers' `past_key_values`."""
 
     def __init__(self, layers: int, slots: int) -> None:
-        super().__init__(layers=[SlotLayer(slots) for _ in range(layers)])
-        self.slots = slots
+        self.rows_of = [SlotLayer(slots) for _ in range(layers)]
+        super().__init__(layers=list(self.rows_of))
 
     def aim(self, rows: int | torch.Tensor, positions: torch.Tensor, width: int) -> None:
         """Say where the next forward's keys go and how far it may look."""
-        for layer in self.layers:
+        for layer in self.rows_of:
             layer.rows, layer.positions, layer.width = rows, positions, width
 
     def copy_row(self, source: int, target: int, length: int) -> None:
-        for layer in self.layers:
+        for layer in self.rows_of:
             layer.copy_row(source, target, length)
 
     def swap_rows(self, one: int, other: int, length: int) -> None:
-        for layer in self.layers:
+        for layer in self.rows_of:
             layer.swap_rows(one, other, length)

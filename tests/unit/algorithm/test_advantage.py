@@ -10,7 +10,8 @@ def test_centred_on_the_group_mean():
 def test_divided_by_the_population_standard_deviation():
     # mean 0.5; squared distances 0.25, 0.25, 0, 0; variance 0.125
     scale = 0.125**0.5 + EPSILON
-    assert group_advantages([1.0, 0.0, 0.5, 0.5], normalize_std=True) == pytest.approx([0.5 / scale, -0.5 / scale, 0, 0])
+    expected = [0.5 / scale, -0.5 / scale, 0, 0]
+    assert group_advantages([1.0, 0.0, 0.5, 0.5], normalize_std=True) == pytest.approx(expected)
 
 
 def test_equal_rewards_teach_nothing():

@@ -51,9 +51,7 @@ def test_a_saved_tokenizer_reads_its_own_turns_with_parse_response(chat, calcula
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     message = make_trajectory(calculator_tools).messages[1]
     parsed = tokenizer.parse_response(chat.turn_text(message), prefix="<|im_start|>assistant\n")
-    assert [call["function"] for call in parsed["tool_calls"]] == [
-        call["function"] for call in message["tool_calls"]
-    ]
+    assert [call["function"] for call in parsed["tool_calls"]] == [call["function"] for call in message["tool_calls"]]
     assert tokenizer.parse_response("Hello.<|im_end|>", prefix="<|im_start|>assistant\n")["content"] == "Hello."
     assert tokenizer.encode("47 and 3.25") == chat.encode("47 and 3.25")
 
@@ -147,7 +145,8 @@ class AutoTokenizerWith:
 
     def apply_chat_template(self, messages, **options):
         template = (
-            "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content | upper if not add_generation_prompt else m.content }}"
-            "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+            "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+            "{{ m.content if add_generation_prompt else m.content | upper }}<|im_end|>\n{% endfor %}"
+            "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
         )
         return self._tokenizer.apply_chat_template(messages, chat_template=template, **options)

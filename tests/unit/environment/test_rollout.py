@@ -1,15 +1,14 @@
-
-
+from mentor.algorithm.batch import collate
 from mentor.environment import Environment, RolloutLimits, RolloutRequest, derive_seed
 from mentor.environment.groups import as_groups, group_requests, shuffled_index
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import TransformersSampler
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task
-from mentor.algorithm.batch import collate
 from tests.fixtures.scripted_sampler import ScriptedSampler
 
 END = "<|im_end|>"
+LIMITS = RolloutLimits()
 
 
 def call(name="add", arguments='{"a": 2, "b": 3}'):
@@ -20,14 +19,14 @@ def make_task(i=0):
     return Task(f"t{i}", "What is 2 plus 3?", ("5",), "calculator")
 
 
-def run(chat, script, limits=RolloutLimits(), **options):
+def run(chat, script, limits=LIMITS, **options):
     sampler = ScriptedSampler(chat, script)
     executor = ToolExecutor(Toolset.builtin("calculator"))
     with Environment(sampler, executor, chat, limits, **options) as environment:
         return environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(len(script))]), sampler
 
 
-def one(chat, turns, limits=RolloutLimits()):
+def one(chat, turns, limits=LIMITS):
     trajectories, _ = run(chat, {"0": turns}, limits)
     return trajectories[0]
 
@@ -50,15 +49,17 @@ def test_a_call_is_run_and_its_result_shown_and_only_sampled_tokens_are_trained(
 
 
 def test_every_result_of_parallel_calls_is_shown_zero_and_errors_included(chat):
-    text = "\n".join(
-        [call("subtract", '{"a": 3, "b": 3}'), call("divide", '{"a": 1, "b": 0}'), call("launch", "{}"), call("add", '{"a": 1}')]
-    )
+    zero, fails = call("subtract", '{"a": 3, "b": 3}'), call("divide", '{"a": 1, "b": 0}')
+    text = "\n".join([zero, fails, call("launch", "{}"), call("add", '{"a": 1}')])
     trajectory = one(chat, [text + END, "Done." + END])
     shown = [message["content"] for message in trajectory.messages if message["role"] == "tool"]
     assert shown[0] == "0"
     assert "division" in shown[1] and "launch" in shown[2] and "b" in shown[3]
     assert [record.error for record in trajectory.calls] == [
-        None, CallError.EXCEPTION, CallError.UNKNOWN_TOOL, CallError.INVALID_ARGUMENTS,
+        None,
+        CallError.EXCEPTION,
+        CallError.UNKNOWN_TOOL,
+        CallError.INVALID_ARGUMENTS,
     ]
     decoded = chat.decode(trajectory.tokens.token_ids)
     assert all(text in decoded for text in shown)
@@ -95,9 +96,10 @@ def test_a_slow_tool_holds_no_other_trajectory_back(chat, tmp_path):
         '    """Wait.\n\n    Args:\n        seconds: how long\n    """\n'
         "    total = 0\n    for i in range(int(seconds * 3_000_000)):\n        total += i\n    return 'waited'\n"
     )
-    slow, fast = [call("wait", '{"seconds": 1}') + END, "Done." + END], [call("wait", '{"seconds": 0}') + END, "Done." + END]
+    slow, fast = ([call("wait", f'{{"seconds": {seconds}}}') + END, "Done." + END] for seconds in (1, 0))
     sampler = ScriptedSampler(chat, {"0": slow, **{str(i): fast for i in range(1, 6)}})
-    with Environment(sampler, ToolExecutor(Toolset.from_python(tools), timeout_s=20, workers=2), chat, RolloutLimits()) as env:
+    executor = ToolExecutor(Toolset.from_python(tools), timeout_s=20, workers=2)
+    with Environment(sampler, executor, chat, LIMITS) as env:
         trajectories = env.rollout([RolloutRequest(make_task(i), seed=i) for i in range(6)])
     assert all(trajectory.stop_reason is StopReason.ANSWERED for trajectory in trajectories)
     assert sampler.finished[-1] == "0" and sampler.finished.count("0") == 2

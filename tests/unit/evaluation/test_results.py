@@ -24,9 +24,10 @@ def test_tool_similarity():
     assert tool_similarity({}, {"add": 1}) is None
 
 
-def make_item(correct, mode="greedy", split="test", calls=(), reference=("add",), task="t0", stop="answered"):
+def make_item(correct, mode="greedy", calls=(), reference=("add",), task="t0", stop="answered"):
+    teacher = None if reference is None else [{"name": name} for name in reference]
     return {
-        "task": {"id": task, "split": split, "reference": None if reference is None else [{"name": n} for n in reference]},
+        "task": {"id": task, "split": "test", "reference": teacher},
         "mode": mode,
         "correct": correct,
         "calls": [{"name": name, "ok": error is None, "error": error} for name, error in calls],
@@ -65,9 +66,14 @@ def test_step_metrics_leave_out_what_has_no_value():
     bad = CallRecord(0, None, {}, False, CallError.MALFORMED)
     trajectories = [
         Trajectory(task, [{"role": "assistant"}], "[]", StopReason.ANSWERED, [], Tokens([1], [True], [-1.0])),
-        Trajectory(task, [{"role": "assistant"}] * 3, "[]", StopReason.LENGTH, [bad], Tokens([1, 2], [False, True], [0, -1])),
+        Trajectory(
+            task, [{"role": "assistant"}] * 3, "[]", StopReason.LENGTH, [bad], Tokens([1, 2], [False, True], [0, -1])
+        ),
     ]
-    rewards = [RewardBreakdown(1.0, {"correct": 1.0, "match": None}), RewardBreakdown(None, {"correct": None, "match": None})]
+    rewards = [
+        RewardBreakdown(1.0, {"correct": 1.0, "match": None}),
+        RewardBreakdown(None, {"correct": None, "match": None}),
+    ]
     metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)])
     assert metrics["reward/mean"] == 1.0 and metrics["reward/ungraded"] == 0.5 and "reward/match" not in metrics
     assert metrics["groups/zero_variance"] == 1.0

@@ -1,0 +1,68 @@
+# `make` alone lists the targets. PYTHON chooses the interpreter of .venv; ARGS adds overrides to a stage.
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-slow test-gpu lint format type demo rollout pretrain sft rl eval report clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+setup: $(READY) ## Make .venv with everything the demo and the tests need (instant when nothing changed)
+
+# torch comes first and alone: its CPU build must be in place before anything else asks for torch.
+$(READY): pyproject.toml constraints-cpu.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev]"
+	@touch $@
+
+test: setup ## Quick tests (no slow, gpu or network marks)
+	$(BIN)/python -m pytest
+
+test-slow: setup ## Tests marked slow
+	$(BIN)/python -m pytest -m "slow and not gpu and not network"
+
+test-gpu: setup ## Tests marked gpu, on a machine that has one
+	$(BIN)/python -m pytest -m gpu
+
+lint: setup ## Check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## Rewrite to the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: setup ## Check types
+	$(BIN)/mypy
+
+demo: ## Set up, then run every stage on a CPU and write a report (experiment=demo)
+	@start=$$(date +%s) && $(MAKE) --no-print-directory setup && ready=$$(date +%s) \
+	  && echo "setup: $$((ready - start)) s" \
+	  && $(BIN)/mentor experiment=demo $(ARGS) \
+	  && echo "demo: $$(($$(date +%s) - ready)) s (setup before it: $$((ready - start)) s)"
+
+rollout: setup ## The teacher solves the training tasks with tools
+	$(BIN)/mentor stage=rollout $(ARGS)
+
+pretrain: setup ## Make a small student from scratch
+	$(BIN)/mentor stage=pretrain model=tiny $(ARGS)
+
+sft: setup ## Train the student on the teacher's trajectories
+	$(BIN)/mentor stage=sft $(ARGS)
+
+rl: setup ## Train the student by RL, e.g. ARGS="reward=sparse"
+	$(BIN)/mentor stage=rl $(ARGS)
+
+eval: setup ## Evaluate students, e.g. ARGS="benchmark=[calculator,gsm8k]"
+	$(BIN)/mentor stage=eval $(ARGS)
+
+report: setup ## Write report.html, report.md and results.json of a run
+	$(BIN)/mentor stage=report $(ARGS)
+
+clean: ## Remove caches and build output (keeps .venv and outputs/)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find mentor tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,167 @@
+"""What a composed config must satisfy beyond its types: accepted words, ranges, and combinations that make sense.
+
+Called by the parent before anything is written or started; it looks at the presence of files, not into them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mentor.conf_dir import conf_dir
+from mentor.config import Config, EvalStage, PipelineStage, PretrainStage, RlTrainer, ScoreStage, Section
+from mentor.errors import ConfigError
+
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
+
+
+def check(config: Config) -> None:
+    """Raises ConfigError with one line naming the key, what was given and what is accepted."""
+    for key, entry, value in _leaves(config):
+        _check_leaf(key, entry, value)
+    for key in ("run", "name"):
+        value = getattr(config, key)
+        if value is not None and not FOLDER_NAME.fullmatch(value):
+            raise ConfigError(f"`{key}={value}` names a folder: letters, digits and . _ = , + - are accepted")
+    _check_data(config)
+    _check_model(config)
+    _check_training(config)
+    _check_stage(config)
+
+
+def suggestion(given: str, accepted: list[str]) -> str:
+    """`; did you mean x?` when something accepted is near, else the whole list."""
+    near = get_close_matches(given, accepted, n=1, cutoff=0.6)
+    return f"; did you mean `{near[0]}`?" if near else f"; accepted: {', '.join(accepted)}"
+
+
+def presets(group: str) -> list[str]:
+    """The shipped presets of a group, by file name."""
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Field[Any], Any]]:
+    for entry in fields(section):
+        value = getattr(section, entry.name)
+        below: Mapping[Any, Any] = value if isinstance(value, Mapping) else {None: value}
+        for name, item in below.items():
+            key = prefix + entry.name + ("" if name is None else f".{name}")
+            if isinstance(item, Section):
+                yield from _leaves(item, key + ".")
+            else:
+                yield key, entry, item
+
+
+def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
+    choices = entry.metadata.get("choices")
+    if choices and value not in choices:
+        hint = suggestion(str(value), list(choices))
+        raise ConfigError(f"`{key}={value}` is not accepted{hint}")
+    low, high = entry.metadata.get("low"), entry.metadata.get("high")
+    if value is None or (low is None and high is None):
+        return
+    if not (low is None or value >= low) or not (high is None or value <= high):  # NaN fits no range
+        accepted = f"{low} or more" if high is None else f"{low} to {high}"
+        raise ConfigError(f"`{key}={value}` is out of range; accepted: {accepted}")
+
+
+def _check_data(config: Config) -> None:
+    task, teacher, tools = config.task, config.teacher, config.tools
+    if task is not None and task.name == "jsonl" and task.path is None:
+        raise ConfigError("`task.path` is not set: task=jsonl reads a local file, task.path=<file>")
+    if task is not None and teacher is not None:
+        if teacher.name == "oracle" and task.name != "calculator":
+            raise ConfigError(
+                f"`teacher.name=oracle` solves generated tasks only, got task.name={task.name}; use task=calculator"
+            )
+        if teacher.name == "annotated" and task.name == "calculator":
+            raise ConfigError(
+                "`teacher.name=annotated` needs worked answers, got task.name=calculator; use task=gsm8k or jsonl"
+            )
+    if tools is None:
+        return
+    if tools.name == "file" and tools.path is None:
+        raise ConfigError("`tools.path` is not set: tools=file reads your tools.py, tools.path=<file>")
+    if tools.name != "file" and tools.path is not None:
+        raise ConfigError(f"`tools.path={tools.path}` is read with tools=file only, got tools.name={tools.name}")
+    if tools.path is not None and not Path(tools.path).is_file():
+        raise ConfigError(f"`tools.path={tools.path}` is not a file")
+
+
+def _check_model(config: Config) -> None:
+    model, sampler = config.model, config.sampler
+    if model is None:
+        return
+    if "{question}" not in model.question_template:
+        raise ConfigError(f"`model.question_template={model.question_template!r}` lacks {{question}}")
+    if model.chat_template is not None and not Path(model.chat_template).is_file():
+        raise ConfigError(f"`model.chat_template={model.chat_template}` is not a file")
+    for key, divisor in (("hidden_size", "num_attention_heads"), ("num_attention_heads", "num_key_value_heads")):
+        if getattr(model, key) % getattr(model, divisor):
+            raise ConfigError(
+                f"`model.{key}={getattr(model, key)}` is not a multiple of model.{divisor}={getattr(model, divisor)}"
+            )
+    if sampler is not None and model.path is None and sampler.max_tokens > model.max_position_embeddings:
+        raise ConfigError(
+            f"`sampler.max_tokens={sampler.max_tokens}` is more than "
+            f"model.max_position_embeddings={model.max_position_embeddings}"
+        )
+
+
+def _check_training(config: Config) -> None:
+    trainer, sampler, stage = config.trainer, config.sampler, config.stage.name
+    if sampler is not None and sampler.max_turn_tokens > sampler.max_tokens:
+        raise ConfigError(
+            f"`sampler.max_turn_tokens={sampler.max_turn_tokens}` is more than sampler.max_tokens={sampler.max_tokens}"
+        )
+    if stage == "rl" and sampler is not None and sampler.top_p != 1:
+        raise ConfigError(f"`sampler.top_p={sampler.top_p}` trains on other probabilities than sampled; accepted: 1")
+    if stage == "sft" and config.init == "sft":
+        raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")
+    if trainer is not None and trainer.warmup_steps > trainer.steps:
+        raise ConfigError(f"`trainer.warmup_steps={trainer.warmup_steps}` is more than trainer.steps={trainer.steps}")
+    if isinstance(trainer, RlTrainer) and trainer.minibatches > trainer.prompts_per_step * trainer.group_size:
+        raise ConfigError(
+            f"`trainer.minibatches={trainer.minibatches}` is more than the "
+            f"{trainer.prompts_per_step * trainer.group_size} trajectories of a step"
+        )
+
+
+def _check_stage(config: Config) -> None:
+    stage = config.stage
+    if isinstance(stage, PretrainStage) and config.model is not None and config.model.path is not None:
+        raise ConfigError(f"`model.path={config.model.path}` is not for stage=pretrain, which starts from nothing")
+    if isinstance(stage, PipelineStage) and not stage.steps:
+        raise ConfigError("`stage.steps=[]` does nothing; accepted: lists of overrides such as ['stage=sft']")
+    if isinstance(stage, PretrainStage) and stage.direct_share + stage.alternative_share > 1:
+        raise ConfigError(
+            f"`stage.direct_share={stage.direct_share}` and stage.alternative_share={stage.alternative_share} "
+            "are shares of the same text; accepted: a sum up to 1"
+        )
+    if isinstance(stage, EvalStage):
+        if not stage.greedy and not stage.samples:
+            raise ConfigError("`stage.samples=0` with stage.greedy=false evaluates nothing")
+        for name, benchmark in config.benchmark.items():
+            for split, domain in benchmark.splits.items():
+                if domain not in ("id", "ood"):
+                    raise ConfigError(f"`benchmark.{name}.splits.{split}={domain}` is not accepted; accepted: id, ood")
+    if isinstance(stage, ScoreStage):
+        _check_score(stage)
+
+
+def _check_score(stage: ScoreStage) -> None:
+    if not stage.presets:
+        raise ConfigError(f"`stage.presets=[]` scores nothing; accepted: {', '.join(presets('reward'))}")
+    for name in stage.presets:
+        if name not in presets("reward"):
+            raise ConfigError(f"`stage.presets` has {name!r}, no reward preset{suggestion(name, presets('reward'))}")
+    if not Path(stage.input).is_file():
+        raise ConfigError(f"`stage.input={stage.input}` is not a file")
+    if Path(stage.output).resolve() == Path(stage.input).resolve():
+        raise ConfigError(f"`stage.output={stage.output}` is stage.input itself")
+    if Path(stage.output).is_dir():
+        raise ConfigError(f"`stage.output={stage.output}` is a folder; accepted: a file to write")

@@ -1,0 +1,106 @@
+"""The process that does one stage: `python -m mentor.child --folder ... --root ...`.
+
+Knows no Hydra: it reads the config.yaml its parent resolved and checked. It writes summary.json (running, then done or
+failed), closes the logger in every case, and ends with 0, with the exit code of a MentorError, with 1 after any other
+exception (traceback shown), or with 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mentor.config import Config, load
+from mentor.errors import MentorError, RunFolderError
+from mentor.loggers import Logger, build_logger
+from mentor.runs.folder import RunFolder, stored_config
+from mentor.runs.identity import config_hash, identity
+from mentor.runs.provenance import new_summary, write_summary
+from mentor.stages import StageResult, stage_function
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parse(argv)
+    if arguments.lock_fd is not None:
+        os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
+    signal.signal(signal.SIGTERM, _interrupt)
+    values = stored_config(arguments.folder)
+    if values is None:
+        raise RunFolderError(f"{arguments.folder} has no config.yaml")
+    config = load(values)
+    folder = RunFolder(arguments.folder, arguments.root, arguments.resumed)
+    summary = new_summary(config.stage.name, config.seed, config_hash(identity(values)))
+    write_summary(folder.path, summary)
+    try:
+        result = _run_logged(config, folder, values)
+    except BaseException as error:
+        summary.update(status="failed", ended=time.time(), error=_one_line(error))
+        write_summary(folder.path, summary)
+        return _exit_code(error)
+    summary.update(status="done", ended=time.time(), counts=result.counts, seconds=_seconds(result, summary["started"]))
+    if result.headline is not None:
+        summary["headline"] = {"name": result.headline[0], "value": result.headline[1]}
+    write_summary(folder.path, summary)
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="mentor.child", description="Do one stage; started by `mentor`.")
+    parser.add_argument("--folder", type=Path, required=True, help="the stage's own folder, with its config.yaml")
+    parser.add_argument("--root", type=Path, required=True, help="where the run's other stages are")
+    parser.add_argument("--resumed", action="store_true", help="the folder holds earlier work of this config")
+    parser.add_argument("--lock-fd", type=int, help="inherited descriptor of the folder's lock")
+    return parser.parse_args(argv)
+
+
+def _run_logged(config: Config, folder: RunFolder, values: dict[str, Any]) -> StageResult:
+    logger = _logger(config, folder, values)
+    failed = True
+    try:
+        result = stage_function(config.stage.name)(config, folder, logger)
+        failed = False
+    finally:
+        logger.close(failed)
+    return result
+
+
+def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger:
+    own_folder = None if config.stage.name == "score" else folder.path
+    return build_logger(config.logger, own_folder, folder.path.name, config.run, values)
+
+
+def _exit_code(error: BaseException) -> int:
+    """Says what happened on stderr and gives the exit code for it."""
+    if isinstance(error, MentorError):
+        sys.stderr.write(f"mentor: {_one_line(error)}\n")
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("mentor: interrupted\n")
+        return 130
+    traceback.print_exception(error)
+    return 1
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _seconds(result: StageResult, started: float) -> dict[str, float]:
+    phases = {name: round(seconds, 3) for name, seconds in result.seconds.items()}
+    return {**phases, "total": round(time.time() - started, 3)}
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

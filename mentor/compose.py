@@ -1,0 +1,193 @@
+"""Hydra's side of a command, in the parent only: schemas, composing, one-line errors. Imports Hydra, never torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from hydra import compose
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from mentor.checks import check, presets, suggestion
+from mentor.config import (
+    ALWAYS_READ,
+    SECTIONS,
+    STAGE_GROUPS,
+    STAGES,
+    TOP_LEVEL_READERS,
+    TRAINERS,
+    Config,
+    PipelineStage,
+    load,
+    schema_keys,
+)
+from mentor.errors import ConfigError
+
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
+"""What composing raises for bad input."""
+
+
+def register_schemas() -> None:
+    """Make the dataclasses the schemas that the YAML presets name: `schema`, in two groups `schema/<stage>`."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for group, section in SECTIONS.items():
+        store.store(group=group, name="schema", node=section)
+    for stage, stage_schema in STAGES.items():
+        store.store(group="stage/schema", name=stage, node=stage_schema, package="stage")
+    for stage, trainer_schema in TRAINERS.items():
+        store.store(group="trainer/schema", name=stage, node=trainer_schema, package="trainer")
+    store.store(group="trainer", name="pipeline", node=TRAINERS["pipeline"], package="trainer")
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Raises ConfigError on text that is no override."""
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except COMPOSE_ERRORS as error:
+        raise ConfigError(explain(error)) from None
+
+
+def given_stage(overrides: Sequence[Override]) -> str | None:
+    """The stage the command line names, None where it names none (an experiment may) or sweeps over several."""
+    for override in overrides:
+        if override.key_or_group == "stage" and not override.is_sweep_override():
+            return str(override.value())
+    return None
+
+
+def refuse_unread(overrides: Sequence[Override], stage: str) -> None:
+    """Raises ConfigError for an override of a group or top-level key that the stage does not read."""
+    for override in overrides:
+        key = _group(override)
+        readers = TOP_LEVEL_READERS.get(key)
+        if readers is not None and stage not in readers:
+            raise ConfigError(f"`{key}` is not read by stage={stage}; it is read by {', '.join(readers)}")
+        if key in ALWAYS_READ or key == "hydra" or key in STAGE_GROUPS[stage] or stage == "pipeline":
+            continue
+        if key in SECTIONS or key == "trainer":
+            groups = ", ".join(STAGE_GROUPS[stage]) or "stage.* only"
+            raise ConfigError(f"`{key}` is not read by stage={stage}; it reads {groups}")
+
+
+def to_config(cfg: DictConfig) -> Config:
+    """The checked, frozen config of a composed stage, without the groups it does not read."""
+    stage = str(cfg.stage.name)
+    kept = [key for key in (*ALWAYS_READ, *STAGE_GROUPS.get(stage, ())) if key in cfg]
+    try:
+        values = {key: _plain(cfg, key) for key in kept}
+    except OmegaConfBaseException as error:  # a value that is missing, or an interpolation that leads nowhere
+        raise ConfigError(explain(error)) from None
+    trainer = OmegaConf.get_type(cfg, "trainer")
+    if values.get("trainer") is not None and trainer is not TRAINERS[stage]:
+        raise ConfigError(f"`trainer` is not one of stage={stage}; accepted: trainer={stage} or a preset made from it")
+    for group in STAGE_GROUPS[stage]:
+        if not values.get(group):
+            raise ConfigError(f"`{group}` is empty, and stage={stage} reads it")
+    if stage != "pipeline":
+        extra = sorted(set(cfg) - {entry.name for entry in fields(Config)})
+        if extra:
+            raise ConfigError(f"`{extra[0]}` is not a key{suggestion(str(extra[0]), _top_level())}")
+    config = load(values)
+    check(config)
+    return config
+
+
+def compose_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> list[Config]:
+    """The config of every step: its own overrides, then those of the command that it reads and does not set itself.
+
+    Raises ConfigError for an override that no step takes.
+    """
+    configs: list[Config] = []
+    taken: set[str] = set()
+    for number, step in enumerate(pipeline.steps, 1):
+        own = parse(step)
+        stage = given_stage(own)
+        if stage is None or stage not in STAGES or stage == "pipeline":
+            accepted = ", ".join(name for name in STAGES if name != "pipeline")
+            raise ConfigError(f"`stage.steps` entry {number} needs stage=, got {step}; accepted: {accepted}")
+        refuse_unread(own, stage)
+        passed = [override for override in overrides if _passes(override, own, stage)]
+        taken.update(str(override.input_line) for override in passed)
+        configs.append(_compose_step(number, [*step, *(str(override.input_line) for override in passed)]))
+    for override in overrides:
+        if override.input_line not in taken and _group(override) not in ("stage", "hydra"):
+            raise ConfigError(f"`{override.input_line}` is taken by no step of the pipeline: change stage.steps")
+    return configs
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error of composing: the key, what was given and what is accepted."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        options = [option for option in error.options or presets(group) if option not in ("schema", "pipeline_schema")]
+        return f"`{group}={name}` is not a preset{suggestion(name, options)}"
+    if "must specify 'stage'" in text:
+        return f"`stage` is not given; accepted: {', '.join(STAGES)}"
+    if isinstance(error, MissingMandatoryValue) and error.full_key:
+        return f"`{error.full_key}` is not set and has no default"
+    if isinstance(error, OverrideParseException):
+        return f"`{error.override}` is not an override; accepted: key=value"
+    ambiguous = re.match(r"Ambiguous value for argument '([^']+)'", text)
+    if ambiguous:
+        return f"`{ambiguous[1]}` has several values: -m sweeps over them, key=[a,b] is a list"
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown:
+        return f"`{unknown[1]}` is not a key{suggestion(unknown[1], _keys_beside(unknown[1]))}"
+    merging = re.match(r"Error merging override (.*)", text)
+    if merging and error.__cause__ is not None:
+        return f"`{merging[1]}` is not accepted: {str(error.__cause__).splitlines()[0]}"
+    return text.partition(" See http")[0]
+
+
+def _compose_step(number: int, overrides: list[str]) -> Config:
+    try:
+        return to_config(compose("config", overrides=overrides))
+    except COMPOSE_ERRORS as error:
+        raise ConfigError(f"stage.steps entry {number} ({' '.join(overrides)}): {explain(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"stage.steps entry {number} ({' '.join(overrides)}): {error}") from None
+
+
+def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
+    """Whether an override of the pipeline's command goes to this step."""
+    key, group = override.key_or_group, _group(override)
+    if key in {entry.key_or_group for entry in own} or group in ("stage", "hydra"):
+        return False
+    if key == "init":
+        return stage == "rl" or (stage == "sft" and override.value() != "sft")
+    if group == "trainer":
+        return stage in TRAINERS and key.partition(".")[2] in {entry.name for entry in fields(TRAINERS[stage])}
+    return group in ALWAYS_READ or group in STAGE_GROUPS[stage]
+
+
+def _group(override: Override) -> str:
+    """`reward` of `reward=x`, `reward.weights.tool=1` and `reward/part@x=y`."""
+    return re.split(r"[./@]", override.key_or_group)[0]
+
+
+def _plain(cfg: DictConfig, key: str) -> Any:
+    value = cfg[key]
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True) if OmegaConf.is_config(value) else value
+
+
+def _top_level() -> list[str]:
+    return [*(entry.name for entry in fields(Config)), "experiment", "debug"]
+
+
+def _keys_beside(key: str) -> list[str]:
+    """The keys of the group that a wrong dotted key names, else the top level."""
+    group = key.split(".")[0]
+    schemas = {**SECTIONS, "trainer": TRAINERS["pipeline"]}
+    of_group = [schemas[group]] if group in schemas else list(STAGES.values()) if group == "stage" else []
+    beside = dict.fromkeys(f"{group}.{name}" for schema in of_group for name in schema_keys(schema))
+    return list(beside) or _top_level()

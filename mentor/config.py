@@ -1,0 +1,437 @@
+"""One schema dataclass per config group, the groups each stage reads, and checks across groups.
+
+Hydra composes into these (so a wrong key or type is refused while composing); `freeze` makes the result read-only.
+Library code never sees a `Config`: a stage unpacks it into plain arguments. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from mentor.errors import ConfigError
+
+S = TypeVar("S", bound="Section")
+
+
+@dataclass
+class Section:
+    """A config group. Writable while Hydra composes, read-only after `freeze`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(self, "_frozen", False):
+            raise AttributeError(f"{type(self).__name__} is read-only after composing: {name}={value!r}")
+        super().__setattr__(name, value)
+
+    def freeze(self) -> None:
+        """Make this section and the sections below it read-only."""
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            below = value.values() if isinstance(value, dict) else [value]
+            for section in below:
+                if isinstance(section, Section):
+                    section.freeze()
+        object.__setattr__(self, "_frozen", True)
+
+
+def choice(default: str, *accepted: str) -> Any:
+    """A string field that takes one of `accepted`; `check` refuses others."""
+    return field(default=default, metadata={"choices": accepted})
+
+
+def number(default: Any, low: float | None = None, high: float | None = None) -> Any:
+    """A numeric field within [low, high]; an open end is None. `check` refuses others."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def count(default: int | None) -> Any:
+    """A field that takes whole numbers from 1."""
+    return number(default, low=1)
+
+
+def share(default: float) -> Any:
+    """A field that takes numbers from 0 to 1."""
+    return number(default, low=0, high=1)
+
+
+# --- stage -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class StageConfig(Section):
+    name: str = "???"
+
+
+@dataclass
+class RolloutStage(StageConfig):
+    """The teacher solves the tasks with tools, once."""
+
+    limit: int | None = count(None)  # at most this many tasks
+    concurrency: int = count(64)  # tasks in flight at once
+
+
+@dataclass
+class PretrainStage(StageConfig):
+    """A small student from scratch on generic tool-use text, deliberately half-competent."""
+
+    conversations: int = count(20000)  # generated conversations to train on
+    direct_share: float = share(0.2)  # share answered directly, without any tool
+    alternative_share: float = share(0.5)  # share solved by another valid tool path than the teacher's
+    max_steps_per_question: int = count(3)  # longest tool chain in the text
+
+
+@dataclass
+class SftStage(StageConfig):
+    """Supervised fine-tuning on the teacher's trajectories."""
+
+    limit: int | None = count(None)  # at most this many trajectories
+
+
+@dataclass
+class RlStage(StageConfig):
+    """Group-relative policy optimisation with multi-turn tool rollouts."""
+
+    limit: int | None = count(None)  # at most this many tasks
+    save_trajectories_every: int = 5  # steps whose trajectories are written with their reward terms
+
+
+@dataclass
+class EvalStage(StageConfig):
+    """Accuracy and tool use of students on benchmarks."""
+
+    limit: int | None = count(None)  # at most this many tasks per benchmark
+    greedy: bool = True  # also decode once greedily
+    samples: int = number(1, low=0)  # sampled trajectories per task
+
+
+@dataclass
+class ScoreStage(StageConfig):
+    """Rewards of stored trajectories or raw rows, without any model."""
+
+    input: str = "???"  # JSONL of trajectories or of rows {id, response, eos, ground_truth, teacher_tools}
+    output: str = "???"  # JSONL to write
+    presets: list[str] = field(default_factory=lambda: ["sparse", "strict", "flexible"])
+    workers: int = count(2)  # grader processes
+
+
+@dataclass
+class ReportStage(StageConfig):
+    """Tables and learning curves from the files of one run."""
+
+    title: str = "MENTOR"
+
+
+@dataclass
+class PipelineStage(StageConfig):
+    """Several stages in order, each a fresh process; a step is a list of overrides."""
+
+    steps: list[list[str]] = field(default_factory=list)
+
+
+# --- other groups ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class TaskConfig(Section):
+    """Where the training tasks come from."""
+
+    name: str = choice("???", "calculator", "gsm8k", "jsonl")
+    path: str | None = None  # local file (plain or gzip), or a hub name for gsm8k
+    split: str = "train"
+    size: int = count(600)  # how many tasks a generator makes
+    max_steps: int = count(3)  # longest generated tool chain
+    seed: int = number(0, low=0)  # of the generator: one data set, whatever the training seed
+    question_key: str = "question"
+    answer_key: str = "answer"
+    reference_key: str = "reference"
+    id_key: str = "id"
+
+
+@dataclass
+class BenchmarkConfig(Section):
+    """One evaluation set; `splits` maps each split to `id` or `ood`: in or out of the training domain."""
+
+    task: TaskConfig = field(default_factory=TaskConfig)
+    splits: dict[str, str] = field(default_factory=lambda: {"test": "id"})
+    teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
+
+
+@dataclass
+class TeacherConfig(Section):
+    name: str = choice("???", "oracle", "annotated")
+    alternative_share: float = share(0.3)  # oracle: share of tasks solved by another of the valid tool paths
+
+
+@dataclass
+class ToolsConfig(Section):
+    name: str = choice("???", "calculator", "file")  # file: a tools.py
+    path: str | None = None  # tools.py when name is file
+    timeout_s: float = number(2.0, low=0.01)  # wall clock of one call
+    memory_mib: int = number(64, low=8)  # of one sandbox session
+    workers: int = count(2)  # sandbox processes
+    max_output_chars: int = number(2000, low=16)  # a longer result is cut with a visible marker
+
+
+@dataclass
+class ModelConfig(Section):
+    """The student. `path` is a local folder or a hub name; without it the run's own pretrained base is used."""
+
+    name: str = "???"
+    path: str | None = None
+    dtype: str = choice("float32", "float32", "bfloat16")
+    chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
+    enable_thinking: bool = False  # handed to the chat template
+    question_template: str = "{question}"  # text of the user turn
+    vocab_size: int = number(640, low=300)  # the rest: shape of a student made from scratch
+    hidden_size: int = count(128)
+    intermediate_size: int = count(384)
+    num_hidden_layers: int = count(4)
+    num_attention_heads: int = count(4)
+    num_key_value_heads: int = count(2)
+    max_position_embeddings: int = count(2048)
+
+
+@dataclass
+class SamplerConfig(Section):
+    name: str = choice("???", "transformers")
+    max_running: int = count(256)  # trajectories decoded at once
+    temperature: float = number(1.0, low=0.01)
+    top_p: float = number(1.0, low=0.01, high=1)  # must be 1 in training
+    max_turns: int = count(8)  # assistant turns of one trajectory
+    max_turn_tokens: int = count(96)  # sampled tokens of one turn
+    max_tokens: int = count(1024)  # prompt, turns and tool output of one trajectory
+    max_invalid_turns: int = count(2)  # turns in a row with only invalid calls before a trajectory ends
+    deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
+
+
+@dataclass
+class RewardWeights(Section):
+    correct: float = 1.0
+    tool: float = 0.0
+    valid: float = 0.0
+
+
+@dataclass
+class RewardFloors(Section):
+    """Totals of trajectories that never get to the formula, the same for every project preset."""
+
+    unfinished: float = 0.0  # no final turn
+    no_answer: float = 0.0  # a final turn without a boxed answer
+
+
+@dataclass
+class RewardConfig(Section):
+    name: str = "???"
+    family: str = choice("project", "project", "released")
+    matcher: str = "bag_f1"  # bag_f1, set, overlap, f1, sequence, sequence_args, lcs; released: the authors' function
+    weights: RewardWeights = field(default_factory=RewardWeights)
+    wrong_scale: float = 0.2  # of the match term when the answer is wrong
+    gate: str = choice("none", "none", "outcome", "group")
+    floors: RewardFloors = field(default_factory=RewardFloors)
+    max_ungraded: float = share(0.05)  # share of answers the grader may fail on before the run stops
+    grader_timeout_s: float = number(5.0, low=0.01)  # of one answer
+    grader_workers: int = count(1)  # processes that grade what is not plainly equal
+
+
+@dataclass
+class TrainerConfig(Section):
+    """Optimiser and schedule, shared by every training stage."""
+
+    steps: int = count(100)
+    learning_rate: float = number(3e-4, low=0)
+    optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest
+    weight_decay: float = number(0.0, low=0)
+    warmup_steps: int = number(0, low=0)  # linear, then constant
+    max_grad_norm: float = number(1.0, low=0)
+    micro_batch_tokens: int = count(8192)  # padded tokens of one forward and backward
+    save_every: int = count(50)  # steps between checkpoints; the last step is always saved
+
+
+@dataclass
+class SupervisedTrainer(TrainerConfig):
+    """For pretrain and sft."""
+
+    batch_tokens: int = count(2048)  # tokens of one optimiser step
+    schedule: str = choice("constant", "constant", "linear")  # linear: to zero at the last step
+
+
+@dataclass
+class RlTrainer(TrainerConfig):
+    prompts_per_step: int = count(32)  # P
+    group_size: int = number(8, low=2)  # G
+    minibatches: int = count(2)  # optimiser steps per rollout
+    clip_low: float = number(0.2, low=0, high=1)
+    clip_high: float = number(0.28, low=0)
+    kl_coef: float = number(0.0, low=0)  # against the frozen starting point; 0 keeps no reference in memory
+    kl_estimator: str = choice("k3", "k1", "k3")
+    normalize_std: bool = True  # divide the group-relative advantage by the group's standard deviation
+    loss_mean: str = choice("token", "token", "sequence")
+
+
+@dataclass
+class PipelineTrainer(RlTrainer, SupervisedTrainer):
+    """The keys of every trainer: what a pipeline takes on the command line and hands to the steps that read it."""
+
+
+@dataclass
+class LoggerConfig(Section):
+    console: bool = True
+    wandb: str = choice("offline", "offline", "online", "disabled")
+    wandb_project: str = "mentor"
+
+
+@dataclass
+class LauncherConfig(Section):
+    name: str = choice("local", "local")
+    threads: int | None = count(None)  # of one stage's process; the machine's cores when null
+
+
+@dataclass
+class PathsConfig(Section):
+    outputs: str = "outputs"
+
+
+@dataclass
+class Config(Section):
+    """A composed stage. Groups the stage does not read are left out of its config hash and refuse overrides."""
+
+    stage: StageConfig = field(default_factory=StageConfig)
+    run: str = "default"  # the experiment's name: every stage of a run shares outputs/<run>/
+    name: str | None = None  # of an rl folder; the reward preset when null
+    seed: int = number(0, low=0)
+    init: str = "base"  # rl and sft start from: base, sft or a model folder
+    overwrite: bool = False  # start again in a folder that holds another configuration
+    task: TaskConfig | None = None
+    teacher: TeacherConfig | None = None
+    tools: ToolsConfig | None = None
+    model: ModelConfig | None = None
+    sampler: SamplerConfig | None = None
+    reward: RewardConfig | None = None
+    trainer: TrainerConfig | None = None
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)
+    benchmark: dict[str, BenchmarkConfig] = field(default_factory=dict)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+STAGE_GROUPS: dict[str, tuple[str, ...]] = {
+    "rollout": ("task", "teacher", "tools"),
+    "pretrain": ("model", "trainer"),
+    "sft": ("model", "trainer"),
+    "rl": ("tools", "model", "sampler", "reward", "trainer"),
+    "eval": ("tools", "model", "sampler", "benchmark"),
+    "score": (),
+    "report": (),
+    "pipeline": (),
+}
+"""What each stage reads besides `stage`, `logger`, `launcher` and `paths`, which all stages read."""
+
+ALWAYS_READ = (
+    "stage",
+    "logger",
+    "launcher",
+    "paths",
+    "run",
+    "name",
+    "seed",
+    "init",
+    "overwrite",
+    "experiment",
+    "debug",
+)
+"""Groups and top-level keys that no stage refuses."""
+
+TOP_LEVEL_READERS: dict[str, tuple[str, ...]] = {"name": ("rl",), "init": ("sft", "rl", "pipeline")}
+"""Top-level keys that only some stages read."""
+
+STAGES: dict[str, type[StageConfig]] = {
+    "rollout": RolloutStage,
+    "pretrain": PretrainStage,
+    "sft": SftStage,
+    "rl": RlStage,
+    "eval": EvalStage,
+    "score": ScoreStage,
+    "report": ReportStage,
+    "pipeline": PipelineStage,
+}
+
+TRAINERS: dict[str, type[TrainerConfig]] = {
+    "pretrain": SupervisedTrainer,
+    "sft": SupervisedTrainer,
+    "rl": RlTrainer,
+    "pipeline": PipelineTrainer,
+}
+"""The trainer schema of each stage that has one."""
+
+SECTIONS: dict[str, type[Section]] = {
+    "task": TaskConfig,
+    "teacher": TeacherConfig,
+    "tools": ToolsConfig,
+    "model": ModelConfig,
+    "sampler": SamplerConfig,
+    "reward": RewardConfig,
+    "benchmark": BenchmarkConfig,
+    "logger": LoggerConfig,
+    "launcher": LauncherConfig,
+    "paths": PathsConfig,
+}
+"""The schema of each group that has one whatever the stage."""
+
+
+def build(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
+    """A section from plain values (a stored config.yaml), nested sections included.
+
+    where: the dotted key of the section. Raises ConfigError on an unknown key.
+    """
+    known = get_type_hints(kind)
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"`{where}{key}` is not a key; accepted: {', '.join(where + name for name in known)}")
+    return kind(**{key: _nested(known[key], value, f"{where}{key}.") for key, value in values.items()})
+
+
+def schema_keys(kind: type[Section]) -> list[str]:
+    """The dotted keys of a schema, nested sections included."""
+    keys: list[str] = []
+    for name, hint in get_type_hints(kind).items():
+        below = _section_of(hint)
+        keys += [name] if below is None else [f"{name}.{key}" for key in schema_keys(below)]
+    return keys
+
+
+def _nested(hint: Any, value: Any, where: str) -> Any:
+    below = _section_of(hint)
+    if below is None or not isinstance(value, Mapping):
+        return dict(value) if isinstance(value, Mapping) else value
+    if get_origin(hint) is dict:
+        return {key: build(below, entry, f"{where}{key}.") for key, entry in value.items()}
+    return build(below, value, where)
+
+
+def _section_of(hint: Any) -> type[Section] | None:
+    """The section in `Section`, `Section | None` or `dict[str, Section]`."""
+    for entry in (hint, *get_args(hint)):
+        if isinstance(entry, type) and issubclass(entry, Section):
+            return entry
+    return None
+
+
+def load(values: Mapping[str, Any]) -> Config:
+    """The frozen config of a stage from the plain values `dump` gave."""
+    stage = values["stage"]["name"]
+    sections: dict[str, Any] = {"stage": build(STAGES[stage], values["stage"], "stage.")}
+    if values.get("trainer") is not None:
+        sections["trainer"] = build(TRAINERS[stage], values["trainer"], "trainer.")
+    config = build(Config, {key: value for key, value in values.items() if key not in (*sections, "upstream")})
+    for key, section in sections.items():
+        setattr(config, key, section)
+    config.freeze()
+    return config
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """Plain values of everything the stage reads; groups it does not read are left out."""
+    values = asdict(config)
+    kept = (*ALWAYS_READ, *STAGE_GROUPS[config.stage.name])
+    return {key: value for key, value in values.items() if key in kept}

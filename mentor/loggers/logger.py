@@ -1,0 +1,92 @@
+"""One logger per stage: hands the same keys and values to every backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from mentor.config import LoggerConfig
+from mentor.loggers.console import Console, Progress
+from mentor.loggers.jsonl import MetricsFile
+
+
+class Backend(Protocol):
+    """Somewhere metrics go."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def close(self, failed: bool) -> None: ...
+
+
+class Logger:
+    """Metric keys are `area/name`; steps count from 0 and never go back except by `roll_back`."""
+
+    def __init__(
+        self, console: Console, metrics_file: MetricsFile | None = None, others: Sequence[Backend] = ()
+    ) -> None:
+        self._console = console
+        self._metrics_file = metrics_file
+        self._backends: list[Backend] = [*([metrics_file] if metrics_file else []), *others]
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record the metrics of one step. Raises ValueError on a value that is no number."""
+        numbers = {key: _number(key, value) for key, value in metrics.items()}
+        for backend in self._backends:
+            backend.log(step, numbers)
+
+    def message(self, text: str) -> None:
+        """One line for the user."""
+        self._console.message(text)
+
+    @contextmanager
+    def progress(self, total: int, description: str) -> Iterator[Progress]:
+        """`with logger.progress(steps, "rl") as bar: bar.advance(reward=0.4)`."""
+        with self._console.progress(total, description) as bar:
+            yield bar
+
+    def roll_back(self, step: int) -> int:
+        """Move the records after `step` to metrics.rolled_back.jsonl, as a resumed stage must; returns how many.
+
+        W&B keeps what it was sent: after a resume it shows the later of two values for a step.
+        """
+        return self._metrics_file.roll_back(step) if self._metrics_file else 0
+
+    def close(self, failed: bool = False) -> None:
+        for backend in self._backends:
+            backend.close(failed)
+
+
+def build_logger(
+    settings: LoggerConfig,
+    folder: Path | None,
+    name: str = "",
+    group: str = "",
+    config: Mapping[str, Any] | None = None,
+) -> Logger:
+    """The logger of a stage that writes into `folder`; without a folder only the console.
+
+    name and group: what W&B calls the run and the experiment. config: what W&B stores with it.
+    """
+    console = Console(settings.console)
+    if folder is None:
+        return Logger(console)
+    others: list[Backend] = []
+    if settings.wandb != "disabled":
+        from mentor.loggers.wandb_backend import WandbBackend
+
+        others.append(WandbBackend(folder, settings.wandb, settings.wandb_project, name, group, config or {}))
+    return Logger(console, MetricsFile(folder / "metrics.jsonl"), others)
+
+
+def _number(key: str, value: Any) -> float:
+    """A plain int or float (numpy and 0-dimensional tensors included)."""
+    if isinstance(value, bool | int):
+        return int(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"metric {key} is no number: {value!r}") from None
+    return number if not math.isnan(number) else math.nan

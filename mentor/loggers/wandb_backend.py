@@ -1,0 +1,43 @@
+"""W&B, offline by default: files in the stage's folder, nothing sent. A resumed stage appends under the same run id."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+
+class WandbBackend:
+    """`mode` is offline or online. The id is kept in `<folder>/wandb/run_id`."""
+
+    def __init__(self, folder: Path, mode: str, project: str, name: str, group: str, config: Mapping[str, Any]) -> None:
+        self._run = wandb.init(
+            mode="online" if mode == "online" else "offline",
+            dir=str(folder),
+            project=project,
+            name=name or None,
+            group=group or None,
+            id=_run_id(folder),
+            resume="allow",
+            config=dict(config),
+            settings=wandb.Settings(
+                silent=True, console="off", x_disable_stats=True, save_code=False, disable_git=True
+            ),
+        )
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._run.log(dict(metrics), step=step)
+
+    def close(self, failed: bool) -> None:
+        self._run.finish(exit_code=1 if failed else 0)
+
+
+def _run_id(folder: Path) -> str:
+    path = folder / "wandb" / "run_id"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid.uuid4().hex[:12])
+    return path.read_text().strip()

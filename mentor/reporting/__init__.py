@@ -1,0 +1,7 @@
+"""Last step of the flow: the files of one run folder become one report in three forms that hold the same numbers."""
+
+from mentor.reporting.collect import Report, collect
+from mentor.reporting.figures import draw
+from mentor.reporting.write import write_report
+
+__all__ = ["Report", "collect", "draw", "write_report"]

@@ -1,0 +1,32 @@
+"""The report as Markdown: the same tables as the HTML page, for a terminal or a pull request."""
+
+from __future__ import annotations
+
+import re
+
+from mentor.reporting.tables import Table
+
+SPECIAL = re.compile(r"([\\`*_\[\]|])")
+
+
+def escape(text: str) -> str:
+    """`text` as it is, whatever characters of Markdown or HTML it holds, on one line."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", safe).replace("\n", " ")
+
+
+def table_to_markdown(table: Table) -> str:
+    alignment = ["---" if index in table.text_columns else "---:" for index in range(len(table.columns))]
+    lines = [table.columns, alignment, *table.rows]
+    cells = [line if line is alignment else [escape(cell) for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def to_markdown(title: str, run: str, tables: list[Table], missing: list[str], notes: list[str]) -> str:
+    parts = [f"# {escape(title)}", f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`."]
+    for heading, lines in (("Read with care", notes), ("Missing", missing)):
+        if lines:
+            parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]
+    for table in tables:
+        parts += [f"## {escape(table.title)}", escape(table.caption), table_to_markdown(table)]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,113 @@
+"""Plain comparison of an answer with an accepted one: numbers by value, words as words, no symbolic mathematics.
+
+First half of the project's grader. `compare` settles what it can be sure of and returns None for the rest, which
+math-verify then judges in a grader process. Numbers are compared as exact fractions (see `quantities.py`):
+
+- two integers must be equal, however long;
+- otherwise they may be 1e-6 apart (1e-6 of the accepted value where that is below 1), so that 33.333333 is 100/3 and
+  0.455 is not 5/11; 33.33 is neither 33.4 nor 33.3333. Beyond 1e6 the last digits of a double are forgiven as well
+  (1e-12 of the value);
+- a unit may be left out, but two different units differ; 62% is 62 and 0.62, but 62 is not 0.62.
+
+A number inside a sentence is not an answer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+from mentor.rewards.quantities import Quantity, clean, parse_quantity
+
+MAX_SYMBOLIC_CHARS = 400  # a longer answer is wrong unless it is literally equal
+
+MATH_WORDS = frozenset({
+    "pi", "infinity", "infty", "inf", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan",
+    "log", "ln", "exp", "mod", "gcd", "lcm", "frac", "cdot", "times", "circ", "cup", "cap", "begin", "end", "pmatrix",
+    "bmatrix", "matrix", "text", "mathrm", "and", "or",
+})  # fmt: skip
+_WORD = re.compile(r"[^\W\d_]+(?:['’.\-][^\W\d_]+)*[.,;:!?]?")
+_NUMBER_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?[.,;:!?]?")
+_TEXT_WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mbox)\s*\{([^{}]*)\}")
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
+_ARTICLES = frozenset({"a", "an", "the"})
+_MEMBERSHIP = re.compile(r"^[A-Za-z] *\\in(?![a-z]) *")
+_BRACKETED = re.compile(r"(\(|\[|\\?\{).*,.*(\)|\]|\})", re.DOTALL)
+
+
+def compare(prediction: str, accepted: str) -> bool | None:
+    """Whether the prediction is the accepted answer; None where only symbolic mathematics can tell."""
+    given, wanted = clean(prediction), clean(accepted)
+    if not given or not wanted:
+        return False
+    if _compact(given) == _compact(wanted):
+        return True
+    wanted_quantity = parse_quantity(wanted)
+    if wanted_quantity is not None:
+        given_quantity = parse_quantity(given)
+        if given_quantity is not None:
+            return equal_quantities(given_quantity, wanted_quantity)
+        if _has_words(given):
+            return False
+    elif is_text(wanted):
+        return words(given) == words(wanted)
+    if len(given) > MAX_SYMBOLIC_CHARS or _other_brackets(given, wanted):
+        return False
+    return None
+
+
+def equal_quantities(given: Quantity, wanted: Quantity) -> bool:
+    """By value and, where both have one, by unit."""
+    if given.unit and wanted.unit and given.unit != wanted.unit:
+        return False
+    if given.percent == wanted.percent:
+        return _close(given, wanted.value, wanted.integer)
+    if given.percent:  # 62% for 62, or for 0.62
+        return _close(given, wanted.value, wanted.integer) or _close(given, wanted.value * 100, False)
+    return _close(given, wanted.value, wanted.integer) or _close(given, wanted.value / 100, False)
+
+
+def _close(given: Quantity, wanted: Fraction, wanted_integer: bool) -> bool:
+    distance = abs(given.value - wanted)
+    if distance == 0 or (given.integer and wanted_integer):
+        return distance == 0
+    if wanted == 0:
+        return distance <= Fraction(1, 10**12)
+    return distance <= max(min(Fraction(1), abs(wanted)) / 10**6, abs(wanted) / 10**12)
+
+
+def is_text(answer: str) -> bool:
+    """Whether a cleaned answer is words (`James Madison`, `yes`, `week 23`) or one letter, not mathematics."""
+    plain = _TEXT_WRAPPER.sub(r" \1 ", answer).split()
+    if not all(_WORD.fullmatch(token) or _NUMBER_TOKEN.fullmatch(token) for token in plain):
+        return False
+    found = [token for token in plain if _WORD.fullmatch(token)]
+    if any(token.strip(".,;:!?").lower() in MATH_WORDS and len(found) == 1 for token in found):
+        return False
+    return any(sum(char.isalpha() for char in token) >= 2 for token in found) or (len(plain) == len(found) == 1)
+
+
+def words(answer: str) -> tuple[str, ...]:
+    """Lower-case words without text commands, punctuation and articles (kept where nothing else is left)."""
+    plain = unicodedata.normalize("NFKC", _TEXT_WRAPPER.sub(r" \1 ", answer)).casefold()
+    plain = re.sub(r"['’]", "", plain)
+    found = re.sub(r"[.,;:!?\"“”()\-]", " ", plain).split()
+    return tuple(word for word in found if word not in _ARTICLES) or tuple(found)
+
+
+def _compact(text: str) -> str:
+    """Without the spaces that part nothing: those not between two letters or digits."""
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", text)
+
+
+def _has_words(text: str) -> bool:
+    """Whether there is prose around the mathematics."""
+    plain = re.sub(r"\\[A-Za-z]+", lambda command: " " if command[0] not in ("\\text", "\\mathrm") else "", text)
+    return any(word.lower() not in MATH_WORDS for word in _LETTERS.findall(plain))
+
+
+def _other_brackets(given: str, wanted: str) -> bool:
+    """(1, 2], [1, 2] and {1, 2} are three things, although math-verify takes an open interval for a set."""
+    left, right = (_BRACKETED.fullmatch(_MEMBERSHIP.sub("", text)) for text in (given, wanted))
+    return left is not None and right is not None and left.groups() != right.groups()

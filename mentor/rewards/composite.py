@@ -1,0 +1,155 @@
+"""The project's rewards: one formula whose weights, matcher and gate make `sparse`, `strict` and `flexible`.
+
+    total = w.correct * correct + w.tool * scale * match + w.valid * valid
+
+`scale` is 1 for a correct answer and `wrong_scale` otherwise. The gate decides where `match` and `valid` count at all:
+always (`none`), with a correct answer (`outcome`), or with a correct answer anywhere in the group (`group`).
+Trajectories without a final turn, or without a boxed answer in it, get a floor instead.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from mentor.errors import GraderError, InputError
+from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.tool_match import Matcher
+from mentor.types import RewardBreakdown, Trajectory
+
+GATES = ("none", "outcome", "group")
+MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
+
+_THINKING = re.compile(r".*</think>|<think>.*", re.DOTALL)
+
+
+class CompositeReward:
+    """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool."""
+
+    def __init__(
+        self,
+        name: str,
+        matcher: Matcher,
+        weights: Mapping[str, float],
+        wrong_scale: float,
+        gate: str,
+        floors: Mapping[str, float],
+        grader: Grader,
+        max_ungraded: float,
+        workers: int,
+    ) -> None:
+        self.name = name
+        self.needs_reference = weights["tool"] > 0 or weights["valid"] > 0
+        self._matcher = matcher
+        self._weights = weights
+        self._wrong_scale = wrong_scale
+        self._gate = gate
+        self._floors = floors
+        self._grader = grader
+        self._max_ungraded = max_ungraded
+        self._threads = ThreadPoolExecutor(workers, "grader")
+        self._lock = threading.Lock()
+        self.answers = 0  # boxed answers seen
+        self.ungraded = 0  # those the grader failed on
+
+    def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
+        """A total and the unweighted terms `correct`, `match`, `valid` of each trajectory of one group.
+
+        `correct` and the total are None where the grader failed. Raises InputError for a task whose teacher is unknown
+        when the reward needs its calls, and GraderError when more than `max_ungraded` of the answers were not graded.
+        """
+        for trajectory in trajectories:
+            if self.needs_reference and trajectory.task.reference is None:
+                raise InputError(
+                    f"task {trajectory.task.id!r} has no reference calls, and reward {self.name!r} compares with them: "
+                    "leave the task out, or set reward.weights.tool=0 reward.weights.valid=0"
+                )
+        answers = [boxed_answer(trajectory) for trajectory in trajectories]
+        verdicts = list(self._threads.map(self._grade, trajectories, answers))
+        group_solved = any(verdicts)
+        return [
+            self._breakdown(trajectory, answer, verdict, group_solved)
+            for trajectory, answer, verdict in zip(trajectories, answers, verdicts, strict=True)
+        ]
+
+    def _grade(self, trajectory: Trajectory, answer: str | None) -> bool | None:
+        if answer is None:
+            return False
+        verdict = self._grader.grade(answer, trajectory.task.answer)
+        with self._lock:
+            self.answers += 1
+            self.ungraded += verdict is None
+            if self.answers >= MIN_ANSWERS and self.ungraded > self._max_ungraded * self.answers:
+                raise GraderError(
+                    f"{self.ungraded} of {self.answers} answers could not be graded, accepted: a share of "
+                    f"reward.max_ungraded={self._max_ungraded}; the last one was {answer[:80]!r}"
+                )
+        return verdict
+
+    def _breakdown(
+        self, trajectory: Trajectory, answer: str | None, verdict: bool | None, group_solved: bool
+    ) -> RewardBreakdown:
+        correct = None if verdict is None else float(verdict)
+        match, valid = match_term(trajectory, self._matcher), valid_term(trajectory)
+        terms = {"correct": correct, "match": match, "valid": valid}
+        if answer is None:
+            floor = "unfinished" if trajectory.final_text is None else "no_answer"
+            return RewardBreakdown(self._floors[floor], terms, floor)
+        if correct is None:
+            return RewardBreakdown(None, terms, "ungraded")
+        return RewardBreakdown(self._total(correct, match, valid, group_solved), terms)
+
+    def _total(self, correct: float, match: float | None, valid: float | None, group_solved: bool) -> float:
+        counts = {"none": True, "outcome": bool(correct), "group": group_solved}[self._gate]
+        scale = 1.0 if correct else self._wrong_scale
+        parts = [self._weights["correct"] * correct]
+        if counts and self.needs_reference:
+            assert match is not None and valid is not None  # score() refused tasks without a reference
+            parts += [self._weights["tool"] * scale * match, self._weights["valid"] * valid]
+        return math.fsum(parts)  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._grader.close()
+
+    def __enter__(self) -> CompositeReward:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def boxed_answer(trajectory: Trajectory) -> str | None:
+    """The boxed answer of the model's own final turn, thinking left out; None without either."""
+    text = trajectory.final_text
+    return None if text is None else extract_boxed(_THINKING.sub("", text))
+
+
+def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:
+    """Match of the executed calls with the teacher's; None where the teacher is unknown.
+
+    Where the teacher used no tool, any call attempted is a mismatch, whether or not it ran.
+    """
+    reference = trajectory.task.reference
+    if reference is None:
+        return None
+    if not reference:
+        return float(not trajectory.calls)
+    return matcher(trajectory.executed_calls(), reference)
+
+
+def valid_term(trajectory: Trajectory) -> float | None:
+    """Share of well-formed calls of known tools; without any call 1 if the teacher made none, 0 if it made some.
+
+    None without any call where the teacher is unknown.
+    """
+    calls, reference = trajectory.calls, trajectory.task.reference
+    if calls:
+        return sum(call.well_formed for call in calls) / len(calls)
+    return None if reference is None else float(not reference)

@@ -1,0 +1,75 @@
+"""The project's grader: the boxed answer of a text, and whether it is right.
+
+Plain numbers and words are compared here (`answers.py`); what is left goes to math-verify in a grader process, which is
+killed when late. Works from any thread. Not proof against an answer that restates the sum (`48/2` for 24 is right).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import TracebackType
+
+from mentor.errors import InputError
+from mentor.rewards.answers import compare
+from mentor.rewards.grader_pool import GraderPool
+
+_BRACE = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
+
+
+def extract_boxed(text: str) -> str | None:
+    r"""The content of the last `\boxed{...}` whose braces balance, escaped ones apart; None if blank or absent."""
+    open_at: list[tuple[bool, int]] = []  # of each open brace: whether it opens a box, and where its content begins
+    last, content = -1, ""
+    for brace in _BRACE.finditer(text):
+        if brace[0] == "{" or brace[0].startswith("\\boxed"):
+            open_at.append((brace[0] != "{", brace.end()))
+        elif brace[0] == "}" and open_at:
+            is_box, start = open_at.pop()
+            if is_box and start > last:
+                last, content = start, text[start : brace.start()]
+    return content.strip() or None
+
+
+class Grader:
+    """Grades answers; owns its grader processes unless it is given a pool."""
+
+    def __init__(self, timeout_s: float = 5.0, workers: int = 1, pool: GraderPool | None = None) -> None:
+        self.timeout_s = timeout_s
+        self._own_pool = GraderPool(workers) if pool is None else None
+        self._pool = pool or self._own_pool
+
+    def grade(self, prediction: str | None, accepted: Sequence[str]) -> bool | None:
+        """True if the prediction is any accepted answer, None if that could not be decided within `timeout_s`.
+
+        An absent or blank prediction is wrong. A boxed accepted answer is unwrapped.
+        Raises InputError for an accepted answer that is not text.
+        """
+        assert self._pool is not None
+        answers = [_accepted_text(answer) for answer in ([accepted] if isinstance(accepted, str) else accepted)]
+        if prediction is None or not prediction.strip():
+            return False
+        verdicts = {answer: compare(prediction, answer) for answer in answers}
+        if True in verdicts.values():
+            return True
+        left = [answer for answer, verdict in verdicts.items() if verdict is None]
+        return self._pool.judge("project", prediction, left, self.timeout_s) if left else False
+
+    def close(self) -> None:
+        if self._own_pool is not None:
+            self._own_pool.close()
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _accepted_text(answer: object) -> str:
+    if not isinstance(answer, str):
+        raise InputError(f"an accepted answer is {answer!r} ({type(answer).__name__}), accepted: text")
+    boxed = extract_boxed(answer)
+    return answer if boxed is None else boxed

@@ -1,0 +1,98 @@
+"""The two judgements that need math-verify. Runs inside a grader process only, in its main thread.
+
+math-verify limits its own time with an alarm signal, which works nowhere else; `grader_pool.py` is the caller's side.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+
+from math_verify import parse, verify  # type: ignore[import-untyped]
+from math_verify.errors import TimeoutException  # type: ignore[import-untyped]
+from math_verify.metric import math_metric  # type: ignore[import-untyped]
+from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig  # type: ignore[import-untyped]
+from sympy import nan, zoo  # type: ignore[import-untyped]
+
+_LATEX = (LatexExtractionConfig(),)
+_released_metric = math_metric(
+    gold_extraction_target=(LatexExtractionConfig(),),
+    pred_extraction_target=(ExprExtractionConfig(), LatexExtractionConfig()),
+)
+
+
+class Undecided(Exception):
+    """The comparison failed, so that there is no verdict."""
+
+
+def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> bool:
+    """Symbolic equality of the prediction with any accepted answer, both read as LaTeX as a whole.
+
+    Both go into dollar signs: math-verify takes bare text apart and would call 5 equal to 5 pi. `limit_s` bounds each
+    of its steps. Raises Undecided where a comparison ran out of time or broke.
+    """
+    seconds = max(1, math.floor(limit_s / 2))
+    failed = False
+    given = _read(prediction, seconds)
+    if not given or any(value in (nan, zoo) for value in given if not isinstance(value, str)):
+        return False
+    for answer in accepted:
+        try:
+            wanted = _read(answer, seconds)
+            if wanted and verify(wanted, given, timeout_seconds=seconds, raise_on_error=True):
+                return True
+        except (Exception, TimeoutException):  # math-verify raises what sympy does; the other answers still count
+            failed = True
+    if failed:
+        raise Undecided
+    return False
+
+
+def _read(text: str, seconds: int) -> list:
+    """The expression and its text, or an empty list where there is none."""
+    try:
+        return parse(f"${to_latex(text)}$", _LATEX, parsing_timeout=seconds, raise_on_error=True)
+    except TimeoutException as error:
+        raise Undecided from error
+
+
+def to_latex(text: str) -> str:
+    """Plain notations as LaTeX: sqrt(2), 2*x**3, pi, infinity."""
+    text = text.replace("\\$", "").replace("$", " ").replace("\n", " ")
+    text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("**", "^").replace("*", "\\cdot ")
+    text = re.sub(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
+    text = re.sub(r"(?<![\\A-Za-z])(?:infinity|infty|inf)(?![A-Za-z])", r"\\infty ", text)
+    return re.sub(r"(?<![\\A-Za-z])(pi|sin|cos|tan|log|ln)(?![A-Za-z])", r"\\\1 ", text)
+
+
+def judge_released(prediction: str, ground_truths: Sequence[str], limit_s: float) -> bool:
+    """The released judgement: the metric, or parse and verify on both bare strings; what fails counts as no match.
+
+    `limit_s` is not used: the released functions keep math-verify's own limits.
+    """
+    if any(_holds(_metric_says, prediction, truth) for truth in ground_truths):
+        return True
+    return any(_holds(_verify_says, prediction, truth) for truth in ground_truths)
+
+
+def _metric_says(prediction: str, truth: str) -> bool:
+    return _released_metric([f"\\boxed{{{truth}}}"], [prediction])[0] > 0
+
+
+def _verify_says(prediction: str, truth: str) -> bool:
+    return bool(verify(parse(truth), parse(prediction)))
+
+
+def _holds(says: Callable[[str, str], bool], prediction: str, truth: str) -> bool:
+    """Any failure is no match, as in the released functions (golden README, quirk 17)."""
+    try:
+        return says(prediction, truth)
+    except (Exception, TimeoutException):
+        return False
+
+
+JUDGES: dict[str, Callable[[str, Sequence[str], float], bool]] = {
+    "project": judge_project,
+    "released": judge_released,
+}

@@ -1,0 +1,138 @@
+"""Plain numbers in answers: `1,234`, `-3/4`, `\\frac{1}{2}`, `4e5`, `9 \\times 10^5`, `$12.50`, `62\\%`, `5 cm`.
+
+Read by `answers.py`; values are exact fractions, so nothing is lost on long integers or many decimals.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+MAX_CHARS = 1000  # of a plain number
+MAX_LAYERS = 6  # of delimiters, wrappers and braces round an answer
+
+_DECIMAL = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)"
+_PLAIN = re.compile(rf"(?P<number>{_DECIMAL})(?:[eE](?P<exponent>[-+]?\d{{1,3}}))?")
+_SCIENTIFIC = re.compile(
+    rf"(?P<number>{_DECIMAL})\s*(?:\\times|\\cdot|\*|×)\s*10\s*(?:\^|\*\*)\s*"
+    r"(?:\{\s*(?P<braced>[-+]?\d{1,3})\s*\}|(?P<bare>[-+]?\d{1,3}))"
+)
+_RATIO = re.compile(rf"(?P<top>{_DECIMAL})\s*/\s*(?P<bottom>{_DECIMAL})")
+_FRACTION = re.compile(
+    rf"(?P<whole>\d{{1,9}})?\s*\\[dtc]?frac\s*\{{\s*(?P<top>-?{_DECIMAL})\s*\}}\s*\{{\s*(?P<bottom>-?{_DECIMAL})\s*\}}"
+)
+_CURRENCY = re.compile(r"(?P<before>[-+]?)\s*(?:\\?\$|€|£|¥|₹)\s*(?P<after>[-+]?.*)", re.DOTALL)
+_PERCENT = re.compile(r"(?P<number>.*?)\s*(?:\\?%|percent)", re.DOTALL | re.IGNORECASE)
+_UNITS = (
+    "dollar|cent|euro|pound|degree|mm|cm|m|km|in|inch|inches|ft|foot|feet|yard|mile|mph|s|sec|second|min|minute|hour|"
+    "day|week|month|year|mg|g|kg|gram|kilogram|ton|ml|l|liter|litre|meter|metre|kilometer|centimeter|millimeter"
+)
+_UNIT = re.compile(
+    r"(?P<number>.*?)\s*(?:(?P<degree>\^\s*\{?\s*\\circ\s*\}?|°)"
+    r"|\\(?:text|mathrm|textrm|mbox)\s*\{(?P<latex>[A-Za-z ./]{1,40})\}"
+    rf"|(?<=\s)(?P<word>(?:square |cubic )?(?:{_UNITS})s?))",
+    re.DOTALL | re.IGNORECASE,
+)
+_WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!,;:]|\\ |~")
+_DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A plain number. `integer`: written without point, fraction or exponent. `unit`: empty where none was given."""
+
+    value: Fraction
+    integer: bool
+    percent: bool = False
+    unit: str = ""
+
+
+def clean(text: str) -> str:
+    """Without math delimiters, spacing commands, redundant outer braces and a final full stop."""
+    text = text.replace("−", "-").replace("{,}", ",")
+    text = re.sub(r"\s+", " ", _SPACING.sub(" ", text)).strip()
+    for _ in range(MAX_LAYERS):
+        text = _unwrap(text)
+    return text
+
+
+def _unwrap(text: str) -> str:
+    """One layer less, or the same text."""
+    for left, right in _DELIMITERS:
+        if len(text) > len(left + right) and text.startswith(left) and text.endswith(right):
+            inner = text[len(left) : -len(right)]
+            if left not in inner:
+                return inner.strip()
+    if whole := _WRAPPER.fullmatch(text):
+        return whole[1].strip()
+    if text.startswith("{") and text.endswith("}") and _closes_at_end(text):
+        return text[1:-1].strip()
+    if text.endswith(".") and not text.endswith(".."):
+        return text[:-1].rstrip()
+    return text
+
+
+def _closes_at_end(text: str) -> bool:
+    depth = 0
+    for position, char in enumerate(text):
+        depth += (char == "{") - (char == "}")
+        if depth == 0:
+            return position == len(text) - 1
+    return False
+
+
+def parse_quantity(text: str) -> Quantity | None:
+    """The number that a cleaned text is, with its percent sign or unit; None where it is anything else."""
+    if len(text) > MAX_CHARS:
+        return None
+    unit, percent = "", False
+    if with_currency := _CURRENCY.fullmatch(text):
+        text, unit = with_currency["before"] + with_currency["after"], "dollar" if "$" in text else "currency"
+    if with_percent := _PERCENT.fullmatch(text):
+        text, percent = with_percent["number"], True
+    elif with_unit := _UNIT.fullmatch(text):
+        text, unit = with_unit["number"], _unit_name(with_unit)
+    value, integer = _number(text)
+    return None if value is None else Quantity(value, integer, percent, unit)
+
+
+def _unit_name(match: re.Match[str]) -> str:
+    if match["degree"]:
+        return "degree"
+    name = " ".join((match["latex"] or match["word"]).lower().split())
+    return name[:-1] if len(name) > 2 and name.endswith("s") else name
+
+
+def _number(text: str) -> tuple[Fraction | None, bool]:
+    """The signed value, and whether it is written as an integer."""
+    sign, text = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
+    if match := _PLAIN.fullmatch(text):
+        exponent = match["exponent"]
+        return sign * _scaled(match["number"], exponent or "0"), exponent is None and "." not in text
+    if match := _SCIENTIFIC.fullmatch(text):
+        return sign * _scaled(match["number"], match["braced"] or match["bare"]), False
+    if (match := _RATIO.fullmatch(text)) or (match := _FRACTION.fullmatch(text)):
+        value = _ratio(match)
+        return None if value is None else sign * value, False
+    return None, False
+
+
+def _scaled(number: str, exponent: str) -> Fraction:
+    return _fraction(number) * Fraction(10) ** int(exponent)
+
+
+def _fraction(number: str) -> Fraction:
+    return Fraction(number.replace(",", "").rstrip("."))
+
+
+def _ratio(match: re.Match[str]) -> Fraction | None:
+    """Top over bottom, plus the whole part of a mixed number; None for a division by zero."""
+    top, bottom = _fraction(match["top"]), _fraction(match["bottom"])
+    if bottom == 0:
+        return None
+    whole = match.groupdict().get("whole")
+    if not whole:
+        return top / bottom
+    return int(whole) + top / bottom if 0 <= top / bottom < 1 else None

@@ -1,0 +1,205 @@
+"""Raw rows `{id, response, eos, ground_truth, teacher_tools}` as trajectories, so that every preset scores them.
+
+The `response` is the decoded assistant side of a conversation in the Qwen form: turns end with `eos` and begin with
+`<|im_start|>role`, calls stand in `<tool_call>`, tool replies in `<tool_response>` (plain, or in the released form
+`{the call}`, `result:`, `output:`, `error:`). A row may carry `tools`, the JSON schemas of its tools; otherwise they
+are the twelve of the released calculator. Thinking is not looked at, and text in a tool reply is never the model's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+
+from mentor.errors import InputError
+from mentor.rewards.released import VALID_TOOLS
+from mentor.rewards.replies import reply_error, reply_name
+from mentor.rewards.tool_match import NamedCall
+from mentor.types import CallError, CallRecord, StopReason, Task, Trajectory
+
+_HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
+_REPLY = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
+_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_STRAY_TAG = re.compile(r"<(/?)tool_calls?\b[^>]*>")
+_THINKING = re.compile(r"<think>.*?</think>|^(?:(?!<think>).)*</think>|<think>.*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call as written; `error` is what can be told from the text alone."""
+
+    name: str | None
+    arguments: dict[str, Any]
+    error: CallError | None
+
+
+def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
+    """The trajectory that a raw row describes. `where` (file and line) begins every error message.
+
+    Raises InputError for a missing key or a value of the wrong type.
+    """
+    _check_row(row, where)
+    response, eos, truth = row["response"], row["eos"], row["ground_truth"]
+    schemas = row.get("tools")
+    parameters = _parameters(schemas, where)
+    turns = split_turns(response, eos)
+    messages: list[dict[str, Any]] = [{"role": "user", "content": ""}]
+    calls: list[CallRecord] = []
+    assistant_turn = -1
+    for position, (role, text) in enumerate(turns):
+        if role != "assistant":
+            messages += _other_messages(role, text)
+            continue
+        assistant_turn += 1
+        content, attempts = read_calls(text, parameters)
+        replies = _replies(turns[position + 1]) if position + 1 < len(turns) else []
+        calls += record_outcomes(assistant_turn, attempts, replies)
+        messages.append({"role": "assistant", "content": content, **_tool_calls(attempts)})
+    teacher = row["teacher_tools"]
+    task = Task(
+        id=str(row["id"]),
+        question="",
+        answer=(truth,) if isinstance(truth, str) else tuple(truth),
+        toolset="row" if schemas is not None else "calculator",
+        reference=None if teacher is None else tuple(NamedCall(name) for name in teacher),
+    )
+    stop_reason = _stop_reason(response.endswith(eos), turns, calls, assistant_turn)
+    return Trajectory(task, messages, json.dumps(schemas or []), stop_reason, calls, response=response, eos=eos)
+
+
+def split_turns(response: str, eos: str) -> list[tuple[str, str]]:
+    """(role, text) of each turn; the first is the assistant's. A turn of tool replies has the role `tool`."""
+    pieces = _HEADER.split(response)
+    turns = []
+    for role, text in zip(["assistant", *pieces[1::2]], pieces[::2], strict=True):
+        for part in text.split(eos) if eos else [text]:
+            if part.strip():
+                is_reply = role == "tool" or (role == "user" and "<tool_response>" in part)
+                turns.append(("tool" if is_reply else role, part.strip()))
+    return turns
+
+
+def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Attempt]]:
+    """The model's own words in a turn, without thinking and calls, and the calls it attempted, in order.
+
+    A tag without its other half, or a misspelt one, counts as a malformed call.
+    """
+    visible = _REPLY.sub("", _THINKING.sub("", text))
+    attempts = [_attempt(block, parameters) for block in _CALL.findall(visible)]
+    rest = _CALL.sub("", visible)
+    strays = [match[1] for match in _STRAY_TAG.finditer(rest)]
+    attempts += [Attempt(None, {}, CallError.MALFORMED)] * max(strays.count(""), strays.count("/"))
+    return _STRAY_TAG.sub("", rest).strip(), attempts
+
+
+def _attempt(block: str, parameters: Mapping[str, Any]) -> Attempt:
+    try:
+        call = json.loads(block)
+    except (ValueError, RecursionError):
+        return Attempt(None, {}, CallError.MALFORMED)
+    name = call.get("name") if isinstance(call, dict) else None
+    if not isinstance(name, str) or not name:
+        return Attempt(None, {}, CallError.MALFORMED)
+    arguments = call.get("arguments")
+    if not isinstance(arguments, dict):
+        return Attempt(name, {}, CallError.MALFORMED)
+    return Attempt(name, arguments, _form_error(name, arguments, parameters))
+
+
+def _form_error(name: str, arguments: dict[str, Any], parameters: Mapping[str, Any]) -> CallError | None:
+    if name not in parameters:
+        return CallError.UNKNOWN_TOOL
+    fits = jsonschema.Draft202012Validator(parameters[name]).is_valid(arguments)
+    return None if fits else CallError.INVALID_ARGUMENTS
+
+
+def record_outcomes(turn: int, attempts: Sequence[Attempt], replies: Sequence[str]) -> list[CallRecord]:
+    """What came of each call: the error of its form, else what its reply says; without a reply it did not run."""
+    return [
+        CallRecord(turn, attempt.name, attempt.arguments, error is None, error)
+        for attempt, reply in zip(attempts, _pair(attempts, replies), strict=True)
+        for error in [attempt.error or (CallError.CRASH if reply is None else reply_error(reply))]
+    ]
+
+
+def _pair(attempts: Sequence[Attempt], replies: Sequence[str]) -> list[str | None]:
+    """The reply of each call: the one that echoes it, else by position; malformed calls are skipped if replies lack."""
+    left = list(replies)
+    paired = [_take_echo(left, attempt.name) for attempt in attempts]
+    plain = [reply for reply in left if reply_name(reply) is None]
+    waiting = [position for position, reply in enumerate(paired) if reply is None]
+    if len(plain) < len(waiting):
+        waiting = [position for position in waiting if attempts[position].error is not CallError.MALFORMED]
+    for position, reply in zip(waiting, plain, strict=False):  # calls without a reply did not run
+        paired[position] = reply
+    return paired
+
+
+def _take_echo(left: list[str], name: str | None) -> str | None:
+    for position, reply in enumerate(left):
+        if name is not None and reply_name(reply) == name:
+            return left.pop(position)
+    return None
+
+
+def _replies(turn: tuple[str, str]) -> list[str]:
+    return _REPLY.findall(turn[1]) if turn[0] == "tool" else []
+
+
+def _other_messages(role: str, text: str) -> list[dict[str, Any]]:
+    if role == "tool":
+        return [{"role": "tool", "content": reply.strip()} for reply in _REPLY.findall(text) or [text]]
+    return [{"role": role, "content": text}]
+
+
+def _tool_calls(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    named = [attempt for attempt in attempts if attempt.name is not None]
+    calls = [{"type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in named]
+    return {"tool_calls": calls} if calls else {}
+
+
+def _stop_reason(ended: bool, turns: Sequence[tuple[str, str]], calls: Sequence[CallRecord], last: int) -> StopReason:
+    """ANSWERED only for a text that ends in a whole assistant turn without any call."""
+    if not ended or not turns or turns[-1][0] != "assistant":
+        return StopReason.LENGTH
+    return StopReason.MAX_TURNS if any(call.turn == last for call in calls) else StopReason.ANSWERED
+
+
+def _check_row(row: Mapping[str, Any], where: str) -> None:
+    def require(accepted: bool, key: str, what: str) -> None:
+        if not accepted:
+            given = f"{key}={row[key]!r}" if key in row else f"no {key!r}"
+            raise InputError(f"{where}: {given:.200}, accepted: {what}")
+
+    for key in ("id", "response", "eos", "ground_truth", "teacher_tools"):
+        require(key in row, key, "rows with id, response, eos, ground_truth, teacher_tools (or stored trajectories)")
+    require(isinstance(row["id"], (str, int)) and not isinstance(row["id"], bool), "id", "a text or an integer")
+    for key in ("response", "eos"):
+        require(isinstance(row[key], str), key, "a text")
+    truth, teacher = row["ground_truth"], row["teacher_tools"]
+    require(isinstance(truth, str) or _texts(truth), "ground_truth", "a text or a list of texts")
+    require(teacher is None or _texts(teacher), "teacher_tools", "a list of names, or null")
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _parameters(schemas: Any, where: str) -> dict[str, Any]:
+    """JSON schema of the arguments by tool name; anything goes for the tools of the released calculator."""
+    if schemas is None:
+        return {name: {} for name in VALID_TOOLS}
+    try:
+        functions = [schema.get("function", schema) for schema in schemas]
+        parameters = {function["name"]: function.get("parameters", {}) for function in functions}
+        for schema in parameters.values():
+            jsonschema.Draft202012Validator.check_schema(schema)
+    except (AttributeError, KeyError, TypeError, jsonschema.SchemaError) as error:
+        given = f"tools={schemas!r:.120} ({error!r:.80})"
+        raise InputError(f"{where}: {given}, accepted: a list of tool schemas") from error
+    return parameters

@@ -1,0 +1,101 @@
+"""How far a student's executed calls match the teacher's: one pure function per matcher, each into [0, 1].
+
+The student's calls are those that ran without error: failed, malformed and unknown calls never help. Where the teacher
+used no tool, using none matches fully and using any not at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mentor.types import ToolCall
+
+Matcher = Callable[[Sequence[ToolCall], Sequence[ToolCall]], float]
+
+
+@dataclass(frozen=True)
+class NamedCall(ToolCall):
+    """A teacher's call of which only the name is known; `sequence_args` accepts any arguments for it."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def bag_f1(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """F1 over counts of calls by tool name: 2 * shared / (student calls + teacher calls). Repeats cost precision."""
+    shared = (Counter(_names(student)) & Counter(_names(teacher))).total()
+    return _f1(shared, len(student), len(teacher))
+
+
+def set_f1(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """F1 over the sets of tool names."""
+    ours, theirs = set(_names(student)), set(_names(teacher))
+    return _f1(len(ours & theirs), len(ours), len(theirs))
+
+
+def same_set(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """1 if both used the same set of tool names."""
+    return float(set(_names(student)) == set(_names(teacher)))
+
+
+def overlap(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """1 if any tool name is shared (or neither used a tool)."""
+    return float(not set(_names(student)).isdisjoint(_names(teacher)) or not (student or teacher))
+
+
+def sequence(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """1 if the tool names are the same in the same order."""
+    return float(_names(student) == _names(teacher))
+
+
+def sequence_args(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """1 if names and arguments are the same in the same order; numbers by value, so 2 equals 2.0."""
+    return float(len(student) == len(teacher) and all(map(_same_call, student, teacher)))
+
+
+def longest_common_subsequence(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+    """2 * (length of the longest common subsequence of names) / (student calls + teacher calls)."""
+    row = [0] * (len(teacher) + 1)  # row[j]: longest with the student's calls so far and the teacher's first j
+    for ours in _names(student):
+        before = row
+        row = [0]
+        for column, theirs in enumerate(_names(teacher)):
+            row.append(before[column] + 1 if ours == theirs else max(before[column + 1], row[column]))
+    return _f1(row[-1], len(student), len(teacher))
+
+
+MATCHERS: dict[str, Matcher] = {
+    "bag_f1": bag_f1,
+    "set": same_set,
+    "overlap": overlap,
+    "f1": set_f1,
+    "sequence": sequence,
+    "sequence_args": sequence_args,
+    "lcs": longest_common_subsequence,
+}
+
+
+def _names(calls: Sequence[ToolCall]) -> list[str]:
+    return [call.name for call in calls]
+
+
+def _f1(shared: int, student: int, teacher: int) -> float:
+    """Harmonic mean of precision and recall; 1 where both sides are empty."""
+    return 2 * shared / (student + teacher) if student + teacher else 1.0
+
+
+def _same_call(student: ToolCall, teacher: ToolCall) -> bool:
+    if student.name != teacher.name:
+        return False
+    return isinstance(teacher, NamedCall) or _same_value(student.arguments, teacher.arguments)
+
+
+def _same_value(ours: Any, theirs: Any) -> bool:
+    """Equality of JSON values: numbers by value, true never equal to 1."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
+    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
+        return len(ours) == len(theirs) and all(map(_same_value, ours, theirs))
+    return isinstance(ours, bool) == isinstance(theirs, bool) and ours == theirs

@@ -1,0 +1,59 @@
+"""Which model folder sft and rl start from, checked. Loads nothing: the parent asks too, before it starts them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mentor.config import Config
+from mentor.errors import InputError, RunFolderError
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def base_model(config: Config, root: Path) -> Path | str:
+    """The model sft or rl starts from: a checked local folder, or a hub name.
+
+    init=base: `model.path`, else the run's pretrained student; init=sft: the run's sft model; else `init` is a folder.
+    """
+    if config.init == "base" and config.model is not None and config.model.path is not None:
+        return local_or_hub(config.model.path, "model.path")
+    if config.init in ("base", "sft"):
+        return _of_run(root, "pretrain" if config.init == "base" else "sft", config.seed)
+    return checked_model(Path(config.init), f"init={config.init}")
+
+
+def local_or_hub(path: str, key: str) -> Path | str:
+    """A checked local folder, or `path` itself when it can be a hub name (`owner/name`)."""
+    if Path(path).exists() or not HUB_NAME.fullmatch(path):
+        return checked_model(Path(path), f"{key}={path}")
+    return path
+
+
+def checked_model(folder: Path, given: str) -> Path:
+    """The folder, with a config and a tokenizer in it; raises InputError saying what is missing."""
+    if not folder.is_dir():
+        raise InputError(f"`{given}` is not a folder; accepted: a Hugging Face model folder")
+    if not (folder / "config.json").is_file():
+        inner = folder / "model"
+        hint = f"; did you mean {inner}?" if (inner / "config.json").is_file() else ""
+        raise InputError(f"`{given}` has no config.json, so it is not a model folder{hint}")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise InputError(f"`{given}` has no tokenizer; accepted: a folder with one of {', '.join(TOKENIZER_FILES)}")
+    return folder
+
+
+def _of_run(root: Path, stage: str, seed: int) -> Path:
+    """The run's model of this stage and seed; without one of this seed, the only one there is."""
+    own = root / f"{stage}-s{seed}" / "model"
+    if own.is_dir():
+        return checked_model(own, str(own))
+    others = sorted(root.glob(f"{stage}-s*/model"))
+    if len(others) == 1:
+        return checked_model(others[0], str(others[0]))
+    if others:
+        found = ", ".join(str(path) for path in others)
+        raise RunFolderError(f"no {stage} model of seed {seed} but several others: choose with init=<path> ({found})")
+    choice = " (model.path=<path> takes another base)" if stage == "pretrain" else ""
+    raise RunFolderError(f"{own} is missing: run `mentor stage={stage}` first, or give init=<path>{choice}")

@@ -1,0 +1,87 @@
+"""The evaluations one `stage=eval` makes: every model by every benchmark, each with a folder and a config of its own.
+
+The parent looks at them before it starts anything; the stage claims and fills them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mentor.config import Config, dump
+from mentor.errors import RunFolderError
+from mentor.runs.base_model import local_or_hub
+
+BLOCKS, BLOCK_BYTES = 16, 65536
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """model: a local folder or a hub name. folder: relative to `eval/`. config: what `claim` stores and compares."""
+
+    model: Path | str
+    model_name: str
+    benchmark: str
+    config: dict[str, Any]
+
+    @property
+    def folder(self) -> str:
+        return f"{self.model_name}/{self.benchmark}"
+
+
+def evaluations(config: Config, root: Path) -> list[Evaluation]:
+    """`model.path` alone, or else every model of the run. Raises RunFolderError when there is none."""
+    path = config.model.path if config.model is not None else None
+    models: list[Path | str] = [local_or_hub(path, "model.path")] if path is not None else [*run_models(root)]
+    if not models:
+        raise RunFolderError(
+            f"{root} has no model yet: run `mentor stage=pretrain`, sft or rl first, or give model.path=<folder>"
+        )
+    return [
+        Evaluation(model, model_name(model), name, _evaluation_config(config, model, name))
+        for model in models
+        for name in config.benchmark
+    ]
+
+
+def run_models(root: Path) -> list[Path]:
+    """The `model` folders a run has made, in the order pretrain, sft, rl."""
+    return [
+        model
+        for kind in ("pretrain", "sft", "rl")
+        for model in sorted(root.glob(f"{kind}-*/model"))
+        if (model / "config.json").is_file()
+    ]
+
+
+def model_name(model: Path | str) -> str:
+    """What the model is called below eval/: its stage's folder, its own folder, or its hub name with `--` for `/`."""
+    if isinstance(model, str):
+        return model.replace("/", "--")
+    path = model.resolve()
+    return path.parent.name if path.name == "model" else path.name
+
+
+def fingerprint(model: Path | str) -> str:
+    """16 hexadecimal digits that change with the weights: names, sizes and evenly spaced blocks of the weight files."""
+    if isinstance(model, str):
+        return model
+    digest = hashlib.sha256()
+    for path in sorted([*model.glob("*.safetensors"), *model.glob("*.bin")]):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            for block in range(BLOCKS):
+                file.seek(max(0, size - BLOCK_BYTES) * block // (BLOCKS - 1))
+                digest.update(file.read(BLOCK_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dict[str, Any]:
+    values = dump(config)
+    values["benchmark"] = {benchmark: values["benchmark"][benchmark]}
+    values["model"] = {**values["model"], "path": model_name(model)}
+    values["upstream"] = {"weights": fingerprint(model)}
+    return values

@@ -1,0 +1,117 @@
+"""A stage's own folder inside a run: its name, what it may read beside it, and whether it may be written.
+
+outputs/<run>/{rollout, pretrain-s0, sft-s0, rl-<name>-s0, eval, report}; a multirun point has its own under sweeps/.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from mentor.config import Config
+from mentor.errors import RunFolderError
+from mentor.runs.identity import config_hash, differences, identity
+from mentor.runs.lock import LOCK_NAME
+
+CONFIG_NAME = "config.yaml"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """path: this stage's own folder. root: where the run's other stages are. resumed: the folder holds earlier work."""
+
+    path: Path
+    root: Path
+    resumed: bool = False
+
+    def upstream(self, relative: str, made_by: str) -> Path:
+        """A file or folder an earlier stage left; raises RunFolderError naming the stage that makes it."""
+        path = self.root / relative
+        if not path.exists():
+            raise RunFolderError(f"{path} is missing: run `mentor stage={made_by}` first, or choose another run=")
+        return path
+
+
+def stage_folder(config: Config) -> str:
+    """The name of a stage's folder inside its run. Raises ValueError for a stage without a folder of its own."""
+    stage = config.stage.name
+    if stage in ("rollout", "eval", "report"):
+        return stage
+    if stage in ("pretrain", "sft"):
+        return f"{stage}-s{config.seed}"
+    if stage == "rl" and config.reward is not None:
+        return f"rl-{config.name or config.reward.name}-s{config.seed}"
+    raise ValueError(f"stage={stage} has no folder")
+
+
+def run_root(config: Config) -> Path:
+    return Path(config.paths.outputs) / config.run
+
+
+def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
+    """Make `path` this config's folder. True when it already was: its work is resumed or done.
+
+    Writes `config.yaml`. With `overwrite` a folder of ours is emptied first. Raises RunFolderError when the folder
+    holds another config (listing what differs) or files that are not ours. Hold its lock, or its parent folder's.
+    """
+    stored = stored_config(path)
+    if stored is None:
+        foreign = [entry.name for entry in path.iterdir() if entry.name != LOCK_NAME] if path.is_dir() else []
+        if foreign:
+            raise RunFolderError(f"{path} holds files but no {CONFIG_NAME} ({foreign[0]}, ...): move them or use run=")
+    elif overwrite:
+        _empty(path)
+        stored = None
+    else:
+        refuse_other(path, config)
+    if stored is None:
+        path.mkdir(parents=True, exist_ok=True)
+        write_config(path, config)
+    return stored is not None
+
+
+def refuse_other(path: Path, config: Mapping[str, Any]) -> None:
+    """Raises RunFolderError when `path` holds the result of another config; a folder without one passes."""
+    stored = stored_config(path)
+    if stored is None or config_hash(identity(stored)) == config_hash(identity(config)):
+        return
+    listed = "; ".join(differences(identity(stored), identity(config)))
+    raise RunFolderError(
+        f"{path} holds another configuration ({listed}): give name= or run= for a new folder, or overwrite=true"
+    )
+
+
+def stored_config(path: Path) -> dict[str, Any] | None:
+    """The config.yaml of a stage folder, None where there is none; raises RunFolderError on one that is not ours."""
+    try:
+        values = yaml.safe_load((path / CONFIG_NAME).read_text())
+    except FileNotFoundError:
+        return None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path / CONFIG_NAME} is not readable YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict) or not isinstance(values.get("stage"), dict) or "name" not in values["stage"]:
+        raise RunFolderError(f"{path / CONFIG_NAME} is not a mentor config: move it or use run=")
+    return values
+
+
+def write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    partial = path / f"{CONFIG_NAME}.partial"
+    partial.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    partial.replace(path / CONFIG_NAME)
+
+
+def _empty(path: Path) -> None:
+    """Delete everything but the lock."""
+    for entry in path.iterdir():
+        if entry.name == LOCK_NAME:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

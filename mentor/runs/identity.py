@@ -1,0 +1,50 @@
+"""The part of a config that decides a result, its hash, and how two of them differ.
+
+Logger, launcher, paths, run, name and overwrite change nothing about a result and are left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS
+
+ABSENT = "(absent)"
+
+
+def identity(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a stored `config.yaml` decides the result."""
+    stage = values["stage"]["name"]
+    top = [key for key in ("seed", "init") if stage in TOP_LEVEL_READERS.get(key, (stage,))]
+    keys = ["stage", *STAGE_GROUPS[stage], *top, "upstream"]
+    return {key: values[key] for key in keys if values.get(key) is not None}
+
+
+def config_hash(values: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over the canonical JSON of `values`."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """`key: stored -> given` for every dotted key whose values differ."""
+    before, now = flatten(stored), flatten(given)
+    return [
+        f"{key}: {before.get(key, ABSENT)} -> {now.get(key, ABSENT)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, ABSENT) != now.get(key, ABSENT)
+    ]
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted key; lists and empty mappings are values."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,134 @@
+"""The parent's side of one stage: preflight, lock, claim the folder, start a fresh child, wait, read what it left.
+
+The same path serves a single stage, a pipeline's steps and the points of a multirun.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from mentor.config import Config, dump
+from mentor.errors import MentorError
+from mentor.runs.folder import RunFolder, claim, stage_folder, write_config
+from mentor.runs.identity import config_hash, identity
+from mentor.runs.lock import FolderLock
+from mentor.runs.preflight import preflight
+from mentor.runs.provenance import headline_value, read_summary
+
+REMADE = ("eval", "report")
+"""Stages whose folder takes any config: eval compares below it, a report is always made anew."""
+
+
+class ChildFailed(MentorError):
+    """The child ended with an error that it has already reported."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run_stage(
+    config: Config, root: Path, own_root: Path | None = None, on_start: Callable[[str | None], None] | None = None
+) -> float | None:
+    """Do one stage and return its headline number (None where it has none). A stage that is done is not run again.
+
+    root: where earlier stages are read. own_root: where this stage's folder is made; root itself unless it is a point.
+    on_start: called with the config hash just before the child starts.
+    """
+    if config.stage.name == "score":
+        return _run_score(config, root)
+    folder = RunFolder((own_root or root) / stage_folder(config), root)
+    values = dump(config)
+    upstream = preflight(config, folder)
+    if upstream:
+        values["upstream"] = upstream
+    with FolderLock(folder.path) as lock:
+        resumed = config.stage.name not in REMADE and claim(folder.path, values, config.overwrite)
+        summary = read_summary(folder.path) if resumed else None
+        if summary is not None and summary["status"] == "done":
+            say(f"stage={config.stage.name} is done in {folder.path}; overwrite=true runs it again")
+            return headline_value(summary)
+        write_config(folder.path, values)  # resumed: with this command's logger and launcher
+        if on_start is not None:
+            on_start(config_hash(identity(values)))
+        code = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd)
+        if code == 2 and lock.created:
+            lock.remove()
+        _raise_failed(config, code)
+        return headline_value(read_summary(folder.path))
+
+
+def say(text: str) -> None:
+    """One line from the parent, on stderr."""
+    sys.stderr.write(f"mentor: {text}\n")
+    sys.stderr.flush()
+
+
+def _run_score(config: Config, root: Path) -> float | None:
+    """Score writes one file where the user says: its config and summary live in a folder that goes away."""
+    with tempfile.TemporaryDirectory(prefix="mentor-score-") as temporary:
+        folder = RunFolder(Path(temporary), root)
+        write_config(folder.path, dump(config))
+        _raise_failed(config, _run_child(config, folder, None))
+        return headline_value(read_summary(folder.path))
+
+
+def _raise_failed(config: Config, code: int) -> None:
+    if code < 0:
+        name = signal.Signals(-code).name
+        raise MentorError(f"stage={config.stage.name} was ended by {name}; running it again resumes it")
+    if code:
+        raise ChildFailed(f"stage={config.stage.name} failed", 2 if code == 2 else 1)
+
+
+def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
+    """Start the stage in a fresh process and wait; SIGINT and SIGTERM are passed on. Returns its exit code."""
+    command = [sys.executable, "-m", "mentor.child", "--folder", str(folder.path), "--root", str(folder.root)]
+    command += ["--resumed"] if folder.resumed else []
+    command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
+    threads = config.launcher.threads or len(os.sched_getaffinity(0))
+    # In a process group of its own a Ctrl-C reaches the child once, through the parent.
+    with _passing_on_signals() as (register, received):
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            pass_fds=() if lock_fd is None else (lock_fd,),
+            process_group=0,
+        )
+        register.append(child)
+        code = child.wait()
+    if signal.SIGTERM in received:
+        raise SystemExit(143)
+    if received:
+        raise KeyboardInterrupt
+    return code
+
+
+@contextmanager
+def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], Sequence[int]]]:
+    """Signals to this process go to the registered child; what came is listed. Only the main thread can do so."""
+    children: list[subprocess.Popen[bytes]] = []
+    received: list[int] = []
+
+    def pass_on(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        for child in children:
+            child.send_signal(signum)
+
+    wanted = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {signum: signal.signal(signum, pass_on) for signum in wanted}
+    try:
+        yield children, received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

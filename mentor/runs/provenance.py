@@ -1,0 +1,87 @@
+"""`summary.json`: what ran, from which code and packages, how long, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mentor.errors import RunFolderError
+
+PACKAGES = ("mentor", "torch", "transformers", "hydra-core", "math-verify", "pydantic-monty", "datasets", "wandb")
+SUMMARY_NAME = "summary.json"
+
+
+def new_summary(stage: str, seed: int, config_hash: str) -> dict[str, Any]:
+    """A summary with status `running`; times are unix seconds."""
+    return {
+        "stage": stage,
+        "status": "running",
+        "seed": seed,
+        "config_hash": config_hash,
+        "git_commit": git_commit(Path(__file__).parent),
+        "versions": versions(),
+        "counts": {},
+        "seconds": {},
+        "headline": None,
+        "started": time.time(),
+        "ended": None,
+    }
+
+
+def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    partial = folder / f"{SUMMARY_NAME}.partial"
+    partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    partial.replace(folder / SUMMARY_NAME)
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """None where there is none; raises RunFolderError on a broken one."""
+    try:
+        values = json.loads((folder / SUMMARY_NAME).read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise RunFolderError(f"{folder / SUMMARY_NAME} is not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise RunFolderError(f"{folder / SUMMARY_NAME} is not a summary: {values!r}")
+    return values
+
+
+def headline_value(summary: Mapping[str, Any] | None) -> float | None:
+    headline = (summary or {}).get("headline")
+    return headline["value"] if headline else None
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that are installed, by name."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of the code, `-dirty` appended when tracked files differ; None outside a git checkout."""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}-dirty" if changed else commit

@@ -1,0 +1,160 @@
+"""`stage=eval`: accuracy and tool use of students on benchmarks, greedy and sampled, with 95 % intervals.
+
+Every trajectory is kept in items.jsonl with its verdict, so an evaluation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from mentor.chat import ChatFormat
+from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, SamplerConfig, ToolsConfig
+from mentor.environment import Environment, RolloutRequest, derive_seed
+from mentor.errors import GraderError, StageError
+from mentor.evaluation.results import summarise
+from mentor.loggers import Logger
+from mentor.policy.model import load_model, torch_dtype
+from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.runs import Evaluation, RunFolder, claim, evaluations
+from mentor.runs.identity import config_hash, identity
+from mentor.runs.provenance import new_summary, read_summary, write_summary
+from mentor.sampling import build_sampler
+from mentor.stages import StageResult
+from mentor.stages.rl import rollout_limits
+from mentor.tasks import load_tasks
+from mentor.teachers import build_teacher
+from mentor.tools import ToolExecutor, build_toolset
+from mentor.trajectories.store import JsonlWriter, read_jsonl
+from mentor.types import Task, Trajectory
+
+MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
+
+
+def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
+    tools, sampling, model, stage = config.tools, config.sampler, config.model, config.stage
+    assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig)
+    assert isinstance(model, ModelConfig) and isinstance(stage, EvalStage)
+    began = perf_counter()
+    toolset = build_toolset(tools.name, tools.path)
+    tasks = {name: benchmark_tasks(name, entry, config) for name, entry in config.benchmark.items()}
+    jobs = evaluations(config, folder.root)
+    headline = None
+    for path in dict.fromkeys(job.model for job in jobs):
+        chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
+        student = load_model(path)
+        sampler = build_sampler(sampling.name, student, chat.eos_id, sampling.max_running, torch_dtype(model.dtype))
+        executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+        limits = rollout_limits(sampling)
+        with Environment(sampler, executor, chat, limits, sampling.deterministic) as environment, Grader() as grader:
+            for job in jobs:
+                if job.model != path:
+                    continue
+                results = evaluate(job, tasks[job.benchmark], config, folder.path, environment, grader, logger)
+                headline = headline or (f"accuracy/{results[0]['split']}", results[0]["accuracy"])
+    models = len({job.model for job in jobs})
+    return StageResult(
+        headline=headline,
+        counts={"models": models, "tasks": {name: len(entry) for name, entry in tasks.items()}},
+        seconds={"total": perf_counter() - began},
+    )
+
+
+def evaluate(
+    job: Evaluation,
+    tasks: Sequence[Task],
+    config: Config,
+    eval_folder: Path,
+    environment: Environment,
+    grader: Grader,
+    logger: Logger,
+) -> list[dict[str, Any]]:
+    """One model on one benchmark: the rows of its summary, from a stored one where it is done."""
+    stage, sampling = config.stage, config.sampler
+    assert isinstance(stage, EvalStage) and isinstance(sampling, SamplerConfig)
+    folder = eval_folder / job.folder
+    if claim(folder, job.config, config.overwrite) and (done := read_summary(folder)) and done["status"] == "done":
+        logger.message(f"{job.folder}: already done")
+        return done["results"]
+    began = perf_counter()
+    summary = new_summary("eval", config.seed, config_hash(identity(job.config)))
+    write_summary(folder, summary)
+    path = folder / "items.jsonl"
+    items = list(read_jsonl(path, logger.message)) if path.is_file() else []
+    wanted = requests(tasks, stage, sampling, config.seed)
+    left = wanted[len(items) :]
+    with JsonlWriter(path, logger.message) as store, logger.progress(len(left), job.folder) as progress:
+        for start in range(0, len(left), sampling.max_running):
+            part = left[start : start + sampling.max_running]
+            for request, trajectory in zip(part, environment.rollout(part), strict=True):
+                item = judged(trajectory, "greedy" if request.temperature == 0 else "sampled", grader)
+                store.write(item)
+                items.append(item)
+            correct = sum(item["correct"] is True for item in items)
+            progress.advance(len(part), accuracy=correct / len(items))
+    ungraded = sum(item["correct"] is None for item in items)
+    if ungraded > MAX_UNGRADED * len(items):
+        raise GraderError(f"{job.folder}: {ungraded} of {len(items)} answers could not be graded")
+    results = summarise(items, config.benchmark[job.benchmark].splits)
+    summary.update(
+        status="done",
+        model=job.model_name,
+        model_path=str(job.model),
+        benchmark=job.benchmark,
+        results=results,
+        counts={"trajectories": len(items), "ungraded": ungraded},
+        seconds={"total": perf_counter() - began},
+        headline={"name": f"accuracy/{results[0]['split']}", "value": results[0]["accuracy"]},
+    )
+    write_summary(folder, summary)
+    for entry in results:
+        logger.message(f"{job.folder} {entry['split']} {entry['mode']}: {entry['accuracy']:.1%} of {entry['n']}")
+    return results
+
+
+def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[Task]:
+    """The tasks of one benchmark, with the teacher's calls where a teacher is named for it."""
+    stage, tools = config.stage, config.tools
+    assert isinstance(stage, EvalStage) and isinstance(tools, ToolsConfig)
+    loaded = load_tasks(**asdict(entry.task), splits=list(entry.splits), where=f"benchmark.{name}.task")
+    tasks = [task for split in entry.splits for task in [t for t in loaded if t.split == split][: stage.limit]]
+    if not tasks:
+        raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")
+    if entry.teacher is None:
+        return tasks
+    executor = ToolExecutor(
+        build_toolset(tools.name, tools.path), tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars
+    )
+    return asyncio.run(with_reference(tasks, entry.teacher, executor))
+
+
+async def with_reference(tasks: Sequence[Task], teacher_name: str, executor: ToolExecutor) -> list[Task]:
+    """The tasks with the calls of the teacher's usual path; a task the teacher rejects keeps its own reference."""
+    teacher = build_teacher(teacher_name, 0.0, 0)
+    async with executor:
+        solved = await asyncio.gather(*(teacher.solve(task, executor) for task in tasks))
+    return [
+        replace(task, reference=tuple(found.executed_calls())) if isinstance(found, Trajectory) else task
+        for task, found in zip(tasks, solved, strict=True)
+    ]
+
+
+def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, seed: int) -> list[RolloutRequest]:
+    """One greedy request per task if asked for, then `samples` sampled ones, each with a seed of its own."""
+    wanted = [RolloutRequest(task, seed=0, temperature=0.0) for task in tasks] if stage.greedy else []
+    for sample in range(stage.samples):
+        for task in tasks:
+            own = derive_seed(seed, task.id, sample)
+            wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p))
+    return wanted
+
+
+def judged(trajectory: Trajectory, mode: str, grader: Grader) -> dict[str, Any]:
+    """A record of items.jsonl: the trajectory, how it was decoded, and whether its final boxed answer is right."""
+    text = trajectory.final_text
+    verdict = grader.grade(extract_boxed(text) if text else None, trajectory.task.answer)
+    return {"mode": mode, "correct": verdict, **trajectory.to_dict()}

@@ -1,0 +1,52 @@
+"""`stage=pipeline`: several stages in order, each composed before the first starts and each a fresh process.
+
+Runs in the parent. A step that is done is skipped by the ordinary rule, the first failure stops the rest.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from mentor.config import Config, dump
+from mentor.errors import ConfigError
+from mentor.runs.folder import stage_folder
+from mentor.runs.identity import config_hash, identity
+from mentor.runs.launch import run_stage, say
+
+
+def run(steps: Sequence[Config], root: Path) -> float | None:
+    """Do every step below `root`; returns the last headline number. Prints the run's report when there is one."""
+    refuse_clashes(steps)
+    headline = None
+    for number, config in enumerate(steps, 1):
+        folder = "" if config.stage.name == "score" else f" in {root / stage_folder(config)}"
+        say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
+        value = run_stage(config, root)
+        headline = headline if value is None else value
+    if any(config.stage.name == "report" for config in steps):
+        report = root / "report" / "report.md"
+        sys.stdout.write(f"{_first_table(report.read_text())}\n\n{report.with_suffix('.html')}\n")
+    return headline
+
+
+def refuse_clashes(steps: Sequence[Config]) -> None:
+    """Raises ConfigError when two steps would write one folder with different configurations."""
+    taken: dict[str, str] = {}
+    for config in steps:
+        if config.stage.name in ("score", "eval", "report"):
+            continue
+        folder, hashed = stage_folder(config), config_hash(identity(dump(config)))
+        if taken.setdefault(folder, hashed) != hashed:
+            raise ConfigError(f"`stage.steps` has two steps that write {folder}; give one of them name= or seed=")
+
+
+def _first_table(markdown: str) -> str:
+    """The first table of a Markdown text, without its escapes."""
+    rows = [line.startswith("|") for line in markdown.splitlines()]
+    start = rows.index(True) if True in rows else 0
+    table = takewhile(lambda line: line.startswith("|"), markdown.splitlines()[start:])
+    return re.sub(r"\\(.)", r"\1", "\n".join(table))

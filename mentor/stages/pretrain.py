@@ -1,0 +1,148 @@
+"""`stage=pretrain`: a small student from scratch, made half-competent on purpose.
+
+It reads generated calculator conversations of the `pretrain` split, whose questions appear in no other split. A share
+of them is answered directly without a tool, a share takes another valid tool path than the teacher would, and the steps
+are few: the result writes well-formed calls most of the time, often picks the wrong tool or number, and leaves room to
+improve, as a weak instruct model does. The tokenizer is learned from the same text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from time import perf_counter
+
+from transformers import PreTrainedModel
+
+from mentor.chat import ChatFormat
+from mentor.chat.tiny import render_text, train_tokenizer
+from mentor.config import Config, ModelConfig, PretrainStage, SupervisedTrainer
+from mentor.errors import StageError
+from mentor.loggers import Logger
+from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy.checkpoint import write_whole
+from mentor.policy.model import make_student, torch_dtype
+from mentor.policy.supervised import check_masks, train_supervised
+from mentor.runs import RunFolder
+from mentor.stages import StageResult
+from mentor.tasks import load_tasks
+from mentor.teachers import build_teacher
+from mentor.tools import ToolExecutor, Toolset
+from mentor.types import StopReason, Task, Trajectory
+
+
+def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
+    stage, model, trainer = config.stage, config.model, config.trainer
+    assert (
+        isinstance(stage, PretrainStage) and isinstance(model, ModelConfig) and isinstance(trainer, SupervisedTrainer)
+    )
+    began = perf_counter()
+    conversations = make_conversations(stage, config.seed)
+    tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size)
+    chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking)
+    records = [chat.render(trajectory) for trajectory in conversations]
+    check_masks(records, "pretrain text")
+    made = perf_counter()
+
+    student = make_student(
+        config.seed,
+        vocab_size=model.vocab_size,
+        hidden_size=model.hidden_size,
+        intermediate_size=model.intermediate_size,
+        num_hidden_layers=model.num_hidden_layers,
+        num_attention_heads=model.num_attention_heads,
+        num_key_value_heads=model.num_key_value_heads,
+        max_position_embeddings=model.max_position_embeddings,
+        eos_token_id=chat.eos_id,
+        pad_token_id=chat.pad_id,
+    )
+    policy = build_supervised_policy(student, chat, model, trainer)
+    totals = train_supervised(
+        policy,
+        records,
+        steps=trainer.steps,
+        batch_tokens=trainer.batch_tokens,
+        save_every=trainer.save_every,
+        seed=config.seed,
+        pad_id=chat.pad_id,
+        folder=folder.path,
+        logger=logger,
+    )
+    write_whole(folder.path / "model", policy.save_model)
+    parameters = sum(p.numel() for p in student.parameters())
+    logger.message(f"a student of {parameters:,} parameters, loss {totals['loss']:.3f}")
+    return StageResult(
+        headline=("loss/train", totals["loss"]),
+        counts={
+            "conversations": len(conversations),
+            "parameters": parameters,
+            "vocabulary": len(tokenizer),
+            "steps": trainer.steps,
+            "tokens": totals["tokens"],
+            "made": f"{stage.direct_share:.0%} direct answers, {stage.alternative_share:.0%} alternative tool paths",
+        },
+        seconds={"data": made - began, "training": perf_counter() - made},
+    )
+
+
+def make_conversations(stage: PretrainStage, seed: int) -> list[Trajectory]:
+    """The text to learn from: each question of the `pretrain` split once, direct, by another or the plain path."""
+    tasks = load_tasks(
+        "calculator", split="pretrain", size=stage.conversations, max_steps=stage.max_steps_per_question, seed=seed
+    )
+    rng = random.Random(f"pretrain/{seed}")
+    toolset = Toolset.builtin("calculator")
+    direct = {task.id for task in tasks if rng.random() < stage.direct_share}
+    worked = asyncio.run(_work_out([task for task in tasks if task.id not in direct], stage, seed, toolset))
+    text = [_direct(task, toolset.schemas_json) if task.id in direct else worked[task.id] for task in tasks]
+    rng.shuffle(text)
+    return text
+
+
+async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:
+    """Trajectories with every call executed, by task id; `alternative_share` counts among all conversations."""
+    teacher = build_teacher("oracle", stage.alternative_share / (1 - stage.direct_share), seed)
+    worked: dict[str, Trajectory] = {}
+    async with ToolExecutor(toolset) as executor:
+        for start in range(0, len(tasks), 256):
+            part = tasks[start : start + 256]
+            for task, solved in zip(
+                part, await asyncio.gather(*(teacher.solve(task, executor) for task in part)), strict=True
+            ):
+                if not isinstance(solved, Trajectory):
+                    raise StageError(f"task {task.id} of the pretrain split cannot be solved: {solved.detail}")
+                worked[task.id] = solved
+    return worked
+
+
+def _direct(task: Task, tools: str) -> Trajectory:
+    """The answer straight away, as a model that trusts its own arithmetic would."""
+    messages = [
+        {"role": "user", "content": task.question},
+        {"role": "assistant", "content": f"The answer is \\boxed{{{task.answer[0]}}}."},
+    ]
+    return Trajectory(task, messages, tools, StopReason.ANSWERED, [])
+
+
+def conversation_texts(conversations: list[Trajectory]) -> Iterator[str]:
+    """The conversations in the student's chat template, to learn a tokenizer from."""
+    for trajectory in conversations:
+        yield render_text(trajectory.messages, json.loads(trajectory.tools))
+
+
+def build_supervised_policy(
+    student: PreTrainedModel, chat: ChatFormat, model: ModelConfig, trainer: SupervisedTrainer
+) -> TorchPolicy:
+    """A policy with the optimiser of a pretrain or sft stage."""
+    settings = OptimizerSettings(
+        name=trainer.optimizer,
+        learning_rate=trainer.learning_rate,
+        weight_decay=trainer.weight_decay,
+        max_grad_norm=trainer.max_grad_norm,
+        warmup_steps=trainer.warmup_steps,
+        schedule=trainer.schedule,
+        total_steps=trainer.steps,
+    )
+    return TorchPolicy(student, chat.tokenizer, settings, trainer.micro_batch_tokens, torch_dtype(model.dtype))

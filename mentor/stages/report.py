@@ -1,0 +1,42 @@
+"""`stage=report`: tables and learning curves from the files of one run. Measures nothing itself."""
+
+from __future__ import annotations
+
+import time
+
+from mentor.config import Config, ReportStage
+from mentor.errors import ConfigError, RunFolderError
+from mentor.loggers import Logger
+from mentor.reporting import collect, draw, write_report
+from mentor.runs.folder import RunFolder
+from mentor.stages import StageResult
+
+
+def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
+    """Write report.html, report.md, results.json and figures/ into `folder`.
+
+    Raises RunFolderError when the run holds no evaluation.
+    """
+    if not isinstance(config.stage, ReportStage):
+        raise ConfigError(f"stage={config.stage.name} was given to the report stage; accepted: stage=report")
+    start = time.perf_counter()
+    report = collect(folder.root, config.stage.title)
+    if not report.results:
+        raise RunFolderError(f"{folder.root / 'eval'} holds no finished evaluation: run `mentor stage=eval` first")
+    collected = time.perf_counter()
+    drawings = draw(report)
+    written = write_report(report, drawings, folder.path)
+    for line in report.missing:
+        logger.message(f"missing in this run: {line}")
+    logger.message(f"report: {folder.path / 'report.html'}")
+    return StageResult(
+        headline=None,
+        counts={
+            "models": len({result.model for result in report.results}),
+            "results": len(report.results),
+            "figures": len(drawings),
+            "files": len(written),
+            "missing": len(report.missing),
+        },
+        seconds={"collect": collected - start, "write": time.perf_counter() - collected},
+    )

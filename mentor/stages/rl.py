@@ -1,0 +1,173 @@
+"""`stage=rl`: group-relative policy optimisation (GRPO, arXiv:2402.03300) with multi-turn tool rollouts.
+
+All rewards train on the same tasks: those the teacher solved. Departures from the textbook: groups whose rewards are
+all equal are skipped; the clipped ratio is taken against the sampler's own logprobs; both clip bounds are free.
+Everything random derives from the seed and the step, so a resumed run draws what an unbroken one would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+
+from mentor.algorithm.advantage import group_advantages
+from mentor.algorithm.loss import LossSettings
+from mentor.chat import ChatFormat
+from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer, SamplerConfig, ToolsConfig
+from mentor.environment import Environment, RolloutLimits
+from mentor.environment.groups import as_groups, group_requests
+from mentor.errors import InputError, StageError
+from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.loggers import Logger
+from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
+from mentor.policy.model import load_model, torch_dtype
+from mentor.policy.reinforce import make_loss_function, update_policy
+from mentor.rewards import build_reward
+from mentor.runs import RunFolder, base_model
+from mentor.sampling import build_sampler
+from mentor.stages import StageResult
+from mentor.tools import ToolExecutor, build_toolset
+from mentor.trajectories.store import JsonlWriter, load_trajectories, roll_back
+from mentor.types import Task, TrajectoryGroup
+
+HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline
+
+
+def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
+    stage, trainer, reward_settings = config.stage, config.trainer, config.reward
+    tools, sampling, model = config.tools, config.sampler, config.model
+    assert isinstance(stage, RlStage) and isinstance(trainer, RlTrainer) and isinstance(reward_settings, RewardConfig)
+    assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
+    began = perf_counter()
+    toolset = build_toolset(tools.name, tools.path)
+    tasks = teacher_tasks(folder, toolset.schemas_json)[: stage.limit]
+    base = base_model(config, folder.root)
+    chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
+    policy = build_policy(base, chat, model, trainer, sampling.temperature)
+    reference = build_policy(base, chat, model, trainer, sampling.temperature) if trainer.kl_coef > 0 else None
+    start = resume(folder, policy, logger)
+    sampler = build_sampler(sampling.name, policy.model, chat.eos_id, sampling.max_running, policy.dtype)
+    executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+    loss_function = make_loss_function(
+        LossSettings(trainer.clip_low, trainer.clip_high, trainer.kl_coef, trainer.kl_estimator)
+    )
+    correct, tokens, seconds = [], 0.0, {"rollout": 0.0, "reward": 0.0, "update": 0.0}
+    with (
+        build_reward(**asdict(reward_settings)) as reward,
+        Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
+        JsonlWriter(folder.path / "trajectories" / "trajectories.jsonl", logger.message) as store,
+        logger.progress(trainer.steps - start, f"rl {reward_settings.name}") as progress,
+    ):
+        for step in range(start + 1, trainer.steps + 1):
+            clock = perf_counter()
+            requests = group_requests(
+                tasks, step, trainer.prompts_per_step, trainer.group_size, config.seed, sampling.temperature
+            )
+            groups = as_groups(environment.rollout(requests), trainer.group_size)
+            rolled_out = perf_counter()
+            for group in groups:
+                group.rewards = reward.score(group.trajectories)
+                totals = [breakdown.total for breakdown in group.rewards]
+                group.advantages = group_advantages(totals, trainer.normalize_std)
+            scored = perf_counter()
+            stats = update_policy(
+                policy,
+                reference,
+                groups,
+                loss_function,
+                minibatches=trainer.minibatches,
+                loss_mean=trainer.loss_mean,
+                pad_id=chat.pad_id,
+                shuffle_seed=f"minibatches/{config.seed}/{step}",
+            )
+            sampler.load_weights(policy.weights())
+            spent = {"rollout": rolled_out - clock, "reward": scored - rolled_out, "update": perf_counter() - scored}
+            metrics = {**group_metrics(groups), **stats, **{f"time/{phase}_s": s for phase, s in spent.items()}}
+            logger.log(step, metrics)
+            if step % stage.save_trajectories_every == 0:
+                store_groups(store, groups, step)
+            if step % trainer.save_every == 0 or step == trainer.steps:
+                save_checkpoint(folder.path / "checkpoints", step, policy.save_state)
+            correct.append(metrics["reward/correct"])
+            tokens += metrics["rollout/tokens"]
+            seconds = {phase: seconds[phase] + spent[phase] for phase in seconds}
+            progress.advance(reward=metrics["reward/mean"], correct=metrics["reward/correct"])
+    write_whole(folder.path / "model", policy.save_model)
+    last = correct[-HEADLINE_STEPS:]
+    return StageResult(
+        headline=("reward/correct", sum(last) / len(last)) if last else None,
+        counts={
+            "base": str(base),
+            "tasks": len(tasks),
+            "tasks_without_teacher": without_teacher(folder.root),
+            "steps": trainer.steps,
+            "first_step": start + 1,
+            "sampled_tokens": int(tokens),
+        },
+        seconds={**seconds, "other": perf_counter() - began - sum(seconds.values())},
+    )
+
+
+def teacher_tasks(folder: RunFolder, schemas_json: str) -> list[Task]:
+    """The tasks with a teacher trajectory, in the rollout's order; refuses a toolset other than the teacher's."""
+    path = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
+    trajectories = load_trajectories(path)
+    if not trajectories:
+        raise StageError(f"{path} holds no trajectory: run `mentor stage=rollout` again")
+    for trajectory in trajectories:
+        if trajectory.tools != schemas_json:
+            raise InputError(
+                f"tools: task {trajectory.task.id} of {path} was solved with another toolset than `tools` gives now; "
+                "accepted: the toolset of the rollout stage"
+            )
+    return [trajectory.task for trajectory in trajectories]
+
+
+def without_teacher(root: Path) -> int:
+    """How many tasks no reward trains on, because the teacher gave no trajectory for them."""
+    rejected = root / "rollout" / "rejected.jsonl"
+    return len(rejected.read_text(encoding="utf-8").splitlines()) if rejected.is_file() else 0
+
+
+def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
+    return RolloutLimits(sampling.max_turns, sampling.max_turn_tokens, sampling.max_tokens, sampling.max_invalid_turns)
+
+
+def build_policy(
+    base: Path | str, chat: ChatFormat, model: ModelConfig, trainer: RlTrainer, temperature: float
+) -> TorchPolicy:
+    settings = OptimizerSettings(
+        name=trainer.optimizer,
+        learning_rate=trainer.learning_rate,
+        weight_decay=trainer.weight_decay,
+        max_grad_norm=trainer.max_grad_norm,
+        warmup_steps=trainer.warmup_steps,
+    )
+    return TorchPolicy(
+        load_model(base), chat.tokenizer, settings, trainer.micro_batch_tokens, torch_dtype(model.dtype), temperature
+    )
+
+
+def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
+    """Every trajectory of the step with its reward terms and advantage."""
+    for group in groups:
+        for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
+            reward = {"total": breakdown.total, "terms": breakdown.terms}
+            store.write({"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage})
+
+
+def resume(folder: RunFolder, policy: TorchPolicy, logger: Logger) -> int:
+    """Steps already done: loads the newest checkpoint and takes back the records written after it."""
+    start = 0
+    if found := latest_checkpoint(folder.path / "checkpoints"):
+        start, path = found
+        policy.load_state(path)
+        logger.message(f"going on after step {start}")
+    logger.roll_back(start)
+    stored = folder.path / "trajectories" / "trajectories.jsonl"
+    if stored.is_file() and (moved := roll_back(stored, start)):
+        logger.message(f"{moved} trajectories written after step {start} moved aside")
+    return start

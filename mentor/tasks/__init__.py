@@ -1,0 +1,48 @@
+"""Where questions come from: generated calculator programs, GSM8K, or a user's own rows. The flow starts here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mentor.errors import InputError
+from mentor.tasks.calculator import generate
+from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
+from mentor.tasks.jsonl import load_jsonl
+from mentor.types import Task
+
+SOURCES = ("calculator", "gsm8k", "jsonl")
+
+
+def load_tasks(
+    name: str,
+    path: str | None = None,
+    split: str = "train",
+    size: int = 600,
+    max_steps: int = 3,
+    seed: int = 0,
+    question_key: str = "question",
+    answer_key: str = "answer",
+    reference_key: str = "reference",
+    id_key: str = "id",
+    splits: Sequence[str] | None = None,
+    where: str = "task",
+) -> list[Task]:
+    """The tasks of every split in `splits` (only `split` when None), in a fixed order.
+
+    size: tasks of each generated split; the files and the hub give all their rows. where: config key for messages.
+    Raises InputError for an unknown name, a missing path or an unusable row.
+    """
+    wanted = list(splits) if splits is not None else [split]
+    if name == "calculator":
+        return [task for label in wanted for task in generate(label, size, max_steps, seed)]
+    if name not in SOURCES:
+        raise InputError(f"{where}.name={name}: no such task, accepted: {', '.join(SOURCES)}")
+    if path is None:
+        raise InputError(f"{where}.path is needed: a file of {name} rows{' or a hub name' * (name == 'gsm8k')}")
+    if name == "gsm8k" and is_hub_name(path):
+        return [task for label in wanted for task in load_gsm8k(path, label, f"{where}.path")]
+    if len(wanted) != 1:
+        raise InputError(f"{where}.path={path}: one file is one split, given: {', '.join(wanted)}")
+    if name == "gsm8k":
+        return load_gsm8k(path, wanted[0], f"{where}.path")
+    return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")

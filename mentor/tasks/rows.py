@@ -1,0 +1,121 @@
+"""Rows of a local file (plain or gzip JSONL, parquet), each with its place for error messages, for the task loaders."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mentor.errors import InputError
+
+Row = dict[str, Any]
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_rows(path: Path, key: str) -> list[tuple[str, Row]]:
+    """`(place, row)` for every non-empty line; `place` is `path:line`, `key` the config key that gave the path.
+
+    Raises InputError for a missing or empty file, corrupt gzip, text that is not UTF-8, or a line that is no object.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "no such file"
+        raise InputError(f"{key}={path}: {found}, accepted: a JSONL (plain or gzip) or parquet file")
+    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path))
+    if not rows:
+        raise InputError(f"{path}: the file holds no rows")
+    return rows
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            yield f"{path}:{number}", parse_row(line, f"{path}:{number}")
+
+
+def parse_row(line: str, place: str) -> Row:
+    """One JSON object; InputError names `place` otherwise."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at column {error.colno}"
+        raise InputError(f"{place}: not JSON ({reason}), accepted: one JSON object a line") from None
+    except RecursionError:
+        raise InputError(f"{place}: nested too deep, accepted: one JSON object a line") from None
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: {describe(row)} instead of a row, accepted: one JSON object a line")
+    return row
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        if path.suffix == ".gz" or data.startswith(GZIP_MAGIC):
+            data = gzip.decompress(data)
+        return data.decode("utf-8-sig")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: corrupt gzip ({error})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}), accepted: JSONL, parquet") from None
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    import pyarrow  # type: ignore[import-untyped]  # comes with `datasets`
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a parquet file ({str(error).splitlines()[0]})") from None
+    for number, row in enumerate(rows, start=1):
+        yield f"{path}:{number}", row
+
+
+# --- fields of a row -------------------------------------------------------------------------------------------------
+
+
+def text_field(row: Row, key: str, place: str) -> str:
+    """A non-blank string; InputError names the place, the key, what was given and what is accepted."""
+    if key not in row:
+        raise InputError(f"{place}: no key {key!r}, given: {', '.join(map(repr, row)) or 'no keys'}")
+    value = row[key]
+    if not isinstance(value, str):
+        raise InputError(f"{place}: {key} is {describe(value)}, accepted: a string")
+    if not value.strip():
+        raise InputError(f"{place}: {key} is empty, accepted: a string with text")
+    return value
+
+
+def answer_field(row: Row, key: str, place: str) -> tuple[str, ...]:
+    """The accepted answers as strings; from a string, a number or a list of them."""
+    if key not in row:
+        raise InputError(f"{place}: no key {key!r}, given: {', '.join(map(repr, row)) or 'no keys'}")
+    value = row[key]
+    entries = value if isinstance(value, list) and value else [value]
+    return tuple(_answer_text(entry, key, place) for entry in entries)
+
+
+def _answer_text(value: Any, key: str, place: str) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return str(int(value) if float(value).is_integer() else value)
+    raise InputError(f"{place}: {key} is {describe(value)}, accepted: a string or a number, or a list of them")
+
+
+def describe(value: Any) -> str:
+    """A value as one short piece of text with its JSON type."""
+    kind = {
+        type(None): "null",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "an object",
+    }.get(type(value), type(value).__name__)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return kind if value is None else f"{kind} ({text if len(text) <= 40 else text[:40] + '…'})"

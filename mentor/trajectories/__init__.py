@@ -1,0 +1,1 @@
+"""Stored trajectories: one JSON record a line."""

@@ -1,0 +1,68 @@
+"""What a teacher rollout has stored so far: verified and rejected tasks, calls and the tools they used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mentor.trajectories.store import Report, load_trajectories, read_jsonl
+from mentor.types import Trajectory
+
+
+@dataclass
+class Tally:
+    """Counts over both files of a rollout folder. `tools` counts executed calls of verified trajectories."""
+
+    ids: set[str] = field(default_factory=set)
+    verified: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    tools: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def stored(cls, folder: Path, report: Report) -> Tally:
+        """The tally of what an earlier, interrupted run left."""
+        tally = cls()
+        if (folder / "trajectories.jsonl").exists():
+            for trajectory in load_trajectories(folder / "trajectories.jsonl", report):
+                tally.keep(trajectory)
+        if (folder / "rejected.jsonl").exists():
+            for record in read_jsonl(folder / "rejected.jsonl", report):
+                tally.reject(record)
+        return tally
+
+    def keep(self, trajectory: Trajectory) -> None:
+        self.ids.add(trajectory.task.id)
+        self.verified += 1
+        self.tools.update(call.name for call in trajectory.executed_calls())
+
+    def reject(self, record: dict[str, Any]) -> None:
+        self.ids.add(record["id"])
+        self.reasons[record["reason"]] += 1
+
+    @property
+    def rejected(self) -> int:
+        return self.reasons.total()
+
+    @property
+    def verified_share(self) -> float:
+        return self.verified / max(1, self.verified + self.rejected)
+
+    def metrics(self) -> dict[str, float]:
+        calls = self.tools.total() / max(1, self.verified)
+        return {
+            "rollout/verified": self.verified,
+            "rollout/rejected": self.rejected,
+            "rollout/verified_share": self.verified_share,
+            "rollout/calls_per_trajectory": calls,
+        }
+
+    def counts(self) -> dict[str, Any]:
+        return {
+            "tasks": self.verified + self.rejected,
+            "verified": self.verified,
+            "rejected": dict(self.reasons.most_common()),
+            "calls": self.tools.total(),
+            "tools": dict(self.tools.most_common()),
+        }

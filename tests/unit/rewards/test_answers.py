@@ -1,0 +1,42 @@
+import pytest
+
+from mentor.rewards.answers import compare
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted"),
+    [
+        ("72.0", "72"), ("0072", "72"), ("$72$", "72"), (r"\$72", "72"), ("$480.00", r"\$480"), ("72 dollars", "72"),
+        ("1,234", "1234"), ("−5", "-5"), ("72.", "72"), (r"\text{72}", "72"), ("+3", "3"), ("-0", "0"),
+        (r"\frac{1}{2}", "0.5"), ("30/22", "15/11"), (r"4\frac{9}{14}", r"\frac{65}{14}"), (r"\dfrac{1}{2}", "1/2"),
+        ("4e5", "400000"), (r"9\times 10^{4}", "90,000"), ("33.333333", "100/3"), ("0.4545455", r"\frac{5}{11}"),
+        ("5.551115123125783e-17", "0"), ("123456789.12299999", "123456789.123"),
+        (r"62\%", "62"), ("0.62", r"62\%"), (r"146^{\circ}", "146"), (r"5\text{ cm}", "5 cm"),
+        (r"505\ \mathrm{square feet}", r"505\text{ square feet}"),
+        ("james madison", "James Madison"), ("The yes.", "yes"), (r"\text{Lima}", "Lima"), ("(B)", "B"), ("a", "A"),
+        ("week 23", "Week 23"), (r"\sqrt{34} + 56", r"\sqrt{34}+56"),
+        ("3562463338277413070879740219074579006293", "3562463338277413070879740219074579006293"),
+    ],
+)  # fmt: skip
+def test_equal(prediction: str, accepted: str) -> None:
+    assert compare(prediction, accepted) is True
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted"),
+    [
+        ("33.4", "33.33"), ("33.33", "33.3333"), ("0.455", r"\frac{5}{11}"), ("1000000.5", "1000000"), ("62", "0.62"),
+        ("-595", "595"), ("9/40", "40/9"), ("5 cm", "5 m"), ("1.000003", "1"), ("31/2", r"3\frac{1}{2}"),
+        ("3562463338277413070879740219074579006294", "3562463338277413070879740219074579006293"),
+        ("The total is 593", "593"), ("about 881", "881"), ("879 in all", "879"), (r"\text{about } 881", "881"),
+        ("4 million", "4"), ("no", "yes"), ("Lima, Peru", "Lima"), ("n+o", "no"), ("True", "1"), ("", "5"), ("5", ""),
+        ("[1, 3]", "(1, 3]"), (r"(1, 2)", r"\{1, 2\}"), (r"x \in (1, 2)", r"\{1, 2\}"),
+    ],
+)  # fmt: skip
+def test_different(prediction: str, accepted: str) -> None:
+    assert compare(prediction, accepted) is False
+
+
+@pytest.mark.parametrize(("prediction", "accepted"), [("5", r"5\pi"), ("x-1", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}")])
+def test_mathematics_is_left_to_math_verify(prediction: str, accepted: str) -> None:
+    assert compare(prediction, accepted) is None

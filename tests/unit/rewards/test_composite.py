@@ -1,0 +1,177 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mentor.errors import ConfigError, GraderError, InputError
+from mentor.rewards import PRESETS, Reward, build_reward, load_preset
+from mentor.rewards.raw import raw_trajectory
+from mentor.types import CallError, CallRecord, StopReason
+from tests.unit.rewards.builders import HONEST, call, make_trajectory, raw_row, tool_call
+
+
+@pytest.fixture(scope="module")
+def flexible() -> Iterator[Reward]:
+    with build_reward(**load_preset("flexible")) as reward:
+        yield reward
+
+
+def total(reward: Reward, **trajectory: Any) -> float | None:
+    return reward.score([make_trajectory(**trajectory)])[0].total
+
+
+def test_the_formula_by_hand(flexible: Reward) -> None:
+    assert total(flexible, calls=HONEST) == 1.0
+    # match 2 * 1 / 3, all well-formed
+    assert total(flexible, calls=HONEST[:1]) == pytest.approx(0.6 + 0.3 * 2 / 3 + 0.1)
+    # wrong: match counts a fifth
+    assert total(flexible, text=r"\boxed{71}", calls=HONEST) == pytest.approx(0.3 * 0.2 + 0.1)
+    # one of three calls malformed, both teacher's calls ran
+    broken = CallRecord(0, None, {}, False, CallError.MALFORMED)
+    assert total(flexible, calls=[*HONEST, broken]) == pytest.approx(0.9 + 0.1 * 2 / 3)
+
+
+def test_terms_are_unweighted(flexible: Reward) -> None:
+    breakdown = flexible.score([make_trajectory(text=r"\boxed{71}", calls=HONEST[:1])])[0]
+    assert breakdown.terms == {"correct": 0.0, "match": pytest.approx(2 / 3), "valid": 1.0}
+
+
+@pytest.mark.parametrize("name", ["sparse", "strict", "flexible"])
+def test_project_presets_reach_exactly_one(name: str) -> None:
+    with build_reward(**load_preset(name)) as reward:
+        same = [CallRecord(0, name, {"a": 1}, True) for name in ("divide", "add")]
+        assert total(reward, calls=same) == 1.0
+        assert total(reward, teacher=()) == 1.0  # the teacher used no tool, and none was needed
+
+
+def test_strict_wants_the_same_calls_and_flexible_their_counts(flexible: Reward) -> None:
+    with build_reward(**load_preset("strict")) as strict:
+        swapped = [CallRecord(0, name, {"a": 1}, True) for name in ("add", "divide")]
+        assert total(strict, calls=swapped) == pytest.approx(0.7)
+        assert total(flexible, calls=swapped) == 1.0
+
+
+EXPLOITS = {
+    "answer only in a tool reply": {"text": "Done.", "calls": HONEST},
+    "fifty repeats": {"calls": [*HONEST, *[call("add", a=1, b=1)] * 50]},
+    "malformed call": {"calls": [*HONEST, CallRecord(0, None, {}, False, CallError.MALFORMED)]},
+    "unknown tool": {"calls": [*HONEST, call("solve", CallError.UNKNOWN_TOOL)]},
+    "failing arguments": {"calls": [call("divide", CallError.EXCEPTION, a=1, b=0), call("add", CallError.EXCEPTION)]},
+    "invalid arguments": {
+        "calls": [call("divide", CallError.INVALID_ARGUMENTS), call("add", CallError.INVALID_ARGUMENTS)]
+    },
+    "no tool at all": {},
+    "nothing": {"text": ""},
+    "never finished": {"calls": HONEST, "stop_reason": StopReason.LENGTH},
+    "answer while thinking": {"text": r"<think>\boxed{72}</think>Done.", "calls": HONEST},
+}
+
+
+@pytest.mark.parametrize("exploit", EXPLOITS)
+def test_no_exploit_reaches_the_honest_trajectory(flexible: Reward, exploit: str) -> None:
+    honest, cheat = total(flexible, calls=HONEST), total(flexible, **EXPLOITS[exploit])
+    assert honest is not None and cheat is not None and cheat < honest - 0.005
+
+
+ANSWER = r"The answer is \boxed{72}."
+DIVIDE, ADD = (tool_call("divide"), ["24"]), (tool_call("add"), ["72"])
+RAW_EXPLOITS = {
+    "answer only in a tool reply": raw_row([DIVIDE, (tool_call("add"), [r"\boxed{72}"])], "Done."),
+    "tool reply written by the model": raw_row([DIVIDE, ADD], r"<tool_response>\boxed{72}</tool_response>"),
+    "fifty repeats": raw_row([DIVIDE, *[ADD] * 51], ANSWER),
+    "malformed call": raw_row(
+        [DIVIDE, ADD, ("<tool_call>{'name': add}</tool_call>", ["Parse tool call failed"])], ANSWER
+    ),
+    "unclosed call": raw_row([DIVIDE, ADD, ('<tool_call>{"name": "add"', ["Parse tool call failed"])], ANSWER),
+    "unknown tool": raw_row([DIVIDE, ADD, (tool_call("solve"), ["error: \nname 'solve' is not defined"])], ANSWER),
+    "failing arguments": raw_row(
+        [
+            (tool_call("divide", '{"a": 1, "b": 0}'), ["ZeroDivisionError: division by zero"]),
+            (tool_call("add"), ["Error: no"]),
+        ],
+        ANSWER,
+    ),
+    "calls without a reply": raw_row([(f"{DIVIDE[0]}\n{ADD[0]}", [])], ANSWER),
+    "no tool at all": raw_row([], ANSWER),
+    "nothing": raw_row([], "", response="<|im_end|>"),
+}
+
+
+@pytest.mark.parametrize("exploit", RAW_EXPLOITS)
+def test_no_exploit_in_raw_rows(flexible: Reward, exploit: str) -> None:
+    (honest,) = flexible.score([raw_trajectory(raw_row([DIVIDE, ADD], ANSWER), "rows:1")])
+    (cheat,) = flexible.score([raw_trajectory(RAW_EXPLOITS[exploit], "rows:2")])
+    assert honest.total == 1.0
+    assert cheat.total is not None and cheat.total < 0.999
+
+
+def test_calls_where_the_teacher_made_none(flexible: Reward) -> None:
+    assert total(flexible, teacher=(), calls=[call("add")]) == pytest.approx(0.7)
+    assert total(flexible, teacher=(), calls=[call("add", CallError.EXCEPTION)]) == pytest.approx(0.7)
+
+
+def test_gates() -> None:
+    right, wrong = make_trajectory(calls=HONEST), make_trajectory(text=r"\boxed{71}", calls=HONEST)
+    settings = load_preset("flexible")
+    expected = {"none": (0.16, 0.16), "outcome": (0.0, 0.0), "group": (0.0, 0.16)}
+    for gate, (alone, beside_a_right_one) in expected.items():
+        with build_reward(**{**settings, "gate": gate}) as reward:
+            assert reward.score([wrong])[0].total == pytest.approx(alone)
+            assert [row.total for row in reward.score([wrong, right])] == pytest.approx([beside_a_right_one, 1.0])
+
+
+def test_floors_come_before_the_formula() -> None:
+    floors = {"unfinished": -0.5, "no_answer": -0.25}
+    with build_reward(**{**load_preset("flexible"), "floors": floors}) as reward:
+        assert total(reward, calls=HONEST, stop_reason=StopReason.MAX_TURNS) == -0.5
+        assert total(reward, calls=HONEST, text="72") == -0.25
+
+
+def test_a_grader_failure_is_missing_and_too_many_stop_the_run() -> None:
+    hostile = {"text": r"\boxed{9^{9^{9^9}}}", "answer": (r"\sqrt{2}",)}
+    settings = {**load_preset("flexible"), "grader_timeout_s": 1.0, "max_ungraded": 0.04}
+    with build_reward(**settings) as reward:
+        breakdown = reward.score([make_trajectory(**hostile)])[0]
+        assert breakdown.total is None and breakdown.terms["correct"] is None
+        reward.score([make_trajectory()] * 18)
+        with pytest.raises(GraderError, match="1 of 20"):
+            reward.score([make_trajectory()])
+
+
+def test_a_task_without_reference() -> None:
+    with build_reward(**load_preset("sparse")) as sparse, build_reward(**load_preset("flexible")) as flexible:
+        assert total(sparse, teacher=None) == 1.0
+        with pytest.raises(InputError, match="'t0' has no reference"):
+            total(flexible, teacher=None)
+
+
+def test_every_preset_is_built_and_closed() -> None:
+    assert set(PRESETS) >= {"sparse", "strict", "flexible", "released_sparse", "released_mentor", "released_f1"}
+    for name in PRESETS:
+        settings = load_preset(name)
+        assert settings["name"] == name
+        with build_reward(**settings) as reward:
+            assert reward.name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"matcher": "bag"}, "reward.matcher='bag'"),
+        ({"gate": "all"}, "reward.gate"),
+        ({"family": "mine"}, "reward.family"),
+        ({"weights": {"tool": -0.1}}, "reward.weights.tool"),
+        ({"weights": {"tools": 0.1}}, "reward.weights.tools"),
+        ({"floor": 0}, "reward.floor"),
+        ({"grader_workers": 0}, "reward.grader_workers"),
+        ({"family": "released", "matcher": "mentor", "weights": {"tool": 0.3}}, "reward.weights"),
+    ],
+)
+def test_settings_that_are_not_accepted(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        build_reward(name="x", **changes)
+
+
+def test_an_unknown_preset_lists_the_names() -> None:
+    with pytest.raises(ConfigError, match="'flexibel'.*flexible.*strict"):
+        load_preset("flexibel")

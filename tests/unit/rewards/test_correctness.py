@@ -1,0 +1,120 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mentor.errors import InputError
+from mentor.rewards.correctness import Grader, extract_boxed
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(timeout_s=20.0) as grader:
+        yield grader
+
+
+@pytest.mark.parametrize(
+    ("text", "boxed"),
+    [
+        (r"so \boxed{5}.", "5"),
+        (r"\boxed{1} then \boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{\boxed{6}}", "6"),
+        (r"\boxed{5} and \boxed{6", "5"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{\left\{15\right.}", r"\left\{15\right."),
+        (r"\boxed {7}", "7"),
+        (r"}\boxed{5}}", "5"),
+        (r"\boxed{ }", None),
+        (r"\boxed{5} then \boxed{}", None),
+        (r"\boxedmath{4}", None),
+        ("none", None),
+    ],
+)
+def test_extract_boxed(text: str, boxed: str | None) -> None:
+    assert extract_boxed(text) == boxed
+
+
+def test_extract_boxed_is_quick_on_many_open_boxes() -> None:
+    started = time.perf_counter()
+    assert extract_boxed(r"\boxed{" * 50_000) is None
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted"),
+    [
+        (r"\sqrt{637}", r"7\sqrt{13}"),
+        ("sqrt(637)", r"7\sqrt{13}"),
+        ("8+11i", "11i+8"),
+        ("(x+2)(x+2)", "(x+2)^2"),
+        ("-4, 56", "56, -4"),
+        ("infinity", r"\infty"),
+        ("x>45", "x > 45"),
+        (r"\frac{14}{25}\pi", r"\frac{14\pi}{25}"),
+        ("4^9", "262144"),
+        ("629", "x=629"),
+        ("5", r"\boxed{5}"),
+    ],
+)
+def test_right(grader: Grader, prediction: str, accepted: str) -> None:
+    assert grader.grade(prediction, [accepted]) is True
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted"),
+    [
+        ("5", r"5\pi"),
+        ("x < 45", "x > 45"),
+        (r"x \ge 3", "x > 3"),
+        ("[-1, 3]", "(-1, 3]"),
+        ("15x-5", "15x+5"),
+        ("6-6i", "6+6i"),
+        ("12x", "12"),
+        ("593 + 7", "593"),
+        (r"5 \text{ or } 6", "5"),
+        (r"\frac{1}{0}", "5"),
+    ],
+)
+def test_wrong(grader: Grader, prediction: str, accepted: str) -> None:
+    assert grader.grade(prediction, [accepted]) is False
+
+
+def test_any_accepted_answer_is_enough_and_nothing_is_no_answer(grader: Grader) -> None:
+    assert grader.grade("7", ["5", r"\sqrt{49}"]) is True
+    assert grader.grade("7", []) is False
+    assert grader.grade(None, ["7"]) is False
+    assert grader.grade("  ", ["7"]) is False
+    with pytest.raises(InputError, match="True"):
+        grader.grade("1", [True])  # type: ignore[list-item]
+
+
+def test_hostile_answers_neither_hang_nor_count_as_wrong() -> None:
+    with Grader(timeout_s=1.0) as grader:
+        assert grader.grade(r"\sqrt{8}", [r"2\sqrt{2}"]) is True
+        started = time.monotonic()
+        assert grader.grade("9^{9^{9^9}}", [r"\sqrt{2}"]) is None
+        assert grader.grade("((((9!)!)!)!)!", ["7"]) is None
+        assert time.monotonic() - started < 20  # two limits of 1 s, and a grader process that starts anew
+        assert grader.grade(r"\sqrt{18}", [r"3\sqrt{2}"]) is True  # the killed process is replaced
+
+
+def test_from_many_threads_at_once() -> None:
+    verdicts: dict[int, bool | None] = {}
+    with Grader(timeout_s=20.0, workers=2) as grader:
+
+        def work(number: int) -> None:
+            verdicts[number] = grader.grade(rf"\sqrt{{{number}}}", [rf"{number}^{{1/2}}"])
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(2, 14)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert verdicts == dict.fromkeys(range(2, 14), True)
+
+
+def test_plain_answers_start_no_process() -> None:
+    with Grader() as grader:
+        assert grader.grade("72.0", ["72"]) is True
+        assert grader._pool is not None and all(slot is None for slot in grader._pool._slots.queue)

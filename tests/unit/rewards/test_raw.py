@@ -1,0 +1,129 @@
+import pytest
+
+from mentor.errors import InputError
+from mentor.rewards.raw import raw_trajectory
+from mentor.rewards.replies import reply_error
+from mentor.types import CallError, StopReason, Trajectory
+from tests.unit.rewards.builders import raw_row, tool_call
+
+ECHO = '{"name": "divide", "arguments": {"a": 48, "b": 2}}\n'
+
+
+def outcomes(trajectory: Trajectory) -> list[tuple[str | None, CallError | None]]:
+    return [(call.name, call.error) for call in trajectory.calls]
+
+
+def test_turns_calls_and_answer() -> None:
+    first = f"<think>{tool_call('sqrt')} \\boxed{{1}}</think>So {tool_call('divide')}\n{tool_call('add')}"
+    row = raw_row([(first, [ECHO + "result: \n24\n", "72"])], r"<think>ok</think>The answer is \boxed{72}.")
+    trajectory = raw_trajectory(row, "rows:1")
+    assert outcomes(trajectory) == [("divide", None), ("add", None)]
+    assert [message["role"] for message in trajectory.messages] == ["user", "assistant", "tool", "tool", "assistant"]
+    assert trajectory.messages[1]["content"] == "So"
+    assert trajectory.final_text == r"The answer is \boxed{72}."
+    assert trajectory.stop_reason is StopReason.ANSWERED
+    assert trajectory.task.reference is not None and [call.name for call in trajectory.task.reference] == [
+        "divide",
+        "add",
+    ]
+    assert trajectory.response == row["response"] and trajectory.task.answer == ("72",)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("<tool_call>{'name': 'add'}</tool_call>", (None, CallError.MALFORMED)),
+        ("<tool_call>[1]</tool_call>", (None, CallError.MALFORMED)),
+        ('<tool_call>{"name": ["add"], "arguments": {}}</tool_call>', (None, CallError.MALFORMED)),
+        ('<tool_call>{"name": "add"}</tool_call>', ("add", CallError.MALFORMED)),
+        ('<tool_call>{"name": "add", "arguments": "{}"}</tool_call>', ("add", CallError.MALFORMED)),
+        ('<tool_call>{"name": "add", "arguments": {}}', (None, CallError.MALFORMED)),
+        ('{"name": "add", "arguments": {}}</tool_call>', (None, CallError.MALFORMED)),
+        ('<tool_call id="1">{"name": "add", "arguments": {}}</tool_call>', (None, CallError.MALFORMED)),
+        (tool_call("solve"), ("solve", CallError.UNKNOWN_TOOL)),
+        (tool_call("ADD"), ("ADD", CallError.UNKNOWN_TOOL)),
+    ],
+)
+def test_calls_that_are_not_well_formed(written: str, expected: tuple[str | None, CallError]) -> None:
+    assert outcomes(raw_trajectory(raw_row([(written, ["x"])], "done"), "rows:1")) == [expected]
+
+
+def test_replies_go_to_their_calls() -> None:
+    sum_echo = '{"name": "add", "arguments": {"a": 48, "b": 2}}\n'
+    said = f"{tool_call('divide')}\n{tool_call('add')}"
+    swapped = raw_row([(said, [sum_echo + "result: \n1", ECHO + "error: \ndivision by zero"])], "done")
+    assert outcomes(raw_trajectory(swapped, "")) == [("divide", CallError.EXCEPTION), ("add", None)]
+    one_only = raw_row([(said, ["24"])], "done")
+    assert outcomes(raw_trajectory(one_only, "")) == [("divide", None), ("add", CallError.CRASH)]
+    with_broken = raw_row([(f"<tool_call>?</tool_call>{tool_call('add')}", ["72"])], "done")
+    assert outcomes(raw_trajectory(with_broken, "")) == [(None, CallError.MALFORMED), ("add", None)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        ("\n8\n", None),
+        ("", None),
+        (ECHO, None),  # the released form drops falsy results
+        (ECHO + "result: \n24\n", None),
+        (ECHO + "output: \nprinted\nresult: \n24", None),
+        (ECHO + "error: \ndivision by zero", CallError.EXCEPTION),
+        (ECHO + "error: \nf() missing 1 required positional argument: 'b'", CallError.INVALID_ARGUMENTS),
+        (ECHO + "error: \nname 'solve' is not defined", CallError.UNKNOWN_TOOL),
+        ("Error: no", CallError.EXCEPTION),
+        ("ZeroDivisionError: division by zero", CallError.EXCEPTION),
+        ("Traceback (most recent call last):\n ...", CallError.EXCEPTION),
+        ('{"error": "timeout", "message": "2 s"}', CallError.TIMEOUT),
+        ('{"error": null, "value": 3}', None),
+        ("Parse tool call failed", CallError.EXCEPTION),
+        ("the errors cancel out", None),
+    ],
+)
+def test_reply_error(reply: str, error: CallError | None) -> None:
+    assert reply_error(reply) is error
+
+
+def test_stop_reasons() -> None:
+    last = raw_row([], f"\\boxed{{72}} {tool_call('add')}")
+    assert raw_trajectory(last, "").stop_reason is StopReason.MAX_TURNS
+    cut = raw_row([(tool_call("add"), ["1"])], r"\boxed{72}")
+    cut["response"] = cut["response"].removesuffix("<|im_end|>")
+    assert raw_trajectory(cut, "").stop_reason is StopReason.LENGTH
+    in_reply = raw_row(
+        [], "", response=f"{tool_call('add')}<|im_end|>\n<|im_start|>user\n<tool_response>1</tool_response><|im_end|>"
+    )
+    assert raw_trajectory(in_reply, "").final_text is None
+
+
+def test_a_rows_own_tools_are_checked_against_their_schemas() -> None:
+    number = {"type": "object", "properties": {"x": {"type": "number"}}, "required": ["x"]}
+    tools = [{"type": "function", "function": {"name": "halve", "parameters": number}}]
+    calls = [tool_call("halve", '{"x": 4}'), tool_call("halve", '{"x": "4"}'), tool_call("add")]
+    row = raw_row([("\n".join(calls), ["2", "?", "?"])], "done", tools=tools)
+    expected = [("halve", None), ("halve", CallError.INVALID_ARGUMENTS), ("add", CallError.UNKNOWN_TOOL)]
+    assert outcomes(raw_trajectory(row, "")) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"response": 5}, r"rows:3: response=5, accepted: a text"),
+        ({"eos": None}, r"rows:3: eos=None"),
+        ({"ground_truth": 72}, r"rows:3: ground_truth=72, accepted: a text or a list of texts"),
+        ({"ground_truth": ["1", None]}, r"ground_truth"),
+        ({"teacher_tools": "add"}, r"teacher_tools='add', accepted: a list of names, or null"),
+        ({"id": True}, r"id=True"),
+        ({"tools": [{"name": "add", "parameters": {"type": "nonsense"}}]}, r"tools="),
+    ],
+)
+def test_rows_that_are_not_accepted(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        raw_trajectory(raw_row([], "x", **changes), "rows:3")
+
+
+@pytest.mark.parametrize("key", ["id", "response", "eos", "ground_truth", "teacher_tools"])
+def test_a_missing_key_is_named(key: str) -> None:
+    row = raw_row([], "x")
+    del row[key]
+    with pytest.raises(InputError, match=f"rows:3: no '{key}'"):
+        raw_trajectory(row, "rows:3")

@@ -1,0 +1,35 @@
+"""`stage=report` on a run folder: what it writes, and what it says when there is nothing to report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mentor.config import Config, LoggerConfig, ReportStage
+from mentor.errors import RunFolderError
+from mentor.loggers import build_logger
+from mentor.runs.folder import RunFolder
+from mentor.stages.report import run
+
+QUIET = LoggerConfig(console=False, wandb="disabled")
+CONFIG = Config(stage=ReportStage(name="report", title="A <b>title</b>"))
+
+
+def test_a_run_without_evaluation_names_the_stage_to_run(tmp_path: Path) -> None:
+    folder = RunFolder(path=tmp_path / "report", root=tmp_path)
+    with pytest.raises(RunFolderError, match="run `mentor stage=eval` first"):
+        run(CONFIG, folder, build_logger(QUIET, None))
+    assert not folder.path.exists()
+
+
+def test_report_of_one_evaluation(tmp_path: Path) -> None:
+    row = {"split": "test", "domain": "id", "mode": "greedy", "n": 50, "accuracy": 0.5, "low": 0.37, "high": 0.63}
+    done = {"stage": "eval", "status": "done", "model": "m", "benchmark": "gsm8k", "results": [row]}
+    summary = tmp_path / "eval" / "m" / "gsm8k" / "summary.json"
+    summary.parent.mkdir(parents=True)
+    summary.write_text(json.dumps(done))
+    folder = RunFolder(path=tmp_path / "report", root=tmp_path)
+    result = run(CONFIG, folder, build_logger(QUIET, None))
+    assert result.counts == {"models": 1, "results": 1, "figures": 1, "files": 4, "missing": 0}
+    assert "A &lt;b&gt;title&lt;/b&gt;" in (folder.path / "report.html").read_text()
+    assert [path.name for path in (folder.path / "figures").iterdir()] == ["accuracy-gsm8k-greedy.png"]

@@ -1,0 +1,125 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from mentor.config import Config, ScoreStage
+from mentor.errors import ConfigError, GraderError, InputError
+from mentor.loggers.console import Console
+from mentor.loggers.logger import Logger
+from mentor.runs.folder import RunFolder
+from mentor.stages import StageResult
+from mentor.stages.score import run
+from mentor.types import Trajectory
+from tests.unit.rewards.builders import HONEST, make_trajectory, raw_row, tool_call
+
+TURNS = [(tool_call("divide"), ["24"]), (tool_call("add"), ["72"])]
+HONEST_ROW = raw_row(TURNS, r"\boxed{72}", id="honest")
+
+
+def write(path: Path, records: list[dict]) -> Path:
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def score(folder: Path, source: Path, presets: list[str], overwrite: bool = False) -> tuple[StageResult, list[dict]]:
+    stage = ScoreStage("score", str(source), str(folder / "scores.jsonl"), presets, workers=2)
+    result = run(Config(stage=stage, overwrite=overwrite), RunFolder(folder, folder, False), Logger(Console(False)))
+    return result, [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+
+
+def test_raw_rows_in_order(tmp_path: Path) -> None:
+    rows = [HONEST_ROW, raw_row(TURNS[:1], r"\boxed{71}", id=7), raw_row([], r"\boxed{72}", id="x", teacher_tools=None)]
+    source = write(tmp_path / "rows.jsonl.gz", rows)
+    result, scores = score(tmp_path, source, ["sparse", "released_mentor", "flexible"])
+    assert [row["id"] for row in scores] == ["honest", 7, "x"]
+    assert [row["rewards"]["sparse"] for row in scores] == [1.0, 0.0, 1.0]
+    assert [row["rewards"]["released_mentor"] for row in scores] == pytest.approx([1.1, 0.1, 0.1])
+    assert scores[1]["rewards"]["flexible"] == pytest.approx(0.3 * 0.2 * 2 / 3 + 0.1)
+    assert scores[1]["terms"]["flexible"] == {"correct": 0.0, "match": pytest.approx(2 / 3), "valid": 1.0}
+    assert scores[2]["rewards"]["flexible"] is None  # the teacher is not known
+    assert result.headline == ("reward/flexible", pytest.approx((1.0 + 0.14) / 2))
+    assert result.counts == {"rows": 3, "without_total": {"sparse": 0, "released_mentor": 0, "flexible": 1}}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_stored_trajectories_score_as_in_training(tmp_path: Path) -> None:
+    trajectories: list[Trajectory] = [
+        make_trajectory(calls=HONEST),
+        make_trajectory("none", calls=HONEST),
+        make_trajectory(),
+    ]
+    records = [{"step": 3, **trajectory.to_dict(), "group_id": "g"} for trajectory in trajectories]
+    _, scores = score(
+        tmp_path, write(tmp_path / "t.jsonl", [records[0], HONEST_ROW, *records[1:]]), ["flexible", "strict"]
+    )
+    assert [row["id"] for row in scores] == ["t0", "honest", "t0", "t0"]
+    assert [row["rewards"]["flexible"] for row in scores] == pytest.approx([1.0, 1.0, 0.0, 0.6])
+
+
+def test_golden_rows(shared: Path, tmp_path: Path) -> None:
+    source = shared / "golden" / "rewards.jsonl"
+    variants = {"released_partial": "partial_overlap", "released_validity": "validity_only", "released_f1": "f1"}
+    variants |= {"released_sparse": "sparse", "released_mentor": "mentor"}
+    _, scores = score(tmp_path, source, [*variants, "flexible"])
+    golden = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    assert [row["id"] for row in scores] == [row["id"] for row in golden]
+    for ours, theirs in zip(scores, golden, strict=True):
+        expected = {preset: theirs["rewards"][variant] for preset, variant in variants.items()}
+        assert {preset: ours["rewards"][preset] for preset in variants} == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_output_is_not_written_over(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [HONEST_ROW])
+    (tmp_path / "scores.jsonl").write_text("kept")
+    with pytest.raises(InputError, match="exists already"):
+        score(tmp_path, source, ["sparse"])
+    assert (tmp_path / "scores.jsonl").read_text() == "kept"
+    _, scores = score(tmp_path, source, ["sparse"], overwrite=True)
+    assert len(scores) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no rows"),
+        (b"\n\n", "holds no rows"),
+        (b'{"id": 1}\n', r"rows.jsonl:1: no 'response'"),
+        (json.dumps(HONEST_ROW).encode() + b"\n{oops\n", r"rows.jsonl:2: not JSON"),
+        (b"[1]\n", r"rows.jsonl:1: a list, accepted: one object a line"),
+        (b'{"schema": 1}\n', r"rows.jsonl:1: not a stored trajectory: no key 'task'"),
+        (b"\xff\xfe\n", "cannot be read"),
+    ],
+)
+def test_unusable_input_writes_nothing(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        score(tmp_path, tmp_path / "rows.jsonl", ["sparse"])
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: b"no gzip", lambda data: data[:20] + b"\0" * 40]
+)
+def test_a_corrupt_gzip_file(tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
+    source = write(tmp_path / "rows.jsonl.gz", [HONEST_ROW] * 50)
+    source.write_bytes(damage(source.read_bytes()))
+    with pytest.raises(InputError, match="cannot be read"):
+        score(tmp_path, source, ["sparse"])
+
+
+def test_a_missing_file_and_an_unknown_preset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere.jsonl is not a file"):
+        score(tmp_path, tmp_path / "nowhere.jsonl", ["sparse"])
+    with pytest.raises(ConfigError, match="unknown reward preset 'mentor', accepted: flexible"):
+        score(tmp_path, write(tmp_path / "rows.jsonl", [HONEST_ROW]), ["mentor"])
+
+
+def test_too_many_ungraded_answers_stop_the_stage(tmp_path: Path) -> None:
+    hostile = raw_row(TURNS, r"\boxed{((((9!)!)!)!)!}", ground_truth=r"\sqrt{2}")
+    source = write(tmp_path / "rows.jsonl", [HONEST_ROW] * 10 + [hostile] * 10)
+    with pytest.raises(GraderError, match="could not be graded"):
+        score(tmp_path, source, ["sparse"])
+    assert not (tmp_path / "scores.jsonl").exists()

@@ -1,0 +1,139 @@
+"""mentor/tasks/{calculator,programs,wording}.py: order, disjointness, answers and other tool paths."""
+
+import pytest
+
+from mentor.errors import InputError
+from mentor.tasks import calculator
+from mentor.tasks.calculator import BUCKETS, check_disjoint, generate, normalized
+from mentor.tasks.programs import (
+    HELD_OUT_PAIRS,
+    OPERATIONS,
+    alternatives,
+    evaluate,
+    number_text,
+    reference,
+    signature,
+    step,
+    tool_pairs,
+)
+from mentor.tasks.wording import TRAINING, UNSEEN
+
+SIZES = {"pretrain": 1500, "train": 300, "test": 200, "long": 60, "wording": 100, "combo": 100, "numbers": 100}
+
+
+def every_split(seed, max_steps=3):
+    return [task for split, size in SIZES.items() for task in generate(split, size, max_steps, seed)]
+
+
+def test_same_arguments_give_the_same_tasks_and_a_smaller_size_their_beginning():
+    tasks = generate("train", 50, 3, seed=7)
+    assert generate("train", 50, 3, seed=7) == tasks
+    assert generate("train", 20, 3, seed=7) == tasks[:20]
+    assert {task.question for task in tasks}.isdisjoint(task.question for task in generate("test", 50, 3, seed=7))
+    assert [task.question for task in generate("train", 50, 3, seed=8)] != [task.question for task in tasks]
+    assert tasks[12].id == "calculator-train-000012"
+    assert tasks[0].toolset == "calculator" and tasks[0].split == "train"
+
+
+def test_splits_share_no_question_and_no_program_whatever_the_seeds_and_step_limits():
+    tasks = every_split(0) + every_split(1) + every_split(2, max_steps=2) + every_split(3, max_steps=5)
+    check_disjoint(tasks)
+    roots = {split: set() for split in BUCKETS}  # a space of only 30 questions
+    for task in tasks:
+        if task.source["program"][0]["name"] == "sqrt" and len(task.source["program"]) == 1:
+            roots[task.split].add(task.answer)
+    assert roots["train"] and roots["test"] and not roots["train"] & roots["test"]
+
+
+def test_check_disjoint_names_what_two_splits_share():
+    task = generate("train", 1, 1, 0)[0]
+    other = type(task)("other-0", "Said otherwise?", task.answer, "calculator", "test", source=task.source)
+    with pytest.raises(InputError, match="splits train and test share .*calculator-train-000000, other-0"):
+        check_disjoint([task, other])
+
+
+def test_each_split_is_what_it_says():
+    for task in every_split(0):
+        program, split = task.source["program"], task.split
+        assert len(program) in ({4, 5} if split == "long" else {2, 3} if split == "combo" else {1, 2, 3})
+        assert bool(tool_pairs(program) & HELD_OUT_PAIRS) == (split == "combo")
+    assert {len(task.source["program"]) for task in generate("train", 60, 3, 0)} == {1, 2, 3}
+
+
+def test_wording_never_uses_a_training_phrase():
+    for tool, phrases in TRAINING.phrases.items():
+        assert not set(vars(phrases).values()) & set(vars(UNSEEN.phrases[tool]).values()) - {""}
+    for part in ("asked", "commanded", "told", "subjects", "things"):
+        assert not set(getattr(TRAINING, part)) & set(getattr(UNSEEN, part))
+
+
+def test_every_tool_is_used_and_every_held_out_pair_can_occur():
+    assert {entry["name"] for task in generate("train", 200, 3, 0) for entry in task.source["program"]} == set(
+        OPERATIONS
+    )
+    combos = generate("combo", 1500, 3, 0)
+    assert set().union(*(tool_pairs(task.source["program"]) for task in combos)) >= HELD_OUT_PAIRS
+
+
+def test_answers_are_short_and_exact_and_questions_determine_them():
+    program_of = {}
+    for task in every_split(0):
+        value = evaluate(task.source["program"])[-1]
+        assert task.answer == (number_text(value),) and len(task.answer[0].lstrip("-")) <= 9
+        assert "e" not in task.answer[0] and not task.answer[0].endswith(".0")
+        key = normalized(task.question)
+        assert program_of.setdefault(key, signature(task.source["program"])) == signature(task.source["program"])
+
+
+def test_hand_worked_program_signature_and_answer():
+    program = [step("add", a=12, b=7), step("multiply", a=reference(0), b=3), step("divide", a=reference(1), b=2)]
+    assert evaluate(program) == [19, 57, 28.5]
+    assert signature(program) == "divide(product(3 sum(12 7)) 2)"
+    added = [step("add", a=3, b=4), step("add", a=reference(0), b=5)]
+    assert signature(added) == signature([step("sum_numbers", numbers=[5, 4, 3])])
+    assert signature([step("power", base=6, exponent=2)]) == signature([step("multiply", a=6, b=6)])
+
+
+def test_alternatives_by_hand():
+    program = [step("power", base=3, exponent=3), step("add", a=reference(0), b=1), step("add", a=reference(1), b=2)]
+    paths = alternatives(program)
+    names = [[entry["name"] for entry in path] for path in paths]
+    assert names == [
+        ["multiply", "multiply", "add", "add"],
+        ["power", "sum_numbers", "add"],
+        ["power", "add", "sum_numbers"],
+        ["power", "sum_numbers"],
+    ]
+    assert paths[0][1]["arguments"] == {"a": reference(0), "b": 3}
+    assert paths[0][3]["arguments"] == {"a": reference(2), "b": 2}
+    assert paths[3][1]["arguments"] == {"numbers": [reference(0), 1, 2]}
+
+
+def test_alternatives_keep_the_answer_and_the_held_out_pairs_out():
+    tasks = generate("train", 300, 3, 0)
+    for task in tasks:
+        for path in alternatives(task.source["program"]):
+            assert evaluate(path)[-1] == evaluate(task.source["program"])[-1]
+            assert path != task.source["program"] and not tool_pairs(path) & HELD_OUT_PAIRS
+    assert sum(bool(alternatives(task.source["program"])) for task in tasks) > len(tasks) / 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dev", 5, 3, 0), "calculator split=dev: no such split, accepted: pretrain, train, test, long"),
+        (("train", 0, 3, 0), "calculator size=0: accepted: 1 or more"),
+        (("train", 5, 0, 0), "calculator max_steps=0: accepted: 1 to 8 for split train"),
+        (("combo", 5, 1, 0), "calculator max_steps=1: accepted: 2 to 8 for split combo"),
+    ],
+)
+def test_refused_arguments(arguments, message):
+    with pytest.raises(InputError, match=message):
+        generate(*arguments)
+
+
+def test_more_tasks_than_questions(monkeypatch):
+    monkeypatch.setattr(calculator, "OPERATIONS", {"sqrt": OPERATIONS["sqrt"]})
+    monkeypatch.setattr(calculator, "TRIES_PER_TASK", 200)
+    with pytest.raises(InputError, match=r"calculator size=500: split train has about \d+ questions with max_steps=1"):
+        generate("train", 500, 1, 0)
