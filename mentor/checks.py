@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, fields
+from dataclasses import Field, asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from mentor.conf_dir import conf_dir
 from mentor.config import Config, EvalStage, PipelineStage, PretrainStage, RlTrainer, ScoreStage, Section
 from mentor.errors import ConfigError
+from mentor.rewards import check_settings
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
@@ -27,6 +28,8 @@ def check(config: Config) -> None:
         value = getattr(config, key)
         if value is not None and not FOLDER_NAME.fullmatch(value):
             raise ConfigError(f"`{key}={value}` names a folder: letters, digits and . _ = , + - are accepted")
+    if config.reward is not None:
+        check_settings(asdict(config.reward))
     _check_data(config)
     _check_model(config)
     _check_training(config)

@@ -87,15 +87,15 @@ def to_config(cfg: DictConfig) -> Config:
     except OmegaConfBaseException as error:  # a value that is missing, or an interpolation that leads nowhere
         raise ConfigError(explain(error)) from None
     trainer = OmegaConf.get_type(cfg, "trainer")
-    if values.get("trainer") is not None and trainer is not TRAINERS[stage]:
-        raise ConfigError(f"`trainer` is not one of stage={stage}; accepted: trainer={stage} or a preset made from it")
+    if stage in TRAINERS and trainer is not TRAINERS[stage]:
+        given = "no known preset" if values.get("trainer") is None else "a preset of another stage"
+        raise ConfigError(f"`trainer=` names {given}; accepted: trainer={stage}, or a preset made from it")
     for group in STAGE_GROUPS[stage]:
         if not values.get(group):
             raise ConfigError(f"`{group}` is empty, and stage={stage} reads it")
-    if stage != "pipeline":
-        extra = sorted(set(cfg) - {entry.name for entry in fields(Config)})
-        if extra:
-            raise ConfigError(f"`{extra[0]}` is not a key{suggestion(str(extra[0]), _top_level())}")
+    for key in map(str, cfg):
+        if key not in _top_level():
+            raise ConfigError(f"`{key}` is not a key{suggestion(key, _top_level())}")
     config = load(values)
     check(config)
     return config
@@ -129,7 +129,8 @@ def explain(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        options = [option for option in error.options or presets(group) if option not in ("schema", "pipeline_schema")]
+        hidden = ("schema", "pipeline") if group == "trainer" else ("schema",)
+        options = [option for option in error.options or presets(group) if option not in hidden]
         return f"`{group}={name}` is not a preset{suggestion(name, options)}"
     if "must specify 'stage'" in text:
         return f"`stage` is not given; accepted: {', '.join(STAGES)}"

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from mentor.errors import InputError
+from mentor.policy.attention import GROUPED
 
 
 def device() -> torch.device:
@@ -61,4 +62,7 @@ def make_student(
 
 
 def _on_device(model: PreTrainedModel) -> PreTrainedModel:
+    """On the device; on a CPU with attention that takes grouped queries as they are."""
+    if device().type == "cpu" and model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(GROUPED)
     return nn.Module.to(model, device())

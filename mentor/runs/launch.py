@@ -96,12 +96,15 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
     command += ["--resumed"] if folder.resumed else []
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
     threads = config.launcher.threads or len(os.sched_getaffinity(0))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    if not sys.stderr.isatty():
+        environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
     # In a process group of its own a Ctrl-C reaches the child once, through the parent.
     with _passing_on_signals() as (register, received):
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env=environment,
             pass_fds=() if lock_fd is None else (lock_fd,),
             process_group=0,
         )

@@ -39,7 +39,7 @@ class TransformersSampler:
     """Implements `Sampler` on a causal language model with full attention in every layer.
 
     max_running: cache rows, so trajectories alive at once; more wait. The model may be the policy's own (then
-    `load_weights` copies nothing) and is put in evaluation mode while stepping.
+    `load_weights` copies nothing) and is put in evaluation mode by stepping.
     Raises SamplerError for a model with another kind of attention layer.
     """
 
@@ -84,14 +84,13 @@ class TransformersSampler:
 
     @torch.inference_mode()
     def step(self) -> list[Completion]:
-        training = self.model.training
-        self.model.eval()
+        if self.model.training:
+            self.model.eval()
         finished: list[_Session] = []
         if self._waiting and len(self._waiting) * 4 >= self._running:
             finished += self._prefill()
         if self._running:
             finished += self._decode()
-        self.model.train(training)
         return [self._complete(session) for session in finished]
 
     def end_session(self, session: str) -> None:

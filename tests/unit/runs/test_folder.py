@@ -1,0 +1,70 @@
+"""Claiming a folder: new, resumed, refused, overwritten; and what counts as the same configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from mentor.config import Config, RewardConfig, RlStage, RlTrainer, RolloutStage, SftStage, TaskConfig, dump
+from mentor.errors import RunFolderError
+from mentor.runs.folder import RunFolder, claim, stage_folder, stored_config
+from mentor.runs.identity import config_hash, differences, identity
+
+
+def config(size: int = 5, **top: object) -> dict[str, object]:
+    return dump(Config(stage=RolloutStage("rollout"), task=TaskConfig("calculator", size=size), **top))
+
+
+def test_folder_names():
+    assert stage_folder(Config(stage=RolloutStage("rollout"))) == "rollout"
+    assert stage_folder(Config(stage=SftStage("sft"), seed=2)) == "sft-s2"
+    rl = Config(stage=RlStage("rl"), reward=RewardConfig("strict"), trainer=RlTrainer())
+    assert stage_folder(rl) == "rl-strict-s0"
+    rl.name = "mine"
+    assert stage_folder(rl) == "rl-mine-s0"
+
+
+def test_claim_new_then_resumed_then_refused_then_overwritten(tmp_path: Path):
+    folder = tmp_path / "rollout"
+    assert claim(folder, config(), overwrite=False) is False
+    (folder / "trajectories.jsonl").write_text("{}\n")
+    assert claim(folder, config(), overwrite=False) is True
+    assert claim(folder, config(run="other"), overwrite=False) is True  # where a run lies decides no result
+    with pytest.raises(RunFolderError, match=r"seed: 0 -> 1; task\.size: 5 -> 6") as raised:
+        claim(folder, config(size=6, seed=1), overwrite=False)
+    assert all(way in str(raised.value) for way in ("name=", "run=", "overwrite=true"))
+    assert (folder / "trajectories.jsonl").exists() and stored_config(folder) == config()
+    assert claim(folder, config(size=6), overwrite=True) is False
+    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("file", ["thesis.txt", "config.yaml"])
+def test_files_that_are_not_ours_are_left_alone(tmp_path: Path, overwrite: bool, file: str):
+    (tmp_path / file).write_text("precious: true\n")
+    with pytest.raises(RunFolderError, match="move"):
+        claim(tmp_path, config(), overwrite)
+    assert (tmp_path / file).read_text() == "precious: true\n"
+
+
+def test_upstream_names_the_stage_that_makes_it(tmp_path: Path):
+    folder = RunFolder(tmp_path / "sft-s0", tmp_path)
+    with pytest.raises(RunFolderError, match="run `mentor stage=rollout` first"):
+        folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
+    (tmp_path / "rollout").mkdir()
+    assert folder.upstream("rollout", made_by="rollout") == tmp_path / "rollout"
+
+
+def test_identity_leaves_out_what_decides_no_result():
+    same = [config(), config(run="x", overwrite=True, init="sft"), {**config(), "logger": {"wandb": "online"}}]
+    assert len({config_hash(identity(values)) for values in same}) == 1
+    other = [config(seed=1), config(size=6), {**config(), "upstream": {"base": "1234"}}]
+    assert len({config_hash(identity(values)) for values in [*same, *other]}) == 4
+    sft = [dump(Config(stage=SftStage("sft"), init=init)) for init in ("base", "some/model")]
+    assert config_hash(identity(sft[0])) != config_hash(identity(sft[1]))
+
+
+def test_differences_show_absent_keys():
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "d": None}}) == [
+        "a.d: (absent) -> None",
+        "c: 2 -> (absent)",
+    ]

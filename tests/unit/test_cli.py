@@ -1,0 +1,220 @@
+"""The command line: help without heavy imports, every preset composes, bad input is one line and exit code 2."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from mentor.cli import main
+from mentor.compose import compose_steps, parse, register_schemas, to_config
+from mentor.conf_dir import conf_dir
+from mentor.config import STAGE_GROUPS, STAGES, TRAINERS
+from mentor.errors import ConfigError
+
+REPOSITORY = conf_dir().parent
+# What a stage cannot do without.
+NEEDED = {"score": ["stage.input=rows.jsonl", "stage.output=scores.jsonl"]}
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder with one input file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def hydra_conf() -> Iterator[None]:
+    register_schemas()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
+
+
+def test_help_is_fast_and_imports_neither_torch_nor_hydra():
+    code = (
+        "import sys; from mentor.cli import main; code = main([]);"
+        "heavy = [name for name in ('torch', 'hydra', 'transformers', 'wandb', 'omegaconf') if name in sys.modules];"
+        "sys.exit(code or len(heavy))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    seconds = time.perf_counter() - began
+    assert done.returncode == 0, done
+    assert seconds < 1
+    for word in (*STAGES, "flexible", "qwen3_8b", "experiment=demo", "mentor -m"):
+        assert word in done.stdout
+
+
+def test_a_command_composes_and_checks_without_torch(work: Path):
+    code = (
+        "import sys; from mentor.cli import main; code = main(['stage=rl', 'reward=strict']);"
+        "sys.exit(10 if 'torch' in sys.modules or 'transformers' in sys.modules else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=work, env={"PYTHONPATH": str(REPOSITORY)}
+    )
+    assert done.returncode == 2, done
+    assert "mentor stage=rollout" in done.stderr
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "overlay", ["", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*"))]
+)
+def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path, stage: str, overlay: str):
+    overrides = [f"stage={stage}", *NEEDED.get(stage, []), *([overlay] if overlay else [])]
+    for debug in ([], ["debug=default"]):
+        config = to_config(compose("config", overrides=[*overrides, *debug]))
+        assert config.stage.name == stage
+        assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
+        if stage == "pipeline":
+            steps = compose_steps(config.stage, parse([*overrides, *debug]))
+            assert [step.stage.name for step in steps][:3] == ["pretrain", "rollout", "sft"]
+
+
+PRESETS = sorted(
+    (folder.name, path.stem)
+    for folder in conf_dir().iterdir()
+    if folder.is_dir()
+    for path in folder.glob("*.yaml")
+    if folder.name not in ("stage", "experiment", "debug")
+)
+
+
+@pytest.mark.parametrize(("group", "preset"), PRESETS)
+def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset: str):
+    readers = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
+    stage = preset if group == "trainer" else readers[0] if readers else "report"
+    if (group, preset) in {("task", "gsm8k"), ("task", "jsonl"), ("teacher", "annotated")}:
+        task = preset if group == "task" else "gsm8k"
+        overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
+    elif (group, preset) == ("tools", "file"):
+        overrides = ["tools=file", "tools.path=rows.jsonl"]
+    elif (group, preset) == ("model", preset) and preset != "tiny":
+        stage, overrides = "sft", [f"model={preset}"]
+    else:
+        overrides = [f"{group}={preset}"]
+        overrides += (
+            [f"benchmark.{preset}.task.path=rows.jsonl"] if group == "benchmark" and preset != "calculator" else []
+        )
+    config = to_config(compose("config", overrides=[f"stage={stage}", *overrides]))
+    section = getattr(config, group)
+    name = getattr(section, "name", None)
+    assert name in (None, preset), "a preset's name is its file's name: folders are named from it"
+    if group == "benchmark":
+        assert list(section) == [preset]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("seed=1", "`stage` is not given; accepted: rollout, pretrain"),
+        ("stage=rx", "`stage=rx` is not a preset; accepted: eval"),
+        ("stage=rl reward=flexibel", "did you mean `flexible`?"),
+        ("stage=rl trainer=ppo", "`trainer=` names no known preset; accepted: trainer=rl"),
+        ("stage=rl experiment=nope", "`experiment=nope` is not a preset"),
+        ("stage=rl trainer.stps=3", "`trainer.stps` is not a key; did you mean `trainer.steps`?"),
+        ("stage=rl fo=3", "`fo` is not a key; accepted: stage, run"),
+        ("stage=rl +trainer.x=3", "`trainer.x` is not a key"),
+        ("stage=rl trainer.steps=abc", "`trainer.steps=abc` is not accepted: Value 'abc' of type 'str'"),
+        ("stage=rl trainer.batch_tokens=64", "`trainer.batch_tokens` is not a key"),
+        ("stage=rl trainer=sft", "`trainer=` names a preset of another stage; accepted: trainer=rl"),
+        ("stage=sft reward=flexible", "`reward` is not read by stage=sft; it reads model, trainer"),
+        (
+            "stage=eval trainer.steps=3",
+            "`trainer` is not read by stage=eval; it reads tools, model, sampler, benchmark",
+        ),
+        ("stage=rollout init=sft", "`init` is not read by stage=rollout"),
+        ("-m stage=sft reward.weights.tool=1,2", "`reward` is not read by stage=sft"),
+        ("stage=rl seed=0,1", "-m sweeps over them"),
+        ("stage=rl nonsense", "`nonsense` is not an override"),
+        ("stage=rl --nonsense", "`--nonsense` is not an option"),
+        ("stage=rl --config-dir=/nonexistent", "/nonexistent"),
+        ("stage=rl sampler.top_p=0.9", "`sampler.top_p=0.9`"),
+        ("stage=score", "`stage.input` is not set"),
+        ("stage=score stage.input=no.jsonl stage.output=out.jsonl", "`stage.input=no.jsonl` is not a file"),
+        ("stage=score stage.input=rows.jsonl stage.output=o stage.presets=[spars]", "did you mean `sparse`?"),
+        ("stage=sft", "outputs/default/rollout/trajectories.jsonl is missing: run `mentor stage=rollout` first"),
+        ("stage=eval", "has no model yet"),
+        ("stage=eval model.path=rows.jsonl", "`model.path=rows.jsonl` is not a folder"),
+        ("experiment=demo reward=sparse", "`reward=sparse` is taken by no step"),
+        ("experiment=demo name=x", "`name` is not read by stage=pipeline"),
+        ("experiment=demo stage.steps=[]", "`stage.steps=[]` does nothing"),
+        ("experiment=demo stage.steps=[['stage=rx']]", "entry 1 needs stage="),
+        ("experiment=demo stage.steps=[['stage=sft','reward=strict']]", "`reward` is not read by stage=sft"),
+        ("experiment=demo stage.steps=[['stage=rl'],['stage=rl','trainer.steps=3']]", "two steps that write"),
+        ("stage=rollout task=gsm8k task.path=no.jsonl teacher=annotated", "no.jsonl"),  # found by the child
+    ],
+)
+def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
+    work: Path, capfd: pytest.CaptureFixture[str], command: str, message: str
+):
+    assert main(command.split()) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert message in said[-1]
+    assert len(said) == 1
+    assert sorted(path.name for path in work.iterdir()) == ["rows.jsonl"]
+
+
+def test_user_presets_come_from_a_folder_of_their_own(work: Path, capfd: pytest.CaptureFixture[str]):
+    preset = work / "mine" / "reward" / "loose.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("defaults: [schema, _self_]\nname: loose\nmatcher: overlap\nweights: {correct: 0.5, tool: 0.5}\n")
+    assert main(["stage=rl", "reward=loose", "--config-dir", "mine", "--cfg", "job", "--package", "reward"]) == 0
+    assert "matcher: overlap" in capfd.readouterr().out
+
+
+def test_pipeline_hands_an_override_to_the_steps_that_read_it(hydra_conf: None, work: Path):
+    overrides = ["stage=pipeline", "trainer.group_size=4", "task.size=50", "seed=3", "init=sft", "logger=quiet"]
+    pipeline = to_config(compose("config", overrides=overrides))
+    steps = compose_steps(pipeline.stage, parse(overrides))
+    by_folder = {f"{step.stage.name} {step.reward.name if step.reward else ''}".strip(): step for step in steps}
+    assert by_folder["rl sparse"].trainer.group_size == by_folder["rl flexible"].trainer.group_size == 4
+    assert by_folder["rollout"].task.size == 50
+    assert by_folder["rl sparse"].init == "sft" and by_folder["sft"].init == "base"
+    assert {step.seed for step in steps} == {3} and {step.logger.wandb for step in steps} == {"disabled"}
+    with pytest.raises(ConfigError, match="taken by no step"):
+        compose_steps(pipeline.stage, parse(["trainer=rl"]))
+
+
+def test_rollout_is_done_once_and_refuses_another_config(work: Path, capfd: pytest.CaptureFixture[str]):
+    command = ["stage=rollout", "task.size=6", "logger=quiet"]
+    assert main(command) == 0
+    folder = work / "outputs" / "default" / "rollout"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["status"], summary["stage"], summary["seed"]) == ("done", "rollout", 0)
+    stored = (folder / "trajectories.jsonl").read_bytes()
+    capfd.readouterr()
+
+    assert main(command) == 0
+    assert "is done in" in capfd.readouterr().err
+    assert main(["stage=rollout", "task.size=7", "task.seed=4", "logger=quiet"]) == 2
+    said = capfd.readouterr().err
+    assert "task.seed: 0 -> 4; task.size: 6 -> 7" in said and "overwrite=true" in said
+    assert (folder / "trajectories.jsonl").read_bytes() == stored
+    assert json.loads((folder / "summary.json").read_text()) == summary
+
+    assert main(["stage=rollout", "task.size=7", "logger=quiet", "overwrite=true"]) == 0
+    assert json.loads((folder / "summary.json").read_text())["config_hash"] != summary["config_hash"]
+
+
+def test_multirun_gives_each_point_a_folder_and_goes_on_after_a_failure(work: Path, capfd: pytest.CaptureFixture[str]):
+    command = ["-m", "stage=rollout", "task.size=3,0", "seed=0,1", "logger=quiet"]
+    assert main(command) == 2
+    said = capfd.readouterr().err
+    assert "2 of 4 points failed: seed=0,task.size=0, seed=1,task.size=0" in said
+    (sweep,) = (work / "outputs" / "default" / "sweeps").iterdir()
+    rows = [json.loads(line) for line in (sweep / "manifest.jsonl").read_text().splitlines()]
+    assert [(row["point"], row["status"]) for row in rows] == [
+        (point, status) for point in ("seed=0,task.size=3", "seed=1,task.size=3") for status in ("running", "done")
+    ]
+    assert len({row["config_hash"] for row in rows}) == 2 and rows[1]["headline"] == 1.0
+    for point in ("seed=0,task.size=3", "seed=1,task.size=3"):
+        assert json.loads((sweep / point / "rollout" / "summary.json").read_text())["status"] == "done"
+    assert sorted(path.name for path in work.iterdir()) == ["outputs", "rows.jsonl"]

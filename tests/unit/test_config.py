@@ -1,0 +1,181 @@
+"""Schemas: every key is read by some code, every value is checked, and a stored config comes back the same."""
+
+import ast
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+import mentor
+from mentor import config as schemas
+from mentor.checks import check
+from mentor.config import (
+    BenchmarkConfig,
+    Config,
+    EvalStage,
+    ModelConfig,
+    PretrainStage,
+    RewardConfig,
+    RlStage,
+    RlTrainer,
+    SamplerConfig,
+    SftStage,
+    SupervisedTrainer,
+    TaskConfig,
+    TeacherConfig,
+    ToolsConfig,
+    dump,
+    load,
+)
+from mentor.errors import ConfigError
+
+PACKAGE = Path(mentor.__file__).parent
+
+
+def rl_config() -> Config:
+    return Config(
+        stage=RlStage("rl"),
+        tools=ToolsConfig("calculator"),
+        model=ModelConfig("tiny"),
+        sampler=SamplerConfig("transformers"),
+        reward=RewardConfig("flexible"),
+        trainer=RlTrainer(steps=3),
+    )
+
+
+def eval_config() -> Config:
+    return Config(
+        stage=EvalStage("eval"),
+        tools=ToolsConfig("calculator"),
+        model=ModelConfig("tiny"),
+        sampler=SamplerConfig("transformers"),
+        benchmark={"gsm8k": BenchmarkConfig(TaskConfig("gsm8k"), {"test": "id"})},
+    )
+
+
+def test_stored_config_comes_back_frozen_and_without_unread_groups():
+    for config in (rl_config(), eval_config()):
+        again = load(dump(config))
+        assert dump(again) == dump(config)
+        assert again == config
+        with pytest.raises(AttributeError, match="read-only"):
+            again.seed = 1
+    assert "task" not in dump(rl_config()) and "benchmark" not in dump(rl_config())
+    frozen = load(dump(eval_config()))
+    with pytest.raises(AttributeError, match="read-only"):
+        frozen.benchmark["gsm8k"].task.size = 3
+
+
+def test_unknown_stored_key_is_named_with_its_place():
+    values = dump(rl_config())
+    values["reward"]["weights"]["tol"] = 1.0
+    with pytest.raises(ConfigError, match=r"`reward\.weights\.tol` is not a key"):
+        load(values)
+
+
+def test_valid_configs_pass():
+    check(rl_config())
+    check(eval_config())
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("trainer", {"steps": 0}, r"`trainer\.steps=0`.*1 or more"),
+        ("trainer", {"learning_rate": float("nan")}, r"`trainer\.learning_rate=nan`"),
+        ("trainer", {"optimizer": "adam"}, "did you mean `adamw`"),
+        ("trainer", {"group_size": 1}, r"`trainer\.group_size=1`.*2 or more"),
+        ("trainer", {"kl_estimator": "k2"}, "k1"),
+        ("trainer", {"clip_low": -0.1}, "0 to 1"),
+        ("trainer", {"minibatches": 257}, "256 trajectories"),
+        ("trainer", {"warmup_steps": 4}, r"more than trainer\.steps=3"),
+        ("sampler", {"top_p": 0.9}, r"`sampler\.top_p=0\.9`.*accepted: 1"),
+        ("sampler", {"max_tokens": 4096}, "max_position_embeddings=2048"),
+        ("sampler", {"max_turn_tokens": 2000}, r"more than sampler\.max_tokens"),
+        ("reward", {"gate": "some"}, "none, outcome, group"),
+        ("reward", {"matcher": "bag"}, "bag_f1"),
+        ("reward", {"max_ungraded": 1.5}, "0 to 1"),
+        ("tools", {"name": "file"}, r"`tools\.path` is not set"),
+        ("tools", {"path": "tools.py"}, "tools=file only"),
+        ("tools", {"name": "file", "path": "/nonexistent/tools.py"}, "is not a file"),
+        ("model", {"dtype": "float16"}, "bfloat16"),
+        ("model", {"question_template": "Q: {q}"}, "lacks {question}"),
+        ("model", {"num_key_value_heads": 3}, "not a multiple"),
+        ("logger", {"wandb": "off"}, "offline"),
+    ],
+)
+def test_bad_value_is_one_line_naming_the_key(section, change, message):
+    config = rl_config()
+    changed = replace(config, **{section: replace(getattr(config, section), **change)})
+    with pytest.raises(ConfigError, match=message) as raised:
+        check(changed)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (replace(rl_config(), run="../up"), "run=../up"),
+        (replace(rl_config(), seed=-1), "seed=-1"),
+        (Config(stage=SftStage("sft"), init="sft", trainer=SupervisedTrainer()), "init=sft"),
+        (Config(stage=PretrainStage("pretrain"), model=ModelConfig("x", path="y")), "stage=pretrain"),
+        (Config(stage=PretrainStage("pretrain", direct_share=0.6, alternative_share=0.6)), "up to 1"),
+        (Config(stage=EvalStage("eval", greedy=False, samples=0)), "evaluates nothing"),
+        (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), {"test": "in"})}), "id, ood"),
+        (Config(task=TaskConfig("gsm8k"), teacher=TeacherConfig("oracle")), "oracle"),
+        (Config(task=TaskConfig("calculator"), teacher=TeacherConfig("annotated")), "annotated"),
+        (Config(task=TaskConfig("jsonl")), "task.path"),
+    ],
+)
+def test_bad_combination(config, message):
+    if config.stage.name == "???":
+        config.stage.name = "rollout"
+    with pytest.raises(ConfigError, match=message):
+        check(config)
+
+
+def test_every_config_field_is_read_somewhere():
+    """A key counts as read when code outside the schema loads an attribute of its name, or hands the section by `**` to
+    a function that has a parameter of its name or looks it up in its own `**settings`."""
+    trees = [
+        ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py") if path.name not in ("config.py", "checks.py")
+    ]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    read = {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    handed_to = {
+        node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        for node in nodes
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name | ast.Attribute)
+        and any(keyword.arg is None for keyword in node.keywords)
+    }
+    read |= {name for node in nodes for name in _parameters(node, handed_to)}
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    unread = []
+    for section in vars(schemas).values():
+        if isinstance(section, type) and issubclass(section, schemas.Section) and section is not schemas.Section:
+            # The reward's inner sections reach it as dicts: their keys are looked up by text.
+            found = read | texts if section in (schemas.RewardWeights, schemas.RewardFloors) else read
+            unread += [f"{section.__name__}.{field.name}" for field in fields(section) if field.name not in found]
+    assert not unread
+
+
+def _parameters(node: ast.AST, functions: set[str]) -> set[str]:
+    """The parameter names of a function in `functions`, or of the constructor of a class in it."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in functions:
+        named = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
+        return named | (_looked_up(node) if node.args.kwarg else set())
+    if isinstance(node, ast.ClassDef) and node.name in functions:
+        own = {entry.target.id for entry in node.body if isinstance(entry, ast.AnnAssign)}
+        inits = [entry for entry in node.body if isinstance(entry, ast.FunctionDef) and entry.name == "__init__"]
+        return own | {argument.arg for init in inits for argument in (*init.args.args, *init.args.kwonlyargs)}
+    return set()
+
+
+def _looked_up(function: ast.AST) -> set[str]:
+    """The constant keys of the subscripts in a function."""
+    return {
+        entry.slice.value
+        for entry in ast.walk(function)
+        if isinstance(entry, ast.Subscript) and isinstance(entry.slice, ast.Constant)
+    }
