@@ -23,13 +23,18 @@ from mentor.errors import MentorError, RunFolderError
 from mentor.loggers import Logger, build_logger
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
+from mentor.runs.lock import sign
 from mentor.runs.provenance import new_summary, write_summary
 from mentor.stages import StageResult, stage_function
+
+METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
+"""Stages with a metrics.jsonl; what the others measure is in their summaries and tables."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     if arguments.lock_fd is not None:
+        sign(arguments.lock_fd)
         os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
     signal.signal(signal.SIGTERM, _interrupt)
     values = stored_config(arguments.folder)
@@ -73,7 +78,7 @@ def _run_logged(config: Config, folder: RunFolder, values: dict[str, Any]) -> St
 
 
 def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger:
-    own_folder = None if config.stage.name == "score" else folder.path
+    own_folder = folder.path if config.stage.name in METRIC_STAGES else None
     return build_logger(config.logger, own_folder, folder.path.name, config.run, values)
 
 

@@ -78,7 +78,7 @@ class PretrainStage(StageConfig):
     conversations: int = count(20000)  # generated conversations to train on
     direct_share: float = share(0.2)  # share answered directly, without any tool
     alternative_share: float = share(0.5)  # share solved by another valid tool path than the teacher's
-    max_steps_per_question: int = count(3)  # longest tool chain in the text
+    max_steps_per_question: int = count(3)  # longest tool chain in most of the text, a share has two more
 
 
 @dataclass
@@ -93,7 +93,7 @@ class RlStage(StageConfig):
     """Group-relative policy optimisation with multi-turn tool rollouts."""
 
     limit: int | None = count(None)  # at most this many tasks
-    save_trajectories_every: int = 5  # steps whose trajectories are written with their reward terms
+    save_trajectories_every: int = 5  # steps; the trajectories of every such step and the last are kept
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Scaled-dot-product attention that never copies keys and values for grouped queries.
 
-transformers repeats them for every query head when there is a mask; torch's CPU kernel takes the groups as they are, with
-equal results. On a GPU transformers' own choice stays.
+transformers repeats them for every query head when there is a mask; torch's CPU kernel takes the groups as they are,
+with equal results. On a GPU transformers' own choice stays.
 """
 
 from __future__ import annotations

@@ -7,9 +7,12 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from mentor.errors import InputError
 from mentor.policy.attention import GROUPED
+
+disable_progress_bar()  # of loading and saving weights: the stage shows its own progress
 
 
 def device() -> torch.device:

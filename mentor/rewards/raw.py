@@ -148,7 +148,7 @@ def _take_echo(left: list[str], name: str | None) -> str | None:
 
 
 def _replies(turn: tuple[str, str]) -> list[str]:
-    return _REPLY.findall(turn[1]) if turn[0] == "tool" else []
+    return (_REPLY.findall(turn[1]) or [turn[1]]) if turn[0] == "tool" else []
 
 
 def _other_messages(role: str, text: str) -> list[dict[str, Any]]:

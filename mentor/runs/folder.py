@@ -19,6 +19,7 @@ from mentor.runs.identity import config_hash, differences, identity
 from mentor.runs.lock import LOCK_NAME
 
 CONFIG_NAME = "config.yaml"
+REPLACED = ".replaced"  # what an overwrite set aside
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,17 @@ def run_root(config: Config) -> Path:
 def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
     """Make `path` this config's folder. True when it already was: its work is resumed or done.
 
-    Writes `config.yaml`. With `overwrite` a folder of ours is emptied first. Raises RunFolderError when the folder
-    holds another config (listing what differs) or files that are not ours. Hold its lock, or its parent folder's.
+    Writes `config.yaml`. With `overwrite` what a folder of ours holds is set aside first, until `settle`. Raises
+    RunFolderError when the folder holds another config (listing what differs) or files that are not ours. Hold its
+    lock, or its parent folder's.
     """
     stored = stored_config(path)
     if stored is None:
-        foreign = [entry.name for entry in path.iterdir() if entry.name != LOCK_NAME] if path.is_dir() else []
+        foreign = [entry.name for entry in _entries(path)] if path.is_dir() else []
         if foreign:
             raise RunFolderError(f"{path} holds files but no {CONFIG_NAME} ({foreign[0]}, ...): move them or use run=")
     elif overwrite:
-        _empty(path)
+        _set_aside(path)
         stored = None
     else:
         refuse_other(path, config)
@@ -106,12 +108,35 @@ def write_config(path: Path, config: Mapping[str, Any]) -> None:
     partial.replace(path / CONFIG_NAME)
 
 
-def _empty(path: Path) -> None:
-    """Delete everything but the lock."""
-    for entry in path.iterdir():
-        if entry.name == LOCK_NAME:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+def settle(path: Path, restore: bool) -> None:
+    """End an overwrite: bring back what was set aside (the new work came to nothing), or delete it."""
+    aside = path / REPLACED
+    if not aside.is_dir():
+        return
+    if restore:
+        for entry in _entries(path):
+            _delete(entry)
+        for entry in aside.iterdir():
+            entry.rename(path / entry.name)
+    shutil.rmtree(aside)
+
+
+def _set_aside(path: Path) -> None:
+    """Move everything but the lock into a folder of its own."""
+    aside = path / REPLACED
+    if aside.is_dir():  # of an overwrite that was killed
+        shutil.rmtree(aside)
+    aside.mkdir()
+    for entry in _entries(path):
+        entry.rename(aside / entry.name)
+
+
+def _entries(path: Path) -> list[Path]:
+    return [entry for entry in path.iterdir() if entry.name not in (LOCK_NAME, REPLACED)]
+
+
+def _delete(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()

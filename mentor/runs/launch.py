@@ -18,7 +18,7 @@ from types import FrameType
 
 from mentor.config import Config, dump
 from mentor.errors import MentorError
-from mentor.runs.folder import RunFolder, claim, stage_folder, write_config
+from mentor.runs.folder import RunFolder, claim, settle, stage_folder, write_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import FolderLock
 from mentor.runs.preflight import preflight
@@ -63,6 +63,8 @@ def run_stage(
         code = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd)
         if code == 2 and lock.created:
             lock.remove()
+        else:
+            settle(folder.path, restore=code == 2)
         _raise_failed(config, code)
         return headline_value(read_summary(folder.path))
 

@@ -46,8 +46,7 @@ class FolderLock:
                 break
             os.close(self.fd)  # the holder before us removed the file: take the one that is there now
             self._make_folder()
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, f"{os.getpid()}\n".encode(), 0)
+        sign(self.fd)
         return self
 
     def __exit__(
@@ -70,6 +69,12 @@ class FolderLock:
         except OSError as error:
             raise RunFolderError(f"{self.folder} cannot be made: {error.strerror}") from None
         self.made.extend(folder for folder in reversed(missing) if folder not in self.made)
+
+
+def sign(fd: int) -> None:
+    """Note this process as the holder of an open lock: the parent, then the child that does the work."""
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def _is_file(fd: int, path: Path) -> bool:

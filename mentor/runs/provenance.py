@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -29,6 +30,7 @@ def new_summary(stage: str, seed: int, config_hash: str) -> dict[str, Any]:
         "counts": {},
         "seconds": {},
         "headline": None,
+        "pid": os.getpid(),
         "started": time.time(),
         "ended": None,
     }

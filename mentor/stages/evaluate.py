@@ -21,6 +21,7 @@ from mentor.loggers import Logger
 from mentor.policy.model import load_model, torch_dtype
 from mentor.rewards.correctness import Grader, extract_boxed
 from mentor.runs import Evaluation, RunFolder, claim, evaluations
+from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.sampling import build_sampler
@@ -79,7 +80,8 @@ def evaluate(
     folder = eval_folder / job.folder
     if claim(folder, job.config, config.overwrite) and (done := read_summary(folder)) and done["status"] == "done":
         logger.message(f"{job.folder}: already done")
-        return done["results"]
+        return list(done["results"])
+    settle(folder, restore=False)
     began = perf_counter()
     summary = new_summary("eval", config.seed, config_hash(identity(job.config)))
     write_summary(folder, summary)

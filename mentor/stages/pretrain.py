@@ -1,9 +1,10 @@
 """`stage=pretrain`: a small student from scratch, made half-competent on purpose.
 
-It reads generated calculator conversations of the `pretrain` split, whose questions appear in no other split. A share
-of them is answered directly without a tool, a share takes another valid tool path than the teacher would, and the steps
-are few: the result writes well-formed calls most of the time, often picks the wrong tool or number, and leaves room to
-improve, as a weak instruct model does. The tokenizer is learned from the same text.
+It reads generated calculator conversations of the `pretrain` split, whose questions appear in no other split and range
+more widely than the training tasks (longer, larger, worded otherwise). A share of them is answered directly without a
+tool, a share takes another valid tool path than the teacher would, and the steps are few: the result writes well-formed
+calls most of the time, often picks the wrong tool or number, and leaves room to improve, as a weak instruct model does.
+The tokenizer is learned from the same text.
 """
 
 from __future__ import annotations

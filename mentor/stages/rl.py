@@ -87,7 +87,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             spent = {"rollout": rolled_out - clock, "reward": scored - rolled_out, "update": perf_counter() - scored}
             metrics = {**group_metrics(groups), **stats, **{f"time/{phase}_s": s for phase, s in spent.items()}}
             logger.log(step, metrics)
-            if step % stage.save_trajectories_every == 0:
+            if step % stage.save_trajectories_every == 0 or step == trainer.steps:
                 store_groups(store, groups, step)
             if step % trainer.save_every == 0 or step == trainer.steps:
                 save_checkpoint(folder.path / "checkpoints", step, policy.save_state)

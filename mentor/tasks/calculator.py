@@ -1,7 +1,9 @@
 """Generated calculator questions: chains of tool calls asked in words. Makes the tasks of the calculator toolset.
 
-Splits: `pretrain`, `train` and `test` share one distribution; `long` (1 or 2 steps more), `wording` (phrases never used
-in training), `combo` (a pair of adjacent tools that no other split has) and `numbers` (larger) lie outside it.
+Splits: `train` and `test` share one distribution; `long` (1 or 2 steps more), `wording` (phrases that `train` never
+uses), `combo` (a pair of adjacent tools that no other split has) and `numbers` (larger) lie outside it. `pretrain`,
+which a base student is made from, is broad, as a language model's text is: mostly as `train`, with shares of the other
+kinds but never a pair of `combo`. So outside means outside of what a student is tuned on, not of all it has ever read.
 Every split owns its own buckets of a hash of the program, so no program and no question is in two splits, whatever
 the seeds, sizes and step limits.
 """
@@ -41,6 +43,7 @@ BUCKETS = {
     "numbers": range(95, 100),
 }
 BUCKET_COUNT = 100
+PRETRAIN_KINDS = (("train", "long", "wording", "numbers"), (0.58, 0.12, 0.15, 0.15))  # and their shares
 PICKY = ("floor", "ceil", "round_number", "sqrt", "abs_value")
 SELDOM_FITTING = 3  # weight of a picky tool when the number at hand suits it; the others weigh 1
 DECIMAL_SHARE = 0.2  # of the first numbers that a sum, difference or product starts from
@@ -55,7 +58,6 @@ def generate(split: str, size: int, max_steps: int, seed: int) -> list[Task]:
     """
     _check(split, size, max_steps)
     rng = random.Random(f"{split} {seed}")
-    wording = UNSEEN if split == "wording" else TRAINING
     tasks: list[Task] = []
     questions: set[str] = set()
     tries = 0
@@ -65,10 +67,11 @@ def generate(split: str, size: int, max_steps: int, seed: int) -> list[Task]:
                 f"calculator size={size}: split {split} has about {len(tasks)} questions with max_steps={max_steps}"
             )
         tries += 1
-        program = _draw(split, max_steps, rng)
+        kind = rng.choices(*PRETRAIN_KINDS)[0] if split == "pretrain" else split
+        program = _draw(kind, max_steps, rng)
         if bucket(program, BUCKET_COUNT) not in BUCKETS[split]:
             continue
-        question = ask(program, wording, rng)
+        question = ask(program, UNSEEN if kind == "wording" else TRAINING, rng)
         if normalized(question) not in questions:
             questions.add(normalized(question))
             tasks.append(_task(f"calculator-{split}-{len(tasks):06d}", question, program, split))
@@ -110,16 +113,16 @@ def check_disjoint(tasks: Iterable[Task]) -> None:
 # --- drawing programs ------------------------------------------------------------------------------------------------
 
 
-def _draw(split: str, max_steps: int, rng: random.Random) -> Program:
+def _draw(kind: str, max_steps: int, rng: random.Random) -> Program:
     """A random program of the split's kind, its number of steps uniform."""
-    least, most = (max_steps + 1, max_steps + 2) if split == "long" else (2 if split == "combo" else 1, max_steps)
+    least, most = (max_steps + 1, max_steps + 2) if kind == "long" else (2 if kind == "combo" else 1, max_steps)
     steps = rng.randint(least, most)
     while True:
         names: list[str | None] = [None] * steps
-        if split == "combo":
+        if kind == "combo":
             place = rng.randrange(steps - 1)
             names[place : place + 2] = rng.choice(sorted(HELD_OUT_PAIRS))
-        program = _chain(names, split == "numbers", rng)
+        program = _chain(names, kind == "numbers", rng)
         if program is not None:
             return program
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mentor.errors import InputError
+from mentor.tools.validation import check_schema
 from mentor.types import Trajectory
 
 Record = dict[str, Any]
@@ -96,9 +97,15 @@ def read_jsonl(path: Path, report: Report = _warn) -> Iterator[Record]:
 def load_trajectories(path: Path, report: Report = _warn) -> list[Trajectory]:
     """All stored trajectories; InputError names the record that is not one."""
     trajectories = []
+    checked: set[str] = set()  # tool listings, nearly always one for all
     for number, record in enumerate(read_jsonl(path, report), start=1):
         try:
             trajectories.append(Trajectory.from_dict(record))
+            tools = trajectories[-1].tools
+            if tools not in checked:
+                for schema in json.loads(tools):
+                    check_schema(schema, f"{path}: record {number}")
+                checked.add(tools)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"{path}: record {number} is not a trajectory ({reason})") from None

@@ -6,7 +6,7 @@ import pytest
 
 from mentor.config import Config, RewardConfig, RlStage, RlTrainer, RolloutStage, SftStage, TaskConfig, dump
 from mentor.errors import RunFolderError
-from mentor.runs.folder import RunFolder, claim, stage_folder, stored_config
+from mentor.runs.folder import RunFolder, claim, settle, stage_folder, stored_config
 from mentor.runs.identity import config_hash, differences, identity
 
 
@@ -33,8 +33,20 @@ def test_claim_new_then_resumed_then_refused_then_overwritten(tmp_path: Path):
         claim(folder, config(size=6, seed=1), overwrite=False)
     assert all(way in str(raised.value) for way in ("name=", "run=", "overwrite=true"))
     assert (folder / "trajectories.jsonl").exists() and stored_config(folder) == config()
+
+
+def test_an_overwrite_is_settled_by_what_comes_of_it(tmp_path: Path):
+    folder = tmp_path / "rollout"
+    claim(folder, config(), overwrite=False)
+    (folder / "trajectories.jsonl").write_text("old\n")
     assert claim(folder, config(size=6), overwrite=True) is False
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml"]
+    (folder / "rejected.jsonl").write_text("new\n")
+    settle(folder, restore=True)  # the new input was bad: nothing is lost
+    assert stored_config(folder) == config() and (folder / "trajectories.jsonl").read_text() == "old\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "trajectories.jsonl"]
+    claim(folder, config(size=6), overwrite=True)
+    settle(folder, restore=False)
+    assert stored_config(folder) == config(size=6) and [path.name for path in folder.iterdir()] == ["config.yaml"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

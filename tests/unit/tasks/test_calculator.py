@@ -55,9 +55,11 @@ def test_check_disjoint_names_what_two_splits_share():
 def test_each_split_is_what_it_says():
     for task in every_split(0):
         program, split = task.source["program"], task.split
-        assert len(program) in ({4, 5} if split == "long" else {2, 3} if split == "combo" else {1, 2, 3})
+        lengths = {"long": {4, 5}, "combo": {2, 3}, "pretrain": {1, 2, 3, 4, 5}}
+        assert len(program) in lengths.get(split, {1, 2, 3})
         assert bool(tool_pairs(program) & HELD_OUT_PAIRS) == (split == "combo")
     assert {len(task.source["program"]) for task in generate("train", 60, 3, 0)} == {1, 2, 3}
+    assert {len(task.source["program"]) for task in generate("pretrain", 200, 3, 0)} == {1, 2, 3, 4, 5}
 
 
 def test_wording_never_uses_a_training_phrase():

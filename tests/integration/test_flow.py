@@ -1,0 +1,189 @@
+"""The whole flow on a CPU through the command line, with budgets of a few steps: every stage for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+from torch import equal
+
+from mentor.cli import main
+
+SMALL = ["debug=default", "run=flow"]
+RL = ["stage=rl", *SMALL]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the small demo has run once."""
+    folder = tmp_path_factory.mktemp("flow")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert main(["experiment=demo", *SMALL]) == 0
+        yield folder
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def inside(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+
+
+def summary(relative: str) -> dict:
+    return json.loads(Path("outputs/flow", relative, "summary.json").read_text())
+
+
+def records(relative: str) -> list[dict]:
+    return [json.loads(line) for line in Path("outputs/flow", relative).read_text().splitlines()]
+
+
+def weights(relative: str) -> dict:
+    return load_file(Path("outputs/flow", relative, "model", "model.safetensors"))
+
+
+def same(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
+
+
+STAGES = ["rollout", "pretrain-s0", "sft-s0", "rl-sparse-s0", "rl-flexible-s0", "eval", "report"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_leaves_its_config_and_what_it_did(stage: str):
+    done = summary(stage)
+    assert done["status"] == "done" and done["seconds"]["total"] > 0 and len(done["config_hash"]) == 16
+    assert yaml.safe_load(Path("outputs/flow", stage, "config.yaml").read_text())["stage"]["name"] == done["stage"]
+    assert {"torch", "transformers", "python"} <= done["versions"].keys()
+
+
+def test_every_stage_ran_in_a_process_of_its_own():
+    pids = [summary(stage)["pid"] for stage in STAGES]
+    assert len(set(pids)) == len(STAGES) and os.getpid() not in pids
+
+
+def test_rl_trained_on_the_teachers_tasks_and_kept_its_trajectories():
+    taught = {row["task"]["id"] for row in records("rollout/trajectories.jsonl")}
+    done = summary("rl-flexible-s0")
+    assert done["counts"]["tasks"] == len(taught) and done["counts"]["tasks_without_teacher"] == 0
+    metrics = records("rl-flexible-s0/metrics.jsonl")
+    assert [row["step"] for row in metrics] == list(range(1, len(metrics) + 1))
+    assert {"reward/mean", "reward/correct", "groups/zero_variance", "time/rollout_s"} <= metrics[0].keys()
+    stored = records("rl-flexible-s0/trajectories/trajectories.jsonl")
+    assert stored and {row["task"]["id"] for row in stored} <= taught
+    for row in stored:
+        tokens = row["tokens"]
+        assert len(tokens["token_ids"]) == len(tokens["loss_mask"]) == len(tokens["logprobs"])
+        assert set(row["reward"]["terms"]) == {"correct", "match", "valid"}
+
+
+def test_evaluation_covers_every_model_split_and_mode():
+    models = sorted(path.name for path in Path("outputs/flow/eval").iterdir() if path.is_dir() and "-s0" in path.name)
+    assert models == ["pretrain-s0", "rl-flexible-s0", "rl-sparse-s0", "sft-s0"]
+    for model in models:
+        rows = summary(f"eval/{model}/calculator")["results"]
+        assert [(row["split"], row["domain"]) for row in rows[::2]] == [
+            ("test", "id"), ("long", "ood"), ("wording", "ood"), ("combo", "ood"), ("numbers", "ood"),
+        ]  # fmt: skip
+        assert [row["mode"] for row in rows] == ["greedy", "sampled"] * 5
+        assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+
+
+def test_the_report_holds_the_numbers_of_the_evaluation():
+    page = Path("outputs/flow/report/report.html").read_text()
+    assert "rl-flexible-s0" in page and "http://" not in page.replace("http://www.w3.org", "")
+    results = json.loads(Path("outputs/flow/report/results.json").read_text())
+    assert "rl-flexible-s0" in json.dumps(results)
+
+
+def test_running_it_again_does_nothing_twice(capfd: pytest.CaptureFixture[str]):
+    before = {stage: summary(stage)["pid"] for stage in STAGES[:5]}
+    assert main(["experiment=demo", *SMALL]) == 0
+    assert capfd.readouterr().err.count("is done in") == 5
+    assert {stage: summary(stage)["pid"] for stage in STAGES[:5]} == before
+
+
+def test_a_sweep_has_a_process_and_a_folder_for_every_point():
+    assert main(["-m", *RL, "reward=flexible", "reward.weights.tool=0.1,0.3", "seed=0,1"]) == 0
+    (manifest,) = Path("outputs/flow/sweeps").glob("*/manifest.jsonl")
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    done = {row["point"]: row for row in rows if row["status"] == "done"}
+    assert len(done) == 4
+    summaries = [
+        json.loads(Path(row["folder"]).glob("rl-*/summary.json").__next__().read_text()) for row in done.values()
+    ]
+    assert len({entry["pid"] for entry in summaries}) == 4 and len({entry["config_hash"] for entry in summaries}) == 4
+    assert all(len(entry["counts"]["base"].split("pretrain-s0")) == 2 for entry in summaries)
+
+
+@pytest.fixture(scope="module")
+def learned(work: Path) -> list[str]:
+    """A run whose base has read enough to write calls and answers, so that rewards differ and updates happen."""
+    run = ["debug=default", "run=learned"]
+    assert main(["stage=pretrain", *run, "trainer.steps=150", "stage.conversations=2500"]) == 0
+    assert main(["stage=rollout", *run]) == 0
+    return ["stage=rl", *run, "reward=flexible", "sampler.deterministic=true", "trainer.prompts_per_step=8"]
+
+
+def updates(name: str) -> float:
+    lines = Path("outputs/learned", name, "metrics.jsonl").read_text().splitlines()
+    return sum(json.loads(line)["policy/updates"] for line in lines)
+
+
+def test_another_seed_gives_other_numbers_and_the_same_one_the_same(learned: list[str]):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert main([*learned, f"name={name}", f"seed={seed}"]) == 0
+        assert updates(f"rl-{name}-s{seed}") > 0
+    assert same(weights("../learned/rl-a-s0"), weights("../learned/rl-b-s0"))
+    assert not same(weights("../learned/rl-a-s0"), weights("../learned/rl-c-s1"))
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(learned: list[str]):
+    steps = [*learned, "trainer.steps=6", "trainer.save_every=2"]
+    assert main([*steps, "name=unbroken"]) == 0
+    metrics = Path("outputs/learned/rl-broken-s0/metrics.jsonl")
+    parent = subprocess.Popen([sys.executable, "-m", "mentor.cli", *steps, "name=broken"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (metrics.is_file() and len(metrics.read_text().splitlines()) >= 3) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(summary("../learned/rl-broken-s0")["pid"], signal.SIGKILL)
+    assert parent.wait() == 1
+    assert summary("../learned/rl-broken-s0")["status"] == "running"
+    assert main([*steps, "name=broken"]) == 0
+    assert updates("rl-broken-s0") > 0
+    assert same(weights("../learned/rl-unbroken-s0"), weights("../learned/rl-broken-s0"))
+    assert [row["step"] for row in records("../learned/rl-broken-s0/metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_model_folder_without_tokenizer_starts_nothing(capfd: pytest.CaptureFixture[str]):
+    bare = Path("bare")
+    bare.mkdir()
+    (bare / "config.json").write_text("{}")
+    for command in (["stage=sft", *SMALL, "init=bare", "seed=9"], ["stage=eval", *SMALL, "model.path=bare"]):
+        assert main(command) == 2
+        assert "bare` has no tokenizer" in capfd.readouterr().err
+    assert not Path("outputs/flow/sft-s9").exists()
+
+
+def test_an_overwrite_with_bad_input_loses_nothing(capfd: pytest.CaptureFixture[str]):
+    before = Path("outputs/flow/rollout/trajectories.jsonl").read_bytes()
+    Path("rows.jsonl").write_text('{"question": "How many?", "answer": {}}\n')
+    command = ["stage=rollout", *SMALL, "task=jsonl", "task.path=rows.jsonl", "teacher=annotated", "overwrite=true"]
+    assert main(command) == 2
+    assert "rows.jsonl:1" in capfd.readouterr().err
+    assert Path("outputs/flow/rollout/trajectories.jsonl").read_bytes() == before
+    assert summary("rollout")["status"] == "done"
+
+
+def test_rl_refuses_a_toolset_the_teacher_did_not_use(capfd: pytest.CaptureFixture[str]):
+    Path("tools.py").write_text('def add(a: float, b: float) -> float:\n    """Add."""\n    return a + b\n')
+    assert main([*RL, "name=tools", "tools=file", "tools.path=tools.py"]) == 2
+    assert "another toolset" in capfd.readouterr().err
+    assert not Path("outputs/flow/rl-tools-s0").exists()
