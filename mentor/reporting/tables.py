@@ -160,8 +160,9 @@ def cost_table(report: Report) -> Table:
             number(record.sampled_tokens),
             number(record.trained_tokens),
             number(record.step_seconds, 1),
-            number(sum(record.seconds.values()) if record.seconds else None, 1),
-            ", ".join(f"{phase} {seconds:,.1f}" for phase, seconds in record.seconds.items()) or MISSING,
+            number(record.seconds.get("total"), 1),
+            ", ".join(f"{phase} {seconds:,.1f}" for phase, seconds in record.seconds.items() if phase != "total")
+            or MISSING,
         ]
         for record in report.stages
     ]

@@ -101,6 +101,8 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
+    if not _names_the_hub(config):
+        environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
     # In a process group of its own a Ctrl-C reaches the child once, through the parent.
     with _passing_on_signals() as (register, received):
         child = subprocess.Popen(
@@ -117,6 +119,13 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
     if received:
         raise KeyboardInterrupt
     return code
+
+
+def _names_the_hub(config: Config) -> bool:
+    """Whether a model or data set of this stage is none of this machine's files, so the hub has to be asked for it."""
+    tasks = [config.task, *(benchmark.task for benchmark in config.benchmark.values())]
+    paths = [config.model.path if config.model else None, *(task.path for task in tasks if task is not None)]
+    return any(path is not None and not Path(path).exists() for path in paths)
 
 
 @contextmanager

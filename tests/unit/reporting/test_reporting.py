@@ -27,7 +27,7 @@ def write_stage(root: Path, folder: str, stage: str, base: str | None = None, **
         "git_commit": "0123456789abcdef-dirty",
         "versions": {"torch": "2.13.0"},
         "counts": {"base": base} if base else {},
-        "seconds": {"rollout": 10.5, "update": 4.25},
+        "seconds": {"rollout": 10.5, "update": 4.25, "total": 16.1},
         "headline": None,
         "started": 86400.0,
         "ended": 86460.0,
@@ -84,7 +84,7 @@ def test_three_files_hold_the_same_numbers(tmp_path: Path) -> None:
     assert (stage["steps"], stage["sampled_tokens"], stage["step_seconds"]) == (2, 12345, 3.5)
     accuracy = ["72.8 [67.0, 77.9] ▲", "28.3 [23.2, 34.1]", "yes, above"]
     tool_use = ["90.4", "1.38", "0.812", "256", "answered 250, length 6"]
-    cost = ["12,345", "3.5", "14.8", "0123456789ab-dirty", "1970-01-02 00:00:00", "hash-rl-flexible-s0"]
+    cost = ["12,345", "3.5", "16.1", "0123456789ab-dirty", "1970-01-02 00:00:00", "hash-rl-flexible-s0"]
     for cell in accuracy + tool_use + cost:
         assert f">{cell}<" in html, cell
         assert f"| {escape(cell)} |" in markdown, cell
