@@ -75,7 +75,7 @@ class RolloutStage(StageConfig):
 class PretrainStage(StageConfig):
     """A small student from scratch on generic tool-use text, deliberately half-competent."""
 
-    conversations: int = count(20000)  # generated conversations to train on
+    conversations: int = count(6000)  # generated conversations to train on
     direct_share: float = share(0.2)  # share answered directly, without any tool
     alternative_share: float = share(0.5)  # share solved by another valid tool path than the teacher's
     max_steps_per_question: int = count(3)  # longest tool chain in most of the text, a share has two more
