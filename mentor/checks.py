@@ -5,6 +5,7 @@ Called by the parent before anything is written or started; it looks at the pres
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, fields
@@ -67,7 +68,8 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
     low, high = entry.metadata.get("low"), entry.metadata.get("high")
     if value is None or (low is None and high is None):
         return
-    if not (low is None or value >= low) or not (high is None or value <= high):  # NaN fits no range
+    fits = math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+    if not fits:
         accepted = f"{low} or more" if high is None else f"{low} to {high}"
         raise ConfigError(f"`{key}={value}` is out of range; accepted: {accepted}")
 

@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mentor.compose import (
     COMPOSE_ERRORS,
@@ -78,7 +79,8 @@ class Command:
         """
         self.started += 1
         settings = HydraConfig.get()
-        lines = tuple(settings.overrides.task)
+        unresolved: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
+        lines: tuple[str, ...] = tuple(unresolved)  # an interpolation that leads nowhere is told of below
         if settings.mode != RunMode.MULTIRUN:
             try:
                 return _run(cfg, parse(lines), None)

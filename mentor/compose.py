@@ -137,7 +137,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, MissingMandatoryValue) and error.full_key:
         return f"`{error.full_key}` is not set and has no default"
     if isinstance(error, OverrideParseException):
-        return f"`{error.override}` is not an override; accepted: key=value"
+        return f"`{error.override}` is not an override; accepted: key=value, special characters as 'key=\"value\"'"
     ambiguous = re.match(r"Ambiguous value for argument '([^']+)'", text)
     if ambiguous:
         return f"`{ambiguous[1]}` has several values: -m sweeps over them, key=[a,b] is a list"

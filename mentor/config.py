@@ -93,7 +93,7 @@ class RlStage(StageConfig):
     """Group-relative policy optimisation with multi-turn tool rollouts."""
 
     limit: int | None = count(None)  # at most this many tasks
-    save_trajectories_every: int = 5  # steps; the trajectories of every such step and the last are kept
+    save_trajectories_every: int = count(5)  # steps; the trajectories of every such step and the last are kept
 
 
 @dataclass
@@ -167,8 +167,8 @@ class TeacherConfig(Section):
 class ToolsConfig(Section):
     name: str = choice("???", "calculator", "file")  # file: a tools.py
     path: str | None = None  # tools.py when name is file
-    timeout_s: float = number(2.0, low=0.01)  # wall clock of one call
-    memory_mib: int = number(64, low=8)  # of one sandbox session
+    timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
+    memory_mib: int = number(64, low=8, high=2**20)  # of one sandbox session
     workers: int = count(2)  # sandbox processes
     max_output_chars: int = number(2000, low=16)  # a longer result is cut with a visible marker
 
@@ -230,7 +230,7 @@ class RewardConfig(Section):
     gate: str = choice("none", "none", "outcome", "group")
     floors: RewardFloors = field(default_factory=RewardFloors)
     max_ungraded: float = share(0.05)  # share of answers the grader may fail on before the run stops
-    grader_timeout_s: float = number(5.0, low=0.01)  # of one answer
+    grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # of one answer
     grader_workers: int = count(1)  # processes that grade what is not plainly equal
 
 

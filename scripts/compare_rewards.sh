@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The paper's comparison on one run: RL with every project reward and several seeds from the same base and teacher set,
-# then evaluation of all of them and the report.
-#   scripts/compare_rewards.sh RUN "0 1 2" [overrides of rl such as trainer.steps=100]
+# The paper's comparison: RL under every project reward and several seeds, from one base and one teacher set of a run
+# that has them (stage=pretrain and stage=rollout), then the evaluation of every model and the report.
+#   scripts/compare_rewards.sh RUN "0 1 2" [overrides that every stage takes, such as debug=default or logger=quiet]
 set -euo pipefail
-run=${1:?"usage: scripts/compare_rewards.sh RUN SEEDS [overrides]"}
-seeds=${2:?"usage: scripts/compare_rewards.sh RUN SEEDS [overrides]"}
+usage="usage: scripts/compare_rewards.sh RUN SEEDS [overrides]"
+run=${1:?$usage} seeds=${2:?$usage}
 shift 2
 
 for seed in $seeds; do
   for reward in sparse strict flexible; do
-    mentor stage=rl run="$run" seed="$seed" reward="$reward" "$@"
+    mentor stage=rl reward="$reward" seed="$seed" "$@" run="$run"
   done
 done
-mentor stage=eval run="$run"
-mentor stage=report run="$run"
+mentor stage=eval "$@" run="$run"
+mentor stage=report "$@" run="$run"

@@ -98,6 +98,8 @@ class ChatFormat:
         ]
         text = self._render(messages, add_generation_prompt=True)
         end = text.find(self.eos_token, text.index(_MARK))
+        if end < 0:
+            raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
         return tuple(self.encode(text[end + len(self.eos_token) :]))
 
     def render(self, trajectory: Trajectory) -> Tokens:

@@ -55,6 +55,7 @@ def _parse_call(match: re.Match[str]) -> ParsedCall:
         return ParsedCall(None, {}, "<tool_call> is not closed")
     try:
         call = json.loads(match.group(1), parse_constant=_no_constant)
+        json.dumps(call, ensure_ascii=False, allow_nan=False).encode()  # refuses 1e999 and half a surrogate pair
     except (ValueError, RecursionError) as error:
         return ParsedCall(None, {}, f"not valid JSON: {str(error)[:80]}")
     if not isinstance(call, dict):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mentor.environment.rollout import RolloutRequest, derive_seed
 from mentor.types import Task, Trajectory, TrajectoryGroup
@@ -36,9 +37,14 @@ def group_requests(
 
 def shuffled_index(size: int, place: int, seed: int) -> int:
     """Which task the `place`-th draw takes: every epoch is a fresh permutation of all tasks."""
+    return _permutation(size, f"tasks/{seed}/{place // size}")[place % size]
+
+
+@lru_cache(maxsize=2)
+def _permutation(size: int, seed: str) -> list[int]:
     order = list(range(size))
-    random.Random(f"tasks/{seed}/{place // size}").shuffle(order)
-    return order[place % size]
+    random.Random(seed).shuffle(order)
+    return order
 
 
 def as_groups(trajectories: Sequence[Trajectory], group_size: int) -> list[TrajectoryGroup]:

@@ -92,6 +92,7 @@ class _Pump:
         self.lockstep = lockstep
         self._asked: dict[int, tuple[Sequence[int], SamplingParams]] = {}
         self._futures: dict[str, asyncio.Future[Completion]] = {}
+        self._ended: set[int] = set()
         self._wake = asyncio.Event()
 
     async def sample(self, index: int, token_ids: Sequence[int], params: SamplingParams) -> Completion:
@@ -102,7 +103,10 @@ class _Pump:
         return await future
 
     def end(self, index: int) -> None:
-        self.sampler.end_session(str(index))
+        if self.lockstep:
+            self._ended.add(index)  # forgotten between two turns: when a tool returned must not show in the sampler
+        else:
+            self.sampler.end_session(str(index))
         self.live -= 1
         self._wake.set()
 
@@ -113,12 +117,19 @@ class _Pump:
                 await self._wake.wait()
                 continue
             if self._may_start():
+                self._forget_ended()
                 for index in sorted(self._asked):
                     self.sampler.add_request(str(index), *self._asked[index])
                 self._asked.clear()
             for completion in self.sampler.step():
                 self._futures.pop(completion.session).set_result(completion)
             await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
+        self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        for index in sorted(self._ended):
+            self.sampler.end_session(str(index))
+        self._ended.clear()
 
     def _may_start(self) -> bool:
         if self.lockstep:
@@ -177,7 +188,8 @@ class _Episode:
             invalid_turns = 0 if any(record.well_formed for record in records) else invalid_turns + 1
             if invalid_turns >= self.limits.max_invalid_turns:
                 return StopReason.INVALID_CALLS
-            self._append_results(len(records))
+            if not self._append_results(len(records)):
+                return StopReason.LENGTH
         raise AssertionError("the last turn returns")
 
     def _text(self, completion: Completion) -> str:
@@ -205,9 +217,14 @@ class _Episode:
         self.calls.append(record)
         return record
 
-    def _append_results(self, count: int) -> None:
+    def _append_results(self, count: int) -> bool:
+        """Append the last `count` results for the next turn; where they leave it no room append nothing, give False."""
         results = tuple((message["name"], message["content"]) for message in self.messages[-count:])
-        self.tokens.append_context(self.chat.tool_ids(results))
+        token_ids = self.chat.tool_ids(results)
+        fits = len(self.tokens) + len(token_ids) < self.limits.max_tokens
+        if fits:
+            self.tokens.append_context(token_ids)
+        return fits
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mentor.algorithm.advantage import zero_variance
-from mentor.types import TrajectoryGroup
+from mentor.types import RewardBreakdown, TrajectoryGroup
 
 
 def group_metrics(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
@@ -17,7 +17,8 @@ def group_metrics(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
     dead = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
     means = {
         "reward/mean": _mean(breakdown.total for breakdown in breakdowns),
-        **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in ("correct", "match", "valid")},
+        "reward/correct": _mean(map(_correct, breakdowns)),
+        **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in ("match", "valid")},
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
         "groups/zero_variance": _mean(map(float, dead)),
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
@@ -27,6 +28,12 @@ def group_metrics(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
         **{f"rollout/stop_{reason}": stops.count(reason) / len(stops) for reason in sorted(set(stops))},
     }
     return {name: value for name, value in means.items() if value is not None}
+
+
+def _correct(breakdown: RewardBreakdown) -> float | None:
+    """None where the grader failed; 0 where a total was given without a look at the answer (a released reward does)."""
+    correct = breakdown.terms.get("correct")
+    return 0.0 if correct is None and breakdown.total is not None else correct
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from mentor.errors import InputError
 from mentor.policy.attention import GROUPED
@@ -26,10 +28,23 @@ def torch_dtype(name: str) -> torch.dtype:
 
 def load_model(path: str | Path) -> PreTrainedModel:
     """A causal language model in float32 on the device. Raises InputError naming the path when it is not one."""
+    verbosity = get_verbosity()
+    set_verbosity_error()  # its table of unfitting weights is said in one line here
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(path), dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"model.path={path} cannot be loaded: {str(error).splitlines()[0]}") from error
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            str(path), dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"model.path={path} cannot be loaded: {reason}") from error
+    finally:
+        set_verbosity(verbosity)
+    model, report = loaded
+    unfit = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+    if unfit:
+        raise InputError(
+            f"model.path={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
+        )
     return _on_device(model)
 
 

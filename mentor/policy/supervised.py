@@ -15,6 +15,7 @@ from mentor.loggers import Logger
 from mentor.policy.base import PolicyOutput
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
 from mentor.policy.torch_policy import TorchPolicy
+from mentor.trajectories.store import read_jsonl
 from mentor.types import Tokens
 
 BUCKET = 64  # batches whose records are sorted by length together
@@ -78,7 +79,10 @@ def train_supervised(
     folder: Path,
     logger: Logger,
 ) -> dict[str, float]:
-    """Train for `steps` optimiser steps, going on from the newest checkpoint; returns totals for the summary."""
+    """Train for `steps` optimiser steps, going on from the newest checkpoint; returns totals for the summary.
+
+    The loss is the last step's, also where an earlier process took it; the tokens are this process's.
+    """
     start = 0
     if found := latest_checkpoint(folder / "checkpoints"):
         start, path = found
@@ -89,7 +93,8 @@ def train_supervised(
     for _ in range(start):
         next(source)
     tokens = 0
-    loss = float("nan")
+    stored = folder / "metrics.jsonl"
+    loss = [row["loss/train"] for row in read_jsonl(stored)][-1] if start and stored.is_file() else float("nan")
     with logger.progress(steps - start, "training") as progress:
         for step in range(start + 1, steps + 1):
             began = perf_counter()

@@ -22,7 +22,10 @@ from mentor.policy.base import LossFunction, PolicyOutput
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """learning_rate is reached after `warmup_steps`; schedule is constant, or linear to zero at `total_steps`."""
+    """learning_rate is reached after `warmup_steps`; schedule is constant, or linear to zero at `total_steps`.
+
+    max_grad_norm: longer gradients are scaled down to it; 0 scales none.
+    """
 
     name: str
     learning_rate: float
@@ -96,7 +99,9 @@ class TorchPolicy:
             loss.backward()
             for name, value in stats.items():
                 totals[name] += float(value)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm or float("inf"))
+        if not torch.isfinite(norm):
+            raise PolicyError(f"the gradient norm is {norm.item()} at optimiser step {self.step}")
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.settings.learning_rate * factor

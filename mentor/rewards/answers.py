@@ -23,9 +23,9 @@ from mentor.rewards.quantities import Quantity, clean, parse_quantity
 MAX_SYMBOLIC_CHARS = 400  # a longer answer is wrong unless it is literally equal
 
 MATH_WORDS = frozenset({
-    "pi", "infinity", "infty", "inf", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan",
-    "log", "ln", "exp", "mod", "gcd", "lcm", "frac", "cdot", "times", "circ", "cup", "cap", "begin", "end", "pmatrix",
-    "bmatrix", "matrix", "text", "mathrm", "and", "or",
+    "pi", "π", "infinity", "infty", "inf", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos",
+    "arctan", "log", "ln", "exp", "mod", "gcd", "lcm", "frac", "cdot", "times", "circ", "cup", "cap", "begin", "end",
+    "pmatrix", "bmatrix", "matrix", "text", "mathrm", "and", "or",
 })  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+(?:['’.\-][^\W\d_]+)*[.,;:!?]?")
 _NUMBER_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?[.,;:!?]?")
@@ -92,7 +92,7 @@ def words(answer: str) -> tuple[str, ...]:
     """Lower-case words without text commands, punctuation and articles (kept where nothing else is left)."""
     plain = unicodedata.normalize("NFKC", _TEXT_WRAPPER.sub(r" \1 ", answer)).casefold()
     plain = re.sub(r"['’]", "", plain)
-    found = re.sub(r"[.,;:!?\"“”()\-]", " ", plain).split()
+    found = re.sub(r"[.,;:!?\"“”()]|(?<=\w)-(?=\w)", " ", plain).split()  # the minus of -x stays
     return tuple(word for word in found if word not in _ARTICLES) or tuple(found)
 
 

@@ -132,16 +132,17 @@ def boxed_answer(trajectory: Trajectory) -> str | None:
 
 
 def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:
-    """Match of the executed calls with the teacher's; None where the teacher is unknown.
+    """Match of the attempted calls with the teacher's; None where the teacher is unknown.
 
-    Where the teacher used no tool, any call attempted is a mismatch, whether or not it ran.
+    What a failed attempt costs is the matcher's part (`tool_match.py`). Where the teacher used no tool, any call
+    attempted is a mismatch, whether or not it ran.
     """
     reference = trajectory.task.reference
     if reference is None:
         return None
     if not reference:
         return float(not trajectory.calls)
-    return matcher(trajectory.executed_calls(), reference)
+    return matcher(trajectory.calls, reference)
 
 
 def valid_term(trajectory: Trajectory) -> float | None:

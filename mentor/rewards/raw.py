@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import jsonschema
@@ -24,8 +25,11 @@ from mentor.types import CallError, CallRecord, StopReason, Task, Trajectory
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
 _REPLY = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
-_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_STRAY_TAG = re.compile(r"<(/?)tool_calls?\b[^>]*>")
+_CALL = re.compile(
+    r"<tool_call>(?P<block>(?:(?!<tool_call>).)*?)</tool_call>"
+    r"|<tool_calls?\b[^>]*>(?:(?!</?tool_call).)*(?:</tool_calls?\b[^>]*>)?|</tool_calls?\b[^>]*>",  # malformed
+    re.DOTALL,
+)
 _THINKING = re.compile(r"<think>.*?</think>|^(?:(?!<think>).)*</think>|<think>.*", re.DOTALL)
 
 
@@ -57,8 +61,7 @@ def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
             continue
         assistant_turn += 1
         content, attempts = read_calls(text, parameters)
-        replies = _replies(turns[position + 1]) if position + 1 < len(turns) else []
-        calls += record_outcomes(assistant_turn, attempts, replies)
+        calls += record_outcomes(assistant_turn, attempts, _replies(turns[position + 1 :]))
         messages.append({"role": "assistant", "content": content, **_tool_calls(attempts)})
     teacher = row["teacher_tools"]
     task = Task(
@@ -77,8 +80,10 @@ def split_turns(response: str, eos: str) -> list[tuple[str, str]]:
     pieces = _HEADER.split(response)
     turns = []
     for role, text in zip(["assistant", *pieces[1::2]], pieces[::2], strict=True):
-        for part in text.split(eos) if eos else [text]:
-            if part.strip():
+        parts = text.split(eos) if eos else [text]
+        for position, part in enumerate(parts):
+            empty_reply = role == "tool" and position == 0 and len(parts) > 1
+            if part.strip() or empty_reply:
                 is_reply = role == "tool" or (role == "user" and "<tool_response>" in part)
                 turns.append(("tool" if is_reply else role, part.strip()))
     return turns
@@ -87,19 +92,16 @@ def split_turns(response: str, eos: str) -> list[tuple[str, str]]:
 def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Attempt]]:
     """The model's own words in a turn, without thinking and calls, and the calls it attempted, in order.
 
-    A tag without its other half, or a misspelt one, counts as a malformed call.
+    A tag without its other half, or a misspelt one, counts as a malformed call; an opening one takes in what follows.
     """
     visible = _REPLY.sub("", _THINKING.sub("", text))
-    attempts = [_attempt(block, parameters) for block in _CALL.findall(visible)]
-    rest = _CALL.sub("", visible)
-    strays = [match[1] for match in _STRAY_TAG.finditer(rest)]
-    attempts += [Attempt(None, {}, CallError.MALFORMED)] * max(strays.count(""), strays.count("/"))
-    return _STRAY_TAG.sub("", rest).strip(), attempts
+    attempts = [_attempt(match["block"], parameters) for match in _CALL.finditer(visible)]
+    return _CALL.sub("", visible).strip(), attempts
 
 
-def _attempt(block: str, parameters: Mapping[str, Any]) -> Attempt:
+def _attempt(block: str | None, parameters: Mapping[str, Any]) -> Attempt:
     try:
-        call = json.loads(block)
+        call = json.loads(block or "")
     except (ValueError, RecursionError):
         return Attempt(None, {}, CallError.MALFORMED)
     name = call.get("name") if isinstance(call, dict) else None
@@ -147,8 +149,10 @@ def _take_echo(left: list[str], name: str | None) -> str | None:
     return None
 
 
-def _replies(turn: tuple[str, str]) -> list[str]:
-    return (_REPLY.findall(turn[1]) or [turn[1]]) if turn[0] == "tool" else []
+def _replies(turns: Sequence[tuple[str, str]]) -> list[str]:
+    """The tool replies before the next assistant turn: in one turn, or a turn of the role `tool` for each."""
+    before_next = takewhile(lambda turn: turn[0] != "assistant", turns)
+    return [reply for role, text in before_next if role == "tool" for reply in _REPLY.findall(text) or [text]]
 
 
 def _other_messages(role: str, text: str) -> list[dict[str, Any]]:

@@ -87,16 +87,16 @@ def released_reward(
 
     The terms are what the function computed: `correct` and `match` 0 or 1 (`match` of f1 in between), `valid` 1 if no
     call names an unknown tool; None where it did not get there. Raises InputError for a ground truth that is not a text
-    or list of texts, or whose box is never closed.
+    or list of texts, and for one whose box is never closed where an answer is compared with it.
     """
-    truths = unwrap_ground_truth(ground_truth)
+    truths = _texts(ground_truth)
     terms: dict[str, float | None] = {"correct": None, "match": None, "valid": None}
     if not response.endswith(eos):
         return RewardBreakdown(NO_END, terms, "missing_eos")
     answer = extract_released_box(response)
     if answer is None or not answer.strip():
         return RewardBreakdown(NO_ANSWER, terms, "no_box" if answer is None else "empty_box")
-    correct = terms["correct"] = float(judge.judge(answer, truths))
+    correct = terms["correct"] = float(judge.judge(answer, [_unwrap(truth) for truth in truths]))
     note = "correct" if correct else "wrong"
     if variant == "sparse":
         return RewardBreakdown(1.0 if correct else NO_ANSWER, terms, note)
@@ -147,12 +147,11 @@ def _called_name(block: str) -> object:
     return call.get("name") if isinstance(call, dict) else None
 
 
-def unwrap_ground_truth(ground_truth: object) -> list[str]:
-    """The accepted texts, without their boxes."""
+def _texts(ground_truth: object) -> list[str]:
     truths = [ground_truth] if isinstance(ground_truth, str) else ground_truth
     if not isinstance(truths, (list, tuple)) or not all(isinstance(truth, str) for truth in truths):
         raise InputError(f"ground_truth is {ground_truth!r}, accepted: a text or a list of texts")
-    return [_unwrap(truth) for truth in truths]
+    return list(truths)
 
 
 def _unwrap(truth: str) -> str:
@@ -181,7 +180,7 @@ class ReleasedReward:
     def _score(self, trajectory: Trajectory) -> RewardBreakdown:
         reference = trajectory.task.reference
         teacher_tools = None if reference is None else [call.name for call in reference]
-        eos = trajectory.eos or DEFAULT_EOS
+        eos = DEFAULT_EOS if trajectory.eos is None else trajectory.eos
         response = render_released(trajectory, eos) if trajectory.response is None else trajectory.response
         try:
             return released_reward(

@@ -1,8 +1,8 @@
 """What a tool reply in raw text says about its call: which call it answers, and whether that ran.
 
 Read by `raw.py`. Known forms: the released one, `{the call as JSON}` then the parts `result:`, `output:`, `error:`,
-each left out where it would be falsy, so that an empty reply is a success; and plain text, where an error is an object
-with the key `error` or begins with `Error`, `Traceback` or the name of an exception.
+each left out where it would be falsy, so that an empty reply is a success; and plain text or an object. A text or a
+result that begins as errors do (`Error`, `Traceback`, the name of an exception, ...) is one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from typing import Any
 from mentor.types import CallError
 
 _ERROR_PART = re.compile(r"^error: *(?:\n|$)(.*)", re.MULTILINE | re.DOTALL)
-_ERROR_TEXT = re.compile(r"error\b|Traceback|[A-Za-z_.]*(?:Error|Exception)\b|Parse tool call failed", re.IGNORECASE)
+_PART = re.compile(r"^(?:result|output): *(?:\n|$)", re.MULTILINE)
+_FAILURES = (  # how a text begins that reports one
+    r"error\b(?!['\"]?\s*:\s*(?:None|null|False|''|\"\"))",
+    r"(?:(?:tool|call|function|execution|runtime|internal|server|validation|argument|math|python) ){1,3}error\b",
+    r"[A-Za-z_.]+(?:Error|Exception|Timeout)\b|exception\b|timeout\b|Traceback\b",
+    r"Parse tool call failed|timed out|failed\b|failure\b",
+    r"(?:tool|call|function|execution)\b.{0,60}\b(?:failed|timed out|not found|does not exist)\b",
+    r"(?:unknown|invalid|unsupported|missing|malformed)[ _](?:tool|function|argument|parameter|call|name)",
+    r"[\w ]{0,30}\bby zero\b|math domain error|could not convert|invalid literal|unsupported operand",
+    r"name '[^']*' is not defined|\w+\(\) (?:missing|got|takes)\b",
+)
+_ERROR_TEXT = re.compile(rf"\s*[^\w\n]{{0,4}}(?:(?:an|your|the(?! error)) )?(?:{'|'.join(_FAILURES)})", re.IGNORECASE)
 _BAD_ARGUMENTS = re.compile(
     r"required (?:positional|keyword-only) argument|positional arguments? but|unexpected keyword argument"
 )
@@ -33,15 +44,25 @@ def reply_error(reply: str) -> CallError | None:
     """None if the call ran, else the kind of failure as far as the text tells it."""
     text = reply.strip()
     if reply_name(reply) is not None:
-        part = _ERROR_PART.search(text)
-        return None if part is None else _kind(part[1])
+        text = text.partition("\n")[2].strip()
     value = _json(text)
-    if isinstance(value, dict) and value.get("error"):
-        return _kind(str(value["error"]))
-    part = _ERROR_PART.search(text)
-    if part is not None or _ERROR_TEXT.match(text):
-        return _kind(text)
-    return None
+    if isinstance(value, dict):
+        return _kind(str(value.get("error") or text)) if _reports_failure(value) else None
+    if part := _ERROR_PART.search(text):
+        return _kind(part[1])
+    return _kind(text) if any(map(_ERROR_TEXT.match, _PART.split(text))) else None
+
+
+def _reports_failure(value: dict[str, Any]) -> bool:
+    """Whether a reply that is an object tells of an error: by a key, by its status, or by the text of its result."""
+    if any(value.get(key) for key in ("error", "errors", "exception", "traceback", "is_error", "isError")):
+        return True
+    if any(value.get(key) is False for key in ("ok", "success")):
+        return True
+    if str(value.get("status", value.get("type"))).lower() in ("error", "failed", "failure", "timeout"):
+        return True
+    texts = (value.get(key) for key in ("result", "output", "content", "message"))
+    return any(isinstance(text, str) and _ERROR_TEXT.match(text) for text in texts)
 
 
 def _kind(text: str) -> CallError:

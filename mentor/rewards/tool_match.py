@@ -1,7 +1,9 @@
-"""How far a student's executed calls match the teacher's: one pure function per matcher, each into [0, 1].
+"""How far a student's calls match the teacher's: one pure function per matcher, each into [0, 1].
 
-The student's calls are those that ran without error: failed, malformed and unknown calls never help. Where the teacher
-used no tool, using none matches fully and using any not at all.
+The student's calls are all that it attempted, with their outcomes. Only those that ran without error can match; in the
+F1 matchers (`bag_f1`, `f1`, `lcs`) the others (failed, malformed, unknown) cost precision, so that a failed attempt
+never comes free, and the rest of the matchers leave them out. Where the teacher used no tool, using none matches fully
+and using any not at all.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mentor.types import ToolCall
+from mentor.types import CallRecord, ToolCall
 
-Matcher = Callable[[Sequence[ToolCall], Sequence[ToolCall]], float]
+Matcher = Callable[[Sequence[CallRecord], Sequence[ToolCall]], float]
 
 
 @dataclass(frozen=True)
@@ -23,42 +25,49 @@ class NamedCall(ToolCall):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def bag_f1(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
-    """F1 over counts of calls by tool name: 2 * shared / (student calls + teacher calls). Repeats cost precision."""
-    shared = (Counter(_names(student)) & Counter(_names(teacher))).total()
+def bag_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
+    """F1 over counts of calls by tool name: 2 * shared / (calls attempted + teacher calls).
+
+    Repeats and failed attempts cost precision.
+    """
+    shared = (Counter(_ran(student)) & Counter(_names(teacher))).total()
     return _f1(shared, len(student), len(teacher))
 
 
-def set_f1(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
-    """F1 over the sets of tool names."""
-    ours, theirs = set(_names(student)), set(_names(teacher))
-    return _f1(len(ours & theirs), len(ours), len(theirs))
+def set_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
+    """F1 over the sets of tool names: 2 * shared / (names attempted + teacher names).
+
+    All calls too malformed to have a name count as one name.
+    """
+    theirs = set(_names(teacher))
+    return _f1(len(theirs & set(_ran(student))), len({call.name for call in student}), len(theirs))
 
 
-def same_set(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+def same_set(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
     """1 if both used the same set of tool names."""
-    return float(set(_names(student)) == set(_names(teacher)))
+    return float(set(_ran(student)) == set(_names(teacher)))
 
 
-def overlap(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+def overlap(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
     """1 if any tool name is shared (or neither used a tool)."""
-    return float(not set(_names(student)).isdisjoint(_names(teacher)) or not (student or teacher))
+    return float(not set(_ran(student)).isdisjoint(_names(teacher)) or not (student or teacher))
 
 
-def sequence(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+def sequence(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
     """1 if the tool names are the same in the same order."""
-    return float(_names(student) == _names(teacher))
+    return float(_ran(student) == _names(teacher))
 
 
-def sequence_args(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
+def sequence_args(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
     """1 if names and arguments are the same in the same order; numbers by value, so 2 equals 2.0."""
-    return float(len(student) == len(teacher) and all(map(_same_call, student, teacher)))
+    ran = [call for call in student if call.ok]
+    return float(len(ran) == len(teacher) and all(map(_same_call, ran, teacher)))
 
 
-def longest_common_subsequence(student: Sequence[ToolCall], teacher: Sequence[ToolCall]) -> float:
-    """2 * (length of the longest common subsequence of names) / (student calls + teacher calls)."""
+def longest_common_subsequence(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
+    """2 * (length of the longest common subsequence of names) / (calls attempted + teacher calls)."""
     row = [0] * (len(teacher) + 1)  # row[j]: longest with the student's calls so far and the teacher's first j
-    for ours in _names(student):
+    for ours in _ran(student):
         before = row
         row = [0]
         for column, theirs in enumerate(_names(teacher)):
@@ -81,12 +90,17 @@ def _names(calls: Sequence[ToolCall]) -> list[str]:
     return [call.name for call in calls]
 
 
+def _ran(calls: Sequence[CallRecord]) -> list[str]:
+    """The names of the calls that ran without error, in order."""
+    return [call.name for call in calls if call.ok and call.name is not None]
+
+
 def _f1(shared: int, student: int, teacher: int) -> float:
     """Harmonic mean of precision and recall; 1 where both sides are empty."""
     return 2 * shared / (student + teacher) if student + teacher else 1.0
 
 
-def _same_call(student: ToolCall, teacher: ToolCall) -> bool:
+def _same_call(student: CallRecord, teacher: ToolCall) -> bool:
     if student.name != teacher.name:
         return False
     return isinstance(teacher, NamedCall) or _same_value(student.arguments, teacher.arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -39,6 +40,12 @@ def checked_model(folder: Path, given: str) -> Path:
         inner = folder / "model"
         hint = f"; did you mean {inner}?" if (inner / "config.json").is_file() else ""
         raise InputError(f"`{given}` has no config.json, so it is not a model folder{hint}")
+    try:
+        is_object = isinstance(json.loads((folder / "config.json").read_bytes()), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise InputError(f"`{given}` has a config.json that is no JSON object; accepted: a Hugging Face model folder")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise InputError(f"`{given}` has no tokenizer; accepted: a folder with one of {', '.join(TOKENIZER_FILES)}")
     return folder

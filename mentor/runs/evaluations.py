@@ -13,6 +13,7 @@ from typing import Any
 from mentor.config import Config, dump
 from mentor.errors import RunFolderError
 from mentor.runs.base_model import local_or_hub
+from mentor.runs.folder import stored_config
 
 BLOCKS, BLOCK_BYTES = 16, 65536
 
@@ -32,9 +33,12 @@ class Evaluation:
 
 
 def evaluations(config: Config, root: Path) -> list[Evaluation]:
-    """`model.path` alone, or else every model of the run. Raises RunFolderError when there is none."""
+    """Every model of the run, or `model.path` and those of the run made from it. Raises RunFolderError without any."""
     path = config.model.path if config.model is not None else None
-    models: list[Path | str] = [local_or_hub(path, "model.path")] if path is not None else [*run_models(root)]
+    models: list[Path | str] = [*run_models(root)]
+    if path is not None:
+        base = local_or_hub(path, "model.path")
+        models = [base, *(model for model in run_models(root) if _made_from(model, base))]
     if not models:
         raise RunFolderError(
             f"{root} has no model yet: run `mentor stage=pretrain`, sft or rl first, or give model.path=<folder>"
@@ -54,6 +58,14 @@ def run_models(root: Path) -> list[Path]:
         for model in sorted(root.glob(f"{kind}-*/model"))
         if (model / "config.json").is_file()
     ]
+
+
+def _made_from(model: Path, base: Path | str) -> bool:
+    """Whether the stage that made a model of the run had `base` as its model.path."""
+    given = ((stored_config(model.parent) or {}).get("model") or {}).get("path")
+    if given is None or isinstance(base, str):
+        return given == base
+    return Path(given).resolve() == base.resolve() != model.resolve()
 
 
 def model_name(model: Path | str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from mentor.config import Config
+from mentor.config import TOP_LEVEL_READERS, Config
 from mentor.errors import RunFolderError
 from mentor.runs.identity import config_hash, differences, identity
 from mentor.runs.lock import LOCK_NAME
@@ -83,8 +83,9 @@ def refuse_other(path: Path, config: Mapping[str, Any]) -> None:
     if stored is None or config_hash(identity(stored)) == config_hash(identity(config)):
         return
     listed = "; ".join(differences(identity(stored), identity(config)))
+    keys = "name= or run=" if config["stage"]["name"] in TOP_LEVEL_READERS["name"] else "run="
     raise RunFolderError(
-        f"{path} holds another configuration ({listed}): give name= or run= for a new folder, or overwrite=true"
+        f"{path} holds another configuration ({listed}): give {keys} for a new folder, or overwrite=true"
     )
 
 

@@ -19,9 +19,10 @@ from mentor.sampling.base import Completion, SamplingParams
 from mentor.sampling.slot_cache import SlotCache
 
 PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
+SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 probabilities are held several times
 
 
-@dataclass
+@dataclass(eq=False)
 class _Session:
     """`cached` positions of `tokens` are in the cache row `slot`; `sampled` of them belong to the running request."""
 
@@ -38,7 +39,8 @@ class _Session:
 class TransformersSampler:
     """Implements `Sampler` on a causal language model with full attention in every layer.
 
-    max_running: cache rows, so trajectories alive at once; more wait. The model may be the policy's own (then
+    max_running: cache rows, so trajectories alive at once; more wait, and where all rows belong to sessions without a
+    request these lose them (and are prefilled anew when they come back). The model may be the policy's own (then
     `load_weights` copies nothing) and is put in evaluation mode by stepping.
     Raises SamplerError for a model with another kind of attention layer.
     """
@@ -47,7 +49,8 @@ class TransformersSampler:
         self, model: PreTrainedModel, eos_id: int, max_running: int = 256, dtype: torch.dtype = torch.float32
     ) -> None:
         config = model.config
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        everywhere = "sliding_attention" if getattr(config, "sliding_window", None) else "full_attention"
+        kinds = set(getattr(config, "layer_types", None) or [everywhere])
         if kinds != {"full_attention"}:
             raise SamplerError(f"sampler=transformers decodes full attention only, this model has {sorted(kinds)}")
         self.model = model
@@ -87,17 +90,23 @@ class TransformersSampler:
         if self.model.training:
             self.model.eval()
         finished: list[_Session] = []
-        if self._waiting and len(self._waiting) * 4 >= self._running:
+        if self._waiting and not self._running:
+            self._make_room()
+        ready = self._ready() if self._waiting else 0
+        if ready and ready * 4 >= self._running:
             finished += self._prefill()
         if self._running:
             finished += self._decode()
         return [self._complete(session) for session in finished]
 
     def end_session(self, session: str) -> None:
-        known = self._sessions.pop(session, None)
-        if known is not None and known.slot is not None:
-            if known.params is not None:
-                raise SamplerError(f"session {session} ended while its request runs")
+        known = self._sessions.get(session)
+        if known is None:
+            return
+        if known.params is not None:
+            raise SamplerError(f"session {session} ended while its request runs")
+        del self._sessions[session]
+        if known.slot is not None:
             self._owner[known.slot] = None
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
@@ -142,14 +151,29 @@ class TransformersSampler:
             session.cached = leader.cached
             logits[session.name] = logits[leader.name]
         stacked = torch.stack([logits[session.name] for session in ready]) if ready else torch.empty(0)
-        for start in range(0, len(ready), 64):
-            part = ready[start : start + 64]
-            finished += self._sample(part, stacked[start : start + 64])
+        finished += self._sample(ready, stacked)
         for session in ready:
             if session.params is not None and session not in finished:
                 self._move(session, self._running)
                 self._running += 1
         return finished
+
+    def _ready(self) -> int:
+        """How many waiting sessions a prefill would take: those with a cache row, and as many as rows are free."""
+        without = sum(session.slot is None for session in self._waiting)
+        return len(self._waiting) - without + min(without, self._owner.count(None))
+
+    def _make_room(self) -> None:
+        """Where only sessions without a request hold rows, drop the cache of as many as requests wait for a row.
+
+        Else nothing would move: in lockstep they ask again only when those that wait are done.
+        """
+        if self._ready():
+            return
+        idle = [owner for owner in self._owner if owner is not None]
+        for session in idle[: len(self._waiting)]:
+            self._owner[_slot(session)] = None
+            session.slot, session.cached = None, 0
 
     def _take_slots(self) -> list[_Session]:
         """The waiting sessions that have, or now get, a cache row; the others go on waiting."""
@@ -236,7 +260,10 @@ class TransformersSampler:
         temperature = torch.tensor([p.temperature for p in params], device=self.device)
         uniforms = torch.stack([s.uniforms[len(s.sampled)] for s in sessions]).to(self.device)
         top_p = torch.tensor([p.top_p for p in params], device=self.device)
-        tokens, logprobs = sample_tokens(logits, temperature, top_p, uniforms)
+        rows = max(1, SAMPLE_ELEMENTS // logits.shape[1])
+        parts = zip(*(x.split(rows) for x in (logits, temperature, top_p, uniforms)), strict=True)
+        drawn = [sample_tokens(*part) for part in parts]
+        tokens, logprobs = (torch.cat(column) for column in zip(*drawn, strict=True))
         finished = []
         for session, p, token, logprob in zip(sessions, params, tokens.tolist(), logprobs.tolist(), strict=True):
             session.sampled.append(token)

@@ -6,7 +6,8 @@ Every trajectory is kept in items.jsonl with its verdict, so an evaluation goes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +30,7 @@ from mentor.stages import StageResult
 from mentor.stages.rl import rollout_limits
 from mentor.tasks import load_tasks
 from mentor.teachers import build_teacher
-from mentor.tools import ToolExecutor, build_toolset
+from mentor.tools import ToolExecutor, Toolset, build_toolset
 from mentor.trajectories.store import JsonlWriter, read_jsonl
 from mentor.types import Task, Trajectory
 
@@ -46,23 +47,33 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     jobs = evaluations(config, folder.root)
     headline = None
     for path in dict.fromkeys(job.model for job in jobs):
-        chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
-        student = load_model(path)
-        sampler = build_sampler(sampling.name, student, chat.eos_id, sampling.max_running, torch_dtype(model.dtype))
-        executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
-        limits = rollout_limits(sampling)
-        with Environment(sampler, executor, chat, limits, sampling.deterministic) as environment, Grader() as grader:
+        with student_environment(path, toolset, tools, model, sampling) as environment, Grader() as grader:
             for job in jobs:
                 if job.model != path:
                     continue
                 results = evaluate(job, tasks[job.benchmark], config, folder.path, environment, grader, logger)
                 headline = headline or (f"accuracy/{results[0]['split']}", results[0]["accuracy"])
+            del environment  # the next model is loaded into the memory this one leaves
     models = len({job.model for job in jobs})
     return StageResult(
         headline=headline,
         counts={"models": models, "tasks": {name: len(entry) for name, entry in tasks.items()}},
         seconds={"total": perf_counter() - began},
     )
+
+
+@contextmanager
+def student_environment(
+    path: Path | str, toolset: Toolset, tools: ToolsConfig, model: ModelConfig, sampling: SamplerConfig
+) -> Iterator[Environment]:
+    """One student with its tools, ready for rollouts; its weights and cache are freed at the end."""
+    chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
+    student = load_model(path)
+    sampler = build_sampler(sampling.name, student, chat.eos_id, sampling.max_running, torch_dtype(model.dtype))
+    executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+    with Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment:
+        yield environment
+    sampler.close()
 
 
 def evaluate(

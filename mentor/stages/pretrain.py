@@ -104,7 +104,8 @@ def make_conversations(stage: PretrainStage, seed: int) -> list[Trajectory]:
 
 async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:
     """Trajectories with every call executed, by task id; `alternative_share` counts among all conversations."""
-    teacher = build_teacher("oracle", stage.alternative_share / (1 - stage.direct_share), seed)
+    worked_share = 1 - stage.direct_share
+    teacher = build_teacher("oracle", stage.alternative_share / worked_share if worked_share else 0.0, seed)
     worked: dict[str, Trajectory] = {}
     async with ToolExecutor(toolset) as executor:
         for start in range(0, len(tasks), 256):

@@ -30,7 +30,7 @@ from mentor.runs import RunFolder, base_model
 from mentor.sampling import build_sampler
 from mentor.stages import StageResult
 from mentor.tools import ToolExecutor, build_toolset
-from mentor.trajectories.store import JsonlWriter, load_trajectories, roll_back
+from mentor.trajectories.store import JsonlWriter, load_trajectories, read_jsonl, roll_back
 from mentor.types import Task, TrajectoryGroup
 
 HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline
@@ -54,7 +54,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     loss_function = make_loss_function(
         LossSettings(trainer.clip_low, trainer.clip_high, trainer.kl_coef, trainer.kl_estimator)
     )
-    correct, tokens, seconds = [], 0.0, {"rollout": 0.0, "reward": 0.0, "update": 0.0}
+    correct, tokens = earlier_steps(folder)
+    seconds = {"rollout": 0.0, "reward": 0.0, "update": 0.0}
     with (
         build_reward(**asdict(reward_settings)) as reward,
         Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
@@ -91,12 +92,13 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
                 store_groups(store, groups, step)
             if step % trainer.save_every == 0 or step == trainer.steps:
                 save_checkpoint(folder.path / "checkpoints", step, policy.save_state)
-            correct.append(metrics["reward/correct"])
+            correct.append(metrics.get("reward/correct"))
             tokens += metrics["rollout/tokens"]
             seconds = {phase: seconds[phase] + spent[phase] for phase in seconds}
-            progress.advance(reward=metrics["reward/mean"], correct=metrics["reward/correct"])
+            none = float("nan")  # of a step that nothing could be graded in
+            progress.advance(reward=metrics.get("reward/mean", none), correct=metrics.get("reward/correct", none))
     write_whole(folder.path / "model", policy.save_model)
-    last = correct[-HEADLINE_STEPS:]
+    last = [share for share in correct[-HEADLINE_STEPS:] if share is not None]
     return StageResult(
         headline=("reward/correct", sum(last) / len(last)) if last else None,
         counts={
@@ -171,3 +173,10 @@ def resume(folder: RunFolder, policy: TorchPolicy, logger: Logger) -> int:
     if stored.is_file() and (moved := roll_back(stored, start)):
         logger.message(f"{moved} trajectories written after step {start} moved aside")
     return start
+
+
+def earlier_steps(folder: RunFolder) -> tuple[list[float | None], float]:
+    """Of the steps done before a resume: the share of correct answers of each, and how many tokens were sampled."""
+    path = folder.path / "metrics.jsonl"
+    rows = list(read_jsonl(path)) if path.is_file() else []
+    return [row.get("reward/correct") for row in rows], sum(row["rollout/tokens"] for row in rows)

@@ -26,10 +26,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
     trajectories = load_trajectories(source)[: stage.limit]
     records = [chat.render(trajectory) for trajectory in trajectories]
-    longest = model.max_position_embeddings
+    student = load_model(base)
+    longest = student.config.max_position_embeddings
     fitting = [tokens for tokens in records if len(tokens) <= longest]
     if not fitting:
-        raise StageError(f"no trajectory of {source} fits model.max_position_embeddings={longest} tokens")
+        raise StageError(f"no trajectory of {source} fits the {longest} positions of {base}")
     check_masks(fitting, str(source))
     too_long = len(records) - len(fitting)
     logger.message(
@@ -37,7 +38,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     )
     read = perf_counter()
 
-    policy = build_supervised_policy(load_model(base), chat, model, trainer)
+    policy = build_supervised_policy(student, chat, model, trainer)
     totals = train_supervised(
         policy,
         fitting,

@@ -40,11 +40,16 @@ def parse_row(line: str, place: str) -> Row:
     """One JSON object; InputError names `place` otherwise."""
     try:
         row = json.loads(line)
+        if r"\ud" in line.lower():  # half of a surrogate pair would be refused only when it is written again
+            json.dumps(row, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         reason = f"{error.msg} at column {error.colno}"
         raise InputError(f"{place}: not JSON ({reason}), accepted: one JSON object a line") from None
-    except RecursionError:
-        raise InputError(f"{place}: nested too deep, accepted: one JSON object a line") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{place}: holds half of a surrogate pair, accepted: one JSON object a line") from None
+    except (RecursionError, ValueError) as error:  # ValueError: an integer of more than 4,300 digits
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error).split(";")[0]
+        raise InputError(f"{place}: {reason}, accepted: one JSON object a line") from None
     if not isinstance(row, dict):
         raise InputError(f"{place}: {describe(row)} instead of a row, accepted: one JSON object a line")
     return row
@@ -101,8 +106,10 @@ def answer_field(row: Row, key: str, place: str) -> tuple[str, ...]:
 def _answer_text(value: Any, key: str, place: str) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return str(int(value) if float(value).is_integer() else value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value) if value.is_integer() else value)
     raise InputError(f"{place}: {key} is {describe(value)}, accepted: a string or a number, or a list of them")
 
 

@@ -99,17 +99,38 @@ def load_trajectories(path: Path, report: Report = _warn) -> list[Trajectory]:
     trajectories = []
     checked: set[str] = set()  # tool listings, nearly always one for all
     for number, record in enumerate(read_jsonl(path, report), start=1):
-        try:
-            trajectories.append(Trajectory.from_dict(record))
-            tools = trajectories[-1].tools
-            if tools not in checked:
-                for schema in json.loads(tools):
-                    check_schema(schema, f"{path}: record {number}")
-                checked.add(tools)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"{path}: record {number} is not a trajectory ({reason})") from None
+        trajectories.append(stored_trajectory(record, f"{path}: record {number}", checked))
     return trajectories
+
+
+def stored_trajectory(record: Record, where: str, checked: set[str]) -> Trajectory:
+    """A record as a trajectory, its messages and tool schemas looked at; InputError begins with `where` otherwise.
+
+    checked: the tool listings that earlier records were found to have right; this one's is added.
+    """
+    try:
+        trajectory = Trajectory.from_dict(record)
+        _check_texts("task.answer", record["task"]["answer"])
+        if not isinstance(trajectory.messages, list) or not trajectory.messages:
+            raise ValueError("messages is not a list of messages")
+        for message in trajectory.messages:
+            _check_texts("role and content of a message", [message["role"], message["content"]])
+        if trajectory.tools not in checked:
+            schemas = json.loads(trajectory.tools)
+            if not isinstance(schemas, list):
+                raise ValueError("tools is not the JSON text of a list of tool schemas")
+            for schema in schemas:
+                check_schema(schema, where)
+            checked.add(trajectory.tools)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{where} is not a trajectory ({reason})") from None
+    return trajectory
+
+
+def _check_texts(name: str, values: Any) -> None:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{name} is {values!r:.80}, accepted: text")
 
 
 def roll_back(path: Path, step: int, report: Report = _warn) -> int:

@@ -160,6 +160,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(learned: list[str]):
     assert updates("rl-broken-s0") > 0
     assert same(weights("../learned/rl-unbroken-s0"), weights("../learned/rl-broken-s0"))
     assert [row["step"] for row in records("../learned/rl-broken-s0/metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    unbroken, broken = summary("../learned/rl-unbroken-s0"), summary("../learned/rl-broken-s0")
+    assert broken["counts"]["first_step"] > 1 and broken["headline"] == unbroken["headline"]
+    assert broken["counts"]["sampled_tokens"] == unbroken["counts"]["sampled_tokens"]
 
 
 def test_a_model_folder_without_tokenizer_starts_nothing(capfd: pytest.CaptureFixture[str]):

@@ -134,6 +134,7 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
         ("-m stage=sft reward.weights.tool=1,2", "`reward` is not read by stage=sft"),
         ("stage=rl seed=0,1", "-m sweeps over them"),
         ("stage=rl nonsense", "`nonsense` is not an override"),
+        ("stage=rollout task.path=${nowhere}", "Interpolation key 'nowhere' not found full_key: task.path"),
         ("stage=rl --nonsense", "`--nonsense` is not an option"),
         ("stage=rl --config-dir=/nonexistent", "/nonexistent"),
         ("stage=rl sampler.top_p=0.9", "`sampler.top_p=0.9`"),

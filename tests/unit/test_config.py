@@ -83,6 +83,10 @@ def test_valid_configs_pass():
     [
         ("trainer", {"steps": 0}, r"`trainer\.steps=0`.*1 or more"),
         ("trainer", {"learning_rate": float("nan")}, r"`trainer\.learning_rate=nan`"),
+        ("trainer", {"learning_rate": float("inf")}, r"`trainer\.learning_rate=inf`"),
+        ("tools", {"timeout_s": float("inf")}, r"`tools\.timeout_s=inf`.*86400"),
+        ("tools", {"memory_mib": 10**12}, "8 to 1048576"),
+        ("stage", {"save_trajectories_every": 0}, "1 or more"),
         ("trainer", {"optimizer": "adam"}, "did you mean `adamw`"),
         ("trainer", {"group_size": 1}, r"`trainer\.group_size=1`.*2 or more"),
         ("trainer", {"kl_estimator": "k2"}, "k1"),

@@ -64,3 +64,11 @@ def test_sequence_mean_counts_every_sequence_alike_and_empty_ones_not():
 def test_nothing_trained_weighs_nothing():
     empty = torch.zeros(2, 3, dtype=torch.bool)
     assert token_weights(empty, "token").sum() == 0 and token_weights(empty, "sequence").sum() == 0
+
+
+@pytest.mark.parametrize(("estimator", "slope"), [("k1", [0.5, -1.0]), ("k3", [1 - math.exp(-0.5), 1 - math.e])])
+def test_the_gradient_of_a_kl_estimate_points_to_the_reference(estimator, slope):
+    # k1: the difference itself, d = 0.5 and -1; k3: 1 - e^-d
+    policy = torch.tensor([-1.0, -2.0], requires_grad=True)
+    kl_divergence(policy, torch.tensor([-1.5, -1.0]), estimator).sum().backward()
+    assert policy.grad.tolist() == pytest.approx(slope)

@@ -150,3 +150,23 @@ class AutoTokenizerWith:
             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
         )
         return self._tokenizer.apply_chat_template(messages, chat_template=template, **options)
+
+
+def test_vllms_hermes_parser_reads_the_tiny_students_turns(chat, calculator_tools, tmp_path):
+    hermes = pytest.importorskip("vllm.tool_parsers.hermes_tool_parser", reason="vllm is not installed")
+    chat.tokenizer.save_pretrained(tmp_path)
+    parser = hermes.Hermes2ProToolParser(AutoTokenizer.from_pretrained(tmp_path))
+    message = make_trajectory(calculator_tools).messages[1]
+    read = parser.extract_tool_calls(chat.turn_text(message).removesuffix("<|im_end|>"), None)
+    assert read.tools_called
+    assert [(call.function.name, json.loads(call.function.arguments)) for call in read.tool_calls] == [
+        (call["function"]["name"], call["function"]["arguments"]) for call in message["tool_calls"]
+    ]
+
+
+def test_a_template_whose_turns_end_otherwise_than_the_tokenizer_says_is_refused(shared):
+    data = shared / "data"
+    chat = ChatFormat.from_pretrained(data / "tokenizer/qwen3", str(data / "chat_templates/qwen3.jinja"))
+    chat.eos_token = "<|endoftext|>"  # as in a base model's tokenizer, whose chat template ends turns with <|im_end|>
+    with pytest.raises(InputError, match="does not end an assistant turn with <.endoftext.>"):
+        chat.tool_ids((("add", "5"),))

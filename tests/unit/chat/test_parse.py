@@ -24,6 +24,9 @@ def test_text_and_parallel_calls():
     [
         ("<tool_call>{oops}</tool_call>", None, "not valid JSON"),
         ('<tool_call>{"name": "add", "arguments": {"a": NaN}}</tool_call>', None, "NaN is not a JSON value"),
+        ('<tool_call>{"name": "add", "arguments": {"a": 1e999}}</tool_call>', None, "not valid JSON"),
+        (r'<tool_call>{"name": "add", "arguments": {"a": "\ud800"}}</tool_call>', None, "can't encode character"),
+        (r'<tool_call>{"name": "\udfff", "arguments": {}}</tool_call>', None, "can't encode character"),
         ("<tool_call>[1]</tool_call>", None, "a call is a JSON object, got list"),
         ('<tool_call>{"arguments": {}}</tool_call>', None, 'a call needs "name" as text'),
         ('<tool_call>{"name": 3, "arguments": {}}</tool_call>', None, 'a call needs "name" as text'),

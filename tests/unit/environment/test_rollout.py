@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 from mentor.algorithm.batch import collate
+from mentor.chat import AssistantTurn, ParsedCall
 from mentor.environment import Environment, RolloutLimits, RolloutRequest, derive_seed
 from mentor.environment.groups import as_groups, group_requests, shuffled_index
 from mentor.policy import OptimizerSettings, TorchPolicy
@@ -110,6 +113,66 @@ def test_lockstep_serves_every_turn_in_request_order(chat):
     script = {"0": [call() + END, done], "1": [done], "2": [call() + END, call() + END, done]}
     _, sampler = run(chat, script, lockstep=True)
     assert [session for session, _ in sampler.order] == ["0", "1", "2", "0", "2", "2"]
+
+
+def test_lockstep_with_more_trajectories_than_the_sampler_has_rows_ends(chat, student):
+    def responses(max_running, lockstep):
+        sampler = _EndsEveryTurn(student, chat.eos_id, max_running)
+        executor = ToolExecutor(Toolset.builtin("calculator"))
+        limits = RolloutLimits(max_turns=3, max_turn_tokens=8)
+        with Environment(sampler, executor, chat, limits, lockstep) as environment:
+            environment.chat = _CallsEveryTurn(chat)
+            requests = [RolloutRequest(make_task(i), seed=i) for i in range(6)]
+            return [trajectory.response for trajectory in environment.rollout(requests)]
+
+    assert responses(2, lockstep=True) == responses(16, lockstep=False)
+
+
+class _EndsEveryTurn(TransformersSampler):
+    """Says that every turn ended by itself."""
+
+    def _complete(self, session):
+        return replace(super()._complete(session), stopped=True)
+
+
+class _CallsEveryTurn:
+    """The student's format, where every sampled turn is read as a call of `add`."""
+
+    def __init__(self, chat):
+        self._chat = chat
+
+    def __getattr__(self, name):
+        return getattr(self._chat, name)
+
+    def parse(self, token_ids):
+        return AssistantTurn("", "", (ParsedCall("add", {"a": 2, "b": 3}),))
+
+
+def test_lockstep_frees_sessions_between_turns_so_that_a_run_repeats(chat):
+    done = "The answer is \\boxed{5}." + END
+    script = {"0": [done], "1": [call() + END, done]}
+    sampler = ScriptedSampler(chat, script, delays={"1": 2})
+    events = []
+    ended, asked, stepped = sampler.end_session, sampler.add_request, sampler.step
+    sampler.end_session = lambda session: events.append(("end", session)) or ended(session)
+    sampler.add_request = lambda session, *rest: events.append(("ask", session)) or asked(session, *rest)
+    sampler.step = lambda: events.append("step") or stepped()
+    with Environment(sampler, ToolExecutor(Toolset.builtin("calculator")), chat, LIMITS, lockstep=True) as environment:
+        environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(2)])
+    first, second = [("ask", "0"), ("ask", "1"), "step", "step"], [("end", "0"), ("ask", "1"), "step", "step"]
+    assert events == [*first, *second, ("end", "1")]
+
+
+def test_tool_output_that_leaves_no_room_for_a_turn_is_not_appended(chat):
+    turn = call() + END
+    prompt = len(chat.prompt_ids("What is 2 plus 3?", Toolset.builtin("calculator").schemas_json))
+    result = len(chat.tool_ids((("add", "5"),)))
+    used = prompt + len(chat.encode(turn))
+    full = one(chat, [turn], RolloutLimits(max_tokens=used + result))
+    assert full.stop_reason is StopReason.LENGTH and len(full.tokens) == used
+    assert full.calls[0].ok and full.messages[-1]["content"] == "5"
+    room = one(chat, [turn, "5" + END], RolloutLimits(max_tokens=used + result + 1))
+    assert room.stop_reason is StopReason.ANSWERED
 
 
 def test_sampler_logprobs_of_real_rollouts_equal_the_policys(chat, student):

@@ -79,3 +79,14 @@ def test_step_metrics_leave_out_what_has_no_value():
     assert metrics["groups/zero_variance"] == 1.0
     assert metrics["rollout/turns"] == 2.0 and metrics["rollout/tokens"] == 2.0
     assert metrics["rollout/valid_call_rate"] == 0.0 and metrics["rollout/stop_length"] == 0.5
+
+
+def test_a_trajectory_scored_without_a_look_at_its_answer_is_not_correct():
+    # a released reward gives its total for a missing end or box before it looks at the answer: no `correct` term
+    task = Task("t", "q", ("1",), "calculator")
+    trajectory = Trajectory(task, [], "[]", StopReason.LENGTH, [])
+    right, unread = RewardBreakdown(1.0, {"correct": 1.0}), RewardBreakdown(-2.0, {"correct": None})
+    failed = RewardBreakdown(None, {"correct": None})
+    group = TrajectoryGroup(task, [trajectory] * 4, [right, unread, unread, failed])
+    assert group_metrics([group])["reward/correct"] == pytest.approx(1 / 3)
+    assert group_metrics([TrajectoryGroup(task, [trajectory] * 2, [unread, unread])])["reward/correct"] == 0.0

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -193,3 +194,25 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(chat, tmp_path):
     assert all(torch.equal(value, weights_of(resumed)[name]) for name, value in weights_of(unbroken).items())
     assert [path.name for path in sorted((tmp_path / "b/checkpoints").iterdir())] == ["step-00000004", "step-00000006"]
     assert len((tmp_path / "b/metrics.jsonl").read_text().splitlines()) == 6
+    _, again = train(tmp_path / "b", 6)  # all steps done, as after a stop while the model was being saved
+    assert again["loss"] == totals["loss"]
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(student, chat):
+    policy = make_policy(student, chat)
+    before = weights_of(policy)
+    with pytest.raises(PolicyError, match="the gradient norm is (nan|inf) at optimiser step 0"):
+        policy.update(make_batch(), lambda output, batch: ((output.logprobs * 0).abs().sqrt().sum(), {}))
+    assert all(torch.equal(value, before[name]) for name, value in weights_of(policy).items())
+
+
+def test_a_norm_limit_of_zero_clips_nothing(chat):
+    changed = []
+    for limit in (0.0, 1e9):
+        policy = make_policy(make_small_student(chat), chat)
+        policy.settings = replace(policy.settings, max_grad_norm=limit)
+        policy.update(make_batch(), supervised_loss)
+        changed.append(weights_of(policy))
+    assert all(torch.equal(value, changed[1][name]) for name, value in changed[0].items())
+    start = dict(make_small_student(chat).named_parameters())
+    assert not any(torch.equal(value, start[name]) for name, value in changed[0].items())

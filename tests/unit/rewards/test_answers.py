@@ -30,6 +30,7 @@ def test_equal(prediction: str, accepted: str) -> None:
         ("3562463338277413070879740219074579006294", "3562463338277413070879740219074579006293"),
         ("The total is 593", "593"), ("about 881", "881"), ("879 in all", "879"), (r"\text{about } 881", "881"),
         ("4 million", "4"), ("no", "yes"), ("Lima, Peru", "Lima"), ("n+o", "no"), ("True", "1"), ("", "5"), ("5", ""),
+        ("-i", "i"), ("−x", "x"),
         ("[1, 3]", "(1, 3]"), (r"(1, 2)", r"\{1, 2\}"), (r"x \in (1, 2)", r"\{1, 2\}"),
     ],
 )  # fmt: skip
@@ -37,6 +38,8 @@ def test_different(prediction: str, accepted: str) -> None:
     assert compare(prediction, accepted) is False
 
 
-@pytest.mark.parametrize(("prediction", "accepted"), [("5", r"5\pi"), ("x-1", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}")])
+@pytest.mark.parametrize(
+    ("prediction", "accepted"), [("5", r"5\pi"), (r"\pi", "π"), ("x-1", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}")]
+)
 def test_mathematics_is_left_to_math_verify(prediction: str, accepted: str) -> None:
     assert compare(prediction, accepted) is None

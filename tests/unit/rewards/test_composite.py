@@ -26,9 +26,11 @@ def test_the_formula_by_hand(flexible: Reward) -> None:
     assert total(flexible, calls=HONEST[:1]) == pytest.approx(0.6 + 0.3 * 2 / 3 + 0.1)
     # wrong: match counts a fifth
     assert total(flexible, text=r"\boxed{71}", calls=HONEST) == pytest.approx(0.3 * 0.2 + 0.1)
-    # one of three calls malformed, both teacher's calls ran
+    # one of three calls malformed, both teacher's calls ran: match 2 * 2 / (3 + 2)
     broken = CallRecord(0, None, {}, False, CallError.MALFORMED)
-    assert total(flexible, calls=[*HONEST, broken]) == pytest.approx(0.9 + 0.1 * 2 / 3)
+    assert total(flexible, calls=[*HONEST, broken]) == pytest.approx(0.6 + 0.3 * 4 / 5 + 0.1 * 2 / 3)
+    # a well-formed call that failed costs the same match
+    assert total(flexible, calls=[*HONEST, call("add", CallError.TIMEOUT)]) == pytest.approx(0.6 + 0.3 * 4 / 5 + 0.1)
 
 
 def test_terms_are_unweighted(flexible: Reward) -> None:
@@ -57,6 +59,7 @@ EXPLOITS = {
     "malformed call": {"calls": [*HONEST, CallRecord(0, None, {}, False, CallError.MALFORMED)]},
     "unknown tool": {"calls": [*HONEST, call("solve", CallError.UNKNOWN_TOOL)]},
     "failing arguments": {"calls": [call("divide", CallError.EXCEPTION, a=1, b=0), call("add", CallError.EXCEPTION)]},
+    "a failing call besides": {"calls": [*HONEST, call("divide", CallError.EXCEPTION, a=1, b=0)]},
     "invalid arguments": {
         "calls": [call("divide", CallError.INVALID_ARGUMENTS), call("add", CallError.INVALID_ARGUMENTS)]
     },
@@ -91,6 +94,7 @@ RAW_EXPLOITS = {
         ],
         ANSWER,
     ),
+    "a failing call besides": raw_row([DIVIDE, ADD, (tool_call("add"), ["Error: no"])], ANSWER),
     "calls without a reply": raw_row([(f"{DIVIDE[0]}\n{ADD[0]}", [])], ANSWER),
     "no tool at all": raw_row([], ANSWER),
     "nothing": raw_row([], "", response="<|im_end|>"),

@@ -59,6 +59,19 @@ def test_replies_go_to_their_calls() -> None:
     assert outcomes(raw_trajectory(with_broken, "")) == [(None, CallError.MALFORMED), ("add", None)]
 
 
+def test_an_opening_tag_inside_a_call_begins_the_next_one() -> None:
+    nested = raw_row([(f"<tool_call>{tool_call('add')}", ["not closed", "72"])], "done")
+    assert outcomes(raw_trajectory(nested, "")) == [(None, CallError.MALFORMED), ("add", None)]
+
+
+def test_replies_in_turns_of_the_role_tool() -> None:
+    said = f"{tool_call('divide')}\n{tool_call('floor')}\n{tool_call('add')}"
+    turns = "".join(f"<|im_start|>tool\n{reply}<|im_end|>\n" for reply in ("24", "", "Error: no"))
+    row = raw_row([], "", response=f"{said}<|im_end|>\n{turns}<|im_start|>assistant\ndone<|im_end|>")
+    expected = [("divide", None), ("floor", None), ("add", CallError.EXCEPTION)]
+    assert outcomes(raw_trajectory(row, "")) == expected
+
+
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
@@ -76,6 +89,15 @@ def test_replies_go_to_their_calls() -> None:
         ('{"error": "timeout", "message": "2 s"}', CallError.TIMEOUT),
         ('{"error": null, "value": 3}', None),
         ("Parse tool call failed", CallError.EXCEPTION),
+        (ECHO + "result: \nError: division by zero", CallError.EXCEPTION),
+        (ECHO + "error: division by zero", CallError.EXCEPTION),
+        ("[Tool error] float division by zero", CallError.EXCEPTION),
+        ("division by zero", CallError.EXCEPTION),
+        ('{"result": "ValueError: math domain error"}', CallError.EXCEPTION),
+        ('{"status": "error", "message": "no"}', CallError.EXCEPTION),
+        ('{"success": false}', CallError.EXCEPTION),
+        ("{'error': None, 'value': 3}", None),
+        ("Standard error: 0.05", None),
         ("the errors cancel out", None),
     ],
 )

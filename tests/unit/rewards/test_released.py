@@ -112,6 +112,8 @@ def test_a_late_judgement_is_wrong_and_unusable_ground_truths_are_named(judge: R
     for truth in (5, [1], r"\boxed{7"):
         with pytest.raises(InputError, match="ground_truth"):
             released_reward("sparse", r"\boxed{5}<e>", "<e>", truth, None, judge)  # type: ignore[arg-type]
+    # it is unwrapped only where an answer is compared with it
+    assert released_reward("sparse", r"\boxed{5}", "<e>", r"\boxed{7", None, judge).total == 0.0
 
 
 def test_a_teacher_trajectory_is_rendered_in_the_released_form() -> None:

@@ -1,11 +1,17 @@
 import pytest
 
 from mentor.rewards.tool_match import MATCHERS, NamedCall
-from mentor.types import ToolCall
+from mentor.types import CallError, CallRecord, ToolCall
+from tests.unit.rewards.builders import call
 
 
 def calls(*names: str) -> list[ToolCall]:
     return [ToolCall(name, {}) for name in names]
+
+
+def attempts(*names: str) -> list[CallRecord]:
+    """A call by name each; one that failed has a `!` before it."""
+    return [call(name.strip("!"), CallError.EXCEPTION if name.startswith("!") else None) for name in names]
 
 
 @pytest.mark.parametrize(
@@ -29,23 +35,28 @@ def calls(*names: str) -> list[ToolCall]:
         # a, b, c within a, x, b, y, c: 2 * 3 / (5 + 3)
         ("a x b y c", "a b c", {"lcs": 6 / 8, "bag_f1": 6 / 8, "f1": 6 / 8}),
         ("add " * 50, "add", {"bag_f1": 2 / 51, "f1": 1, "lcs": 2 / 51}),
+        # failed attempts never match and cost precision: 2 * 2 / (3 + 2); as sets {divide, add} is attempted
+        ("divide !add add", "divide add", {"bag_f1": 4 / 5, "set": 1, "f1": 1, "sequence": 1, "lcs": 4 / 5}),
+        # shared divide alone: 2 * 1 / (3 + 2), as sets 2 * 1 / (3 + 2)
+        ("divide !add !solve", "divide add", {"bag_f1": 2 / 5, "set": 0, "f1": 2 / 5, "sequence": 0, "lcs": 2 / 5}),
+        ("!divide !add", "divide add", dict.fromkeys(("bag_f1", "set", "overlap", "f1", "sequence", "lcs"), 0)),
     ],
 )
 def test_matchers_by_hand(student: str, teacher: str, expected: dict[str, float]) -> None:
     for name, value in expected.items():
-        assert MATCHERS[name](calls(*student.split()), calls(*teacher.split())) == pytest.approx(value), name
+        assert MATCHERS[name](attempts(*student.split()), calls(*teacher.split())) == pytest.approx(value), name
 
 
 @pytest.mark.parametrize("name", MATCHERS)
 def test_a_teacher_without_tools_is_matched_by_using_none(name: str) -> None:
     assert MATCHERS[name]([], []) == 1.0
-    assert MATCHERS[name](calls("add"), []) == 0.0
+    assert MATCHERS[name](attempts("add"), []) == 0.0
     assert MATCHERS[name]([], calls("add")) == 0.0
 
 
 def test_sequence_args_compares_numbers_by_value() -> None:
     def match(ours: dict, theirs: dict) -> float:
-        return MATCHERS["sequence_args"]([ToolCall("add", ours)], [ToolCall("add", theirs)])
+        return MATCHERS["sequence_args"]([call("add", **ours)], [ToolCall("add", theirs)])
 
     assert match({"a": 2, "b": [1, 2.0]}, {"b": [1.0, 2], "a": 2.0}) == 1.0
     assert match({"a": 2}, {"a": 3}) == 0.0
@@ -55,7 +66,7 @@ def test_sequence_args_compares_numbers_by_value() -> None:
 
 
 def test_a_call_known_by_name_only_accepts_any_arguments() -> None:
-    student = [ToolCall("add", {"a": 2}), ToolCall("sqrt", {"x": 4})]
+    student = [call("add", a=2), call("add", CallError.TIMEOUT), call("sqrt", x=4)]
     assert MATCHERS["sequence_args"](student, [NamedCall("add"), NamedCall("sqrt")]) == 1.0
     assert MATCHERS["sequence_args"](student, [NamedCall("sqrt"), NamedCall("add")]) == 0.0
     assert MATCHERS["sequence_args"](student, [ToolCall("add", {}), NamedCall("sqrt")]) == 0.0

@@ -6,7 +6,7 @@ import pytest
 
 from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, RlStage, SftStage, TaskConfig
 from mentor.errors import InputError, RunFolderError
-from mentor.runs.base_model import base_model
+from mentor.runs.base_model import base_model, checked_model
 from mentor.runs.evaluations import evaluations, fingerprint
 
 
@@ -81,3 +81,11 @@ def test_fingerprint_changes_with_the_weights(tmp_path: Path):
     assert fingerprint(model) != before
     (model / "model.safetensors").write_bytes(bytes(300_000))
     assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_a_config_that_is_no_json_object_is_refused(tmp_path, text):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match="config.json that is no JSON object"):
+        checked_model(tmp_path, "model.path=x")

@@ -31,7 +31,7 @@ def test_claim_new_then_resumed_then_refused_then_overwritten(tmp_path: Path):
     assert claim(folder, config(run="other"), overwrite=False) is True  # where a run lies decides no result
     with pytest.raises(RunFolderError, match=r"seed: 0 -> 1; task\.size: 5 -> 6") as raised:
         claim(folder, config(size=6, seed=1), overwrite=False)
-    assert all(way in str(raised.value) for way in ("name=", "run=", "overwrite=true"))
+    assert all(way in str(raised.value) for way in ("give run=", "overwrite=true"))  # only rl takes name=
     assert (folder / "trajectories.jsonl").exists() and stored_config(folder) == config()
 
 

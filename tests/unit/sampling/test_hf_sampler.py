@@ -1,5 +1,6 @@
 import pytest
 import torch
+from transformers import MistralConfig, MistralForCausalLM
 
 from mentor.errors import SamplerError
 from mentor.sampling import SamplingParams, TransformersSampler
@@ -152,3 +153,37 @@ def test_temperature_top_p_and_greedy():
     assert draw(0.62, top_p=0.6)[0] == 0
     assert draw(0.9, top_p=0.6) == (1, pytest.approx(0.3))
     assert draw(0.99, temperature=0.0) == (0, pytest.approx(0.5))
+
+
+def test_sessions_that_hold_every_row_without_a_request_make_way_and_come_back(chat, student):
+    sampler = TransformersSampler(student, chat.eos_id, max_running=2)
+    tokens = {str(i): ids for i, ids in enumerate(prompts(chat, 5))}
+    for turn in range(2):
+        for name, ids in tokens.items():
+            sampler.add_request(name, ids, SamplingParams(max_tokens=4, seed=10 * turn + int(name)))
+        done = {}
+        for _ in range(60):
+            done.update({completion.session: completion for completion in sampler.step()})
+        assert not sampler.busy and sorted(done) == sorted(tokens)
+        for name, completion in done.items():
+            tokens[name] = tokens[name] + completion.token_ids
+            expected = recomputed(student, tokens[name], len(completion.token_ids))
+            assert completion.logprobs == pytest.approx(expected, abs=1e-4)
+            tokens[name] = tokens[name] + chat.encode("\n19")
+
+
+def test_a_session_is_not_ended_while_its_request_waits(chat, student):
+    sampler = TransformersSampler(student, chat.eos_id)
+    sampler.add_request("s", prompts(chat, 1)[0], GREEDY)
+    with pytest.raises(SamplerError, match="ended while its request runs"):
+        sampler.end_session("s")
+    assert drain(sampler)["s"].token_ids
+
+
+def test_a_sliding_window_is_refused():
+    config = MistralConfig(
+        vocab_size=64, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, sliding_window=4,
+    )  # fmt: skip
+    with pytest.raises(SamplerError, match="full attention only"):
+        TransformersSampler(MistralForCausalLM(config), eos_id=0)

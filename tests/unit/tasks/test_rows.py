@@ -7,6 +7,7 @@ import pytest
 
 from mentor.errors import InputError
 from mentor.tasks import load_tasks
+from mentor.tasks.rows import answer_field, parse_row
 from mentor.types import ToolCall
 
 ROW = {"question": "What is 2 plus 3?", "answer": "5"}
@@ -159,3 +160,19 @@ def test_shared_math_files_load(shared):
     path = shared / "data/math/olympiadbench.jsonl"
     tasks = load_tasks("jsonl", path=str(path), answer_key="final_answer")
     assert len(tasks) == 675 and tasks[0].answer == ("2",)
+
+
+@pytest.mark.parametrize(
+    "line, reason",
+    [
+        (r'{"question": "\ud800", "answer": "1"}', "half of a surrogate pair"),
+        ('{"question": "q", "answer": ' + "9" * 5000 + "}", "4300 digits"),
+    ],
+)
+def test_json_that_python_cannot_hold_or_write_is_bad_input(line: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        parse_row(line, "rows.jsonl:1")
+
+
+def test_an_integer_too_large_for_a_float_is_an_answer() -> None:
+    assert answer_field({"answer": 10**400}, "answer", "rows.jsonl:1") == (str(10**400),)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mentor.errors import InputError
-from mentor.trajectories.store import JsonlWriter, load_trajectories, read_jsonl, roll_back
+from mentor.trajectories.store import JsonlWriter, load_trajectories, read_jsonl, roll_back, stored_trajectory
 from mentor.types import CallRecord, StopReason, Task, Trajectory
 
 
@@ -91,3 +91,23 @@ def test_roll_back_moves_later_records_and_can_be_repeated(tmp_path):
     assert roll_back(path, 0) == 1
     assert aside.read_text().count("\n") == 4
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["rl.jsonl", "rl.rolled_back.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tools": '{"name": "f"}'},
+        {"tools": "[1]"},
+        {"tools": None},
+        {"messages": []},
+        {"messages": [1]},
+        {"messages": [{"role": "assistant", "content": 5}]},
+    ],
+)
+def test_a_record_whose_messages_or_tools_are_none_is_refused(change: dict[str, object]) -> None:
+    task = {"id": "1", "question": "q", "answer": ["3"], "toolset": "calculator"}
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "3"}]
+    record = {"schema": 1, "task": task, "messages": messages, "tools": "[]", "stop_reason": "answered", "calls": []}
+    assert stored_trajectory(record, "x.jsonl:1", set()).turns == 1
+    with pytest.raises(InputError, match="x.jsonl:1"):
+        stored_trajectory({**record, **change}, "x.jsonl:1", set())
