@@ -139,7 +139,7 @@ class TaskConfig(Section):
     name: str = choice("???", "calculator", "gsm8k", "jsonl")
     path: str | None = None  # local file (plain or gzip), or a hub name for gsm8k
     split: str = "train"
-    size: int = count(600)  # how many tasks a generator makes
+    size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
     max_steps: int = count(3)  # longest generated tool chain
     seed: int = number(0, low=0)  # of the generator: one data set, whatever the training seed
     question_key: str = "question"

@@ -44,7 +44,9 @@ class ChatFormat:
         self.eos_token: str = tokenizer.eos_token
         self.eos_id: int = tokenizer.eos_token_id
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
+        self.prompt_ids = lru_cache(maxsize=4096)(self._prompt_ids)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
+        self._open_turn = self._render([_QUESTION], add_generation_prompt=True)
 
     @classmethod
     def from_pretrained(
@@ -65,15 +67,15 @@ class ChatFormat:
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
         return cls(tokenizer, question_template, enable_thinking)
 
-    def prompt_ids(self, question: str, tools: str) -> list[int]:
+    def _prompt_ids(self, question: str, tools: str) -> tuple[int, ...]:
         """Ids up to the point where the assistant begins; `tools` is the schemas as JSON text."""
         user = {"role": "user", "content": self.question_template.replace("{question}", question)}
         schemas = json.loads(tools)
-        return self.encode(self._render([user], tools=schemas or None, add_generation_prompt=True))
+        return tuple(self.encode(self._render([user], tools=schemas or None, add_generation_prompt=True)))
 
     def turn_text(self, message: dict[str, Any]) -> str:
         """The text the student would have to produce for this assistant message, end-of-turn token included."""
-        before = self._render([_QUESTION], add_generation_prompt=True)
+        before = self._open_turn
         whole = self._render([_QUESTION, message])
         if not whole.startswith(before):
             raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,18 +60,14 @@ class Environment:
         finally:
             self._runner.close()
 
-    def rollout(
-        self, requests: Sequence[RolloutRequest], on_finish: Callable[[int, Trajectory], None] | None = None
-    ) -> list[Trajectory]:
-        """One trajectory per request, in their order; `on_finish` sees each index and trajectory as it ends."""
-        return self._runner.run(self._rollout(requests, on_finish))
+    def rollout(self, requests: Sequence[RolloutRequest]) -> list[Trajectory]:
+        """One trajectory per request, in their order."""
+        return self._runner.run(self._rollout(requests))
 
-    async def _rollout(
-        self, requests: Sequence[RolloutRequest], on_finish: Callable[[int, Trajectory], None] | None
-    ) -> list[Trajectory]:
+    async def _rollout(self, requests: Sequence[RolloutRequest]) -> list[Trajectory]:
         pump = _Pump(self.sampler, len(requests), self.lockstep)
         episodes = [_Episode(i, request, pump, self) for i, request in enumerate(requests)]
-        tasks = [asyncio.create_task(episode.run(on_finish)) for episode in episodes]
+        tasks = [asyncio.create_task(episode.run()) for episode in episodes]
         pumping = asyncio.create_task(pump.run())
         try:
             done, _ = await asyncio.wait([pumping, *tasks], return_when=asyncio.FIRST_EXCEPTION)
@@ -147,13 +143,13 @@ class _Episode:
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
 
-    async def run(self, on_finish: Callable[[int, Trajectory], None] | None) -> Trajectory:
+    async def run(self) -> Trajectory:
         self.tokens.append_context(self.chat.prompt_ids(self.request.task.question, self.executor.toolset.schemas_json))
         prompt = len(self.tokens)
         stop_reason = await self._turns()
         self.pump.end(self.index)
         await self.executor.end_session(str(self.index))
-        trajectory = Trajectory(
+        return Trajectory(
             task=self.request.task,
             messages=self.messages,
             tools=self.executor.toolset.schemas_json,
@@ -164,9 +160,6 @@ class _Episode:
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
         )
-        if on_finish is not None:
-            on_finish(self.index, trajectory)
-        return trajectory
 
     async def _turns(self) -> StopReason:
         invalid_turns = 0

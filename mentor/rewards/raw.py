@@ -21,6 +21,7 @@ from mentor.errors import InputError
 from mentor.rewards.released import VALID_TOOLS
 from mentor.rewards.replies import reply_error, reply_name
 from mentor.rewards.tool_match import NamedCall
+from mentor.tools.validation import check_schema
 from mentor.types import CallError, CallRecord, StopReason, Task, Trajectory
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
@@ -198,12 +199,7 @@ def _parameters(schemas: Any, where: str) -> dict[str, Any]:
     """JSON schema of the arguments by tool name; anything goes for the tools of the released calculator."""
     if schemas is None:
         return {name: {} for name in VALID_TOOLS}
-    try:
-        functions = [schema.get("function", schema) for schema in schemas]
-        parameters = {function["name"]: function.get("parameters", {}) for function in functions}
-        for schema in parameters.values():
-            jsonschema.Draft202012Validator.check_schema(schema)
-    except (AttributeError, KeyError, TypeError, jsonschema.SchemaError) as error:
-        given = f"tools={schemas!r:.120} ({error!r:.80})"
-        raise InputError(f"{where}: {given}, accepted: a list of tool schemas") from error
-    return parameters
+    if not isinstance(schemas, list):
+        raise InputError(f"{where}: tools={schemas!r:.80}, accepted: a list of tool schemas")
+    functions = [check_schema(schema, where)["function"] for schema in schemas]
+    return {function["name"]: function.get("parameters", {}) for function in functions}

@@ -6,11 +6,10 @@ is a group of its own. A total is null where the grader failed, or where a prese
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.raw import raw_trajectory
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
+from mentor.tasks.rows import read_rows
+from mentor.trajectories.store import stored_trajectory
 from mentor.types import RewardBreakdown, Trajectory
 
 NO_REFERENCE = RewardBreakdown(None, {"correct": None, "match": None, "valid": None}, "no_reference")
@@ -53,7 +54,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     if not stage.presets:
         raise ConfigError("stage.presets=[], accepted: one or more reward presets")
     settings = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
-    rows = list(read_rows(Path(stage.input)))
+    rows = load_rows(Path(stage.input))
     loaded = time.perf_counter()
     with ExitStack() as stack:
         pool = stack.enter_context(GraderPool(stage.workers))
@@ -125,52 +126,18 @@ def write_scores(path: Path, rows: Sequence[Row], scores: Sequence[dict[str, Rew
         temporary.unlink(missing_ok=True)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Stored trajectories (records with the key `schema`) and raw rows, mixed as they come; plain or gzip.
+def load_rows(path: Path) -> list[Row]:
+    """Stored trajectories (records with the key `schema`) and raw rows, mixed as they come; plain or gzip JSONL.
 
     Raises InputError naming file and line for anything else, and for a file without rows.
     """
-    count = 0
-    for number, line in enumerate(_lines(path), start=1):
-        if line.strip():
-            count += 1
-            yield _row(line, f"{path}:{number}", number)
-    if count == 0:
-        raise InputError(f"stage.input={path} holds no rows, accepted: JSONL of trajectories or raw rows")
+    checked: set[str] = set()
+    return [_row(record, place, checked) for place, record in read_rows(path, "stage.input")]
 
 
-def _lines(path: Path) -> Iterator[str]:
-    if not path.is_file():
-        raise InputError(f"stage.input={path} is not a file, accepted: JSONL, plain or .gz")
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-            yield from file
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
-        accepted = "accepted: JSONL in UTF-8, plain or .gz"
-        raise InputError(f"stage.input={path} cannot be read ({error}), {accepted}") from error
-    except OSError as error:
-        raise InputError(f"stage.input={path} cannot be read: {error}") from error
-
-
-def _row(line: str, where: str, number: int) -> Row:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON ({error}), accepted: one object a line") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{where}: a {type(record).__name__}, accepted: one object a line")
+def _row(record: dict[str, Any], place: str, checked: set[str]) -> Row:
     if "schema" not in record:
-        return Row(record.get("id", ""), raw_trajectory(record, where), (number,))
-    trajectory = _stored_trajectory(record, where)
-    group = (number,) if trajectory.group_id is None else (trajectory.group_id, record.get("step"))
+        return Row(record.get("id", ""), raw_trajectory(record, place), (place,))
+    trajectory = stored_trajectory(record, place, checked)
+    group = (place,) if trajectory.group_id is None else (trajectory.group_id, record.get("step"))
     return Row(record.get("id", trajectory.task.id), trajectory, group)
-
-
-def _stored_trajectory(record: dict[str, Any], where: str) -> Trajectory:
-    try:
-        if not isinstance(record["task"]["answer"], list):
-            raise TypeError(f"task.answer={record['task']['answer']!r}, not a list of texts")
-        return Trajectory.from_dict(record)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{where}: not a stored trajectory: {reason}") from error

@@ -135,7 +135,10 @@ def test_a_rows_own_tools_are_checked_against_their_schemas() -> None:
         ({"ground_truth": ["1", None]}, r"ground_truth"),
         ({"teacher_tools": "add"}, r"teacher_tools='add', accepted: a list of names, or null"),
         ({"id": True}, r"id=True"),
-        ({"tools": [{"name": "add", "parameters": {"type": "nonsense"}}]}, r"tools="),
+        ({"tools": [{"name": "add", "parameters": {"type": "nonsense"}}]}, r"rows:3: schema of tool 'add'"),
+        ({"tools": {}}, r"rows:3: tools=\{\}, accepted: a list of tool schemas"),
+        ({"tools": [{"name": 3}]}, r"rows:3: tool schema .* is not one"),
+        ({"tools": [{"name": "a", "parameters": {"type": "object", "$ref": "http://x/y"}}]}, r"leads nowhere"),
     ],
 )
 def test_rows_that_are_not_accepted(changes: dict, message: str) -> None:

@@ -88,9 +88,10 @@ def test_an_output_is_not_written_over(tmp_path: Path) -> None:
         (b"\n\n", "holds no rows"),
         (b'{"id": 1}\n', r"rows.jsonl:1: no 'response'"),
         (json.dumps(HONEST_ROW).encode() + b"\n{oops\n", r"rows.jsonl:2: not JSON"),
-        (b"[1]\n", r"rows.jsonl:1: a list, accepted: one object a line"),
-        (b'{"schema": 1}\n', r"rows.jsonl:1: not a stored trajectory: no key 'task'"),
-        (b"\xff\xfe\n", "cannot be read"),
+        (b"[1]\n", r"rows.jsonl:1: a list .* instead of a row, accepted: one JSON object a line"),
+        (b'{"schema": 1}\n', r"rows.jsonl:1 is not a trajectory \(no key 'task'\)"),
+        (b"\xff\xfe\n", "not UTF-8 text"),
+        (b'{"id": ' + b"[" * 100_000 + b"\n", "rows.jsonl:1: nested too deep"),
     ],
 )
 def test_unusable_input_writes_nothing(tmp_path: Path, content: bytes, message: str) -> None:
@@ -106,12 +107,12 @@ def test_unusable_input_writes_nothing(tmp_path: Path, content: bytes, message: 
 def test_a_corrupt_gzip_file(tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
     source = write(tmp_path / "rows.jsonl.gz", [HONEST_ROW] * 50)
     source.write_bytes(damage(source.read_bytes()))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="corrupt gzip"):
         score(tmp_path, source, ["sparse"])
 
 
 def test_a_missing_file_and_an_unknown_preset(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere.jsonl is not a file"):
+    with pytest.raises(InputError, match="nowhere.jsonl: no such file"):
         score(tmp_path, tmp_path / "nowhere.jsonl", ["sparse"])
     with pytest.raises(ConfigError, match="unknown reward preset 'mentor', accepted: flexible"):
         score(tmp_path, write(tmp_path / "rows.jsonl", [HONEST_ROW]), ["mentor"])
