@@ -242,7 +242,8 @@ class TrainerConfig(Section):
     learning_rate: float = number(3e-4, low=0)
     optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest
     weight_decay: float = number(0.0, low=0)
-    warmup_steps: int = number(0, low=0)  # linear, then constant
+    warmup_steps: int = number(0, low=0)  # optimiser steps of linear warm-up
+    schedule: str = choice("constant", "constant", "linear")  # after it; linear: to zero at the last step
     max_grad_norm: float = number(1.0, low=0)
     micro_batch_tokens: int = count(8192)  # padded tokens of one forward and backward
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved
@@ -253,7 +254,6 @@ class SupervisedTrainer(TrainerConfig):
     """For pretrain and sft."""
 
     batch_tokens: int = count(2048)  # tokens of one optimiser step
-    schedule: str = choice("constant", "constant", "linear")  # linear: to zero at the last step
 
 
 @dataclass

@@ -147,6 +147,8 @@ def build_policy(
         weight_decay=trainer.weight_decay,
         max_grad_norm=trainer.max_grad_norm,
         warmup_steps=trainer.warmup_steps,
+        schedule=trainer.schedule,
+        total_steps=trainer.steps * trainer.minibatches,
     )
     return TorchPolicy(
         load_model(base), chat.tokenizer, settings, trainer.micro_batch_tokens, torch_dtype(model.dtype), temperature
