@@ -15,19 +15,16 @@ import random
 from collections.abc import Iterator
 from time import perf_counter
 
-from transformers import PreTrainedModel
-
 from mentor.chat import ChatFormat
 from mentor.chat.tiny import render_text, train_tokenizer
 from mentor.config import Config, ModelConfig, PretrainStage, SupervisedTrainer
 from mentor.errors import StageError
 from mentor.loggers import Logger
-from mentor.policy import OptimizerSettings, TorchPolicy
-from mentor.policy.checkpoint import write_whole
-from mentor.policy.model import make_student, torch_dtype
-from mentor.policy.supervised import check_masks, train_supervised
+from mentor.policy.model import make_student
+from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
+from mentor.stages.training import train_and_save
 from mentor.tasks import load_tasks
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset
@@ -59,19 +56,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         eos_token_id=chat.eos_id,
         pad_token_id=chat.pad_id,
     )
-    policy = build_supervised_policy(student, chat, model, trainer)
-    totals = train_supervised(
-        policy,
-        records,
-        steps=trainer.steps,
-        batch_tokens=trainer.batch_tokens,
-        save_every=trainer.save_every,
-        seed=config.seed,
-        pad_id=chat.pad_id,
-        folder=folder.path,
-        logger=logger,
-    )
-    write_whole(folder.path / "model", policy.save_model)
+    totals = train_and_save(student, chat, records, model, trainer, config.seed, folder, logger)
     parameters = sum(p.numel() for p in student.parameters())
     logger.message(f"a student of {parameters:,} parameters, loss {totals['loss']:.3f}")
     return StageResult(
@@ -132,19 +117,3 @@ def conversation_texts(conversations: list[Trajectory]) -> Iterator[str]:
     """The conversations in the student's chat template, to learn a tokenizer from."""
     for trajectory in conversations:
         yield render_text(trajectory.messages, json.loads(trajectory.tools))
-
-
-def build_supervised_policy(
-    student: PreTrainedModel, chat: ChatFormat, model: ModelConfig, trainer: SupervisedTrainer
-) -> TorchPolicy:
-    """A policy with the optimiser of a pretrain or sft stage."""
-    settings = OptimizerSettings(
-        name=trainer.optimizer,
-        learning_rate=trainer.learning_rate,
-        weight_decay=trainer.weight_decay,
-        max_grad_norm=trainer.max_grad_norm,
-        warmup_steps=trainer.warmup_steps,
-        schedule=trainer.schedule,
-        total_steps=trainer.steps,
-    )
-    return TorchPolicy(student, chat.tokenizer, settings, trainer.micro_batch_tokens, torch_dtype(model.dtype))

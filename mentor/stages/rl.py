@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,14 +22,15 @@ from mentor.environment.groups import as_groups, group_requests
 from mentor.errors import InputError, StageError
 from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.loggers import Logger
-from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy import TorchPolicy
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
-from mentor.policy.model import load_model, torch_dtype
+from mentor.policy.model import load_model
 from mentor.policy.reinforce import make_loss_function, update_policy
 from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import build_sampler
 from mentor.stages import StageResult
+from mentor.stages.training import build_policy
 from mentor.tools import ToolExecutor, build_toolset
 from mentor.trajectories.store import JsonlWriter, load_trajectories, read_jsonl, roll_back
 from mentor.types import Task, TrajectoryGroup
@@ -46,8 +48,9 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     tasks = teacher_tasks(folder, toolset.schemas_json)[: stage.limit]
     base = base_model(config, folder.root)
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
-    policy = build_policy(base, chat, model, trainer, sampling.temperature)
-    reference = build_policy(base, chat, model, trainer, sampling.temperature) if trainer.kl_coef > 0 else None
+    make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature)
+    policy = make(load_model(base), optimizer_steps=trainer.steps * trainer.minibatches)
+    reference = make(load_model(base), optimizer_steps=0) if trainer.kl_coef > 0 else None
     start = resume(folder, policy, logger)
     sampler = build_sampler(sampling.name, policy.model, chat.eos_id, sampling.max_running, policy.dtype)
     executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
@@ -136,23 +139,6 @@ def without_teacher(root: Path) -> int:
 
 def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
     return RolloutLimits(sampling.max_turns, sampling.max_turn_tokens, sampling.max_tokens, sampling.max_invalid_turns)
-
-
-def build_policy(
-    base: Path | str, chat: ChatFormat, model: ModelConfig, trainer: RlTrainer, temperature: float
-) -> TorchPolicy:
-    settings = OptimizerSettings(
-        name=trainer.optimizer,
-        learning_rate=trainer.learning_rate,
-        weight_decay=trainer.weight_decay,
-        max_grad_norm=trainer.max_grad_norm,
-        warmup_steps=trainer.warmup_steps,
-        schedule=trainer.schedule,
-        total_steps=trainer.steps * trainer.minibatches,
-    )
-    return TorchPolicy(
-        load_model(base), chat.tokenizer, settings, trainer.micro_batch_tokens, torch_dtype(model.dtype), temperature
-    )
 
 
 def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:

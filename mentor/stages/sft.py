@@ -8,12 +8,11 @@ from mentor.chat import ChatFormat
 from mentor.config import Config, ModelConfig, SftStage, SupervisedTrainer
 from mentor.errors import StageError
 from mentor.loggers import Logger
-from mentor.policy.checkpoint import write_whole
 from mentor.policy.model import load_model
-from mentor.policy.supervised import check_masks, train_supervised
+from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
-from mentor.stages.pretrain import build_supervised_policy
+from mentor.stages.training import train_and_save
 from mentor.trajectories.store import load_trajectories
 
 
@@ -38,19 +37,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     )
     read = perf_counter()
 
-    policy = build_supervised_policy(student, chat, model, trainer)
-    totals = train_supervised(
-        policy,
-        fitting,
-        steps=trainer.steps,
-        batch_tokens=trainer.batch_tokens,
-        save_every=trainer.save_every,
-        seed=config.seed,
-        pad_id=chat.pad_id,
-        folder=folder.path,
-        logger=logger,
-    )
-    write_whole(folder.path / "model", policy.save_model)
+    totals = train_and_save(student, chat, fitting, model, trainer, config.seed, folder, logger)
     return StageResult(
         headline=("loss/train", totals["loss"]),
         counts={

@@ -146,7 +146,7 @@ def test_another_seed_gives_other_numbers_and_the_same_one_the_same(learned: lis
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(learned: list[str]):
-    steps = [*learned, "trainer.steps=6", "trainer.save_every=2"]
+    steps = [*learned, "trainer.steps=6", "trainer.save_every=2", "trainer.kl_coef=0.01"]
     assert main([*steps, "name=unbroken"]) == 0
     metrics = Path("outputs/learned/rl-broken-s0/metrics.jsonl")
     parent = subprocess.Popen([sys.executable, "-m", "mentor.cli", *steps, "name=broken"], stderr=subprocess.DEVNULL)
