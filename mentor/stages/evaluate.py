@@ -29,6 +29,7 @@ from mentor.sampling import build_sampler
 from mentor.stages import StageResult
 from mentor.stages.rl import rollout_limits
 from mentor.tasks import load_tasks
+from mentor.tasks.calculator import normalized
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset, build_toolset
 from mentor.trajectories.store import JsonlWriter, read_jsonl
@@ -44,6 +45,10 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     began = perf_counter()
     toolset = build_toolset(tools.name, tools.path)
     tasks = {name: benchmark_tasks(name, entry, config) for name, entry in config.benchmark.items()}
+    seen = {name: seen_in_training(entry, folder.root) for name, entry in tasks.items()}
+    for name, count in seen.items():
+        if count:
+            logger.message(f"{name}: {count} of {len(tasks[name])} questions are among the run's training tasks")
     jobs = evaluations(config, folder.root)
     headline = None
     for path in dict.fromkeys(job.model for job in jobs):
@@ -57,7 +62,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     models = len({job.model for job in jobs})
     return StageResult(
         headline=headline,
-        counts={"models": models, "tasks": {name: len(entry) for name, entry in tasks.items()}},
+        counts={
+            "models": models,
+            "tasks": {name: len(entry) for name, entry in tasks.items()},
+            "seen_in_training": seen,
+        },
         seconds={"total": perf_counter() - began},
     )
 
@@ -143,6 +152,15 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[T
         build_toolset(tools.name, tools.path), tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars
     )
     return asyncio.run(with_reference(tasks, entry.teacher, executor))
+
+
+def seen_in_training(tasks: Sequence[Task], root: Path) -> int:
+    """How many questions, case and spacing aside, are among the tasks that the run's students were trained on."""
+    taught = root / "rollout" / "trajectories.jsonl"
+    if not taught.is_file():
+        return 0
+    questions = {normalized(record["task"]["question"]) for record in read_jsonl(taught)}
+    return sum(normalized(task.question) in questions for task in tasks)
 
 
 async def with_reference(tasks: Sequence[Task], teacher_name: str, executor: ToolExecutor) -> list[Task]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mentor.errors import InputError
-from mentor.tasks.calculator import generate
+from mentor.tasks.calculator import check_disjoint, generate
 from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
 from mentor.tasks.jsonl import load_jsonl
 from mentor.types import Task
@@ -34,7 +34,9 @@ def load_tasks(
     """
     wanted = list(splits) if splits is not None else [split]
     if name == "calculator":
-        return [task for label in wanted for task in generate(label, size, max_steps, seed)]
+        tasks = [task for label in wanted for task in generate(label, size, max_steps, seed)]
+        check_disjoint(tasks)
+        return tasks
     if name not in SOURCES:
         raise InputError(f"{where}.name={name}: no such task, accepted: {', '.join(SOURCES)}")
     if path is None:

@@ -2,7 +2,7 @@
 
 One call a turn, in evaluation order. Numbers of an annotation are taken literally; only the parts of a compound
 expression are passed on as results. The value written behind `=` is not used: a row is kept if the last call gives the
-gold answer when executed. An earlier call that gives it is no proof: of 16 such GSM8K rows half agree by chance. Where
+gold answer when executed. An earlier call that gives it is no proof, it may agree by chance. Where
 annotations are missing or stop short of the answer, equations in the prose (`2000/$8 = 250`) run too, if they hold.
 """
 

@@ -96,6 +96,16 @@ def test_evaluation_covers_every_model_split_and_mode():
         assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
 
 
+def test_questions_that_were_trained_on_are_counted():
+    assert summary("eval")["counts"]["seen_in_training"] == {"calculator": 0}
+    tasks = [row["task"] for row in records("rollout/trajectories.jsonl")]
+    rows = [{"question": f" {tasks[0]['question'].upper()}", "answer": "1"}, {"question": "A new one?", "answer": "1"}]
+    Path("seen.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = ["benchmark=jsonl", "benchmark.jsonl.task.path=seen.jsonl"]
+    assert main(["stage=eval", *SMALL, *path, "model.path=outputs/flow/pretrain-s0/model"]) == 0
+    assert summary("eval")["counts"]["seen_in_training"] == {"jsonl": 1}
+
+
 def test_the_report_holds_the_numbers_of_the_evaluation():
     page = Path("outputs/flow/report/report.html").read_text()
     assert "rl-flexible-s0" in page and "http://" not in page.replace("http://www.w3.org", "")
