@@ -25,6 +25,10 @@ class RunFolderError(MentorError):
     exit_code = 2
 
 
+class StorageError(MentorError):
+    """The run folder cannot be written any more: the disk is full, or the folder was deleted while a stage ran."""
+
+
 class ToolError(MentorError):
     """The tool executor itself failed (a failing tool is a ToolResult, not this)."""
 

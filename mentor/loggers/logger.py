@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from mentor.config import LoggerConfig
 from mentor.loggers.console import Console, Progress
-from mentor.loggers.jsonl import MetricsFile
+from mentor.loggers.metrics_file import MetricsFile
 
 
 class Backend(Protocol):

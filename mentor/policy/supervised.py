@@ -11,11 +11,11 @@ import torch
 
 from mentor.algorithm.batch import Batch, collate
 from mentor.errors import InputError
+from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
 from mentor.policy.base import PolicyOutput
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
 from mentor.policy.torch_policy import TorchPolicy
-from mentor.trajectories.store import read_jsonl
 from mentor.types import Tokens
 
 BUCKET = 64  # batches whose records are sorted by length together

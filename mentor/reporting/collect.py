@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import RunFolderError
+from mentor.jsonl import read_jsonl
 from mentor.runs.provenance import SUMMARY_NAME, read_summary
-from mentor.trajectories.store import read_jsonl
 
 TRAINING_STAGES = ("pretrain", "sft", "rl")
 NOT_STAGE_FOLDERS = ("eval", "report", "sweeps")

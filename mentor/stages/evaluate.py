@@ -18,6 +18,7 @@ from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, Sampl
 from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError, StageError
 from mentor.evaluation.results import summarise
+from mentor.jsonl import JsonlWriter, read_jsonl
 from mentor.loggers import Logger
 from mentor.policy.model import load_model, torch_dtype
 from mentor.rewards.correctness import Grader, extract_boxed
@@ -32,7 +33,6 @@ from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset, build_toolset
-from mentor.trajectories.store import JsonlWriter, read_jsonl
 from mentor.types import Task, Trajectory
 
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops

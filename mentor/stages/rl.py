@@ -21,6 +21,7 @@ from mentor.environment import Environment, RolloutLimits
 from mentor.environment.groups import as_groups, group_requests
 from mentor.errors import InputError, StageError
 from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.jsonl import JsonlWriter, read_jsonl, roll_back
 from mentor.loggers import Logger
 from mentor.policy import TorchPolicy
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
@@ -32,7 +33,7 @@ from mentor.sampling import build_sampler
 from mentor.stages import StageResult
 from mentor.stages.training import build_policy
 from mentor.tools import ToolExecutor, build_toolset
-from mentor.trajectories.store import JsonlWriter, load_trajectories, read_jsonl, roll_back
+from mentor.trajectories.store import load_trajectories
 from mentor.types import Task, TrajectoryGroup
 
 HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline

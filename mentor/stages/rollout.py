@@ -16,13 +16,13 @@ from time import perf_counter
 
 from mentor.config import Config, RolloutStage, TaskConfig, TeacherConfig, ToolsConfig
 from mentor.errors import StageError
+from mentor.jsonl import JsonlWriter
 from mentor.loggers import Logger
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
 from mentor.tasks import load_tasks
 from mentor.teachers import Rejection, Teacher, build_teacher
 from mentor.tools import ToolExecutor, build_toolset
-from mentor.trajectories.store import JsonlWriter
 from mentor.trajectories.tally import Tally
 from mentor.types import Task, Trajectory
 

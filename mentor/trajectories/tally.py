@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mentor.trajectories.store import Report, load_trajectories, read_jsonl
+from mentor.jsonl import Report, read_jsonl
+from mentor.trajectories.store import load_trajectories
 from mentor.types import Trajectory
 
 

@@ -6,10 +6,11 @@ import pytest
 
 from mentor.config import Config, LoggerConfig, RolloutStage, TaskConfig, TeacherConfig, ToolsConfig
 from mentor.errors import InputError, StageError
+from mentor.jsonl import read_jsonl
 from mentor.loggers import build_logger
 from mentor.runs import RunFolder
 from mentor.stages.rollout import run
-from mentor.trajectories.store import load_trajectories, read_jsonl
+from mentor.trajectories.store import load_trajectories
 
 
 def worked(number, expression, answer):

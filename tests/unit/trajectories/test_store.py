@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mentor.errors import InputError
-from mentor.trajectories.store import JsonlWriter, load_trajectories, read_jsonl, roll_back, stored_trajectory
+from mentor.jsonl import JsonlWriter, read_jsonl, roll_back
+from mentor.trajectories.store import load_trajectories, stored_trajectory
 from mentor.types import CallRecord, StopReason, Task, Trajectory
 
 
