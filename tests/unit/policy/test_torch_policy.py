@@ -42,6 +42,12 @@ def weights_of(policy):
     return {name: value.detach().clone() for name, value in policy.weights()}
 
 
+def gradients_of(policy):
+    """After the first step, from AdamW's first moments: the step itself hardly depends on a small gradient's size."""
+    (optimizer,) = policy.optimizers
+    return {name: optimizer.state[value]["exp_avg"] / 0.1 for name, value in policy.weights()}
+
+
 def test_logprobs_are_those_of_a_plain_forward_at_the_temperature(student, chat):
     batch = make_batch()
     ours = make_policy(student, chat, temperature=0.7).logprobs(batch)
@@ -61,11 +67,11 @@ def test_any_split_into_micro_batches_gives_the_same_update(chat, loss_mean):
     for budget in (10_000, 40, 1):
         policy = make_policy(make_small_student(chat), chat, micro_batch_tokens=budget)
         stats = policy.update(make_batch(loss_mean=loss_mean), make_loss_function(LossSettings(0.2, 0.28)))
-        results.append((stats, weights_of(policy)))
-    (whole, weights), *others = results
+        results.append((stats, gradients_of(policy)))
+    (whole, gradients), *others = results
     for stats, other in others:
         assert {k: v for k, v in stats.items()} == pytest.approx(whole, rel=1e-4, abs=1e-6)
-        assert all(torch.allclose(weights[name], other[name], atol=1e-4) for name in weights)
+        assert all(torch.allclose(gradients[name], other[name], rtol=1e-3, atol=1e-6) for name in gradients)
 
 
 def test_only_trained_tokens_decide_the_supervised_loss(student, chat):
