@@ -5,10 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-gpu lint format type demo rollout pretrain sft rl eval report clean
+.PHONY: help setup test test-slow test-gpu lint format type demo prove-resume docs rollout pretrain sft rl eval report clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv with everything the demo and the tests need (instant when nothing changed)
 
@@ -44,6 +44,13 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 	  && echo "setup: $$((ready - start)) s" \
 	  && $(BIN)/mentor experiment=demo $(ARGS) \
 	  && echo "demo: $$(($$(date +%s) - ready)) s (setup before it: $$((ready - start)) s)"
+
+prove-resume: setup ## Kill stages at random points, resume them, and compare (ARGS="--kills 3 --seed 1")
+	rm -rf outputs/prove-resume
+	$(BIN)/python scripts/prove_resume.py --folder outputs/prove-resume $(ARGS)
+
+docs: setup ## Write docs/configuration.md anew from the schemas
+	$(BIN)/python scripts/config_reference.py
 
 rollout: setup ## The teacher solves the training tasks with tools
 	$(BIN)/mentor stage=rollout $(ARGS)

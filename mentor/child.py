@@ -2,7 +2,7 @@
 
 Knows no Hydra: it reads the config.yaml its parent resolved and checked. It writes summary.json (running, then done or
 failed), closes the logger in every case, and ends with 0, with the exit code of a MentorError, with 1 after any other
-exception (traceback shown), or with 130 when interrupted.
+exception (traceback shown), or with 130 or 143 when SIGINT or SIGTERM stopped it. It does not outlive its parent.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,8 +25,18 @@ from mentor.loggers import Logger, build_logger
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import sign
-from mentor.runs.provenance import new_summary, write_summary
+from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
+from mentor.runs.storage import storage_error
 from mentor.stages import StageResult, stage_function
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the stage; what it had written is whole."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        super().__init__(f"stopped by {signal.Signals(signum).name}; the same command goes on where it was")
+
 
 METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
 """Stages with a metrics.jsonl; what the others measure is in their summaries and tables."""
@@ -36,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.lock_fd is not None:
         sign(arguments.lock_fd)
         os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
+    if arguments.parent_fd is not None:
+        _end_with_parent(arguments.parent_fd)
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     values = stored_config(arguments.folder)
     if values is None:
         raise RunFolderError(f"{arguments.folder} has no config.yaml")
@@ -47,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = _run_logged(config, folder, values)
     except BaseException as error:
+        error = storage_error(error, folder.path) or error
         summary.update(status="failed", ended=time.time(), error=_one_line(error))
-        write_summary(folder.path, summary)
+        _note_failure(folder.path, summary)
         return _exit_code(error)
     summary.update(status="done", ended=time.time(), counts=result.counts, seconds=_seconds(result, summary["started"]))
     if result.headline is not None:
@@ -63,6 +78,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="where the run's other stages are")
     parser.add_argument("--resumed", action="store_true", help="the folder holds earlier work of this config")
     parser.add_argument("--lock-fd", type=int, help="inherited descriptor of the folder's lock")
+    parser.add_argument("--parent-fd", type=int, help="read end of a pipe whose other end closes with the parent")
     return parser.parse_args(argv)
 
 
@@ -87,9 +103,9 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, MentorError):
         sys.stderr.write(f"mentor: {_one_line(error)}\n")
         return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        sys.stderr.write("mentor: interrupted\n")
-        return 130
+    if isinstance(error, Stopped):
+        sys.stderr.write(f"mentor: {_one_line(error)}\n")
+        return 128 + error.signum
     traceback.print_exception(error)
     return 1
 
@@ -104,7 +120,26 @@ def _seconds(result: StageResult, started: float) -> dict[str, float]:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Stopped(signum)
+
+
+def _end_with_parent(fd: int) -> None:
+    """Stop as by SIGTERM when the parent is gone, however it ended: nobody would be left to wait for this process."""
+    os.set_inheritable(fd, False)
+
+    def watch() -> None:
+        os.read(fd, 1)  # nothing is ever written: it returns when the parent's end is closed
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _note_failure(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Write the summary of a failed stage; where the storage failed it may not take that either, which is said."""
+    try:
+        write_summary(folder, summary)
+    except OSError as error:
+        sys.stderr.write(f"mentor: {folder / SUMMARY_NAME} was not written: {error.strerror}\n")
 
 
 if __name__ == "__main__":

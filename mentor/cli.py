@@ -23,22 +23,29 @@ EXAMPLES = """\
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 2 bad input (one line on stderr), 1 failed while running, 130 interrupted."""
+    """The exit code: 0 done, 2 bad input (one line on stderr), 1 failed while running, 130 or 143 stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or "--help" in arguments or "-h" in arguments:
         sys.stdout.write(help_text())
         return 0
     from mentor.command import run_command  # Hydra takes a third of a second to import
-    from mentor.runs.launch import ChildFailed
+    from mentor.runs.launch import ChildFailed, ChildStopped
+    from mentor.runs.storage import disk_full
 
     try:
         run_command(arguments)
-    except ChildFailed as error:
+    except (ChildFailed, ChildStopped) as error:
         return error.exit_code  # the child has said why
+    except OSError as error:
+        if not disk_full(error):
+            raise
+        sys.stderr.write(f"mentor: {' '.join(str(error).split())}; free some space and run the same command again\n")
+        return 1
     except MentorError as error:
         sys.stderr.write(f"mentor: {' '.join(str(error).split())}\n")
         return error.exit_code
     except KeyboardInterrupt:
+        sys.stderr.write("mentor: stopped by SIGINT\n")
         return 130
     return 0
 

@@ -26,7 +26,7 @@ class RunFolderError(MentorError):
 
 
 class StorageError(MentorError):
-    """The run folder cannot be written any more: the disk is full, or the folder was deleted while a stage ran."""
+    """The run folder cannot be written any more: the disk is full, or the folder was deleted or moved."""
 
 
 class ToolError(MentorError):

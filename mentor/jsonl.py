@@ -35,11 +35,17 @@ class JsonlWriter:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Raises StorageError when the file was deleted: what is written to it then is lost."""
-        if os.fstat(self._file.fileno()).st_nlink == 0:
-            raise StorageError(f"{self.path} was deleted while it was being written")
+        """Raises StorageError when the file was deleted or moved: nobody would find what is written to it then."""
+        if not self._in_place():
+            raise StorageError(f"{self.path} was deleted or moved while it was being written")
         self._file.write(to_line(record))
         self._file.flush()
+
+    def _in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def close(self) -> None:
         self._file.close()

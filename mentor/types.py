@@ -260,11 +260,35 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class RewardBreakdown:
-    """A total and its unweighted terms by name; a term is None where the grader failed (never a silent zero)."""
+    """A total and its unweighted terms by name; a term is None where the grader failed (never a silent zero).
+
+    parts: what each term contributes to the total, weights applied, so that they sum to it. Left empty by a reward that
+    is no sum of terms, and where there is no total.
+    """
 
     total: float | None
     terms: dict[str, float | None]
     note: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def contributions(self) -> dict[str, float] | None:
+        """The parts, or the total as the only one; None without a total."""
+        return None if self.total is None else self.parts or {"total": self.total}
+
+    @property
+    def correct(self) -> float | None:
+        """None where the grader failed; 0 where a total was given without a look at the answer (a released one may)."""
+        correct = self.terms.get("correct")
+        return 0.0 if correct is None and self.total is not None else correct
+
+
+class GroupKind(StrEnum):
+    """What the answers of a group were."""
+
+    MIXED = "mixed"
+    ALL_FAIL = "all_fail"
+    ALL_PASS = "all_pass"
 
 
 @dataclass
@@ -275,3 +299,13 @@ class TrajectoryGroup:
     trajectories: list[Trajectory]
     rewards: list[RewardBreakdown] = field(default_factory=list)
     advantages: list[float | None] = field(default_factory=list)
+
+    @property
+    def kind(self) -> GroupKind | None:
+        """From the graded answers; None where none was graded."""
+        correct = [breakdown.correct for breakdown in self.rewards if breakdown.correct is not None]
+        if not correct:
+            return None
+        if min(correct) == 1:
+            return GroupKind.ALL_PASS
+        return GroupKind.MIXED if max(correct) == 1 else GroupKind.ALL_FAIL

@@ -49,15 +49,18 @@ def policy_loss(
     """The loss, and weighted sums for the log.
 
     All (N,) over trained tokens: logprobs, the sequence's advantage, and its weight from `token_weights`. Sums over the
-    micro-batches of a minibatch give the minibatch's loss and means.
+    micro-batches of a minibatch give the minibatch's loss and means. `policy/sampler_kl` is the k3 estimate of
+    KL(sampler || policy).
     """
-    ratio = torch.exp(policy_logprobs - sampler_logprobs)
+    log_ratio = policy_logprobs - sampler_logprobs
+    ratio = torch.exp(log_ratio)
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     surrogate = torch.minimum(ratio * advantages, clipped * advantages)
     loss = -(surrogate * weights).sum()
     stats = {
         "policy/ratio": (ratio.detach() * weights).sum(),
         "policy/clip_frac": ((clipped * advantages < ratio * advantages).float() * weights).sum(),
+        "policy/sampler_kl": ((ratio - 1 - log_ratio).detach() * weights).sum(),
     }
     if ref_logprobs is not None:
         kl = (kl_divergence(policy_logprobs, ref_logprobs, settings.kl_estimator) * weights).sum()

@@ -1,39 +1,79 @@
-"""The numbers of one RL step, from its scored groups."""
+"""The numbers of one RL step, from its scored groups: rewards, where the advantage comes from, tool use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mentor.algorithm.advantage import zero_variance
-from mentor.types import RewardBreakdown, TrajectoryGroup
+from mentor.algorithm.advantage import advantage_parts, zero_variance
+from mentor.types import CallError, CallRecord, GroupKind, TrajectoryGroup
 
 
-def group_metrics(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
-    """Means over all trajectories of the step; a mean over nothing (no call made, nothing graded) is left out."""
+def group_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) -> dict[str, float]:
+    """Means over all trajectories of the step; a mean over nothing (no call made, nothing graded) is left out.
+
+    normalize_std: as the groups' advantages were made with.
+    """
     trajectories = [trajectory for group in groups for trajectory in group.trajectories]
     breakdowns = [breakdown for group in groups for breakdown in group.rewards]
     calls = [call for trajectory in trajectories for call in trajectory.calls]
     stops = [trajectory.stop_reason for trajectory in trajectories]
-    dead = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
     means = {
         "reward/mean": _mean(breakdown.total for breakdown in breakdowns),
-        "reward/correct": _mean(map(_correct, breakdowns)),
+        "reward/correct": _mean(breakdown.correct for breakdown in breakdowns),
         **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in ("match", "valid")},
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
-        "groups/zero_variance": _mean(map(float, dead)),
+        **_kinds(groups),
+        **advantage_metrics(groups, normalize_std),
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
         "rollout/calls": len(calls) / len(trajectories),
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
+        **_failed_calls(calls),
         "rollout/tokens": float(sum(t.tokens.sampled for t in trajectories if t.tokens is not None)),
         **{f"rollout/stop_{reason}": stops.count(reason) / len(stops) for reason in sorted(set(stops))},
     }
     return {name: value for name, value in means.items() if value is not None}
 
 
-def _correct(breakdown: RewardBreakdown) -> float | None:
-    """None where the grader failed; 0 where a total was given without a look at the answer (a released reward does)."""
-    correct = breakdown.terms.get("correct")
-    return 0.0 if correct is None and breakdown.total is not None else correct
+def advantage_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) -> dict[str, float]:
+    """Where |advantage| comes from: its mean, the share of each group kind, and the part of each term in each kind.
+
+    `advantage/<term>_<kind>` is the sum of |A of the term| over that kind's trajectories, divided by the graded
+    trajectories of the whole step, so that the kinds add up. Terms of opposite sign cancel in |A| but not here.
+    """
+    graded = sum(advantage is not None for group in groups for advantage in group.advantages)
+    if not graded:
+        return {}
+    by_kind = dict.fromkeys(GroupKind, 0.0)
+    by_term: dict[str, float] = {}
+    for group in groups:
+        if group.kind is None:
+            continue
+        by_kind[group.kind] += sum(abs(advantage) for advantage in group.advantages if advantage is not None)
+        rewards = [breakdown.total for breakdown in group.rewards]
+        parts = [breakdown.contributions for breakdown in group.rewards]
+        for entry in advantage_parts(rewards, parts, normalize_std):
+            for term, value in (entry or {}).items():
+                key = f"advantage/{term}_{group.kind}"
+                by_term[key] = by_term.get(key, 0.0) + abs(value)
+    total = sum(by_kind.values())
+    shares = {f"advantage/share_{kind}": value / total for kind, value in by_kind.items()} if total else {}
+    return {"advantage/abs_mean": total / graded, **shares, **{key: by_term[key] / graded for key in sorted(by_term)}}
+
+
+def _kinds(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
+    """The share of each kind of group, and of dead ones: those whose rewards are all equal."""
+    kinds = [group.kind for group in groups]
+    dead = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
+    shares = {f"groups/{kind}": kinds.count(kind) / len(groups) for kind in GroupKind}
+    return {**shares, "groups/zero_variance": sum(dead) / len(groups)}
+
+
+def _failed_calls(calls: Sequence[CallRecord]) -> dict[str, float]:
+    """The share of attempted calls that failed, by kind of failure."""
+    if not calls:
+        return {}
+    errors = [call.error for call in calls]
+    return {f"rollout/call_{kind}": errors.count(kind) / len(calls) for kind in CallError}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -34,14 +34,15 @@ class Console:
         self._rich.print(text, markup=False, soft_wrap=True)
 
     @contextmanager
-    def progress(self, total: int, description: str) -> Iterator[Progress]:
+    def progress(self, total: int, description: str, done: int = 0) -> Iterator[Progress]:
+        """done: what an earlier process did of `total`; the time left is reckoned without it."""
         if not self._bars:
             yield SilentProgress()
         elif self._rich.is_terminal:
             with _bar(self._rich) as bar:
-                yield BarProgress(bar, bar.add_task(description, total=total, shown=""))
+                yield BarProgress(bar, bar.add_task(description, total=total, completed=done, shown=""))
         else:
-            lines = LineProgress(total, description, self._line_every_s)
+            lines = LineProgress(total, description, self._line_every_s, done)
             yield lines
             lines.finish()
 
@@ -65,9 +66,9 @@ class BarProgress:
 class LineProgress:
     """A line at most every `every_s` seconds, and one at the end."""
 
-    def __init__(self, total: int, description: str, every_s: float) -> None:
+    def __init__(self, total: int, description: str, every_s: float, done: int = 0) -> None:
         self._total, self._description, self._every_s = total, description, every_s
-        self._done, self._shown = 0, ""
+        self._done, self._before, self._shown = done, done, ""
         self._began = self._last = time.monotonic()
 
     def advance(self, n: int = 1, **shown: float | int | str) -> None:
@@ -83,7 +84,9 @@ class LineProgress:
     def _write(self) -> None:
         self._last = time.monotonic()
         seconds = self._last - self._began
-        line = f"{self._description} {self._done}/{self._total} {seconds:.0f} s {self._shown}".rstrip()
+        done, total, here = self._done, self._total, self._done - self._before
+        left = f", {seconds / here * (total - done):.0f} s left" if here and done < total else ""
+        line = f"{self._description} {done}/{total} {seconds:.0f} s{left} {self._shown}".rstrip()
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 

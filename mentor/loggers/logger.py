@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +13,14 @@ from mentor.config import LoggerConfig
 from mentor.loggers.console import Console, Progress
 from mentor.loggers.metrics_file import MetricsFile
 
+Record = dict[str, float | None]
+"""Of one step: `time` in unix seconds and every metric; None stands for a number that is not finite."""
+
 
 class Backend(Protocol):
     """Somewhere metrics go."""
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def log(self, step: int, record: Record) -> None: ...
 
     def close(self, failed: bool) -> None: ...
 
@@ -32,19 +36,19 @@ class Logger:
         self._backends: list[Backend] = [*([metrics_file] if metrics_file else []), *others]
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Record the metrics of one step. Raises ValueError on a value that is no number."""
-        numbers = {key: _number(key, value) for key, value in metrics.items()}
+        """Record the metrics of one step, the same in every backend. Raises ValueError on a value that is no number."""
+        record: Record = {"time": round(time.time(), 3), **{key: _number(key, value) for key, value in metrics.items()}}
         for backend in self._backends:
-            backend.log(step, numbers)
+            backend.log(step, record)
 
     def message(self, text: str) -> None:
         """One line for the user."""
         self._console.message(text)
 
     @contextmanager
-    def progress(self, total: int, description: str) -> Iterator[Progress]:
-        """`with logger.progress(steps, "rl") as bar: bar.advance(reward=0.4)`."""
-        with self._console.progress(total, description) as bar:
+    def progress(self, total: int, description: str, done: int = 0) -> Iterator[Progress]:
+        """`with logger.progress(steps, "rl") as bar: bar.advance(reward=0.4)`; done: before this process."""
+        with self._console.progress(total, description, done) as bar:
             yield bar
 
     def roll_back(self, step: int) -> int:
@@ -81,12 +85,12 @@ def build_logger(
     return Logger(console, MetricsFile(folder / "metrics.jsonl"), others)
 
 
-def _number(key: str, value: Any) -> float:
-    """A plain int or float (numpy and 0-dimensional tensors included)."""
+def _number(key: str, value: Any) -> float | None:
+    """A plain int or float (numpy and 0-dimensional tensors included); None for NaN and the infinities."""
     if isinstance(value, bool | int):
         return int(value)
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"metric {key} is no number: {value!r}") from None
-    return number if not math.isnan(number) else math.nan
+    return number if math.isfinite(number) else None

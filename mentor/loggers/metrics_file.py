@@ -1,9 +1,7 @@
-"""metrics.jsonl: one object a line, `{"step": ..., "time": unix seconds, "area/name": number, ...}`."""
+"""metrics.jsonl: one object a line, `{"step": ..., "time": unix seconds, "area/name": number or null, ...}`."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,17 +9,16 @@ from mentor.jsonl import JsonlWriter, roll_back
 
 
 class MetricsFile:
-    """Appends; the file appears with the first record. A number that is not finite is written as null."""
+    """Appends; the file appears with the first record."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer: JsonlWriter | None = None
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def log(self, step: int, record: Mapping[str, float | None]) -> None:
         if self._writer is None:
             self._writer = JsonlWriter(self.path)
-        shown = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
-        self._writer.write({"step": step, "time": round(time.time(), 3), **shown})
+        self._writer.write({"step": step, **record})
 
     def roll_back(self, step: int) -> int:
         """Drop a half-written last line and move the records after `step` to `<name>.rolled_back.jsonl`."""

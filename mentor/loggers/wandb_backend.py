@@ -28,8 +28,8 @@ class WandbBackend:
             ),
         )
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self._run.log(dict(metrics), step=step)
+    def log(self, step: int, record: Mapping[str, float | None]) -> None:
+        self._run.log(dict(record), step=step)
 
     def close(self, failed: bool) -> None:
         self._run.finish(exit_code=1 if failed else 0)

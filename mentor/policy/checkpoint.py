@@ -11,15 +11,23 @@ KEEP = 2  # newest checkpoints left on disk
 
 
 def write_whole(target: Path, write: Callable[[Path], None]) -> None:
-    """Fill a folder beside `target`, flush it to disk, then give it its name; an older one is replaced."""
+    """Fill a folder beside `target`, flush it to disk, then give it its name; an older one is replaced.
+
+    Where it cannot be filled, what was written is removed: a full disk must not stay full of half a checkpoint.
+    """
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    write(partial)
-    for path in partial.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    target.parent.mkdir(exist_ok=True)  # but not the run folder above it: where that is gone, the work has ended
+    partial.mkdir()
+    try:
+        write(partial)
+        for path in partial.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if target.exists():
         old = target.with_name(f".{target.name}.old")
         shutil.rmtree(old, ignore_errors=True)

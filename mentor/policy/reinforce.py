@@ -51,7 +51,11 @@ def update_policy(
     pad_id: int,
     shuffle_seed: str,
 ) -> dict[str, float]:
-    """One optimiser step per minibatch; stats are means over the minibatches. No step where nothing teaches."""
+    """One optimiser step per minibatch; stats are means over the minibatches. No step where nothing teaches.
+
+    `policy/mismatch_kl` is the first minibatch's `sampler_kl`: no update lies between it and the sampler, so all of it
+    is the difference between the two engines' logprobs. `policy/tokens` counts real tokens, prompts included.
+    """
     rows = trained_rows(groups)
     random.Random(shuffle_seed).shuffle(rows)
     all_stats: list[dict[str, float]] = []
@@ -62,5 +66,12 @@ def update_policy(
         if reference is not None:
             batch = replace(batch, ref_logprobs=reference.logprobs(batch))
         all_stats.append(policy.update(batch, loss_function))
-    means = {key: sum(stats[key] for stats in all_stats) / len(all_stats) for key in (all_stats or [{}])[0]}
-    return {**means, "policy/updates": float(len(all_stats)), "policy/trajectories": float(len(rows))}
+    counts = {
+        "policy/updates": float(len(all_stats)),
+        "policy/trajectories": float(len(rows)),
+        "policy/tokens": float(sum(len(tokens) for tokens, _ in rows)),
+    }
+    if not all_stats:
+        return counts
+    means = {key: sum(stats[key] for stats in all_stats) / len(all_stats) for key in all_stats[0]}
+    return {**means, "policy/mismatch_kl": all_stats[0]["policy/sampler_kl"], **counts}

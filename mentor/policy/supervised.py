@@ -95,7 +95,7 @@ def train_supervised(
     tokens = 0
     stored = folder / "metrics.jsonl"
     loss = [row["loss/train"] for row in read_jsonl(stored)][-1] if start and stored.is_file() else float("nan")
-    with logger.progress(steps - start, "training") as progress:
+    with logger.progress(steps, "training", start) as progress:
         for step in range(start + 1, steps + 1):
             began = perf_counter()
             part = next(source)
@@ -105,7 +105,8 @@ def train_supervised(
             trained = int(batch.loss_mask.sum())
             tokens += sum(map(len, part))
             seconds = perf_counter() - began
-            logger.log(step, {**stats, "tokens/trained": trained, "time/step_s": seconds})
+            speed = {"time/step_s": seconds, "throughput/update_tokens_per_s": sum(map(len, part)) / seconds}
+            logger.log(step, {**stats, "tokens/trained": trained, **speed})
             if step % save_every == 0 or step == steps:
                 save_checkpoint(folder / "checkpoints", step, policy.save_state)
             progress.advance(loss=loss)

@@ -127,7 +127,8 @@ class TorchPolicy:
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state_all()
-        torch.save(state, folder / "state.pt")
+        with (folder / "state.pt").open("wb") as file:  # an own file: torch's writer hides why a write failed
+            torch.save(state, file)
 
     def load_state(self, folder: Path) -> None:
         state = torch.load(folder / "state.pt", map_location="cpu", weights_only=False)

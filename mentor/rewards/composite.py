@@ -98,19 +98,21 @@ class CompositeReward:
         terms = {"correct": correct, "match": match, "valid": valid}
         if answer is None:
             floor = "unfinished" if trajectory.final_text is None else "no_answer"
-            return RewardBreakdown(self._floors[floor], terms, floor)
+            return RewardBreakdown(self._floors[floor], terms, floor, {"floor": self._floors[floor]})
         if correct is None:
             return RewardBreakdown(None, terms, "ungraded")
-        return RewardBreakdown(self._total(correct, match, valid, group_solved), terms)
+        parts = self._parts(correct, match, valid, group_solved)
+        total = math.fsum(parts.values())  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
+        return RewardBreakdown(total, terms, parts=parts)
 
-    def _total(self, correct: float, match: float | None, valid: float | None, group_solved: bool) -> float:
+    def _parts(self, correct: float, match: float | None, valid: float | None, group_solved: bool) -> dict[str, float]:
         counts = {"none": True, "outcome": bool(correct), "group": group_solved}[self._gate]
         scale = 1.0 if correct else self._wrong_scale
-        parts = [self._weights["correct"] * correct]
+        parts = {"correct": self._weights["correct"] * correct}
         if counts and self.needs_reference:
             assert match is not None and valid is not None  # score() refused tasks without a reference
-            parts += [self._weights["tool"] * scale * match, self._weights["valid"] * valid]
-        return math.fsum(parts)  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
+            parts |= {"match": self._weights["tool"] * scale * match, "valid": self._weights["valid"] * valid}
+        return parts
 
     def close(self) -> None:
         self._threads.shutdown()

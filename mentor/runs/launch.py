@@ -28,6 +28,14 @@ REMADE = ("eval", "report")
 """Stages whose folder takes any config: eval compares below it, a report is always made anew."""
 
 
+class ChildStopped(KeyboardInterrupt):
+    """A signal to this process was passed on to the child, which has said so; ends a sweep or pipeline too."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
 class ChildFailed(MentorError):
     """The child ended with an error that it has already reported."""
 
@@ -99,25 +107,28 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
     threads = config.launcher.threads or len(os.sched_getaffinity(0))
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other when cores are shared
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
     if not _names_the_hub(config):
         environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
+    watched, ours = os.pipe()  # the child sees its end close when this process ends, also by SIGKILL
+    command += ["--parent-fd", str(watched)]
     # In a process group of its own a Ctrl-C reaches the child once, through the parent.
     with _passing_on_signals() as (register, received):
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             env=environment,
-            pass_fds=() if lock_fd is None else (lock_fd,),
+            pass_fds=[watched] if lock_fd is None else [watched, lock_fd],
             process_group=0,
         )
+        os.close(watched)
         register.append(child)
         code = child.wait()
-    if signal.SIGTERM in received:
-        raise SystemExit(143)
+    os.close(ours)
     if received:
-        raise KeyboardInterrupt
+        raise ChildStopped(received[0])
     return code
 
 

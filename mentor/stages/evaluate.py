@@ -109,7 +109,7 @@ def evaluate(
     items = list(read_jsonl(path, logger.message)) if path.is_file() else []
     wanted = requests(tasks, stage, sampling, config.seed)
     left = wanted[len(items) :]
-    with JsonlWriter(path, logger.message) as store, logger.progress(len(left), job.folder) as progress:
+    with JsonlWriter(path, logger.message) as store, logger.progress(len(wanted), job.folder, len(items)) as progress:
         for start in range(0, len(left), sampling.max_running):
             part = left[start : start + sampling.max_running]
             for request, trajectory in zip(part, environment.rollout(part), strict=True):

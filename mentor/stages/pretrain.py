@@ -24,7 +24,7 @@ from mentor.policy.model import make_student
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
-from mentor.stages.training import train_and_save
+from mentor.stages.training import seed_everything, train_and_save
 from mentor.tasks import load_tasks
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset
@@ -37,6 +37,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         isinstance(stage, PretrainStage) and isinstance(model, ModelConfig) and isinstance(trainer, SupervisedTrainer)
     )
     began = perf_counter()
+    seed_everything(config.seed)
     conversations = make_conversations(stage, config.seed)
     tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size)
     chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking)

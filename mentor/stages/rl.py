@@ -20,8 +20,8 @@ from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer,
 from mentor.environment import Environment, RolloutLimits
 from mentor.environment.groups import as_groups, group_requests
 from mentor.errors import InputError, StageError
-from mentor.evaluation.rollout_metrics import group_metrics
-from mentor.jsonl import JsonlWriter, read_jsonl, roll_back
+from mentor.evaluation.history import History
+from mentor.jsonl import JsonlWriter, roll_back
 from mentor.loggers import Logger
 from mentor.policy import TorchPolicy
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
@@ -31,12 +31,10 @@ from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import build_sampler
 from mentor.stages import StageResult
-from mentor.stages.training import build_policy
+from mentor.stages.training import build_policy, seed_everything
 from mentor.tools import ToolExecutor, build_toolset
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Task, TrajectoryGroup
-
-HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
@@ -45,6 +43,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(stage, RlStage) and isinstance(trainer, RlTrainer) and isinstance(reward_settings, RewardConfig)
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
     began = perf_counter()
+    seed_everything(config.seed)
     toolset = build_toolset(tools.name, tools.path)
     tasks = teacher_tasks(folder, toolset.schemas_json)[: stage.limit]
     base = base_model(config, folder.root)
@@ -58,13 +57,13 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     loss_function = make_loss_function(
         LossSettings(trainer.clip_low, trainer.clip_high, trainer.kl_coef, trainer.kl_estimator)
     )
-    correct, tokens = earlier_steps(folder)
-    seconds = {"rollout": 0.0, "reward": 0.0, "update": 0.0}
+    history = History(folder.path / "metrics.jsonl")
+    logger.message(budget(trainer, sampling, len(tasks), start))
     with (
         build_reward(**asdict(reward_settings)) as reward,
         Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
         JsonlWriter(folder.path / "trajectories" / "trajectories.jsonl", logger.message) as store,
-        logger.progress(trainer.steps - start, f"rl {reward_settings.name}") as progress,
+        logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
         for step in range(start + 1, trainer.steps + 1):
             clock = perf_counter()
@@ -90,28 +89,28 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             )
             sampler.load_weights(policy.weights())
             spent = {"rollout": rolled_out - clock, "reward": scored - rolled_out, "update": perf_counter() - scored}
-            metrics = {**group_metrics(groups), **stats, **{f"time/{phase}_s": s for phase, s in spent.items()}}
+            metrics, alarms = history.add(step, groups, stats, spent, trainer.normalize_std)
             logger.log(step, metrics)
+            for line in alarms:
+                logger.message(line)
             if step % stage.save_trajectories_every == 0 or step == trainer.steps:
                 store_groups(store, groups, step)
             if step % trainer.save_every == 0 or step == trainer.steps:
                 save_checkpoint(folder.path / "checkpoints", step, policy.save_state)
-            correct.append(metrics.get("reward/correct"))
-            tokens += metrics["rollout/tokens"]
-            seconds = {phase: seconds[phase] + spent[phase] for phase in seconds}
             none = float("nan")  # of a step that nothing could be graded in
-            progress.advance(reward=metrics.get("reward/mean", none), correct=metrics.get("reward/correct", none))
+            progress.advance(reward=metrics.get("reward/mean", none), accuracy=metrics.get("reward/correct", none))
+    achieved = history.counts()
     write_whole(folder.path / "model", policy.save_model)
-    last = [share for share in correct[-HEADLINE_STEPS:] if share is not None]
+    seconds = history.seconds()
     return StageResult(
-        headline=("reward/correct", sum(last) / len(last)) if last else None,
+        headline=history.headline(),
         counts={
             "base": str(base),
             "tasks": len(tasks),
             "tasks_without_teacher": without_teacher(folder.root),
             "steps": trainer.steps,
             "first_step": start + 1,
-            "sampled_tokens": int(tokens),
+            **achieved,
         },
         seconds={**seconds, "other": perf_counter() - began - sum(seconds.values())},
     )
@@ -146,8 +145,9 @@ def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: in
     """Every trajectory of the step with its reward terms and advantage."""
     for group in groups:
         for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
-            reward = {"total": breakdown.total, "terms": breakdown.terms}
-            store.write({"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage})
+            reward = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
+            record = {"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage}
+            store.write({**record, "group_kind": group.kind})
 
 
 def resume(folder: RunFolder, policy: TorchPolicy, logger: Logger) -> int:
@@ -164,8 +164,10 @@ def resume(folder: RunFolder, policy: TorchPolicy, logger: Logger) -> int:
     return start
 
 
-def earlier_steps(folder: RunFolder) -> tuple[list[float | None], float]:
-    """Of the steps done before a resume: the share of correct answers of each, and how many tokens were sampled."""
-    path = folder.path / "metrics.jsonl"
-    rows = list(read_jsonl(path)) if path.is_file() else []
-    return [row.get("reward/correct") for row in rows], sum(row["rollout/tokens"] for row in rows)
+def budget(trainer: RlTrainer, sampling: SamplerConfig, tasks: int, start: int) -> str:
+    """What the stage may spend, in steps and tokens."""
+    trajectories = trainer.steps * trainer.prompts_per_step * trainer.group_size
+    return (
+        f"budget: {trainer.steps} steps ({start} done) of {trainer.prompts_per_step} x {trainer.group_size} "
+        f"trajectories on {tasks} tasks, {trajectories:,} in all, each of at most {sampling.max_tokens:,} tokens"
+    )

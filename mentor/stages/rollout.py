@@ -62,7 +62,7 @@ async def solve_all(
     with (
         JsonlWriter(folder / "trajectories.jsonl", logger.message) as verified,
         JsonlWriter(folder / "rejected.jsonl", logger.message) as rejected,
-        logger.progress(len(tasks), "rollout") as bar,
+        logger.progress(len(tasks) + len(tally.ids), "rollout", len(tally.ids)) as bar,
     ):
         async with executor, aclosing(in_order(tasks, teacher, executor, concurrency)) as outcomes:
             async for task, outcome in outcomes:

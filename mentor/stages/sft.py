@@ -12,7 +12,7 @@ from mentor.policy.model import load_model
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
-from mentor.stages.training import train_and_save
+from mentor.stages.training import seed_everything, train_and_save
 from mentor.trajectories.store import load_trajectories
 
 
@@ -20,6 +20,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     stage, model, trainer = config.stage, config.model, config.trainer
     assert isinstance(stage, SftStage) and isinstance(model, ModelConfig) and isinstance(trainer, SupervisedTrainer)
     began = perf_counter()
+    seed_everything(config.seed)
     source = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
     base = base_model(config, folder.root)
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)

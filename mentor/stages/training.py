@@ -1,9 +1,11 @@
-"""What the training stages share: a policy from a trainer's settings, and the supervised run of pretrain and sft."""
+"""What the training stages share: seeds, a policy from a trainer's settings, the supervised run of pretrain and sft."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
+import torch
 from transformers import PreTrainedModel
 
 from mentor.chat import ChatFormat
@@ -15,6 +17,12 @@ from mentor.policy.model import torch_dtype
 from mentor.policy.supervised import train_supervised
 from mentor.runs import RunFolder
 from mentor.types import Tokens
+
+
+def seed_everything(seed: int) -> None:
+    """The process's own generators, so that a checkpoint, which holds them, depends on the seed alone."""
+    random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def build_policy(

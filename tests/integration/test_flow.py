@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import equal
 
 from mentor.cli import main
+from tests.fixtures.wandb_files import wandb_history
 
 SMALL = ["debug=default", "run=flow"]
 RL = ["stage=rl", *SMALL]
@@ -145,6 +146,16 @@ def learned(work: Path) -> list[str]:
 def updates(name: str) -> float:
     lines = Path("outputs/learned", name, "metrics.jsonl").read_text().splitlines()
     return sum(json.loads(line)["policy/updates"] for line in lines)
+
+
+def test_wandb_holds_what_metrics_jsonl_holds(learned: list[str]):
+    assert main([*learned, "name=wandb", "logger.wandb=offline"]) == 0
+    folder = Path("outputs/learned/rl-wandb-s0")
+    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
+    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert wandb_history(path) == metrics
+    assert {"advantage/share_mixed", "policy/mismatch_kl", "throughput/update_tokens_per_s"} <= metrics[-1].keys()
+    assert metrics[0]["policy/mismatch_kl"] < 1e-6, "both engines are the same model"
 
 
 def test_another_seed_gives_other_numbers_and_the_same_one_the_same(learned: list[str]):

@@ -44,3 +44,8 @@ def test_gsm8k_then_compare_rewards_on_the_same_run(tmp_path: Path):
     run_script("compare_rewards.sh", "mine", "1", *QUIET, cwd=tmp_path)
     models = {row["model"] for row in results(run)["results"]}
     assert {"rl-sparse-s1", "rl-strict-s1", "rl-flexible-s1"} <= models
+
+
+def test_resume_is_proven_over_three_kills(tmp_path: Path):
+    """Deterministic rl, killed at random points, ends bit for bit as unbroken; `make prove-resume` kills ten times."""
+    run_script("prove_resume.py", "--kills", "3", "--record-kills", "0", "--folder", "new", cwd=tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import struct
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from mentor.config import LoggerConfig
 from mentor.loggers import build_logger
 from mentor.loggers.console import Console
+from tests.fixtures.wandb_files import wandb_history
 
 
 def records(path: Path) -> list[dict[str, float]]:
@@ -77,32 +77,9 @@ def test_wandb_offline_holds_the_same_values_and_a_resume_keeps_the_id(tmp_path:
     for steps in (range(2), range(2, 4)):
         logger = build_logger(LoggerConfig(wandb="offline"), tmp_path, "rl-flexible-s0", "default", {"seed": 0})
         for step in steps:
-            logger.log(step, {"reward/mean": 0.25 * step})
+            logger.log(step, {"reward/mean": 0.25 * step, "policy/kl": math.nan, "policy/updates": 2})
         logger.close()
 
     runs = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
     assert len({path.name for path in runs}) == 1, "one run id"
-    logged = {int(row["_step"]): row["reward/mean"] for path in runs for row in wandb_history(path)}
-    assert logged == {row["step"]: row["reward/mean"] for row in records(tmp_path / "metrics.jsonl")}
-
-
-def wandb_history(path: Path) -> list[dict[str, float]]:
-    """The metrics in a W&B file: a LevelDB log (after 7 bytes, 32 KiB blocks of records with a 7-byte header)."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, position, whole, rows = path.read_bytes(), 7, b"", []
-    while position + 7 <= len(data):
-        if 32768 - position % 32768 < 7:  # the rest of a block that holds no header
-            position += 32768 - position % 32768
-            continue
-        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
-        whole += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a full record, or its last part
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(whole)
-            whole = b""
-            if record.WhichOneof("record_type") == "history":
-                items = record.history.item
-                rows.append({"/".join(item.nested_key) or item.key: float(item.value_json) for item in items})
-    return rows
+    assert [row for path in runs for row in wandb_history(path)] == records(tmp_path / "metrics.jsonl")

@@ -1,0 +1,76 @@
+"""The metrics of an RL run from its first step on, those of the processes before a resume included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mentor.errors import StageError
+from mentor.evaluation.alarms import ADVICE, Alarms
+from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.jsonl import read_jsonl
+from mentor.types import TrajectoryGroup
+
+PHASES = ("rollout", "reward", "update")
+HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline
+
+
+class History:
+    """`rows` are the metrics of the steps done so far; `add` appends a step's."""
+
+    def __init__(self, path: Path) -> None:
+        """path: the metrics.jsonl of a resumed run, already rolled back to its checkpoint; it may be missing."""
+        self.rows: list[Mapping[str, Any]] = list(read_jsonl(path)) if path.is_file() else []
+        self._alarms = Alarms(self.rows)
+        self._before = len(self.rows)
+
+    def add(
+        self,
+        step: int,
+        groups: Sequence[TrajectoryGroup],
+        stats: Mapping[str, float],
+        seconds: Mapping[str, float],
+        normalize_std: bool,
+    ) -> tuple[dict[str, float], list[str]]:
+        """The step's metrics, and a line for every alarm that begins with it.
+
+        stats: of the policy update. seconds: per phase. throughput: sampled tokens a second of the rollout, and real
+        tokens a second, prompts included, of the update.
+        """
+        metrics = {**group_metrics(groups, normalize_std), **stats}
+        metrics |= {f"time/{phase}_s": seconds[phase] for phase in PHASES}
+        metrics["throughput/rollout_tokens_per_s"] = metrics["rollout/tokens"] / seconds["rollout"]
+        metrics["throughput/update_tokens_per_s"] = metrics["policy/tokens"] / seconds["update"]
+        ringing, lines = self._alarms.watch(step, metrics)
+        metrics |= ringing
+        self.rows.append(metrics)
+        return metrics, lines
+
+    def total(self, metric: str) -> float:
+        return sum(row.get(metric) or 0.0 for row in self.rows)
+
+    def seconds(self) -> dict[str, float]:
+        """Per phase, of this process alone."""
+        return {phase: sum(row[f"time/{phase}_s"] for row in self.rows[self._before :]) for phase in PHASES}
+
+    def counts(self) -> dict[str, Any]:
+        """Sums over the whole run. Raises StageError when it ends without having taught anything."""
+        updates = self.total("policy/updates")
+        if not updates:
+            raise StageError(
+                f"no optimiser step in {len(self.rows)} steps: in every group all rewards were equal, so nothing was "
+                "learned and no model is written; start from a better base, or change reward= or trainer.group_size"
+            )
+        return {
+            "updates": int(updates),
+            "sampled_tokens": int(self.total("rollout/tokens")),
+            "alarms": {name: int(self.total(name)) for name in ADVICE},
+        }
+
+    def headline(self) -> tuple[str, float] | None:
+        """The share of correct answers over the last steps."""
+        shares = [row.get("reward/correct") for row in self.rows[-HEADLINE_STEPS:]]
+        graded = [share for share in shares if share is not None]
+        return ("reward/correct", fmean(graded)) if graded else None

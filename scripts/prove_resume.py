@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Kill stages at random points with SIGKILL, run the same command again, and compare what is left with what must be.
+
+exact     rl with sampler.deterministic=true, killed over and over, against an unbroken run: final weights, the whole
+          state of the last checkpoint (step, optimiser, random numbers), metrics and trajectories bit for bit, their
+          times aside.
+records   rollout, sft, rl and eval without deterministic mode: the newest checkpoint loads back to what was saved, and
+          every record on disk at a kill is there once at the end, or was moved aside once by a resume.
+
+    scripts/prove_resume.py --kills 10 --record-kills 20 --folder outputs/prove-resume --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mentor.chat import ChatFormat
+from mentor.config import load
+from mentor.policy.checkpoint import latest_checkpoint
+from mentor.policy.model import load_model
+from mentor.runs.folder import stored_config
+from mentor.stages.training import build_policy
+
+SMALL = ["debug=default", "logger=quiet", "launcher.threads=1"]
+RL = ["stage=rl", "reward=flexible", "stage.limit=300", "stage.save_trajectories_every=1", "trainer.save_every=3"]
+WIDTH = ["trainer.prompts_per_step=8", "trainer.group_size=4"]
+TIMED = ("time/", "throughput/")  # metrics that no two runs share
+
+
+class Killer:
+    """Runs `mentor` commands below one outputs folder and kills them at random points."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.rng = random.Random(seed)
+
+    def start(self, *overrides: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "mentor.cli", *overrides, *SMALL, f"paths.outputs={self.folder}", "run=run"]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+
+    def finish(self, *overrides: str) -> float:
+        """Run to the end; returns the seconds."""
+        began = time.monotonic()
+        process = self.start(*overrides)
+        _, said = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"{' '.join(overrides)} ended with {process.returncode}: {said.decode()}")
+        return time.monotonic() - began
+
+    def kill(self, watched: Path, *overrides: str) -> int | None:
+        """Kill the command once it has appended a random number of lines to `watched`, or at a random moment of its
+        start; returns how many lines the file has then, None when the command ended first.
+        """
+        process = self.start(*overrides)
+        before, began = lines(watched), time.monotonic()
+        early = self.rng.random() < 0.2
+        wanted, deadline = self.rng.randint(1, 4), self.rng.uniform(0.2, 4.0)
+        while process.poll() is None:
+            if time.monotonic() - began > deadline if early else lines(watched) >= before + wanted:
+                break
+            time.sleep(0.002)
+        time.sleep(self.rng.uniform(0, 0.15))  # not always at the same place of a step
+        if process.poll() is not None:
+            process.communicate()
+            return None
+        self._kill(process)
+        return lines(watched)
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        """The stage's own process, or `mentor` itself, whose child then ends by itself; waits for both."""
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(children[0]) if children and self.rng.random() < 0.7 else process.pid, signal.SIGKILL)
+        process.communicate()  # the child holds stderr open too, so this returns when both have ended
+
+
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+def prove_exact(killer: Killer, kills: int) -> None:
+    """Raises SystemExit where the killed run differs from the unbroken one."""
+    steps = 3 * kills + 4
+    command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
+    whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole", "broken"))
+    seconds = killer.finish(*command, "name=whole")
+    at: list[int] = []
+    while len(at) < kills:
+        killed = killer.kill(broken / "metrics.jsonl", *command, "name=broken")
+        if killed is None:
+            raise SystemExit(f"exact: the run was done after {len(at)} kills of {kills}: more steps are needed")
+        at.append(killed)
+    killer.finish(*command, "name=broken")
+    say(f"exact: {steps} steps ({seconds:.0f} s unbroken), {kills} kills after step {', '.join(map(str, at))}")
+    compare("weights", *(digest((folder / "model" / "model.safetensors").read_bytes()) for folder in (whole, broken)))
+    compare("state of the last checkpoint", *(digest(state(folder)) for folder in (whole, broken)))
+    for name in ("metrics.jsonl", "trajectories/trajectories.jsonl"):
+        compare(name, *(digest(untimed(folder / name)) for folder in (whole, broken)))
+    updates = sum(row["policy/updates"] for row in untimed(broken / "metrics.jsonl"))
+    if not updates:
+        raise SystemExit("exact: no optimiser step was taken, so nothing was compared")
+    aside = lines(broken / "metrics.rolled_back.jsonl")
+    say(f"exact: {updates:.0f} optimiser steps in what is kept; {aside} steps were done again after a kill")
+
+
+def prove_records(killer: Killer, kills: int) -> None:
+    """Raises SystemExit where a record is lost or doubled, or a checkpoint does not load back to itself."""
+    run = killer.folder / "run"
+    rollout = ["stage=rollout", "task.size=6000", "stage.limit=null", "stage.concurrency=8"]
+    sft = ["stage=sft", "trainer.steps=120", "trainer.save_every=2", "stage.limit=null"]
+    rl = [*RL, *WIDTH, f"trainer.steps={kills + 4}", "name=records"]
+    evaluate = ["stage=eval", "model.path=" + str(run / "pretrain-s0" / "model"), "stage.limit=120"]
+    evaluate += ["sampler.max_running=16", "stage.samples=2"]
+    eval_folder = run / "eval" / "pretrain-s0" / "calculator"
+    for overrides, folder, files in (
+        (rollout, run / "rollout", ["trajectories.jsonl"]),
+        (sft, run / "sft-s0", ["metrics.jsonl"]),
+        (rl, run / "rl-records-s0", ["metrics.jsonl", "trajectories/trajectories.jsonl"]),
+        (evaluate, eval_folder, ["items.jsonl"]),
+    ):
+        prove_stage(killer, overrides, folder, files, kills // 4)
+
+
+def prove_stage(killer: Killer, overrides: list[str], folder: Path, files: list[str], kills: int) -> None:
+    seen: dict[str, set[bytes]] = {name: set() for name in files}
+    checkpoints = 0
+    for number in range(kills):
+        if killer.kill(folder / files[0], *overrides) is None:
+            raise SystemExit(f"{overrides[0]}: done after {number} kills of {kills}: give it more to do")
+        for name in files:
+            if (folder / name).is_file():
+                seen[name].update(whole_lines(folder / name))
+        checkpoints += reloads(folder)
+    killer.finish(*overrides)
+    for name in files:
+        kept = whole_lines(folder / name)
+        path = (folder / name).with_name(f"{Path(name).stem}.rolled_back.jsonl")
+        aside = whole_lines(path) if path.is_file() else []
+        doubled = [key for key, count in Counter(map(key_of, kept)).items() if count > 1]
+        doubled += [line for line, count in Counter(aside).items() if count > 1]
+        lost = seen[name] - set(kept) - set(aside)
+        if lost or doubled:
+            raise SystemExit(f"{folder / name}: {len(lost)} lost, {len(doubled)} doubled: {[*lost, *doubled][:1]}")
+        say(
+            f"{overrides[0]} {name}: {kills} kills, {len(kept)} records, {len(aside)} moved aside, 0 lost, 0 doubled; "
+            f"{checkpoints} checkpoints loaded back to what was saved"
+        )
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def key_of(line: bytes) -> str:
+    """What may be there once: a step's metrics, a task's teacher trajectory, a trajectory of a group or of eval."""
+    row = json.loads(line)
+    if "task" not in row:
+        return str(row["step"])
+    tokens = (row.get("tokens") or {}).get("token_ids")
+    return json.dumps([row.get("step"), row.get("mode"), row.get("group_id"), row["task"]["id"], tokens, row["calls"]])
+
+
+def reloads(folder: Path) -> int:
+    """1 when the newest checkpoint of a training stage, loaded and saved again, is the same; 0 without one."""
+    found = latest_checkpoint(folder / "checkpoints")
+    values = stored_config(folder) if found else None
+    if found is None or values is None:
+        return 0
+    config = load(values)
+    assert config.model is not None and config.trainer is not None
+    base = folder.parent / "pretrain-s0" / "model"
+    policy = build_policy(load_model(base), ChatFormat.from_pretrained(base), config.model, config.trainer, 1)
+    policy.load_state(found[1])
+    again = folder.parent / "reloaded"
+    again.mkdir(exist_ok=True)
+    policy.save_state(again)
+    compare(f"{found[1]} loaded and saved again", digest(load_state(found[1])), digest(load_state(again)), quiet=True)
+    return 1
+
+
+def state(folder: Path) -> Any:
+    found = latest_checkpoint(folder / "checkpoints")
+    assert found is not None
+    return load_state(found[1])
+
+
+def load_state(checkpoint: Path) -> Any:
+    return torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=False)
+
+
+def untimed(path: Path) -> list[dict[str, Any]]:
+    """The records without what measures time: a metric of it, or the seconds of a call."""
+    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    for row in rows:
+        for call in row.get("calls", []):
+            call.pop("seconds")
+        for key in [key for key in row if key == "time" or key.startswith(TIMED)]:
+            del row[key]
+    return rows
+
+
+def digest(value: Any) -> str:
+    """SHA-256 over nested containers, tensors by dtype, shape and bytes."""
+    sha = hashlib.sha256()
+
+    def add(part: Any) -> None:
+        if isinstance(part, torch.Tensor):
+            sha.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            sha.update(part.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        elif isinstance(part, dict):
+            sha.update(f"dict {len(part)}".encode())
+            for key, inner in part.items():
+                add(key)
+                add(inner)
+        elif isinstance(part, (list, tuple)):
+            sha.update(f"list {len(part)}".encode())
+            for inner in part:
+                add(inner)
+        else:
+            sha.update(part if isinstance(part, bytes) else repr(part).encode())
+
+    add(value)
+    return sha.hexdigest()
+
+
+def compare(what: str, one: str, other: str, quiet: bool = False) -> None:
+    if one != other:
+        raise SystemExit(f"{what}: {one[:16]} and {other[:16]} differ")
+    if not quiet:
+        say(f"  equal: {what} {one[:16]}")
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=10, help="of the deterministic rl run; 0 leaves it out")
+    parser.add_argument(
+        "--record-kills", type=int, default=20, help="over rollout, sft, rl and eval; 0 leaves them out"
+    )
+    parser.add_argument("--folder", type=Path, default=Path("outputs/prove-resume"), help="new or empty")
+    parser.add_argument("--seed", type=int, default=0, help="of the kill points")
+    arguments = parser.parse_args()
+    if arguments.folder.exists() and any(arguments.folder.iterdir()):
+        raise SystemExit(f"--folder {arguments.folder} is not empty")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    began = time.monotonic()
+    killer = Killer(arguments.folder.resolve(), arguments.seed)
+    killer.finish("stage=pretrain", "trainer.steps=150", "stage.conversations=2500")
+    if arguments.record_kills:
+        prove_records(killer, arguments.record_kills)
+    else:
+        killer.finish("stage=rollout", "task.size=300", "stage.limit=null")
+    if arguments.kills:
+        prove_exact(killer, arguments.kills)
+    say(f"resume proven in {time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
