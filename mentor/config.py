@@ -60,7 +60,7 @@ def share(default: float) -> Any:
 
 @dataclass
 class StageConfig(Section):
-    name: str = "???"
+    name: str = "???"  # which stage runs; stage=<stage> sets it
 
 
 @dataclass
@@ -111,22 +111,23 @@ class ScoreStage(StageConfig):
 
     input: str = "???"  # JSONL of trajectories or of rows {id, response, eos, ground_truth, teacher_tools}
     output: str = "???"  # JSONL to write
-    presets: list[str] = field(default_factory=lambda: ["sparse", "strict", "flexible"])
+    presets: list[str] = field(default_factory=lambda: ["sparse", "strict", "flexible"])  # reward presets to apply
     workers: int = count(2)  # grader processes
 
 
 @dataclass
 class ReportStage(StageConfig):
-    """Tables and learning curves from the files of one run."""
+    """Tables, figures and trajectories from the files of one run."""
 
-    title: str = "MENTOR"
+    title: str = "MENTOR"  # heading of the report
+    trajectories: int = number(2000, low=0)  # at most this many stored trajectories are in the page, evenly chosen
 
 
 @dataclass
 class PipelineStage(StageConfig):
     """Several stages in order, each a fresh process; a step is a list of overrides."""
 
-    steps: list[list[str]] = field(default_factory=list)
+    steps: list[list[str]] = field(default_factory=list)  # one list of overrides for each step, in order
 
 
 # --- other groups ----------------------------------------------------------------------------------------------------
@@ -136,36 +137,36 @@ class PipelineStage(StageConfig):
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
-    name: str = choice("???", "calculator", "gsm8k", "jsonl")
-    path: str | None = None  # local file (plain or gzip), or a hub name for gsm8k
-    split: str = "train"
+    name: str = choice("???", "calculator", "gsm8k", "jsonl")  # generated questions, GSM8K rows, or rows of your own
+    path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
+    split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
     max_steps: int = count(3)  # longest generated tool chain
     seed: int = number(0, low=0)  # of the generator: one data set, whatever the training seed
-    question_key: str = "question"
-    answer_key: str = "answer"
-    reference_key: str = "reference"
-    id_key: str = "id"
+    question_key: str = "question"  # jsonl: key of the question in a row
+    answer_key: str = "answer"  # jsonl: key of the answer: text, a number, or a list of accepted ones
+    reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
+    id_key: str = "id"  # jsonl: key of a unique id; without it the file's name and the row's number
 
 
 @dataclass
 class BenchmarkConfig(Section):
     """One evaluation set; `splits` maps each split to `id` or `ood`: in or out of the training domain."""
 
-    task: TaskConfig = field(default_factory=TaskConfig)
-    splits: dict[str, str] = field(default_factory=lambda: {"test": "id"})
+    task: TaskConfig = field(default_factory=TaskConfig)  # where its questions come from
+    splits: dict[str, str] = field(default_factory=lambda: {"test": "id"})  # split: id or ood (in, out of the domain)
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
 
 
 @dataclass
 class TeacherConfig(Section):
-    name: str = choice("???", "oracle", "annotated")
+    name: str = choice("???", "oracle", "annotated")  # solver of generated tasks; executor of worked answers in rows
     alternative_share: float = share(0.3)  # oracle: share of tasks solved by another of the valid tool paths
 
 
 @dataclass
 class ToolsConfig(Section):
-    name: str = choice("???", "calculator", "file")  # file: a tools.py
+    name: str = choice("???", "calculator", "file")  # the 12 built-in tools, or a tools.py of your own
     path: str | None = None  # tools.py when name is file
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
     memory_mib: int = number(64, low=8, high=2**20)  # of one sandbox session
@@ -177,27 +178,27 @@ class ToolsConfig(Section):
 class ModelConfig(Section):
     """The student. `path` is a local folder or a hub name; without it the run's own pretrained base is used."""
 
-    name: str = "???"
-    path: str | None = None
-    dtype: str = choice("float32", "float32", "bfloat16")
+    name: str = "???"  # label of the preset
+    path: str | None = None  # model folder or hub name; the run's own pretrained student when null
+    dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
     chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
     enable_thinking: bool = False  # handed to the chat template
     question_template: str = "{question}"  # text of the user turn
-    vocab_size: int = number(640, low=300)  # the rest: shape of a student made from scratch
-    hidden_size: int = count(128)
-    intermediate_size: int = count(384)
-    num_hidden_layers: int = count(4)
-    num_attention_heads: int = count(4)
-    num_key_value_heads: int = count(2)
-    max_position_embeddings: int = count(2048)
+    vocab_size: int = number(640, low=300)  # this and the keys below: for stage=pretrain; entries of its tokenizer
+    hidden_size: int = count(128)  # features of a token between the layers
+    intermediate_size: int = count(384)  # features inside the feed-forward part
+    num_hidden_layers: int = count(4)  # layers
+    num_attention_heads: int = count(4)  # attention heads; a divisor of hidden_size
+    num_key_value_heads: int = count(2)  # key and value heads; a divisor of num_attention_heads
+    max_position_embeddings: int = count(2048)  # tokens of the longest conversation the student can hold
 
 
 @dataclass
 class SamplerConfig(Section):
-    name: str = choice("???", "transformers")
+    name: str = choice("???", "transformers")  # embedded in the process of the stage
     max_running: int = count(256)  # trajectories decoded at once
-    temperature: float = number(1.0, low=0.01)
-    top_p: float = number(1.0, low=0.01, high=1)  # must be 1 in training
+    temperature: float = number(1.0, low=0.01)  # of sampled tokens, in rl and in sampled evaluation
+    top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; must be 1 in training
     max_turns: int = count(8)  # assistant turns of one trajectory
     max_turn_tokens: int = count(96)  # sampled tokens of one turn
     max_tokens: int = count(1024)  # prompt, turns and tool output of one trajectory
@@ -207,9 +208,9 @@ class SamplerConfig(Section):
 
 @dataclass
 class RewardWeights(Section):
-    correct: float = 1.0
-    tool: float = 0.0
-    valid: float = 0.0
+    correct: float = 1.0  # of the outcome; 0 or more
+    tool: float = 0.0  # of the match with the teacher's calls; 0 or more
+    valid: float = 0.0  # of the share of well-formed calls; 0 or more
 
 
 @dataclass
@@ -222,15 +223,15 @@ class RewardFloors(Section):
 
 @dataclass
 class RewardConfig(Section):
-    name: str = "???"
-    family: str = choice("project", "project", "released")
+    name: str = "???"  # label of the preset; an rl folder is named from it
+    family: str = choice("project", "project", "released")  # released: the paper authors' functions, on raw text
     matcher: str = "bag_f1"  # bag_f1, set, overlap, f1, sequence, sequence_args, lcs; released: the authors' function
-    weights: RewardWeights = field(default_factory=RewardWeights)
-    wrong_scale: float = 0.2  # of the match term when the answer is wrong
-    gate: str = choice("none", "none", "outcome", "group")
-    floors: RewardFloors = field(default_factory=RewardFloors)
+    weights: RewardWeights = field(default_factory=RewardWeights)  # of the three terms (project)
+    wrong_scale: float = 0.2  # what the match term is multiplied by when the answer is wrong; 0 to 1
+    gate: str = choice("none", "none", "outcome", "group")  # match and valid count always, if correct, in solved groups
+    floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a boxed final answer (project)
     max_ungraded: float = share(0.05)  # share of answers the grader may fail on before the run stops
-    grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # of one answer
+    grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # wall clock of grading one answer
     grader_workers: int = count(1)  # processes that grade what is not plainly equal
 
 
@@ -238,13 +239,13 @@ class RewardConfig(Section):
 class TrainerConfig(Section):
     """Optimiser and schedule, shared by every training stage."""
 
-    steps: int = count(100)
-    learning_rate: float = number(3e-4, low=0)
+    steps: int = count(100)  # optimiser steps; in rl rollouts, each with trainer.minibatches optimiser steps
+    learning_rate: float = number(3e-4, low=0)  # at its highest, after the warm-up
     optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest
-    weight_decay: float = number(0.0, low=0)
+    weight_decay: float = number(0.0, low=0)  # decoupled from the gradient, as in AdamW
     warmup_steps: int = number(0, low=0)  # optimiser steps of linear warm-up
-    schedule: str = choice("constant", "constant", "linear")  # after it; linear: to zero at the last step
-    max_grad_norm: float = number(1.0, low=0)
+    schedule: str = choice("constant", "constant", "linear")  # after the warm-up; linear: to zero at the last step
+    max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
     micro_batch_tokens: int = count(8192)  # padded tokens of one forward and backward
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved
 
@@ -258,15 +259,15 @@ class SupervisedTrainer(TrainerConfig):
 
 @dataclass
 class RlTrainer(TrainerConfig):
-    prompts_per_step: int = count(32)  # P
-    group_size: int = number(8, low=2)  # G
+    prompts_per_step: int = count(32)  # P: questions of one step
+    group_size: int = number(8, low=2)  # G: trajectories of each question
     minibatches: int = count(2)  # optimiser steps per rollout
-    clip_low: float = number(0.2, low=0, high=1)
-    clip_high: float = number(0.28, low=0)
+    clip_low: float = number(0.2, low=0, high=1)  # the ratio counts down to 1 - clip_low
+    clip_high: float = number(0.28, low=0)  # the ratio counts up to 1 + clip_high
     kl_coef: float = number(0.0, low=0)  # against the frozen starting point; 0 keeps no reference in memory
-    kl_estimator: str = choice("k3", "k1", "k3")
+    kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
     normalize_std: bool = True  # divide the group-relative advantage by the group's standard deviation
-    loss_mean: str = choice("token", "token", "sequence")
+    loss_mean: str = choice("token", "token", "sequence")  # over all trained tokens, or over each sequence's mean
 
 
 @dataclass
@@ -276,43 +277,43 @@ class PipelineTrainer(RlTrainer, SupervisedTrainer):
 
 @dataclass
 class LoggerConfig(Section):
-    console: bool = True
-    wandb: str = choice("offline", "offline", "online", "disabled")
-    wandb_project: str = "mentor"
+    console: bool = True  # progress on stderr; messages are shown either way
+    wandb: str = choice("offline", "offline", "online", "disabled")  # offline: files in the stage's folder, not sent
+    wandb_project: str = "mentor"  # the W&B project; the run is its group, the stage's folder its name
 
 
 @dataclass
 class LauncherConfig(Section):
-    name: str = choice("local", "local")
-    threads: int | None = count(None)  # of one stage's process; the machine's cores when null
+    name: str = choice("local", "local")  # one after another on this machine
+    threads: int | None = count(None)  # CPU threads of one stage's process; the cores it may use when null
 
 
 @dataclass
 class PathsConfig(Section):
-    outputs: str = "outputs"
+    outputs: str = "outputs"  # the folder of all runs
 
 
 @dataclass
 class Config(Section):
     """A composed stage. Groups the stage does not read are left out of its config hash and refuse overrides."""
 
-    stage: StageConfig = field(default_factory=StageConfig)
+    stage: StageConfig = field(default_factory=StageConfig)  # what to do
     run: str = "default"  # the experiment's name: every stage of a run shares outputs/<run>/
     name: str | None = None  # of an rl folder; the reward preset when null
-    seed: int = number(0, low=0)
+    seed: int = number(0, low=0)  # of all that is random in a stage; folders of training stages end in it
     init: str = "base"  # rl and sft start from: base, sft or a model folder
     overwrite: bool = False  # start again in a folder that holds another configuration
-    task: TaskConfig | None = None
-    teacher: TeacherConfig | None = None
-    tools: ToolsConfig | None = None
-    model: ModelConfig | None = None
-    sampler: SamplerConfig | None = None
-    reward: RewardConfig | None = None
-    trainer: TrainerConfig | None = None
-    logger: LoggerConfig = field(default_factory=LoggerConfig)
-    launcher: LauncherConfig = field(default_factory=LauncherConfig)
-    benchmark: dict[str, BenchmarkConfig] = field(default_factory=dict)
-    paths: PathsConfig = field(default_factory=PathsConfig)
+    task: TaskConfig | None = None  # the training questions
+    teacher: TeacherConfig | None = None  # who solves the training questions
+    tools: ToolsConfig | None = None  # what teacher and student may call
+    model: ModelConfig | None = None  # the student
+    sampler: SamplerConfig | None = None  # how tokens are drawn, and the limits of a trajectory
+    reward: RewardConfig | None = None  # what a trajectory is worth in rl
+    trainer: TrainerConfig | None = None  # optimiser, schedule and batch sizes
+    logger: LoggerConfig = field(default_factory=LoggerConfig)  # what is shown and recorded while a stage runs
+    launcher: LauncherConfig = field(default_factory=LauncherConfig)  # where stages run
+    benchmark: dict[str, BenchmarkConfig] = field(default_factory=dict)  # evaluation sets by name
+    paths: PathsConfig = field(default_factory=PathsConfig)  # where files go
 
 
 STAGE_GROUPS: dict[str, tuple[str, ...]] = {

@@ -26,13 +26,15 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
     """Numbers of the trajectories of one split and mode.
 
     The interval counts tasks, not samples, so several samples of a task do not narrow it. calls_per_answer is calls
-    attempted per trajectory; the similarity compares calls that ran with the teacher's, on the tasks it solved.
+    attempted per trajectory; the similarity compares calls that ran with the teacher's, on the tasks it solved, and
+    `tools` holds the counts it is made from.
     """
     graded = [item for item in items if item["correct"] is not None]
     tasks = {item["task"]["id"] for item in graded}
     accuracy = sum(item["correct"] for item in graded) / len(graded) if graded else 0.0
     low, high = wilson_interval(accuracy * len(tasks), len(tasks))
     calls = [call for item in items for call in item["calls"]]
+    student, teacher = _tools(items)
     return {
         "n": len(tasks),
         "trajectories": len(items),
@@ -41,7 +43,8 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "high": high,
         "valid_call_rate": sum(_well_formed(call) for call in calls) / len(calls) if calls else None,
         "calls_per_answer": len(calls) / len(items),
-        "tool_similarity": _similarity(items),
+        "tool_similarity": tool_similarity(student, teacher),
+        "tools": {"student": dict(student), "teacher": dict(teacher)},
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
     }
@@ -51,8 +54,9 @@ def _well_formed(call: Mapping[str, Any]) -> bool:
     return call["error"] not in ("malformed", "unknown_tool", "invalid_arguments")
 
 
-def _similarity(items: Sequence[Item]) -> float | None:
+def _tools(items: Sequence[Item]) -> tuple[Counter[str], Counter[str]]:
+    """Calls per tool name, over the answers to tasks with a reference: the student's that ran, and the teacher's."""
     known = [item for item in items if item["task"]["reference"] is not None]
     student = Counter(call["name"] for item in known for call in item["calls"] if call["ok"])
     teacher = Counter(call["name"] for item in known for call in item["task"]["reference"])
-    return tool_similarity(student, teacher)
+    return student, teacher

@@ -28,7 +28,7 @@ def tool_similarity(student: Mapping[str, int], teacher: Mapping[str, int]) -> f
     if not total_student or not total_teacher:
         return None
     divergence = 0.0
-    for name in student.keys() | teacher.keys():
+    for name in sorted(student.keys() | teacher.keys()):  # a set's own order would change the last digit between runs
         p, q = student.get(name, 0) / total_student, teacher.get(name, 0) / total_teacher
         middle = (p + q) / 2
         divergence += sum(share / 2 * math.log2(share / middle) for share in (p, q) if share > 0)

@@ -1,38 +1,83 @@
-"""The report as one HTML file that needs nothing else: no script, no font, no link to follow, light and dark."""
+"""The report as one HTML file that needs nothing else: styles and script are inside, no font and no link to follow."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from mentor.reporting.figures import Drawing
+from mentor.reporting.drawing import Drawing
+from mentor.reporting.page_data import script_json
+from mentor.reporting.records import Report
+from mentor.reporting.stage_tables import package_versions, provenance
 from mentor.reporting.tables import Table
+
+SCRIPTS = ("report.js", "trajectory.js", "trajectories.js")  # one script element, in this order
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the report. `more` names the fold that holds its tables and figures that are not `main`."""
+
+    id: str
+    title: str
+    tables: Sequence[Table] = ()
+    drawings: Sequence[Drawing] = ()
+    intro: str = ""
+    more: str = ""
 
 
 def to_html(
-    title: str,
-    run: str,
-    headline: Sequence[Table],
-    details: Sequence[Table],
-    drawings: Sequence[Drawing],
-    missing: Sequence[str],
+    report: Report,
+    chapters: Sequence[Chapter],
     notes: Sequence[str],
+    missing: Sequence[str],
+    trajectories: str | None,
+    choice: str,
 ) -> str:
-    """`headline` tables come before the figures, `details` after; every text is escaped, only the SVGs are not."""
+    """Every text is escaped; only the SVGs, the project's own script and the JSON made for a script element are not.
+
+    trajectories: JSON safe inside a script element, None for a page without them. choice: what is said about which
+    of them are shown.
+    """
+    loader = PackageLoader("mentor.reporting")
     environment = Environment(
-        loader=PackageLoader("mentor.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+
+    def source(name: str) -> Markup:
+        return Markup(loader.get_source(environment, name)[0])
+
     return environment.get_template("report.html.j2").render(
-        title=title,
-        run=run,
-        headline=headline,
-        details=details,
-        drawings=drawings,
-        missing=missing,
+        title=report.title,
+        run=report.run,
+        chapters={chapter.id: chapter for chapter in chapters},
         notes=notes,
+        missing=missing,
+        anchors={record.folder: f"from-{place}" for place, record in enumerate(report.stages)},
+        style=source("report.css"),
+        script=Markup("\n").join(source(name) for name in SCRIPTS),
+        origins=Markup(script_json(_origins(report))),
+        trajectories=None if trajectories is None else Markup(trajectories),
+        choice=choice,
     )
+
+
+def _origins(report: Report) -> dict[str, Any]:
+    """What the page shows about where a number comes from."""
+    folders = {
+        record.folder: {
+            "stage": record.stage or "",
+            **provenance(record),
+            "packages": package_versions(record),
+        }
+        for record in report.stages
+    }
+    entries = {
+        folder: [{"role": origin.role, "folder": origin.folder} for origin in line]
+        for folder, line in report.origins.items()
+    }
+    return {"folders": folders, "origins": entries}

@@ -17,13 +17,17 @@ def escape(text: str) -> str:
 
 def table_to_markdown(table: Table) -> str:
     alignment = ["---" if index in table.text_columns else "---:" for index in range(len(table.columns))]
-    lines = [table.columns, alignment, *table.rows]
+    lines = [table.columns, alignment, *([cell.text for cell in row] for row in table.rows)]
     cells = [line if line is alignment else [escape(cell) for cell in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
-def to_markdown(title: str, run: str, tables: list[Table], missing: list[str], notes: list[str]) -> str:
-    parts = [f"# {escape(title)}", f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`."]
+def to_markdown(
+    title: str, run: str, tables: list[Table], missing: list[str], notes: list[str], trajectories: str
+) -> str:
+    """trajectories: what is said about those that the page shows."""
+    where = f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`, trajectories: `report.html`."
+    parts = [f"# {escape(title)}", f"{where} {escape(trajectories)}"]
     for heading, lines in (("Read with care", notes), ("Missing", missing)):
         if lines:
             parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]

@@ -1,4 +1,4 @@
-"""`stage=report`: tables and learning curves from the files of one run. Measures nothing itself."""
+"""`stage=report`: tables, figures and trajectories from the files of one run. Measures nothing itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from mentor.config import Config, ReportStage
 from mentor.errors import ConfigError, RunFolderError
 from mentor.loggers import Logger
-from mentor.reporting import collect, draw, write_report
+from mentor.reporting import collect, draw, gather, write_report
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 
@@ -23,12 +23,15 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     report = collect(folder.root, config.stage.title)
     if not report.results:
         raise RunFolderError(f"{folder.root / 'eval'} holds no finished evaluation: run `mentor stage=eval` first")
+    gathered = gather(folder.root, config.stage.trajectories)
     collected = time.perf_counter()
     drawings = draw(report)
-    written = write_report(report, drawings, folder.path)
-    for line in report.missing:
+    written, trajectories = write_report(report, drawings, gathered, folder.path)
+    for line in report.missing + gathered.missing:
         logger.message(f"missing in this run: {line}")
-    logger.message(f"report: {folder.path / 'report.html'}")
+    page = folder.path / "report.html"
+    shown = f"{trajectories.shown:,} of {trajectories.found:,} trajectories"
+    logger.message(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB, {shown})")
     return StageResult(
         headline=None,
         counts={
@@ -36,7 +39,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             "results": len(report.results),
             "figures": len(drawings),
             "files": len(written),
-            "missing": len(report.missing),
+            "trajectories": {"found": trajectories.found, "shown": trajectories.shown},
+            "missing": len(report.missing + gathered.missing),
         },
         seconds={"collect": collected - start, "write": time.perf_counter() - collected},
     )

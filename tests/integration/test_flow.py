@@ -54,7 +54,8 @@ def same(one: dict, other: dict) -> bool:
     return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
 
 
-STAGES = ["rollout", "pretrain-s0", "sft-s0", "rl-sparse-s0", "rl-flexible-s0", "eval", "report"]
+TRAINED = ["pretrain-s0", "sft-s0", "rl-sparse-s0", "rl-strict-s0", "rl-flexible-s0"]
+STAGES = ["rollout", *TRAINED, "eval", "report"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -87,7 +88,7 @@ def test_rl_trained_on_the_teachers_tasks_and_kept_its_trajectories():
 
 def test_evaluation_covers_every_model_split_and_mode():
     models = sorted(path.name for path in Path("outputs/flow/eval").iterdir() if path.is_dir() and "-s0" in path.name)
-    assert models == ["pretrain-s0", "rl-flexible-s0", "rl-sparse-s0", "sft-s0"]
+    assert models == sorted(TRAINED)
     for model in models:
         rows = summary(f"eval/{model}/calculator")["results"]
         assert [(row["split"], row["domain"]) for row in rows[::2]] == [
@@ -115,10 +116,10 @@ def test_the_report_holds_the_numbers_of_the_evaluation():
 
 
 def test_running_it_again_does_nothing_twice(capfd: pytest.CaptureFixture[str]):
-    before = {stage: summary(stage)["pid"] for stage in STAGES[:5]}
+    before = {stage: summary(stage)["pid"] for stage in STAGES[:6]}
     assert main(["experiment=demo", *SMALL]) == 0
-    assert capfd.readouterr().err.count("is done in") == 5
-    assert {stage: summary(stage)["pid"] for stage in STAGES[:5]} == before
+    assert capfd.readouterr().err.count("is done in") == 6
+    assert {stage: summary(stage)["pid"] for stage in STAGES[:6]} == before
 
 
 def test_a_sweep_has_a_process_and_a_folder_for_every_point():

@@ -48,6 +48,18 @@ def test_rows_count_tasks_calls_and_stop_reasons():
     assert row["calls_per_answer"] == 1.0
     assert row["stop_reasons"] == {"answered": 2, "length": 1}
     assert row["tool_similarity"] == pytest.approx(1.0)
+    assert row["tools"] == {"student": {"add": 1}, "teacher": {"add": 3}}
+
+
+def test_calls_per_tool_are_those_the_similarity_is_made_from():
+    items = [
+        make_item(True, calls=[("add", None), ("add", None), ("divide", "exception")], reference=("add", "sqrt")),
+        make_item(True, calls=[("sqrt", None)], reference=None),  # no teacher: neither side counts
+        make_item(False, calls=[("divide", None), ("plus", "unknown_tool")], reference=()),
+    ]
+    (row,) = summarise(items, {"test": "id"})
+    assert row["tools"] == {"student": {"add": 2, "divide": 1}, "teacher": {"add": 1, "sqrt": 1}}
+    assert row["tool_similarity"] == tool_similarity(row["tools"]["student"], row["tools"]["teacher"])
 
 
 def test_several_samples_of_a_task_do_not_narrow_the_interval():
@@ -74,7 +86,7 @@ def test_step_metrics_leave_out_what_has_no_value():
         RewardBreakdown(1.0, {"correct": 1.0, "match": None}),
         RewardBreakdown(None, {"correct": None, "match": None}),
     ]
-    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)])
+    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], True)
     assert metrics["reward/mean"] == 1.0 and metrics["reward/ungraded"] == 0.5 and "reward/match" not in metrics
     assert metrics["groups/zero_variance"] == 1.0
     assert metrics["rollout/turns"] == 2.0 and metrics["rollout/tokens"] == 2.0
@@ -88,5 +100,5 @@ def test_a_trajectory_scored_without_a_look_at_its_answer_is_not_correct():
     right, unread = RewardBreakdown(1.0, {"correct": 1.0}), RewardBreakdown(-2.0, {"correct": None})
     failed = RewardBreakdown(None, {"correct": None})
     group = TrajectoryGroup(task, [trajectory] * 4, [right, unread, unread, failed])
-    assert group_metrics([group])["reward/correct"] == pytest.approx(1 / 3)
-    assert group_metrics([TrajectoryGroup(task, [trajectory] * 2, [unread, unread])])["reward/correct"] == 0.0
+    assert group_metrics([group], True)["reward/correct"] == pytest.approx(1 / 3)
+    assert group_metrics([TrajectoryGroup(task, [trajectory] * 2, [unread, unread])], True)["reward/correct"] == 0.0

@@ -1,0 +1,103 @@
+"""How a figure of the report is drawn: one style, and SVG for the page beside PNG for other uses.
+
+In the SVG, text and axes take the page's colour, so it reads on light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mentor.reporting.records import EvalResult
+
+INK = "#22262b"  # of text and axes; `currentColor` in the SVG
+Colors = Mapping[str, str]  # by model or folder, the same in every figure
+COLORS = ("#3f83c8", "#d9772b", "#2f9e73", "#c25a9c", "#a08328", "#7a6fd0", "#c9504b", "#3d97ad")  # on light and dark
+WIDTH = 4.4  # inches; narrow, so that text stays readable on a phone
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mentor",
+    "text.parse_math": False,
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """`name` is a file stem, `svg` an element to put into a page, `main` whether it is shown without unfolding.
+
+    `chapter`: the part of the report it belongs to. `folders`: whose provenance the caption points to.
+    """
+
+    name: str
+    title: str
+    svg: str
+    png: bytes
+    main: bool
+    chapter: str
+    folders: tuple[str, ...]
+
+
+def render(
+    name: str,
+    title: str,
+    paint: Callable[[Axes], None],
+    *,
+    chapter: str,
+    folders: Sequence[str],
+    main: bool = True,
+    height: float = 2.5,
+    grid: str = "y",
+) -> Drawing:
+    """A figure of one pair of axes with its legend below. height: inches, without the legend."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.add_subplot()
+        paint(axes)
+        axes.grid(axis=grid, color="#888888", alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
+        axes.set_axisbelow(True)
+        handles, labels = axes.get_legend_handles_labels()
+        rows = (len(labels) + 1) // 2
+        figure.set_size_inches(WIDTH, height + 0.2 * rows)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
+        png, svg = io.BytesIO(), io.StringIO()
+        figure.savefig(png, format="png", dpi=170, facecolor="white")
+        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    return Drawing(stem, title, _for_page(svg.getvalue()), png.getvalue(), main, chapter, tuple(folders))
+
+
+def interval_bars(results: Sequence[EvalResult]) -> list[list[float]]:
+    """How far the 95 % interval reaches below and above each accuracy, in percent; 0 where it is unknown."""
+    below = [0.0 if r.low is None or r.accuracy is None else 100 * max(0.0, r.accuracy - r.low) for r in results]
+    above = [0.0 if r.high is None or r.accuracy is None else 100 * max(0.0, r.high - r.accuracy) for r in results]
+    return [below, above]
+
+
+def percent_axis(axes: Axes) -> None:
+    """From 0 to 100, with room for whole markers at both ends."""
+    axes.set_ylim(-2.5, 102.5)
+    axes.set_yticks(range(0, 101, 20))
+
+
+def _for_page(svg: str) -> str:
+    """The <svg> element alone, without a fixed size, in the page's text colour."""
+    element = svg[svg.index("<svg") :]
+    head, rest = element.split(">", 1)
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
+    rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
+    return f'{head} aria-hidden="true">{rest}'.replace(INK, "currentColor")

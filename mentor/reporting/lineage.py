@@ -1,0 +1,72 @@
+"""Which model was trained from which, and so what an evaluation is compared with and where its numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mentor.reporting.records import EvalResult, Origin, StageRecord
+
+TEACHER_FOLDER = "rollout"
+
+
+def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str] = ()) -> list[str]:
+    """The model, then what it was trained from, through SFT too; the last one may be a model this run did not make.
+
+    A summary names its `base` by path or hub name; a name below eval/ or a stage folder stands for it where one fits.
+    """
+    started_from = {record.folder: record.counts.get("base") for record in stages}
+    known = {*evaluated, *started_from}
+    line = [model]
+    while path := started_from.get(line[-1]):
+        parts = [part for part in Path(path).parts if part != "model"]
+        name = next((name for name in ("--".join(parts), parts[-1]) if name in known), str(path))
+        if name in line:  # a run whose folders name each other would never end
+            break
+        line.append(name)
+    return line
+
+
+def with_base(results: list[EvalResult], stages: Sequence[StageRecord]) -> list[EvalResult]:
+    """The results, bases first, each with its base and whether the two intervals are apart.
+
+    The base of a model that was not made from another is the model itself; None where the base is not known or was not
+    evaluated.
+    """
+    evaluated = {result.model for result in results}
+    started_elsewhere = {record.folder for record in stages if record.stage in ("sft", "rl")}
+    bases = {model: ancestors(model, stages, evaluated)[-1] for model in evaluated}
+    by_key = {(r.model, r.benchmark, r.split, r.mode): r for r in results}
+    compared = []
+    for result in results:
+        base = bases[result.model] if bases[result.model] in evaluated - started_elsewhere else None
+        other = by_key.get((base or "", result.benchmark, result.split, result.mode))
+        if other is None or base == result.model:
+            compared.append(replace(result, base=base))
+            continue
+        apart = intervals_apart(result, other)
+        compared.append(replace(result, base=base, base_low=other.low, base_high=other.high, apart_from_base=apart))
+    return sorted(compared, key=lambda r: (r.benchmark, not r.is_base, not r.model.startswith("sft"), r.model))
+
+
+def intervals_apart(one: EvalResult, other: EvalResult) -> bool | None:
+    """Whether two intervals share no value; None when one of them is unknown."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return None
+    return one.low > other.high or one.high < other.low
+
+
+def origins(results: Sequence[EvalResult], stages: Sequence[StageRecord]) -> dict[str, list[Origin]]:
+    """Per evaluation folder: itself, the model's stage, what that was trained from, the teacher's trajectories."""
+    kinds = {record.folder: record.stage for record in stages}
+    evaluated = {result.model for result in results}
+    found = {}
+    for folder, model in {result.folder: result.model for result in results}.items():
+        line = ancestors(model, stages, evaluated)
+        roles = ["The model", *["Trained from"] * (len(line) - 1)]
+        entries = [Origin("This evaluation", folder), *map(Origin, roles, line)]
+        if any(kinds.get(name) in ("sft", "rl") for name in line):
+            entries.append(Origin("The teacher's trajectories", TEACHER_FOLDER))
+        found[folder] = entries
+    return found

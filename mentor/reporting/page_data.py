@@ -1,0 +1,155 @@
+"""The chosen trajectories as the JSON that the page embeds: what its script shows, within a budget of bytes.
+
+Everything a trajectory shares with others is there once: token texts per tokenizer, the start of the prompt per
+source, the teacher's trajectory per task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from mentor.reporting.collect import finite
+from mentor.reporting.conversation import conversation, reference_only
+from mentor.reporting.pieces import piece_table
+from mentor.reporting.trajectories import Gathered, Place, Stored
+from mentor.types import RewardBreakdown, Tokens, Trajectory
+
+FindTokenizer = Callable[[Place], Path | None]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """`json`: safe inside a script element, None without trajectories. `shown` of `found` are in it, `asked` were
+    to be."""
+
+    json: str | None
+    shown: int
+    found: int
+    asked: int
+
+
+def embed(gathered: Gathered, find_tokenizer: FindTokenizer, budget: int) -> Embedded:
+    """As many of the chosen trajectories, from the first on, as fit into `budget` bytes of UTF-8.
+
+    find_tokenizer: the tokenizer.json behind a trajectory; None shows the ids of its tokens.
+    """
+    sources = _sources(gathered.chosen, find_tokenizer)
+    prefixes = {name: source["prefix"] for name, source in sources["sources"].items()}
+    shared = script_json(sources)
+    left = budget - len(shared.encode()) - len('{"shared":,"teachers":{},"entries":[]}')
+    entries: list[tuple[Place, str]] = []
+    teachers: dict[str, str] = {}
+    for stored in gathered.chosen:
+        teacher = _teacher(stored.trajectory, gathered.teachers)
+        added = {}
+        if teacher is not None and (key := script_json(teacher.task.id)) not in teachers:
+            added = {key: script_json(conversation(teacher))}
+        entry = script_json(_entry(stored, len(prefixes[stored.place.source]), teacher is not None))
+        left -= len(entry.encode()) + 1 + sum(len((key + text).encode()) + 2 for key, text in added.items())
+        if left < 0:
+            break
+        entries.append((stored.place, entry))
+        teachers |= added
+    entries.sort(key=lambda item: (item[0].kind == "evaluation", str(item[0].path), item[0].number))
+    if not entries:
+        return Embedded(None, 0, gathered.found, len(gathered.chosen))
+    listed = ",".join(entry for _, entry in entries)
+    taught = ",".join(f"{key}:{text}" for key, text in teachers.items())
+    text = f'{{"shared":{shared},"teachers":{{{taught}}},"entries":[{listed}]}}'
+    return Embedded(text, len(entries), gathered.found, len(gathered.chosen))
+
+
+def script_json(value: Any) -> str:
+    """JSON that no HTML parser takes for markup: `<` is written as an escape, and so is half a surrogate pair."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return text.encode("utf-8", errors="backslashreplace").decode()
+
+
+def _sources(chosen: Sequence[Stored], find_tokenizer: FindTokenizer) -> dict[str, Any]:
+    """Token texts by tokenizer, and which of them and which start of the prompt each source has."""
+    ids: dict[str, list[list[int]]] = {}
+    files: dict[str, Path | None] = {}
+    for stored in chosen:
+        source = stored.place.source
+        if source not in files:
+            files[source] = find_tokenizer(stored.place)
+        ids.setdefault(source, []).append(_token_ids(stored.trajectory.tokens))
+    contents = {path: path.read_bytes() for path in files.values() if path is not None}
+    tokenizers = list(dict.fromkeys(contents.values()))  # a model and its base have the same one, most often
+    used: list[set[int]] = [set() for _ in tokenizers]
+    sources: dict[str, Any] = {}
+    for source, path in files.items():
+        place = None if path is None else tokenizers.index(contents[path])
+        if place is not None:
+            used[place].update(token for sequence in ids[source] for token in sequence)
+        sources[source] = {"tokenizer": place, "prefix": list(commonprefix(ids[source]))}
+    tables = [piece_table(Tokenizer.from_buffer(t), u) for t, u in zip(tokenizers, used, strict=True)]
+    return {"tokenizers": tables, "sources": sources}
+
+
+def _token_ids(tokens: Tokens | None) -> list[int]:
+    return [] if tokens is None else tokens.token_ids
+
+
+def _teacher(trajectory: Trajectory, teachers: Mapping[str, Trajectory]) -> Trajectory | None:
+    """The teacher's trajectory of the same task; ids of another data set may be alike, so the question decides."""
+    found = teachers.get(trajectory.task.id)
+    return found if found is not None and found.task.question == trajectory.task.question else None
+
+
+def _entry(stored: Stored, prefix: int, taught: bool) -> dict[str, Any]:
+    """What the page shows of one trajectory. taught: its teacher's is among `teachers`, under the task's id."""
+    place, record, trajectory = stored.place, stored.record, stored.trajectory
+    tokens = trajectory.tokens
+    return {
+        "source": place.source,
+        "group": place.group,
+        "mode": place.mode,
+        "verdict": verdict(record),
+        "stop": trajectory.stop_reason.value,
+        "task": trajectory.task.id,
+        "question": trajectory.task.question,
+        "answers": list(trajectory.task.answer),
+        "turns": conversation(trajectory),
+        "teacher": "stored" if taught else reference_only(trajectory.task),
+        "reward": _reward(record),
+        "tokens": None if tokens is None else {"ids": tokens.token_ids[prefix:], "runs": runs(tokens.loss_mask)},
+    }
+
+
+def _reward(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Total, unweighted terms and weighted parts by name, the advantage and the kind of group; None in evaluation."""
+    if "reward" not in record:
+        return None
+    kept = {key: record.get(key) for key in ("advantage", "group_kind")}
+    reward: dict[str, Any] = finite({"terms": {}, "parts": {}, **record["reward"], **kept})
+    return reward
+
+
+def verdict(record: Mapping[str, Any]) -> str:
+    """`correct`, `wrong` or `ungraded`, of a record of training or of evaluation."""
+    if "reward" in record:
+        reward = record["reward"]
+        correct = RewardBreakdown(reward["total"], reward["terms"]).correct
+    else:
+        correct = record.get("correct")
+    return "ungraded" if correct is None else "correct" if correct == 1 else "wrong"
+
+
+def runs(mask: Sequence[bool]) -> list[int]:
+    """Lengths of the runs of equal values, the first one of False (0 where the mask begins with True)."""
+    lengths = [0]
+    value = False
+    for bit in mask:
+        if bit != value:
+            lengths.append(0)
+            value = not value
+        lengths[-1] += 1
+    return lengths

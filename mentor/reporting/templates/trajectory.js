@@ -1,0 +1,126 @@
+// --- One trajectory beside its teacher's ---------------------------------------------------------------------------
+
+function shortNumber(value) {
+  return value === null || value === undefined ? "–" : String(Number(value.toFixed(4)));
+}
+
+function textBlock(tag, className, text) {
+  const block = element(tag, `text ${className}`, text);
+  block.dir = "auto";
+  return block;
+}
+
+/** A labelled fact; its value is a text or a node. */
+function fact(list, name, value) {
+  list.append(element("dt", "", name), element("dd", "", value));
+}
+
+function factsOf(entry) {
+  const list = element("dl", "");
+  fact(list, "from", `${entry.source}, ${entry.group}, ${entry.mode}`);
+  fact(list, "task", entry.task);
+  fact(list, "accepted answers", textBlock("span", "", entry.answers.join("  |  ")));
+  fact(list, "verdict", element("span", entry.verdict, entry.verdict));
+  fact(list, "ended by", entry.stop);
+  return list;
+}
+
+/** Unweighted terms, what each contributes to the total, and what the group made of it. */
+function rewardOf(reward) {
+  const table = element("table", "reward");
+  const names = new Set([...Object.keys(reward.terms), ...Object.keys(reward.parts)]);
+  const head = ["reward", "term", "part of the total"].map((name) => element("th", "n", name));
+  table.append(element("thead", "", element("tr", "", ...head)));
+  const body = element("tbody", "");
+  for (const name of names) {
+    const values = [reward.terms[name], reward.parts[name]].map((value) => element("td", "n", shortNumber(value)));
+    body.append(element("tr", "", element("th", "", name), ...values));
+  }
+  const total = element("td", "n", shortNumber(reward.total));
+  body.append(element("tr", "", element("th", "", "total"), element("td", "n", ""), total));
+  table.append(body);
+  const kind = reward.group_kind === null ? "" : `; answers of its group: ${reward.group_kind.replace("_", " ")}`;
+  const advantage = element("p", "caption", `Advantage ${shortNumber(reward.advantage)}${kind}.`);
+  if (Object.keys(reward.parts).length === 0) {
+    advantage.append(" No weighted parts are stored: there is no total, it is no sum of terms, or the run is an old one.");
+  }
+  return element("div", "", table, advantage);
+}
+
+function callOf(call) {
+  const block = element("div", "call", textBlock("span", "", `${call.name || "(no name)"} ${call.arguments}`));
+  if (call.outcome) {
+    const name = call.outcome === "ok" ? "ok" : "error";
+    block.append("→ ", element("span", name, call.outcome), textBlock("span", "", call.reply));
+  }
+  return block;
+}
+
+function turnOf(turn, number) {
+  const block = element("div", "", element("h4", "", `Turn ${number}`));
+  if (turn.reasoning) block.append(textBlock("div", "soft", turn.reasoning));
+  if (turn.text) block.append(textBlock("div", "", turn.text));
+  if (!turn.text && turn.calls.length === 0) block.append(element("p", "soft", "(empty)"));
+  block.append(...turn.calls.map(callOf));
+  return block;
+}
+
+/** Line ends and tabs are drawn, so that a piece that is only white space can be seen. */
+function visiblePiece(text) {
+  return text.replaceAll("\n", "⏎\n").replaceAll("\t", "⇥\t");
+}
+
+/** Every token as a piece of its own; `runs` are the lengths of context and trained runs in turn, context first. */
+function tokenPieces(ids, runs, pieces) {
+  const block = element("div", "tokens text");
+  let start = 0;
+  runs.forEach((length, place) => {
+    for (const id of ids.slice(start, start + length)) {
+      const piece = element(place % 2 ? "mark" : "span", "", pieces === null ? `${id} ` : visiblePiece(pieces[id]));
+      piece.title = `token ${id}`;
+      block.append(piece);
+    }
+    start += length;
+  });
+  return block;
+}
+
+function tokensOf(entry, shared) {
+  if (entry.tokens === null) return [element("p", "soft", "No tokens are stored with this trajectory.")];
+  const { tokenizer, prefix } = shared.sources[entry.source];
+  const ids = [...prefix, ...entry.tokens.ids];
+  const trained = entry.tokens.runs.filter((_, place) => place % 2).reduce((sum, length) => sum + length, 0);
+  const legend = element("p", "legend", element("mark", "", "in the loss mask: sampled by the model"));
+  legend.append(" ", element("span", "soft", "context: prompt, tool replies, template"));
+  const about = element("p", "caption", `${ids.length} tokens, ${trained} of them in the loss mask.`);
+  if (tokenizer === null) about.append(" No tokenizer.json was found, so these are token ids.");
+  const pieces = tokenizer === null ? null : shared.tokenizers[tokenizer];
+  return [legend, about, tokenPieces(ids, entry.tokens.runs, pieces)];
+}
+
+function studentSide(entry, shared, asTokens) {
+  const shown = asTokens ? tokensOf(entry, shared) : entry.turns.map((turn, place) => turnOf(turn, place + 1));
+  return element("section", "", element("h3", "", "Student"), ...shown);
+}
+
+function teacherSide(entry, teachers) {
+  const side = element("section", "", element("h3", "", "Teacher"));
+  const turns = entry.teacher === "stored" ? teachers[entry.task] : entry.teacher;
+  if (turns === null) {
+    side.append(element("p", "soft", "No teacher is known for this task."));
+  } else if (entry.teacher === "stored") {
+    side.append(...turns.map((turn, place) => turnOf(turn, place + 1)));
+  } else {
+    side.append(element("p", "soft", turns[0].calls.length ? "Only its calls are known:" : "It used no tool."));
+    side.append(...turns[0].calls.map(callOf));
+  }
+  return side;
+}
+
+/** Everything about one trajectory. */
+function trajectoryNodes(entry, data, asTokens) {
+  const nodes = [textBlock("p", "question", entry.question), factsOf(entry)];
+  if (entry.reward !== null) nodes.push(rewardOf(entry.reward));
+  const student = studentSide(entry, data.shared, asTokens);
+  return [...nodes, element("div", "sides", student, teacherSide(entry, data.teachers))];
+}

@@ -1,0 +1,76 @@
+"""Who was trained from whom, and what follows: comparisons with the base, origins of numbers, cautions."""
+
+from pathlib import Path
+
+import pytest
+
+from mentor.reporting import collect
+from mentor.reporting.lineage import intervals_apart
+from mentor.reporting.records import EvalResult, Origin
+from mentor.reporting.tables import mark
+from tests.fixtures.run_folder import make_row, write_eval, write_stage
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.35, 0.45, True), (0.22, 0.23, True), (0.3, 0.5, False), (0.2, 0.24, False), (None, None, None)],
+)
+def test_apart_means_no_value_in_common(low: float | None, high: float | None, expected: bool | None) -> None:
+    def result(low: float | None, high: float | None) -> EvalResult:
+        return EvalResult("m", "b", "s", "id", "greedy", 9, 0.3, low, high, None, None, None, {})
+
+    assert intervals_apart(result(low, high), result(0.24, 0.34)) is expected
+    assert intervals_apart(result(0.24, 0.34), result(low, high)) is expected
+
+
+def make_run(root: Path) -> Path:
+    """A hub model, SFT from it, RL from that; RL from a base that is not here; RL that has not said its base yet."""
+    write_stage(root, "rollout", "rollout")
+    write_stage(root, "sft-s0", "sft", base="Qwen/Qwen3-0.6B")
+    write_stage(root, "rl-hub-s0", "rl", base=str(root / "sft-s0" / "model"))
+    write_stage(
+        root, "rl-other-s3", "rl", base="outputs/demo/pretrain-s3/model", counts={"base": "a/pretrain-s3/model"}
+    )
+    write_stage(root, "rl-going-s0", "rl", status="running")
+    write_eval(root, "Qwen--Qwen3-0.6B", make_row(0.6, 0.5, 0.7))
+    write_eval(root, "rl-hub-s0", make_row(0.4, 0.3, 0.45))
+    write_eval(root, "rl-other-s3", make_row(0.9, 0.8, 0.95))
+    write_eval(root, "rl-going-s0", make_row(0.9, 0.8, 0.95))
+    return root
+
+
+def test_base_is_what_training_started_from(tmp_path: Path) -> None:
+    results = collect(make_run(tmp_path / "demo"), "t").results
+    assert results[0].model == "Qwen--Qwen3-0.6B", "bases come first"
+    bases = {r.model: (r.base, r.apart_from_base) for r in results}
+    assert bases["rl-hub-s0"] == ("Qwen--Qwen3-0.6B", True), "through SFT"
+    assert bases["Qwen--Qwen3-0.6B"] == ("Qwen--Qwen3-0.6B", None)
+    assert bases["rl-other-s3"] == (None, None), "its base was not evaluated"
+    assert bases["rl-going-s0"] == (None, None), "an RL model is nobody's base"
+    assert {r.model: mark(r) for r in results}["rl-hub-s0"] == "▼"
+
+
+def test_origins_lead_from_the_evaluation_to_the_teacher(tmp_path: Path) -> None:
+    origins = collect(make_run(tmp_path / "demo"), "t").origins
+    assert origins["eval/rl-hub-s0/calculator"] == [
+        Origin("This evaluation", "eval/rl-hub-s0/calculator"),
+        Origin("The model", "rl-hub-s0"),
+        Origin("Trained from", "sft-s0"),
+        Origin("Trained from", "Qwen--Qwen3-0.6B"),
+        Origin("The teacher's trajectories", "rollout"),
+    ]
+    assert [o.folder for o in origins["eval/Qwen--Qwen3-0.6B/calculator"]][1:] == ["Qwen--Qwen3-0.6B"]
+    assert origins["eval/rl-other-s3/calculator"][2] == Origin("Trained from", "a/pretrain-s3/model")
+
+
+def test_alarms_and_single_seeds_are_cautions(tmp_path: Path) -> None:
+    root = tmp_path / "demo"
+    for seed in (0, 1):
+        write_stage(root, f"rl-flexible-s{seed}", "rl", seed=seed, git_commit="a" * 40)
+    counts = {"alarms": {"alarm/all_fail": 12, "alarm/dead_groups": 0, "alarm/new": 1}}
+    write_stage(root, "rl-strict-s0", "rl", counts=counts, git_commit="a" * 40)
+    notes = collect(root, "t").notes
+    assert notes[0] == "One training seed only for rl-strict: no ranking of these follows from this run."
+    assert notes[1].startswith("rl-strict-s0: an alarm rang in 12 steps (alarm/all_fail): most of the advantage came")
+    assert notes[2] == "rl-strict-s0: an alarm rang in 1 step (alarm/new)."
+    assert len(notes) == 3

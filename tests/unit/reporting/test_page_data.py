@@ -1,0 +1,155 @@
+"""Chosen trajectories as the JSON of the page: what is in it, what it shares, and how much of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mentor.reporting.conversation import conversation, reference_only
+from mentor.reporting.page_data import embed, runs, script_json, verdict
+from mentor.reporting.tokenizer_files import tokenizer_of
+from mentor.reporting.trajectories import gather
+from mentor.types import StopReason
+from tests.fixtures.run_folder import (
+    evaluation_record,
+    make_trajectory,
+    training_record,
+    write_json,
+    write_lines,
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, chat) -> Path:
+    """One RL stage with its model's tokenizer, one evaluation of a model whose tokenizer is gone."""
+    chat.tokenizer.save_pretrained(tmp_path / "rl-a-s0" / "model")
+    trained = [make_trajectory("t0"), make_trajectory("t1", question="</script><!-- {{ x }}")]
+    write_lines(tmp_path / "rl-a-s0/trajectories/trajectories.jsonl", [training_record(t, step=5) for t in trained])
+    write_lines(tmp_path / "rollout/trajectories.jsonl", [replace(trained[0], tokens=None).to_dict()])
+    items = [evaluation_record(make_trajectory("t0", question="Another one?", split="test"), correct=None)]
+    write_lines(tmp_path / "eval/m/calc/items.jsonl", items)
+    return tmp_path
+
+
+def embedded(root: Path, budget: int = 10**6) -> dict:
+    text = embed(gather(root, 10), tokenizer_of, budget).json
+    assert text is not None and "<" not in text
+    return json.loads(text)
+
+
+def test_entries_hold_what_the_page_shows(run: Path) -> None:
+    data = embedded(run)
+    first, second, item = data["entries"]
+    assert (first["source"], first["group"], first["mode"]) == ("rl-a-s0, training", "step 5", "sampled")
+    assert (first["verdict"], first["stop"], first["answers"]) == ("correct", "answered", ["5"])
+    assert first["reward"]["parts"] == {"correct": 0.6, "match": 0.15, "valid": 0.05}
+    assert (first["reward"]["total"], first["reward"]["advantage"], first["reward"]["group_kind"]) == (
+        0.8,
+        0.25,
+        "mixed",
+    )
+    assert second["question"] == "</script><!-- {{ x }}"
+    assert (item["source"], item["group"], item["verdict"]) == ("m, evaluation", "calc/test", "ungraded")
+    assert item["reward"] is None
+
+
+def test_the_teacher_is_the_stored_one_of_the_same_question(run: Path) -> None:
+    data = embedded(run)
+    first, second, item = data["entries"]
+    assert first["teacher"] == "stored" and data["teachers"]["t0"][1]["text"] == "The answer is \\boxed{5}."
+    assert [turn["calls"][0]["name"] for turn in second["teacher"]] == ["add"], "only its calls are known"
+    assert item["teacher"] != "stored", "the same id, but another question"
+
+
+def test_tokens_share_the_start_of_the_prompt(run: Path, chat) -> None:
+    path = run / "rl-a-s0/trajectories/trajectories.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records[1]["tokens"]["token_ids"] = [1, 2, 9, 4]
+    write_lines(path, records)
+    shared, entries = (embedded(run)[key] for key in ("shared", "entries"))
+    source = shared["sources"]["rl-a-s0, training"]
+    assert source == {"tokenizer": 0, "prefix": [1, 2]}
+    assert [entry["tokens"] for entry in entries[:2]] == [
+        {"ids": [3, 4], "runs": [1, 2, 1]},
+        {"ids": [9, 4], "runs": [1, 2, 1]},
+    ]
+    assert shared["tokenizers"] == [{str(n): chat.tokenizer.decode([n]) for n in (1, 2, 3, 4, 9)}]
+    assert shared["sources"]["m, evaluation"]["tokenizer"] is None, "no tokenizer.json: the page shows ids"
+
+
+def test_an_unfinished_stage_has_the_tokenizer_of_its_base(run: Path) -> None:
+    (run / "rl-a-s0/model").rename(run / "base")
+    (run / "base/config.json").write_text("{}")
+    training = next(s.place for s in gather(run, 10).chosen if s.place.kind == "training")
+    assert tokenizer_of(training) is None
+    config = {"stage": {"name": "rl"}, "init": str(run / "base"), "seed": 0}
+    write_json(run / "rl-a-s0/config.yaml", config)  # JSON is YAML
+    assert tokenizer_of(training) == run / "base/tokenizer.json"
+    write_json(run / "rl-a-s0/config.yaml", config | {"init": str(run / "gone")})
+    assert tokenizer_of(training) is None
+
+
+def test_an_evaluated_model_is_found_in_the_run_or_where_it_was(run: Path) -> None:
+    place = next(s.place for s in gather(run, 10).chosen if s.place.kind == "evaluation")
+    assert tokenizer_of(place) is None
+    write_json(run / "eval/m/calc/summary.json", {"model_path": str(run / "rl-a-s0/model")})
+    assert tokenizer_of(place) == run / "rl-a-s0/model/tokenizer.json"
+    (run / "m/model").mkdir(parents=True)
+    (run / "rl-a-s0/model/tokenizer.json").rename(run / "m/model/tokenizer.json")
+    assert tokenizer_of(place) == run / "m/model/tokenizer.json"
+
+
+def test_no_more_than_fits_is_embedded(tmp_path: Path) -> None:
+    records = [training_record(make_trajectory(f"t{n}"), step=1 + n // 50) for n in range(200)]
+    write_lines(tmp_path / "rl-a-s0/trajectories/trajectories.jsonl", records)
+    write_lines(tmp_path / "rollout/trajectories.jsonl", [make_trajectory(f"t{n}").to_dict() for n in range(200)])
+    gathered = gather(tmp_path, 100)
+    everything = embed(gathered, tokenizer_of, 10**7)
+    assert (everything.shown, everything.asked, everything.found) == (100, 100, 200)
+    size = len(everything.json.encode())
+    assert embed(gathered, tokenizer_of, size + 2).shown == 100, "a comma after the last of two lists is counted too"
+    for budget in (size - 1, size // 2, 2_000):
+        cut = embed(gathered, tokenizer_of, budget)
+        assert 0 < cut.shown < 100 and budget - 3_000 < len(cut.json.encode()) <= budget
+        groups = [entry["group"] for entry in json.loads(cut.json)["entries"]]
+        counts = [groups.count(f"step {step}") for step in (1, 2, 3, 4)]
+        assert max(counts) - min(counts) <= 1, "still spread"
+    assert embed(gathered, tokenizer_of, 100).json is None
+
+
+def test_a_conversation_has_every_call_with_its_outcome_and_reply() -> None:
+    first, last = conversation(make_trajectory())
+    assert first["text"] == "Let me see." and last["calls"] == []
+    assert first["calls"] == [
+        {"name": "plus", "arguments": '{"a": 2}', "outcome": "unknown_tool", "reply": "no such tool"},
+        {"name": "add", "arguments": '{"a": 2, "b": 3}', "outcome": "ok", "reply": "5"},
+    ]
+    cut = make_trajectory()
+    cut = replace(cut, messages=cut.messages[:2], calls=[], stop_reason=StopReason.LENGTH)
+    assert [call["outcome"] for call in conversation(cut)[0]["calls"]] == ["not run", "not run"]
+    task = make_trajectory().task
+    assert reference_only(replace(task, reference=None)) is None
+    assert reference_only(replace(task, reference=()))[0]["calls"] == []
+
+
+def test_verdicts() -> None:
+    def trained(total: float | None, correct: float | None) -> str:
+        return verdict({"reward": {"total": total, "terms": {"correct": correct}}, "correct": True})
+
+    assert [trained(0.8, 1.0), trained(0.2, 0.0), trained(None, None)] == ["correct", "wrong", "ungraded"]
+    assert trained(-2.0, None) == "wrong", "a total given without a look at the answer"
+    assert [verdict({"correct": value}) for value in (True, False, None)] == ["correct", "wrong", "ungraded"]
+
+
+def test_runs_begin_with_context() -> None:
+    assert runs([False, False, True, False]) == [2, 1, 1]
+    assert runs([True, True]) == [0, 2] and runs([]) == [0]
+
+
+def test_json_in_a_script_element_reads_back_whole() -> None:
+    hostile = "</script><script>alert(1)</script><!-- \u2028 \ud800 \U0001f600 \x00 &lt;"
+    text = script_json({hostile: hostile})
+    assert "<" not in text and json.loads(text.encode()) == {hostile: hostile}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_json(float("nan"))
