@@ -169,7 +169,7 @@ class ToolsConfig(Section):
     name: str = choice("???", "calculator", "file")  # the 12 built-in tools, or a tools.py of your own
     path: str | None = None  # tools.py when name is file
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
-    memory_mib: int = number(64, low=8, high=2**20)  # of one sandbox session
+    memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox
     workers: int = count(2)  # sandbox processes
     max_output_chars: int = number(2000, low=16)  # a longer result is cut with a visible marker
 

@@ -1,0 +1,77 @@
+"""docs/configuration.md is what the schemas and presets say, and a field without a meaning cannot get past."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from mentor.config import SECTIONS, STAGES, TRAINERS, Section, choice, count, schema_keys
+from scripts import config_reference
+from scripts.config_reference import SchemaError, comments, section_rows
+
+
+def test_the_page_is_up_to_date():
+    assert config_reference.OUTPUT.read_text(encoding="utf-8") == config_reference.reference(), (
+        "run python scripts/config_reference.py"
+    )
+    assert config_reference.main(["--check"]) == 0
+
+
+def test_every_key_of_every_schema_is_on_the_page():
+    page = config_reference.reference()
+    keys = [f"{group}.{key}" for group, schema in SECTIONS.items() for key in schema_keys(schema)]
+    keys += [f"stage.{key}" for schema in STAGES.values() for key in schema_keys(schema)]
+    keys += [f"trainer.{key}" for schema in TRAINERS.values() for key in schema_keys(schema)]
+    keys += ["run", "name", "seed", "init", "overwrite"]
+    shown = [key.replace("benchmark.", "benchmark.<name>.", 1) for key in keys]
+    assert [key for key in shown if f"`{key}`" not in page] == []
+
+
+@dataclass
+class Inner(Section):
+    size: int = count(3)  # rows of one part
+
+
+@dataclass
+class Outer(Inner):
+    kind: str = choice("a", "a", "b")  # which of two, said in "# marks" too
+    limit: float | None = None  # seconds
+    words: list[str] = field(default_factory=list)  # what to look for
+
+
+@dataclass
+class Bare(Section):
+    told: int = 1  # a number
+    untold: int = 2
+    # a comment of its own is no field's
+
+
+def test_a_row_has_type_default_accepted_and_the_comment():
+    rows = {row.key: row for row in section_rows(Outer, "x.", {"size": 5})}
+    assert list(rows) == ["x.size", "x.kind", "x.limit", "x.words"]
+    assert (rows["x.size"].default, rows["x.size"].accepted) == ("`5`", "1 or more")
+    assert rows["x.size"].meaning == "rows of one part", "a field of the parent keeps its comment"
+    assert rows["x.kind"].accepted == "`a`, `b`" and rows["x.kind"].meaning == 'which of two, said in "# marks" too'
+    assert (rows["x.limit"].type, rows["x.limit"].default) == ("number or null", "`null`")
+    assert rows["x.words"].type == "list of texts"
+
+
+def test_a_field_without_a_comment_is_an_error_that_names_it():
+    with pytest.raises(SchemaError, match=r"Bare\.untold"):
+        comments(Bare)
+
+
+def test_check_says_in_one_line_what_differs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(config_reference, "OUTPUT", tmp_path / "docs" / "configuration.md")
+    assert config_reference.main(["--check"]) == 1
+    assert config_reference.main([]) == 0 and config_reference.main(["--check"]) == 0
+    config_reference.OUTPUT.write_text("something else")
+    assert config_reference.main(["--check"]) == 1
+    assert config_reference.main(["--chekc"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3 and all(line.startswith("config_reference: ") for line in said)
+
+
+def test_a_schema_without_a_meaning_is_one_line_too(monkeypatch, capsys):
+    monkeypatch.setattr(config_reference, "SECTIONS", {**SECTIONS, "paths": Bare})
+    assert config_reference.main(["--check"]) == 1
+    assert "Bare.untold has no comment" in capsys.readouterr().err
