@@ -107,7 +107,7 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
     threads = config.launcher.threads or len(os.sched_getaffinity(0))
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin starve each other when cores are shared
+    environment.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait by spinning starve others on shared cores
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
     if not _names_the_hub(config):
