@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.conf_dir import conf_dir
-from mentor.config import Config, EvalStage, PipelineStage, PretrainStage, RlTrainer, ScoreStage, Section
+from mentor.config import Config, EvalStage, PipelineStage, PretrainStage, RlTrainer, ScoreStage, Section, TaskConfig
 from mentor.errors import ConfigError
 from mentor.rewards import check_settings
 
@@ -151,6 +151,11 @@ def _check_stage(config: Config) -> None:
         if not stage.greedy and not stage.samples:
             raise ConfigError("`stage.samples=0` with stage.greedy=false evaluates nothing")
         for name, benchmark in config.benchmark.items():
+            if benchmark.task.split != TaskConfig.split:
+                raise ConfigError(
+                    f"`benchmark.{name}.task.split={benchmark.task.split}` is not read by stage=eval; "
+                    f"benchmark.{name}.splits={{<split>: id|ood}} names the splits"
+                )
             for split, domain in benchmark.splits.items():
                 if domain not in ("id", "ood"):
                     raise ConfigError(f"`benchmark.{name}.splits.{split}={domain}` is not accepted; accepted: id, ood")

@@ -108,6 +108,7 @@ def prove_exact(killer: Killer, kills: int) -> None:
     compare("state of the last checkpoint", *(digest(state(folder)) for folder in (whole, broken)))
     for name in ("metrics.jsonl", "trajectories/trajectories.jsonl"):
         compare(name, *(digest(untimed(folder / name)) for folder in (whole, broken)))
+    compare("headline and counts of the summary", *(digest(outcome(folder)) for folder in (whole, broken)))
     updates = sum(row["policy/updates"] for row in untimed(broken / "metrics.jsonl"))
     if not updates:
         raise SystemExit("exact: no optimiser step was taken, so nothing was compared")
@@ -188,6 +189,13 @@ def reloads(folder: Path) -> int:
     policy.save_state(again)
     compare(f"{found[1]} loaded and saved again", digest(load_state(found[1])), digest(load_state(again)), quiet=True)
     return 1
+
+
+def outcome(folder: Path) -> Any:
+    """What a stage's summary says it came to, whichever process finished it."""
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["counts"].pop("first_step")
+    return [summary["headline"], summary["counts"]]
 
 
 def state(folder: Path) -> Any:

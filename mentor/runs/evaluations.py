@@ -14,6 +14,7 @@ from mentor.config import Config, dump
 from mentor.errors import RunFolderError
 from mentor.runs.base_model import local_or_hub
 from mentor.runs.folder import stored_config
+from mentor.runs.identity import content_hashes
 
 BLOCKS, BLOCK_BYTES = 16, 65536
 
@@ -95,5 +96,10 @@ def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dic
     values = dump(config)
     values["benchmark"] = {benchmark: values["benchmark"][benchmark]}
     values["model"] = {**values["model"], "path": model_name(model)}
-    values["upstream"] = {"weights": fingerprint(model)}
+    values["upstream"] = {
+        "weights": fingerprint(model),
+        **content_hashes(
+            task_file=config.benchmark[benchmark].task.path, tools_file=config.tools.path if config.tools else None
+        ),
+    }
     return values

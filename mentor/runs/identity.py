@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS
@@ -27,6 +28,12 @@ def config_hash(values: Mapping[str, Any]) -> str:
     """16 hexadecimal digits over the canonical JSON of `values`."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def content_hashes(**paths: str | None) -> dict[str, str]:
+    """16 hexadecimal digits of the bytes of each local file, by name; what is no file here (a hub name) is left out."""
+    files = {name: Path(path) for name, path in paths.items() if path is not None}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in files.items() if path.is_file()}
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

@@ -7,15 +7,22 @@ from mentor.errors import RunFolderError
 from mentor.runs.base_model import base_model
 from mentor.runs.evaluations import evaluations, fingerprint
 from mentor.runs.folder import RunFolder, refuse_other
+from mentor.runs.identity import content_hashes
 from mentor.runs.provenance import read_summary
 
 
 def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
-    """What identifies the upstream files this stage reads; it goes into the stage's config hash, so that a stage is
-    not taken as done after its input was made anew. Raises RunFolderError or InputError for what is missing.
+    """What identifies the files this stage reads, the user's own and upstream ones.
+
+    It goes into the stage's config hash, so that a stage is not taken as done after its input was changed. Raises
+    RunFolderError or InputError for what is missing.
     """
+    given = content_hashes(
+        task_file=config.task.path if config.task else None, tools_file=config.tools.path if config.tools else None
+    )
     if config.stage.name in ("sft", "rl"):
         return {
+            **given,
             "rollout": _finished(folder, "rollout", "trajectories.jsonl"),
             "base": fingerprint(base_model(config, folder.root)),
         }
@@ -23,7 +30,7 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
         for evaluation in evaluations(config, folder.root):
             if not config.overwrite:
                 refuse_other(folder.path / evaluation.folder, evaluation.config)
-    return {}
+    return given
 
 
 def _finished(folder: RunFolder, stage: str, file: str) -> str:

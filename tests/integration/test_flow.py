@@ -2,10 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -135,56 +131,31 @@ def test_a_sweep_has_a_process_and_a_folder_for_every_point():
     assert all(len(entry["counts"]["base"].split("pretrain-s0")) == 2 for entry in summaries)
 
 
-@pytest.fixture(scope="module")
-def learned(work: Path) -> list[str]:
-    """A run whose base has read enough to write calls and answers, so that rewards differ and updates happen."""
-    run = ["debug=default", "run=learned"]
-    assert main(["stage=pretrain", *run, "trainer.steps=150", "stage.conversations=2500"]) == 0
-    assert main(["stage=rollout", *run]) == 0
-    return ["stage=rl", *run, "reward=flexible", "sampler.deterministic=true", "trainer.prompts_per_step=8"]
-
-
-def updates(name: str) -> float:
-    lines = Path("outputs/learned", name, "metrics.jsonl").read_text().splitlines()
-    return sum(json.loads(line)["policy/updates"] for line in lines)
-
-
-def test_wandb_holds_what_metrics_jsonl_holds(learned: list[str]):
-    assert main([*learned, "name=wandb", "logger.wandb=offline"]) == 0
-    folder = Path("outputs/learned/rl-wandb-s0")
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def test_wandb_holds_what_metrics_jsonl_holds():
+    assert main([*RL, "reward=flexible", "name=wandb", "logger.wandb=offline"]) == 0
+    (path,) = Path("outputs/flow/rl-wandb-s0").glob("wandb/offline-run-*/*.wandb")
+    metrics = records("rl-wandb-s0/metrics.jsonl")
     assert wandb_history(path) == metrics
     assert {"advantage/share_mixed", "policy/mismatch_kl", "throughput/update_tokens_per_s"} <= metrics[-1].keys()
     assert metrics[0]["policy/mismatch_kl"] < 1e-6, "both engines are the same model"
 
 
-def test_another_seed_gives_other_numbers_and_the_same_one_the_same(learned: list[str]):
+def test_another_seed_gives_other_numbers_and_the_same_one_the_same():
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        assert main([*learned, f"name={name}", f"seed={seed}"]) == 0
-        assert updates(f"rl-{name}-s{seed}") > 0
-    assert same(weights("../learned/rl-a-s0"), weights("../learned/rl-b-s0"))
-    assert not same(weights("../learned/rl-a-s0"), weights("../learned/rl-c-s1"))
+        command = [*RL, "reward=flexible", "sampler.deterministic=true", f"name={name}", f"seed={seed}"]
+        assert main(command) == 0
+        assert summary(f"rl-{name}-s{seed}")["counts"]["updates"] > 0
+    assert same(weights("rl-a-s0"), weights("rl-b-s0"))
+    assert not same(weights("rl-a-s0"), weights("rl-c-s1"))
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(learned: list[str]):
-    steps = [*learned, "trainer.steps=6", "trainer.save_every=2", "trainer.kl_coef=0.01"]
-    assert main([*steps, "name=unbroken"]) == 0
-    metrics = Path("outputs/learned/rl-broken-s0/metrics.jsonl")
-    parent = subprocess.Popen([sys.executable, "-m", "mentor.cli", *steps, "name=broken"], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (metrics.is_file() and len(metrics.read_text().splitlines()) >= 3) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(summary("../learned/rl-broken-s0")["pid"], signal.SIGKILL)
-    assert parent.wait() == 1
-    assert summary("../learned/rl-broken-s0")["status"] == "running"
-    assert main([*steps, "name=broken"]) == 0
-    assert updates("rl-broken-s0") > 0
-    assert same(weights("../learned/rl-unbroken-s0"), weights("../learned/rl-broken-s0"))
-    assert [row["step"] for row in records("../learned/rl-broken-s0/metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
-    unbroken, broken = summary("../learned/rl-unbroken-s0"), summary("../learned/rl-broken-s0")
-    assert broken["counts"]["first_step"] > 1 and broken["headline"] == unbroken["headline"]
-    assert broken["counts"]["sampled_tokens"] == unbroken["counts"]["sampled_tokens"]
+def test_rl_that_cannot_learn_is_an_error(capfd: pytest.CaptureFixture[str]):
+    """A temperature so low that all trajectories of a group are the same one: every group is dead."""
+    command = [*RL, "reward=sparse", "name=dead", "sampler.temperature=0.01", "trainer.prompts_per_step=2"]
+    assert main([*command, "trainer.steps=1"]) == 1
+    said = capfd.readouterr().err
+    assert "alarm at step 1" in said and "no optimiser step in 1 steps" in said and "Traceback" not in said
+    assert summary("rl-dead-s0")["status"] == "failed" and not Path("outputs/flow/rl-dead-s0/model").exists()
 
 
 def test_a_model_folder_without_tokenizer_starts_nothing(capfd: pytest.CaptureFixture[str]):
@@ -205,6 +176,24 @@ def test_an_overwrite_with_bad_input_loses_nothing(capfd: pytest.CaptureFixture[
     assert "rows.jsonl:1" in capfd.readouterr().err
     assert Path("outputs/flow/rollout/trajectories.jsonl").read_bytes() == before
     assert summary("rollout")["status"] == "done"
+
+
+def test_a_file_edited_in_place_is_another_configuration(capfd: pytest.CaptureFixture[str]):
+    rows = Path("edited.jsonl")
+    reference = [{"name": "add", "arguments": {"a": 1, "b": 2}}]
+    rows.write_text(json.dumps({"question": "1 plus 2?", "answer": 3, "reference": reference}) + "\n")
+    command = [
+        "stage=rollout",
+        "run=edited",
+        "task=jsonl",
+        "task.path=edited.jsonl",
+        "teacher=annotated",
+        "logger=quiet",
+    ]
+    assert main(command) == 0
+    rows.write_text(rows.read_text().replace("1 plus 2?", "One plus two?"))
+    assert main(command) == 2
+    assert "upstream.task_file" in capfd.readouterr().err
 
 
 def test_rl_refuses_a_toolset_the_teacher_did_not_use(capfd: pytest.CaptureFixture[str]):

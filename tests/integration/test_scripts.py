@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mentor.cli import main
 from mentor.conf_dir import conf_dir
 
 SCRIPTS = conf_dir().parent / "scripts"
@@ -35,15 +36,19 @@ def results(folder: Path) -> dict:
     return json.loads((folder / "report" / "results.json").read_text())
 
 
-def test_gsm8k_then_compare_rewards_on_the_same_run(tmp_path: Path):
+def test_gsm8k(tmp_path: Path):
     train, test = make_rows(tmp_path / "train.jsonl", 2, 12), make_rows(tmp_path / "test.jsonl", 40, 4)
     run_script("gsm8k.sh", str(train), str(test), "mine", "1", *QUIET, cwd=tmp_path)
     run = tmp_path / "outputs" / "mine"
     assert {row["model"] for row in results(run)["results"]} == {"pretrain-s0", "sft-s0", "rl-flexible-s0"}
 
+
+def test_compare_rewards_on_a_run_with_a_base_and_a_teacher_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["stage=pretrain", *QUIET, "run=mine"]) == 0 and main(["stage=rollout", *QUIET, "run=mine"]) == 0
     run_script("compare_rewards.sh", "mine", "1", *QUIET, cwd=tmp_path)
-    models = {row["model"] for row in results(run)["results"]}
-    assert {"rl-sparse-s1", "rl-strict-s1", "rl-flexible-s1"} <= models
+    models = {row["model"] for row in results(tmp_path / "outputs" / "mine")["results"]}
+    assert models == {"pretrain-s0", "rl-sparse-s1", "rl-strict-s1", "rl-flexible-s1"}
 
 
 def test_resume_is_proven_over_three_kills(tmp_path: Path):
