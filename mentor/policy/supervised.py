@@ -92,6 +92,7 @@ def train_supervised(
     source = batches(records, batch_tokens, seed)
     for _ in range(start):
         next(source)
+    logger.message(f"budget: {steps} steps ({start} done) of at most {batch_tokens:,} tokens each")
     tokens = 0
     stored = folder / "metrics.jsonl"
     loss = [row["loss/train"] for row in read_jsonl(stored)][-1] if start and stored.is_file() else float("nan")
