@@ -30,12 +30,15 @@ class Alarms:
         shares = self._shares()
         ringing = {name: share > LIMIT for name, share in shares.items()}
         lines = [
-            f"alarm at step {step}: over the last {len(self._window)} steps {advice.format(share=shares[name])}"
+            f"alarm at step {step}: {self._span()} {advice.format(share=shares[name])}"
             for name, advice in ADVICE.items()
             if ringing[name] and not self._ringing.get(name)
         ]
         self._ringing = ringing
         return {name: float(on) for name, on in ringing.items()}, lines
+
+    def _span(self) -> str:
+        return f"over the last {len(self._window)} steps" if len(self._window) > 1 else "in this step"
 
     def _shares(self) -> dict[str, float]:
         """all_fail: of the summed |advantage|; dead_groups: of the groups. 0 without any."""

@@ -97,7 +97,7 @@ def test_an_alarm_begins_once_and_looks_back_over_five_steps():
     on, lines = alarms.watch(1, row(0.1, 1.0, 0.2))
     assert on == {"alarm/all_fail": 1.0, "alarm/dead_groups": 0.0}
     (line,) = lines
-    assert line.startswith("alarm at step 1: over the last 1 steps 100% of |advantage| came from groups without")
+    assert line.startswith("alarm at step 1: in this step 100% of |advantage| came from groups without")
     on, lines = alarms.watch(2, row(0.1, 0.9, 0.9))
     assert on == {"alarm/all_fail": 1.0, "alarm/dead_groups": 1.0}
     assert len(lines) == 1 and "55% of the groups were dead" in lines[0], "0.2 and 0.9; the first alarm goes on"
