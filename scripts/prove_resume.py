@@ -36,7 +36,8 @@ from mentor.stages.training import build_policy
 
 SMALL = ["debug=default", "logger=quiet", "launcher.threads=1"]
 RL = ["stage=rl", "reward=flexible", "stage.limit=300", "stage.save_trajectories_every=1", "trainer.save_every=3"]
-WIDTH = ["trainer.prompts_per_step=8", "trainer.group_size=4"]
+GROUP_SIZE, EVAL_SAMPLES = 4, 2
+WIDTH = ["trainer.prompts_per_step=8", f"trainer.group_size={GROUP_SIZE}"]
 TIMED = ("time/", "throughput/")  # metrics that no two runs share
 
 
@@ -123,7 +124,7 @@ def prove_records(killer: Killer, kills: int) -> None:
     sft = ["stage=sft", "trainer.steps=120", "trainer.save_every=2", "stage.limit=null"]
     rl = [*RL, *WIDTH, f"trainer.steps={kills + 4}", "name=records"]
     evaluate = ["stage=eval", "model.path=" + str(run / "pretrain-s0" / "model"), "stage.limit=120"]
-    evaluate += ["sampler.max_running=16", "stage.samples=2"]
+    evaluate += ["sampler.max_running=16", f"stage.samples={EVAL_SAMPLES}"]
     eval_folder = run / "eval" / "pretrain-s0" / "calculator"
     for overrides, folder, files in (
         (rollout, run / "rollout", ["trajectories.jsonl"]),
@@ -135,42 +136,58 @@ def prove_records(killer: Killer, kills: int) -> None:
 
 
 def prove_stage(killer: Killer, overrides: list[str], folder: Path, files: list[str], kills: int) -> None:
-    seen: dict[str, set[bytes]] = {name: set() for name in files}
+    snapshots: dict[str, list[Counter[bytes]]] = {name: [] for name in files}
     checkpoints = 0
     for number in range(kills):
         if killer.kill(folder / files[0], *overrides) is None:
             raise SystemExit(f"{overrides[0]}: done after {number} kills of {kills}: give it more to do")
         for name in files:
-            if (folder / name).is_file():
-                seen[name].update(whole_lines(folder / name))
+            snapshots[name].append(Counter(whole_lines(folder / name)))
         checkpoints += reloads(folder)
     killer.finish(*overrides)
     for name in files:
         kept = whole_lines(folder / name)
-        path = (folder / name).with_name(f"{Path(name).stem}.rolled_back.jsonl")
-        aside = whole_lines(path) if path.is_file() else []
-        doubled = [key for key, count in Counter(map(key_of, kept)).items() if count > 1]
-        doubled += [line for line, count in Counter(aside).items() if count > 1]
-        lost = seen[name] - set(kept) - set(aside)
-        if lost or doubled:
-            raise SystemExit(f"{folder / name}: {len(lost)} lost, {len(doubled)} doubled: {[*lost, *doubled][:1]}")
+        aside = whole_lines((folder / name).with_name(f"{Path(name).stem}.rolled_back.jsonl"))
+        refuse_lost(folder / name, snapshots[name], Counter(kept) + Counter(aside))
+        refuse_doubled(folder / name, kept)
+        if name == "metrics.jsonl":  # a line holds its time, so the same one twice was moved twice
+            refuse_lost(folder / name, [Counter(aside)], Counter(set(aside)))
         say(
             f"{overrides[0]} {name}: {kills} kills, {len(kept)} records, {len(aside)} moved aside, 0 lost, 0 doubled; "
             f"{checkpoints} checkpoints loaded back to what was saved"
         )
 
 
-def whole_lines(path: Path) -> list[bytes]:
-    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+def refuse_lost(path: Path, snapshots: list[Counter[bytes]], there: Counter[bytes]) -> None:
+    """Raises SystemExit unless every line of every snapshot is among those that are there, as often."""
+    for place, snapshot in enumerate(snapshots, 1):
+        if missing := snapshot - there:
+            raise SystemExit(f"{path}: {missing.total()} records of kill {place} differ: {next(iter(missing))!r:.300}")
 
 
-def key_of(line: bytes) -> str:
-    """What may be there once: a step's metrics, a task's teacher trajectory, a trajectory of a group or of eval."""
+def refuse_doubled(path: Path, kept: list[bytes]) -> None:
+    """Raises SystemExit unless every place has as many records as it should; equal samples of a group are no fault."""
+    for (place, wanted), found in Counter(map(place_of, kept)).items():
+        if found != wanted:
+            raise SystemExit(f"{path}: {found} records of {place}, {wanted} expected")
+
+
+def place_of(line: bytes) -> tuple[str, int]:
+    """What a record belongs to, and how many records that has: a step's metrics, a task, a group, a task of eval."""
     row = json.loads(line)
     if "task" not in row:
-        return str(row["step"])
-    tokens = (row.get("tokens") or {}).get("token_ids")
-    return json.dumps([row.get("step"), row.get("mode"), row.get("group_id"), row["task"]["id"], tokens, row["calls"]])
+        return f"step {row['step']}", 1
+    if "mode" in row:
+        return f"{row['task']['id']} {row['mode']}", EVAL_SAMPLES if row["mode"] == "sampled" else 1
+    if "step" in row:
+        return f"step {row['step']} group {row['group_id']}", GROUP_SIZE
+    return row["task"]["id"], 1
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    if not path.is_file():
+        return []
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def reloads(folder: Path) -> int:
