@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from mentor.config import Config, load
-from mentor.errors import MentorError, RunFolderError
+from mentor.errors import MentorError, RunFolderError, StorageError
 from mentor.loggers import Logger, build_logger
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         error = storage_error(error, folder.path) or error
         summary.update(status="failed", ended=time.time(), error=_one_line(error))
-        _note_failure(folder.path, summary)
+        _note_failure(folder.path, summary, error)
         return _exit_code(error)
     summary.update(status="done", ended=time.time(), counts=result.counts, seconds=_seconds(result, summary["started"]))
     if result.headline is not None:
@@ -134,12 +134,13 @@ def _end_with_parent(fd: int) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _note_failure(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Write the summary of a failed stage; where the storage failed it may not take that either, which is said."""
+def _note_failure(folder: Path, summary: Mapping[str, Any], error: BaseException) -> None:
+    """Write the summary of a failed stage. A storage that failed may not take that either, which its error covers."""
     try:
         write_summary(folder, summary)
-    except OSError as error:
-        sys.stderr.write(f"mentor: {folder / SUMMARY_NAME} was not written: {error.strerror}\n")
+    except OSError as second:
+        if not isinstance(error, StorageError):
+            sys.stderr.write(f"mentor: {folder / SUMMARY_NAME} was not written: {second.strerror}\n")
 
 
 if __name__ == "__main__":
