@@ -51,24 +51,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         _end_with_parent(arguments.parent_fd)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
+    try:
+        return _do_stage(arguments)
+    except (MentorError, Stopped) as error:  # before the stage had a summary to note it in
+        return _exit_code(error)
+
+
+def _do_stage(arguments: argparse.Namespace) -> int:
     values = stored_config(arguments.folder)
     if values is None:
         raise RunFolderError(f"{arguments.folder} has no config.yaml")
     config = load(values)
     folder = RunFolder(arguments.folder, arguments.root, arguments.resumed)
     summary = new_summary(config.stage.name, config.seed, config_hash(identity(values)))
-    write_summary(folder.path, summary)
     try:
+        write_summary(folder.path, summary)
         result = _run_logged(config, folder, values)
+        summary.update(status="done", ended=time.time(), counts=result.counts)
+        summary["seconds"] = _seconds(result, summary["started"])
+        if result.headline is not None:
+            summary["headline"] = {"name": result.headline[0], "value": result.headline[1]}
+        write_summary(folder.path, summary)
     except BaseException as error:
         error = storage_error(error, folder.path) or error
         summary.update(status="failed", ended=time.time(), error=_one_line(error))
         _note_failure(folder.path, summary, error)
         return _exit_code(error)
-    summary.update(status="done", ended=time.time(), counts=result.counts, seconds=_seconds(result, summary["started"]))
-    if result.headline is not None:
-        summary["headline"] = {"name": result.headline[0], "value": result.headline[1]}
-    write_summary(folder.path, summary)
     return 0
 
 

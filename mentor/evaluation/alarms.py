@@ -32,7 +32,7 @@ class Alarms:
         lines = [
             f"alarm at step {step}: {self._span()} {advice.format(share=shares[name])}"
             for name, advice in ADVICE.items()
-            if ringing[name] and not self._ringing.get(name)
+            if ringing[name] and not self._ringing[name]
         ]
         self._ringing = ringing
         return {name: float(on) for name, on in ringing.items()}, lines

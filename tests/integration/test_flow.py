@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,9 @@ RL = ["stage=rl", *SMALL]
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the small demo has run once."""
     folder = tmp_path_factory.mktemp("flow")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with chdir(folder):
         assert main(["experiment=demo", *SMALL]) == 0
         yield folder
-    finally:
-        os.chdir(before)
 
 
 @pytest.fixture(autouse=True)

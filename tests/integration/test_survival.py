@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,9 @@ def rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a base and a teacher rollout."""
     folder = tmp_path_factory.mktemp("taught")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with chdir(folder):
         assert main(["stage=pretrain", "debug=default", "run=default"]) == 0
         assert main(["stage=rollout", "debug=default", "run=default"]) == 0
-    finally:
-        os.chdir(before)
     return folder
 
 
@@ -141,9 +138,8 @@ def test_a_full_disk_keeps_whole_records(rollout: Path, small_disk: Callable[[Pa
     small_disk(rollout, "300k")
     assert main(ROLLOUT) == 1
     said = capfd.readouterr().err
-    assert (
-        f"no space left on the device that holds {rollout.relative_to(Path.cwd())}" in said and "Traceback" not in said
-    )
+    assert f"no space left on the device that holds {rollout.relative_to(Path.cwd())}" in said
+    assert said.count("\n") == 1
     kept = [line for line in (rollout / "trajectories.jsonl").read_text().splitlines(keepends=True) if line[-1] == "\n"]
     assert 0 < len(kept) < TASKS
     small_disk(rollout, "100m")
@@ -153,8 +149,7 @@ def test_a_full_disk_keeps_whole_records(rollout: Path, small_disk: Callable[[Pa
 
 def test_a_disk_that_is_full_from_the_start(rollout: Path, small_disk: Callable[[Path, str], None], capfd):
     small_disk(rollout, "4k")
-    (rollout.parent / "rollout" / ".lock").touch()  # takes the only page there is
-    (rollout / ".lock").write_text("0" * 4096)
+    (rollout / ".lock").write_text("0" * 4096)  # takes the only page there is
     assert main(ROLLOUT) == 1
     said = capfd.readouterr().err
     assert said.startswith("mentor: ") and "No space left on device" in said and said.count("\n") == 1
