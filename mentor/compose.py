@@ -25,7 +25,9 @@ from mentor.config import (
     TOP_LEVEL_READERS,
     TRAINERS,
     Config,
+    DeepSpeedConfig,
     PipelineStage,
+    RlTrainer,
     load,
     schema_keys,
 )
@@ -45,7 +47,7 @@ def register_schemas() -> None:
         store.store(group="stage/schema", name=stage, node=stage_schema, package="stage")
     for stage, trainer_schema in TRAINERS.items():
         store.store(group="trainer/schema", name=stage, node=trainer_schema, package="trainer")
-    store.store(group="trainer", name="pipeline", node=TRAINERS["pipeline"], package="trainer")
+    store.store(group="trainer/deepspeed", name="schema", node=DeepSpeedConfig)
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -167,8 +169,14 @@ def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
     if key == "init":
         return stage == "rl" or (stage == "sft" and override.value() != "sft")
     if group == "trainer":
-        return stage in TRAINERS and key.partition(".")[2] in {entry.name for entry in fields(TRAINERS[stage])}
+        return stage in TRAINERS and re.split("[./]", key)[1] in _trainer_keys(stage)
     return group in ALWAYS_READ or group in STAGE_GROUPS[stage]
+
+
+def _trainer_keys(stage: str) -> set[str]:
+    """The keys and the nested groups of a stage's trainer: `trainer.steps` and `trainer/deepspeed`."""
+    groups = {"algorithm"} if issubclass(TRAINERS[stage], RlTrainer) else set()
+    return {entry.name for entry in fields(TRAINERS[stage])} | groups
 
 
 def _group(override: Override) -> str:

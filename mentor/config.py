@@ -124,6 +124,11 @@ class ReportStage(StageConfig):
 
 
 @dataclass
+class CheckStage(StageConfig):
+    """Whether stage=rl with the same groups can run: its files, and the memory of each of its phases. Writes nothing."""
+
+
+@dataclass
 class PipelineStage(StageConfig):
     """Several stages in order, each a fresh process; a step is a list of overrides."""
 
@@ -184,19 +189,22 @@ class ModelConfig(Section):
     chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
     enable_thinking: bool = False  # handed to the chat template
     question_template: str = "{question}"  # text of the user turn
-    vocab_size: int = number(640, low=300)  # this and the keys below: for stage=pretrain; entries of its tokenizer
+    # The keys below are the shape of a student made by stage=pretrain, and of a hub model for stage=check.
+    vocab_size: int = number(640, low=300)  # rows of the embedding; in stage=pretrain entries of its tokenizer
     hidden_size: int = count(128)  # features of a token between the layers
     intermediate_size: int = count(384)  # features inside the feed-forward part
     num_hidden_layers: int = count(4)  # layers
     num_attention_heads: int = count(4)  # attention heads; a divisor of hidden_size
     num_key_value_heads: int = count(2)  # key and value heads; a divisor of num_attention_heads
+    head_dim: int | None = count(None)  # features of one head; hidden_size / num_attention_heads when null
+    tie_word_embeddings: bool = True  # the output head is the embedding itself
     max_position_embeddings: int = count(2048)  # tokens of the longest conversation the student can hold
 
 
 @dataclass
 class SamplerConfig(Section):
-    name: str = choice("???", "transformers")  # embedded in the process of the stage
-    max_running: int = count(256)  # trajectories decoded at once
+    name: str = choice("???", "transformers", "vllm")  # embedded in the process of the stage, or vLLM's engine
+    max_running: int = count(256)  # trajectories decoded at once by one process
     temperature: float = number(1.0, low=0.01)  # of sampled tokens, in rl and in sampled evaluation
     top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; must be 1 in training
     max_turns: int = count(8)  # assistant turns of one trajectory
@@ -204,6 +212,10 @@ class SamplerConfig(Section):
     max_tokens: int = count(1024)  # prompt, turns and tool output of one trajectory
     max_invalid_turns: int = count(2)  # turns in a row with only invalid calls before a trajectory ends
     deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
+    placement: str = choice("colocated", "colocated", "separate")  # vllm: the policy's process and GPU, or own ones
+    tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine
+    gpu_memory_share: float = number(0.5, low=0.05, high=0.95)  # vllm on a GPU: of its memory, while trajectories run
+    kv_cache_gib: float = number(1.0, low=0.1)  # vllm on a CPU: memory of its key-value cache
 
 
 @dataclass
@@ -236,17 +248,35 @@ class RewardConfig(Section):
 
 
 @dataclass
+class DeepSpeedConfig(Section):
+    """How weights, gradients and optimiser states are spread over the processes (ZeRO, arXiv:1910.02054)."""
+
+    stage: int = number(0, low=0, high=3)  # 0: plain torch; 1 spreads optimiser states, 2 gradients too, 3 weights too
+    offload: bool = False  # keep optimiser states, and in stage 3 the weights, in the CPU's memory
+    bucket_elements: int = count(50_000_000)  # gradient elements reduced at once
+
+
+@dataclass
+class LoraConfig(Section):
+    """Low-rank adapters (arXiv:2106.09685) on every linear layer but the output head; the base stays as it is."""
+
+    rank: int = number(0, low=0)  # of the adapters; 0 trains all weights
+    alpha: int = count(32)  # the adapter's product is scaled by alpha / rank
+
+
+@dataclass
 class TrainerConfig(Section):
     """Optimiser and schedule, shared by every training stage."""
 
-    steps: int = count(100)  # optimiser steps; in rl rollouts, each with trainer.minibatches optimiser steps
+    steps: int = count(100)  # optimiser steps; in rl rollouts, each with epochs x minibatches optimiser steps
     learning_rate: float = number(3e-4, low=0)  # at its highest, after the warm-up
-    optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest
+    optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest; not with DeepSpeed
     weight_decay: float = number(0.0, low=0)  # decoupled from the gradient, as in AdamW
     warmup_steps: int = number(0, low=0)  # optimiser steps of linear warm-up
     schedule: str = choice("constant", "constant", "linear")  # after the warm-up; linear: to zero at the last step
     max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
-    micro_batch_tokens: int = count(8192)  # padded tokens of one forward and backward
+    micro_batch_tokens: int = count(8192)  # tokens of one forward and backward, padding included
+    packing: bool = False  # several short sequences share a row instead of padding; none attends to another
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved
 
 
@@ -258,20 +288,44 @@ class SupervisedTrainer(TrainerConfig):
 
 
 @dataclass
-class RlTrainer(TrainerConfig):
-    prompts_per_step: int = count(32)  # P: questions of one step
-    group_size: int = number(8, low=2)  # G: trajectories of each question
-    minibatches: int = count(2)  # optimiser steps per rollout
-    clip_low: float = number(0.2, low=0, high=1)  # the ratio counts down to 1 - clip_low
-    clip_high: float = number(0.28, low=0)  # the ratio counts up to 1 + clip_high
-    kl_coef: float = number(0.0, low=0)  # against the frozen starting point; 0 keeps no reference in memory
-    kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
-    normalize_std: bool = True  # divide the group-relative advantage by the group's standard deviation
-    loss_mean: str = choice("token", "token", "sequence")  # over all trained tokens, or over each sequence's mean
+class ScaledTrainer(TrainerConfig):
+    """For sft and rl: what lets a policy outgrow one process or one GPU."""
+
+    num_processes: int = count(1)  # processes, each with a share of the rollouts and of every batch; needs DeepSpeed
+    gradient_checkpointing: bool = False  # recompute each layer in the backward pass, not keep its activations
+    deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)  # trainer/deepspeed= chooses a preset
+    lora: LoraConfig = field(default_factory=LoraConfig)  # adapters instead of all weights
 
 
 @dataclass
-class PipelineTrainer(RlTrainer, SupervisedTrainer):
+class SftTrainer(ScaledTrainer, SupervisedTrainer):
+    """For sft."""
+
+
+@dataclass
+class RlTrainer(ScaledTrainer):
+    prompts_per_step: int = count(32)  # P: questions of one step
+    group_size: int = number(8, low=2)  # G: trajectories of each question
+    minibatches: int = count(2)  # optimiser steps per pass over a rollout
+    epochs: int = count(1)  # passes over a rollout
+    advantage: str = choice("group", "group", "leave_one_out")  # baseline: mean of the group, or of the others in it
+    normalize_std: bool = True  # divide the group-relative advantage by the group's standard deviation
+    ratio: str = choice("token", "token", "sequence")  # clipped per token, or one per sequence (GSPO)
+    clip_low: float = number(0.2, low=0, high=1)  # the ratio counts down to 1 - clip_low
+    clip_high: float = number(0.28, low=0)  # the ratio counts up to 1 + clip_high
+    loss_mean: str = choice("token", "token", "sequence", "constant")  # over tokens, sequences' means, fixed tokens
+    kl_coef: float = number(0.0, low=0)  # against the frozen starting point; 0 keeps no reference in memory
+    kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
+    kl_placement: str = choice("loss", "loss", "reward")  # added to the loss, or taken from rewards before advantages
+    entropy_coef: float = number(0.0, low=0)  # bonus on the policy's entropy
+    importance_cap: float | None = number(None, low=1)  # truncated correction of the sampler's logprobs; null: none
+    max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups teach something (dynamic sampling)
+    overlong_buffer_tokens: int = number(0, low=0)  # last tokens before sampler.max_tokens where the penalty grows
+    overlong_penalty: float = number(1.0, low=0)  # taken from the reward of a trajectory of sampler.max_tokens
+
+
+@dataclass
+class PipelineTrainer(RlTrainer, SftTrainer):
     """The keys of every trainer: what a pipeline takes on the command line and hands to the steps that read it."""
 
 
@@ -285,7 +339,9 @@ class LoggerConfig(Section):
 @dataclass
 class LauncherConfig(Section):
     name: str = choice("local", "local")  # one after another on this machine
-    threads: int | None = count(None)  # CPU threads of one stage's process; the cores it may use when null
+    threads: int | None = count(None)  # CPU threads of one process; its share of the cores when null
+    stall_timeout_s: float = number(45.0, low=1)  # a process of several without progress for so long ends the stage
+    device_memory_gib: float | None = number(None, low=0.1)  # of one GPU, for stage=check; what is there when null
 
 
 @dataclass
@@ -321,6 +377,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "pretrain": ("model", "trainer"),
     "sft": ("model", "trainer"),
     "rl": ("tools", "model", "sampler", "reward", "trainer"),
+    "check": ("tools", "model", "sampler", "reward", "trainer"),
     "eval": ("tools", "model", "sampler", "benchmark"),
     "score": (),
     "report": (),
@@ -343,7 +400,7 @@ ALWAYS_READ = (
 )
 """Groups and top-level keys that no stage refuses."""
 
-TOP_LEVEL_READERS: dict[str, tuple[str, ...]] = {"name": ("rl",), "init": ("sft", "rl", "pipeline")}
+TOP_LEVEL_READERS: dict[str, tuple[str, ...]] = {"name": ("rl", "check"), "init": ("sft", "rl", "check", "pipeline")}
 """Top-level keys that only some stages read."""
 
 STAGES: dict[str, type[StageConfig]] = {
@@ -354,13 +411,15 @@ STAGES: dict[str, type[StageConfig]] = {
     "eval": EvalStage,
     "score": ScoreStage,
     "report": ReportStage,
+    "check": CheckStage,
     "pipeline": PipelineStage,
 }
 
 TRAINERS: dict[str, type[TrainerConfig]] = {
     "pretrain": SupervisedTrainer,
-    "sft": SupervisedTrainer,
+    "sft": SftTrainer,
     "rl": RlTrainer,
+    "check": RlTrainer,
     "pipeline": PipelineTrainer,
 }
 """The trainer schema of each stage that has one."""

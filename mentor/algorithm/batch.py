@@ -40,10 +40,10 @@ class Batch:
         while start < len(order):
             width = int(lengths[order[start]])
             rows = order[start : start + max(1, max_tokens // max(width, 1))]
-            yield rows, self._take(rows, width)
+            yield rows, self.take(rows, width)
             start += len(rows)
 
-    def _take(self, rows: torch.Tensor, width: int) -> Batch:
+    def take(self, rows: torch.Tensor, width: int) -> Batch:
         ref = self.ref_logprobs
         return Batch(
             self.token_ids[rows, :width],

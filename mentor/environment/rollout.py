@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mentor import progress
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall
 from mentor.sampling.base import Completion, Sampler, SamplingParams
 from mentor.tools import ToolExecutor, error_text
@@ -108,6 +109,7 @@ class _Pump:
 
     async def run(self) -> None:
         while self.live:
+            progress.beat()
             if not self.sampler.busy and not self._may_start():
                 self._wake.clear()
                 await self._wake.wait()
@@ -206,6 +208,7 @@ class _Episode:
                 "content": result.text,
             }
         )
+        progress.beat()
         record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
         self.calls.append(record)
         return record

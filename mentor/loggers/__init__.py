@@ -1,5 +1,5 @@
 """Metrics and progress of a stage: metrics.jsonl is the truth, console and W&B show the same."""
 
-from mentor.loggers.logger import Logger, build_logger
+from mentor.loggers.logger import Logger, build_logger, silent_logger
 
-__all__ = ["Logger", "build_logger"]
+__all__ = ["Logger", "build_logger", "silent_logger"]

@@ -23,10 +23,10 @@ class Progress(Protocol):
 
 
 class Console:
-    """`bars=False` keeps messages and drops progress."""
+    """`bars=False` keeps messages and drops progress; `quiet` drops messages too."""
 
-    def __init__(self, bars: bool = True, line_every_s: float = LINE_EVERY_S) -> None:
-        self._rich = RichConsole(stderr=True, highlight=False)
+    def __init__(self, bars: bool = True, line_every_s: float = LINE_EVERY_S, quiet: bool = False) -> None:
+        self._rich = RichConsole(stderr=True, highlight=False, quiet=quiet)
         self._bars = bars
         self._line_every_s = line_every_s
 

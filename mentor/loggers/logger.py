@@ -85,6 +85,11 @@ def build_logger(
     return Logger(console, MetricsFile(folder / "metrics.jsonl"), others)
 
 
+def silent_logger() -> Logger:
+    """Of a process that another one speaks for."""
+    return Logger(Console(bars=False, quiet=True))
+
+
 def _number(key: str, value: Any) -> float | None:
     """A plain int or float (numpy and 0-dimensional tensors included); None for NaN and the infinities."""
     if isinstance(value, bool | int):

@@ -1,7 +1,8 @@
-"""Students: loaded from a folder or hub name, or made from scratch. Weights are float32 in memory."""
+"""Students: loaded from a folder or hub name, or made from scratch."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from transformers.utils.logging import disable_progress_bar, get_verbosity, set_
 from mentor.errors import InputError
 from mentor.policy.attention import GROUPED
 
+if not torch.cuda.is_available():
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns, also where transformers merely looks for it
 disable_progress_bar()  # of loading and saving weights: the stage shows its own progress
 
 
@@ -26,13 +29,13 @@ def torch_dtype(name: str) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def load_model(path: str | Path) -> PreTrainedModel:
-    """A causal language model in float32 on the device. Raises InputError naming the path when it is not one."""
+def load_model(path: str | Path, dtype: torch.dtype = torch.float32, to: torch.device | None = None) -> PreTrainedModel:
+    """A causal language model. to: the device when None. Raises InputError naming the path when it is not one."""
     verbosity = get_verbosity()
     set_verbosity_error()  # its table of unfitting weights is said in one line here
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(path), dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+            str(path), dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -45,7 +48,7 @@ def load_model(path: str | Path) -> PreTrainedModel:
         raise InputError(
             f"model.path={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
         )
-    return _on_device(model)
+    return _on_device(model, to or device())
 
 
 def make_student(
@@ -76,11 +79,11 @@ def make_student(
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
-    return _on_device(Qwen3ForCausalLM(config))
+    return _on_device(Qwen3ForCausalLM(config), device())
 
 
-def _on_device(model: PreTrainedModel) -> PreTrainedModel:
+def _on_device(model: PreTrainedModel, to: torch.device) -> PreTrainedModel:
     """On the device; on a CPU with attention that takes grouped queries as they are."""
     if device().type == "cpu" and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(GROUPED)
-    return nn.Module.to(model, device())
+    return nn.Module.to(model, to)

@@ -11,7 +11,7 @@ import torch
 from mentor.algorithm.advantage import zero_variance
 from mentor.algorithm.batch import Batch, collate
 from mentor.algorithm.loss import LossSettings, policy_loss
-from mentor.policy.base import LossFunction, Policy, PolicyOutput
+from mentor.policy.base import LossFunction, Policy, PolicyOutput, Reference
 from mentor.types import Tokens, TrajectoryGroup
 
 
@@ -42,7 +42,7 @@ def trained_rows(groups: Sequence[TrajectoryGroup]) -> list[tuple[Tokens, float]
 
 def update_policy(
     policy: Policy,
-    reference: Policy | None,
+    reference: Reference | None,
     groups: Sequence[TrajectoryGroup],
     loss_function: LossFunction,
     *,

@@ -15,7 +15,9 @@ from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
 from mentor.policy.base import PolicyOutput
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
+from mentor.policy.ranks import Ranks
 from mentor.policy.torch_policy import TorchPolicy
+from mentor.progress import phase
 from mentor.types import Tokens
 
 BUCKET = 64  # batches whose records are sorted by length together
@@ -78,6 +80,7 @@ def train_supervised(
     pad_id: int,
     folder: Path,
     logger: Logger,
+    ranks: Ranks,
 ) -> dict[str, float]:
     """Train for `steps` optimiser steps, going on from the newest checkpoint; returns totals for the summary.
 
@@ -101,7 +104,8 @@ def train_supervised(
             began = perf_counter()
             part = next(source)
             batch = collate(part, [0.0] * len(part), pad_id, "token")
-            stats = policy.update(batch, supervised_loss)
+            with phase("update"):
+                stats = policy.update(batch, supervised_loss)
             loss = stats["loss/train"]
             trained = int(batch.loss_mask.sum())
             tokens += sum(map(len, part))
@@ -109,6 +113,6 @@ def train_supervised(
             speed = {"time/step_s": seconds, "throughput/update_tokens_per_s": sum(map(len, part)) / seconds}
             logger.log(step, {**stats, "tokens/trained": trained, **speed})
             if step % save_every == 0 or step == steps:
-                save_checkpoint(folder / "checkpoints", step, policy.save_state)
+                save_checkpoint(folder / "checkpoints", step, policy.save_state, ranks.is_main)
             progress.advance(loss=loss)
     return {"loss": loss, "tokens": tokens, "first_step": start + 1}

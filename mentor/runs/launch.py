@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
-from mentor.config import Config, dump
+from mentor.config import Config, ScaledTrainer, dump
 from mentor.errors import MentorError
 from mentor.runs.folder import RunFolder, claim, settle, stage_folder, write_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import FolderLock
 from mentor.runs.preflight import preflight
-from mentor.runs.provenance import headline_value, read_summary
+from mentor.runs.processes import Ending, run_processes
+from mentor.runs.provenance import headline_value, note_failure, read_summary
 
 REMADE = ("eval", "report")
 """Stages whose folder takes any config: eval compares below it, a report is always made anew."""
@@ -68,12 +65,12 @@ def run_stage(
         write_config(folder.path, values)  # resumed: with this command's logger and launcher
         if on_start is not None:
             on_start(config_hash(identity(values)))
-        code = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd)
-        if code == 2 and lock.created:
+        ending = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd)
+        if ending.code == 2 and lock.created:
             lock.remove()
         else:
-            settle(folder.path, restore=code == 2)
-        _raise_failed(config, code)
+            settle(folder.path, restore=ending.code == 2)
+        _raise_failed(config, ending)
         return headline_value(read_summary(folder.path))
 
 
@@ -92,44 +89,54 @@ def _run_score(config: Config, root: Path) -> float | None:
         return headline_value(read_summary(folder.path))
 
 
-def _raise_failed(config: Config, code: int) -> None:
-    if code < 0:
-        name = signal.Signals(-code).name
-        raise MentorError(f"stage={config.stage.name} was ended by {name}; running it again resumes it")
-    if code:
-        raise ChildFailed(f"stage={config.stage.name} failed", 2 if code == 2 else 1)
+def _raise_failed(config: Config, ending: Ending) -> None:
+    stage, again = f"stage={config.stage.name}", "running it again resumes it"
+    if ending.code < 0:
+        raise MentorError(f"{stage} was ended by {signal.Signals(-ending.code).name}; {again}")
+    if ending.cause is not None:
+        raise MentorError(f"{stage}: {ending.cause}; {again}")
+    if ending.code:
+        raise ChildFailed(f"{stage} failed", 2 if ending.code == 2 else 1)
 
 
-def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> int:
-    """Start the stage in a fresh process and wait; SIGINT and SIGTERM are passed on. Returns its exit code."""
+def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending:
+    """Do the stage in fresh processes (one, or as many as its trainer asks for) and wait for them.
+
+    Raises ChildStopped when a signal came, which was passed on.
+    """
     command = [sys.executable, "-m", "mentor.child", "--folder", str(folder.path), "--root", str(folder.root)]
     command += ["--resumed"] if folder.resumed else []
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
-    threads = config.launcher.threads or len(os.sched_getaffinity(0))
+    trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) else ScaledTrainer()
+    threads = config.launcher.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_processes)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     environment.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait by spinning starve others on shared cores
+    environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # gloo warns of a backend it does not need
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
     if not _names_the_hub(config):
         environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
-    watched, ours = os.pipe()  # the child sees its end close when this process ends, also by SIGKILL
+    watched, ours = os.pipe()  # a child sees our end close when this process ends, also by SIGKILL
     command += ["--parent-fd", str(watched)]
-    # In a process group of its own a Ctrl-C reaches the child once, through the parent.
-    with _passing_on_signals() as (register, received):
-        child = subprocess.Popen(
+    waits = config.tools.timeout_s if config.tools is not None else 0.0  # a process may wait so long for a tool
+    try:
+        ending = run_processes(
             command,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            pass_fds=[watched] if lock_fd is None else [watched, lock_fd],
-            process_group=0,
+            environment,
+            [watched] if lock_fd is None else [watched, lock_fd],
+            count=trainer.num_processes,
+            distributed=trainer.deepspeed.stage > 0,
+            stall_timeout_s=config.launcher.stall_timeout_s + waits,
         )
+    finally:
         os.close(watched)
-        register.append(child)
-        code = child.wait()
-    os.close(ours)
-    if received:
-        raise ChildStopped(received[0])
-    return code
+        os.close(ours)
+    sys.stderr.write(ending.report)
+    if ending.received is not None:
+        raise ChildStopped(ending.received)
+    if ending.cause is not None:
+        note_failure(folder.path, ending.cause)
+    return ending
 
 
 def _names_the_hub(config: Config) -> bool:
@@ -137,23 +144,3 @@ def _names_the_hub(config: Config) -> bool:
     tasks = [config.task, *(benchmark.task for benchmark in config.benchmark.values())]
     paths = [config.model.path if config.model else None, *(task.path for task in tasks if task is not None)]
     return any(path is not None and not Path(path).exists() for path in paths)
-
-
-@contextmanager
-def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], Sequence[int]]]:
-    """Signals to this process go to the registered child; what came is listed. Only the main thread can do so."""
-    children: list[subprocess.Popen[bytes]] = []
-    received: list[int] = []
-
-    def pass_on(signum: int, frame: FrameType | None) -> None:
-        received.append(signum)
-        for child in children:
-            child.send_signal(signum)
-
-    wanted = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {signum: signal.signal(signum, pass_on) for signum in wanted}
-    try:
-        yield children, received
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

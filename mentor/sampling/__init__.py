@@ -1,19 +1,71 @@
 """Samplers: token ids in, sampled token ids and logprobs out."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import torch
 from transformers import PreTrainedModel
 
 from mentor.sampling.base import Completion, Sampler, SamplingParams
 from mentor.sampling.hf_sampler import TransformersSampler
+from mentor.sampling.sync import Canary, push_weights
 
 
 def build_sampler(
-    name: str, model: PreTrainedModel, eos_id: int, max_running: int, dtype: torch.dtype = torch.float32
+    name: str,
+    source: PreTrainedModel | Path | str,
+    eos_id: int,
+    max_running: int = 256,
+    dtype: torch.dtype = torch.float32,
+    max_tokens: int = 1024,
+    *,
+    placement: str = "colocated",
+    tensor_parallel: int = 1,
+    gpu_memory_share: float = 0.5,
+    kv_cache_gib: float = 1.0,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Sampler:
-    """The engine of that name around a model (for `transformers` the policy's own, so weights are never copied)."""
+    """The engine of that name.
+
+    source: the policy's own model, which `transformers` then shares with it, or a folder or hub name to load. vLLM
+    always loads. rank, ranks: of this process among those of the policy, which take the first GPUs; the engines of
+    placement separate take `tensor_parallel` each of those after them. What follows `max_tokens` is for vLLM alone.
+    """
     if name == "transformers":
-        return TransformersSampler(model, eos_id, max_running, dtype)
-    raise ValueError(f"sampler.name={name}, accepted: transformers")
+        if isinstance(source, PreTrainedModel):
+            return TransformersSampler(source, eos_id, max_running, dtype, max_tokens, shared=True)
+        from mentor.policy.model import load_model
+
+        return TransformersSampler(load_model(source), eos_id, max_running, dtype, max_tokens)
+    if name == "vllm":
+        from mentor.sampling.vllm_engine import EngineSettings
+        from mentor.sampling.vllm_sampler import VllmSampler
+
+        if isinstance(source, PreTrainedModel):
+            raise ValueError("vLLM loads its model itself: source is a folder or hub name")
+        settings = EngineSettings(
+            model=str(source),
+            dtype=dtype,
+            max_running=max_running,
+            max_tokens=max_tokens,
+            separate=placement == "separate",
+            tensor_parallel=tensor_parallel,
+            first_gpu=ranks + rank * tensor_parallel,
+            gpu_memory_share=gpu_memory_share,
+            kv_cache_gib=kv_cache_gib,
+        )
+        return VllmSampler(settings, eos_id)
+    raise ValueError(f"sampler.name={name}, accepted: transformers, vllm")
 
 
-__all__ = ["Completion", "Sampler", "SamplingParams", "TransformersSampler", "build_sampler"]
+__all__ = [
+    "Canary",
+    "Completion",
+    "Sampler",
+    "SamplingParams",
+    "TransformersSampler",
+    "build_sampler",
+    "push_weights",
+]

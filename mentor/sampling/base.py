@@ -12,6 +12,8 @@ from typing import Protocol
 
 import torch
 
+from mentor.errors import SamplerError
+
 
 @dataclass(frozen=True)
 class SamplingParams:
@@ -27,8 +29,9 @@ class SamplingParams:
 class Completion:
     """One finished turn.
 
-    logprobs: of the sampled tokens at the request's temperature (1 when greedy), before top_p. stopped: True when it
-    ended with the end-of-turn token (which is included), False when it ran out of tokens.
+    logprobs: of the sampled tokens under the distribution they were drawn from, so at the request's temperature and
+    among the tokens that top_p left; where the request is greedy, at temperature 1 among all tokens. stopped: True when
+    it ended with the end-of-turn token (which is included), False when it ran out of tokens.
     """
 
     session: str
@@ -38,6 +41,11 @@ class Completion:
 
 
 class Sampler(Protocol):
+    """dtype: of the weights it computes with. Raises SamplerError for a request that makes no sense, and where the
+    engine fails."""
+
+    dtype: torch.dtype
+
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
         """Ask for the next turn of a session; `token_ids` are all of its tokens so far."""
 
@@ -51,8 +59,38 @@ class Sampler(Protocol):
     def busy(self) -> bool:
         """Whether any request is unfinished."""
 
+    def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
+        """Logprobs of the last `count` tokens given those before them. No request may be running."""
+
+    def sleep(self) -> None:
+        """Free what a policy update needs, until `load_weights`. All sessions end; no request may be running."""
+
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Take new weights; everything cached under the old ones is dropped. No request may be running."""
+        """Take new weights by their Hugging Face names; everything cached under the old ones is dropped.
+
+        `weights` is taken once, in order and to its end, each tensor before the next is asked for: behind it processes
+        may gather them together. No request may be running.
+        """
+
+    def checksums(self) -> dict[str, int] | None:
+        """`checksum.Checksums` of the weights it holds; None where they are the policy's own."""
 
     def close(self) -> None:
         """Free the engine."""
+
+
+def check_request(
+    session: str, token_ids: Sequence[int], params: SamplingParams, known: Sequence[int], limit: int | None
+) -> None:
+    """known: the session's tokens so far. limit: of tokens in one session, those to be sampled included."""
+    if not token_ids:
+        raise SamplerError(f"session {session}: a request needs at least one token")
+    if list(token_ids[: len(known)]) != list(known) or len(token_ids) <= len(known):
+        raise SamplerError(f"session {session}: a request extends the tokens of the earlier one")
+    if params.max_tokens < 1:
+        raise SamplerError(f"session {session}: max_tokens is {params.max_tokens}, accepted: 1 or more")
+    if limit is not None and len(token_ids) + params.max_tokens > limit:
+        raise SamplerError(
+            f"session {session}: {len(token_ids)} tokens and {params.max_tokens} to sample are more than the {limit} "
+            "of sampler.max_tokens"
+        )

@@ -15,7 +15,8 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
-from mentor.sampling.base import Completion, SamplingParams
+from mentor.sampling.base import Completion, SamplingParams, check_request
+from mentor.sampling.checksum import Checksums
 from mentor.sampling.slot_cache import SlotCache
 
 PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
@@ -40,13 +41,19 @@ class TransformersSampler:
     """Implements `Sampler` on a causal language model with full attention in every layer.
 
     max_running: cache rows, so trajectories alive at once; more wait, and where all rows belong to sessions without a
-    request these lose them (and are prefilled anew when they come back). The model may be the policy's own (then
-    `load_weights` copies nothing) and is put in evaluation mode by stepping.
+    request these lose them (and are prefilled anew when they come back). max_tokens: of one session. shared: the model
+    is the policy's own, so there are no weights to load. The model is put in evaluation mode by stepping.
     Raises SamplerError for a model with another kind of attention layer.
     """
 
     def __init__(
-        self, model: PreTrainedModel, eos_id: int, max_running: int = 256, dtype: torch.dtype = torch.float32
+        self,
+        model: PreTrainedModel,
+        eos_id: int,
+        max_running: int = 256,
+        dtype: torch.dtype = torch.float32,
+        max_tokens: int | None = None,
+        shared: bool = False,
     ) -> None:
         config = model.config
         everywhere = "sliding_attention" if getattr(config, "sliding_window", None) else "full_attention"
@@ -57,6 +64,8 @@ class TransformersSampler:
         self.eos_id = eos_id
         self.max_running = max_running
         self.dtype = dtype
+        self.max_tokens = max_tokens
+        self.shared = shared
         self.device = next(model.parameters()).device
         self._sessions: dict[str, _Session] = {}
         self._new_cache()
@@ -72,13 +81,11 @@ class TransformersSampler:
         return self._running > 0 or bool(self._waiting)
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
-        known = self._sessions.setdefault(session, _Session(session, []))
+        known = self._sessions.get(session) or _Session(session, [])
         if known.params is not None:
             raise SamplerError(f"session {session} already has a running request")
-        if list(token_ids[: known.cached]) != known.tokens[: known.cached] or len(token_ids) <= known.cached:
-            raise SamplerError(f"session {session}: a request extends the tokens of the earlier one")
-        if params.max_tokens < 1:
-            raise SamplerError(f"session {session}: max_tokens is {params.max_tokens}, accepted: 1 or more")
+        check_request(session, token_ids, params, known.tokens, self.max_tokens)
+        self._sessions[session] = known
         known.tokens = list(token_ids)
         known.params, known.sampled, known.logprobs = params, [], []
         generator = torch.Generator().manual_seed(params.seed)
@@ -109,22 +116,52 @@ class TransformersSampler:
         if known.slot is not None:
             self._owner[known.slot] = None
 
+    @torch.inference_mode()
+    def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
+        """By one forward without the cache."""
+        self._must_be_idle("logprobs were asked for")
+        if not 0 < count < len(token_ids):
+            raise SamplerError(f"logprobs of {count} of {len(token_ids)} tokens, accepted: fewer than the tokens given")
+        self.model.eval()
+        ids = torch.tensor([list(token_ids)], device=self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -count - 1 : -1]
+        scores = torch.log_softmax(self._head(hidden) / temperature, dim=-1)
+        found: list[float] = scores.gather(1, ids[0, -count:, None])[:, 0].tolist()
+        return found
+
+    def sleep(self) -> None:
+        self._must_be_idle("sleep was asked for")
+        self._sessions.clear()
+        self._new_cache()
+
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-        if self.busy:
-            raise SamplerError("new weights came while requests run")
-        own = dict(self.model.named_parameters())
-        with torch.no_grad():
-            for name, value in weights:
-                if name not in own:
-                    raise SamplerError(f"weight {name} is not one of the sampler's model")
-                if own[name].data_ptr() != value.data_ptr():
+        self._must_be_idle("new weights came")
+        if not self.shared:
+            own = dict(self.model.named_parameters())
+            with torch.no_grad():
+                for name, value in weights:
+                    if name not in own:
+                        raise SamplerError(f"weight {name} is not one of the sampler's model")
                     own[name].copy_(value)
         self._sessions.clear()
         self._new_cache()
 
+    def checksums(self) -> dict[str, int] | None:
+        if self.shared:
+            return None
+        sums = Checksums(self.dtype)
+        for name, value in self.model.named_parameters():
+            sums.add(name, value)
+        return sums.parts()
+
     def close(self) -> None:
         self._sessions.clear()
         self._new_cache()
+
+    def _must_be_idle(self, what: str) -> None:
+        if self.busy:
+            raise SamplerError(f"{what} while requests run")
 
     # --- one forward each --------------------------------------------------------------------------------------------
 
@@ -298,13 +335,16 @@ def sample_tokens(
     """One token per row by inverting the cumulative distribution.
 
     logits: (B, V) float32; temperature, top_p: (B,), temperature 0 is greedy; uniforms: (B,) float64 in [0, 1).
-    Returns tokens (B,) and their logprobs (B,) at the temperature (at 1 when greedy), before top_p.
+    Returns tokens (B,) and their logprobs (B,) under the distribution they were drawn from: at the temperature and among
+    what top_p leaves; of greedy ones at temperature 1 among all tokens.
     """
     greedy = temperature == 0
+    top_p = torch.where(greedy, 1.0, top_p)
     logprobs = torch.log_softmax(logits / torch.where(greedy, 1.0, temperature)[:, None], dim=-1)
     probs = logprobs.double().exp()
     if bool((top_p < 1).any()):
         probs = _nucleus(probs, top_p)
+        logprobs = torch.where((top_p < 1)[:, None], (probs / probs.sum(-1, keepdim=True)).log().float(), logprobs)
     cumulative = probs.cumsum(-1)
     drawn = torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
     drawn = drawn.clamp_max(logits.shape[1] - 1)

@@ -5,20 +5,26 @@ from __future__ import annotations
 from time import perf_counter
 
 from mentor.chat import ChatFormat
-from mentor.config import Config, ModelConfig, SftStage, SupervisedTrainer
+from mentor.config import Config, ModelConfig, SftStage, SftTrainer
 from mentor.errors import StageError
 from mentor.loggers import Logger
-from mentor.policy.model import load_model
+from mentor.policy.ranks import Ranks, joined
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
-from mentor.stages.training import seed_everything, train_and_save
+from mentor.stages.training import load_student, seed_everything, train_and_save
 from mentor.trajectories.store import load_trajectories
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
+    assert isinstance(config.trainer, SftTrainer)
+    with joined(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
+        return train(config, folder, logger, ranks)
+
+
+def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> StageResult:
     stage, model, trainer = config.stage, config.model, config.trainer
-    assert isinstance(stage, SftStage) and isinstance(model, ModelConfig) and isinstance(trainer, SupervisedTrainer)
+    assert isinstance(stage, SftStage) and isinstance(model, ModelConfig) and isinstance(trainer, SftTrainer)
     began = perf_counter()
     seed_everything(config.seed)
     source = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
@@ -26,7 +32,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
     trajectories = load_trajectories(source)[: stage.limit]
     records = [chat.render(trajectory) for trajectory in trajectories]
-    student = load_model(base)
+    student = load_student(base, model, trainer)
     longest = student.config.max_position_embeddings
     fitting = [tokens for tokens in records if len(tokens) <= longest]
     if not fitting:
@@ -38,7 +44,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     )
     read = perf_counter()
 
-    totals = train_and_save(student, chat, fitting, model, trainer, config.seed, folder, logger)
+    totals = train_and_save(student, chat, fitting, model, trainer, config.seed, folder, logger, ranks)
     return StageResult(
         headline=("loss/train", totals["loss"]),
         counts={

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 
 from mentor.chat import ChatFormat
-from mentor.config import ModelConfig, SupervisedTrainer, TrainerConfig
+from mentor.config import ModelConfig, ScaledTrainer, SupervisedTrainer, TrainerConfig
 from mentor.loggers import Logger
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.checkpoint import write_whole
-from mentor.policy.model import torch_dtype
+from mentor.policy.lora import add_adapters
+from mentor.policy.model import load_model, torch_dtype
+from mentor.policy.ranks import Ranks
 from mentor.policy.supervised import train_supervised
 from mentor.runs import RunFolder
 from mentor.types import Tokens
@@ -25,6 +28,26 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def load_student(base: Path | str, model: ModelConfig, trainer: ScaledTrainer, frozen: bool = False) -> PreTrainedModel:
+    """The base as its trainer wants it: type and place of its weights, adapters, recomputed activations.
+
+    Plain torch trains float32 weights; under DeepSpeed they have the model's type, and in stage 3 stay on the CPU until
+    they are spread. frozen: a reference, of which nothing is trained.
+    """
+    zero = trainer.deepspeed.stage
+    student = load_model(
+        base, torch_dtype(model.dtype) if zero else torch.float32, torch.device("cpu") if zero == 3 else None
+    )
+    if frozen:
+        student.requires_grad_(False)
+        return student
+    if trainer.lora.rank:
+        add_adapters(student, trainer.lora.rank, trainer.lora.alpha)
+    if trainer.gradient_checkpointing:
+        student.gradient_checkpointing_enable({"use_reentrant": False})
+    return student
+
+
 def build_policy(
     student: PreTrainedModel,
     chat: ChatFormat,
@@ -32,6 +55,7 @@ def build_policy(
     trainer: TrainerConfig,
     optimizer_steps: int,
     temperature: float = 1.0,
+    ranks: Ranks | None = None,
 ) -> TorchPolicy:
     """`optimizer_steps`: of the whole stage, at whose end a linear schedule reaches zero."""
     settings = OptimizerSettings(
@@ -44,7 +68,15 @@ def build_policy(
         total_steps=optimizer_steps,
     )
     dtype = torch_dtype(model.dtype)
-    return TorchPolicy(student, chat.tokenizer, settings, trainer.micro_batch_tokens, dtype, temperature)
+    common = (student, chat.tokenizer, settings, trainer.micro_batch_tokens, dtype, temperature, trainer.packing)
+    if not isinstance(trainer, ScaledTrainer) or trainer.deepspeed.stage == 0:
+        return TorchPolicy(*common)
+    from mentor.policy.deepspeed_policy import DeepSpeedPolicy
+
+    zero = trainer.deepspeed
+    return DeepSpeedPolicy(
+        *common, ranks=ranks or Ranks(), stage=zero.stage, offload=zero.offload, bucket_elements=zero.bucket_elements
+    )
 
 
 def train_and_save(
@@ -56,9 +88,11 @@ def train_and_save(
     seed: int,
     folder: RunFolder,
     logger: Logger,
+    ranks: Ranks | None = None,
 ) -> dict[str, float]:
     """Train on the records' loss masks and leave `model/` in the folder; returns the totals for the summary."""
-    policy = build_policy(student, chat, model, trainer, trainer.steps)
+    ranks = ranks or Ranks()
+    policy = build_policy(student, chat, model, trainer, trainer.steps, ranks=ranks)
     totals = train_supervised(
         policy,
         records,
@@ -69,6 +103,7 @@ def train_and_save(
         pad_id=chat.pad_id,
         folder=folder.path,
         logger=logger,
+        ranks=ranks,
     )
-    write_whole(folder.path / "model", policy.save_model)
+    write_whole(folder.path / "model", policy.save_model, ranks.is_main)
     return totals

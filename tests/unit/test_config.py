@@ -12,6 +12,7 @@ from mentor.checks import check
 from mentor.config import (
     BenchmarkConfig,
     Config,
+    DeepSpeedConfig,
     EvalStage,
     ModelConfig,
     PretrainStage,
@@ -20,7 +21,7 @@ from mentor.config import (
     RlTrainer,
     SamplerConfig,
     SftStage,
-    SupervisedTrainer,
+    SftTrainer,
     TaskConfig,
     TeacherConfig,
     ToolsConfig,
@@ -106,6 +107,13 @@ def test_valid_configs_pass():
         ("model", {"question_template": "Q: {q}"}, "lacks {question}"),
         ("model", {"num_key_value_heads": 3}, "not a multiple"),
         ("logger", {"wandb": "off"}, "offline"),
+        ("trainer", {"num_processes": 2}, r"`trainer\.num_processes=2` needs DeepSpeed"),
+        ("trainer", {"deepspeed": DeepSpeedConfig(2), "optimizer": "muon"}, "accepted: adamw"),
+        ("trainer", {"deepspeed": DeepSpeedConfig(4)}, "0 to 3"),
+        ("trainer", {"deepspeed": DeepSpeedConfig(0, offload=True)}, r"trainer\.deepspeed\.stage=1 to 3"),
+        ("trainer", {"deepspeed": DeepSpeedConfig(3)}, "accepted: sampler=vllm"),
+        ("sampler", {"placement": "separate"}, "needs vLLM"),
+        ("sampler", {"name": "vllm", "tensor_parallel": 2}, r"sampler\.placement=separate"),
     ],
 )
 def test_bad_value_is_one_line_naming_the_key(section, change, message):
@@ -121,7 +129,7 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
     [
         (replace(rl_config(), run="../up"), "run=../up"),
         (replace(rl_config(), seed=-1), "seed=-1"),
-        (Config(stage=SftStage("sft"), init="sft", trainer=SupervisedTrainer()), "init=sft"),
+        (Config(stage=SftStage("sft"), init="sft", trainer=SftTrainer()), "init=sft"),
         (Config(stage=PretrainStage("pretrain"), model=ModelConfig("x", path="y")), "stage=pretrain"),
         (Config(stage=PretrainStage("pretrain", direct_share=0.6, alternative_share=0.6)), "up to 1"),
         (Config(stage=EvalStage("eval", greedy=False, samples=0)), "evaluates nothing"),

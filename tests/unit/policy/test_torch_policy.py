@@ -11,6 +11,7 @@ from mentor.chat import ChatFormat
 from mentor.errors import InputError, PolicyError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.model import load_model
+from mentor.policy.ranks import Ranks
 from mentor.policy.reinforce import make_loss_function, trained_rows, update_policy
 from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
 from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
@@ -45,7 +46,7 @@ def weights_of(policy):
 def gradients_of(policy):
     """After the first step, from AdamW's first moments: the step itself hardly depends on a small gradient's size."""
     (optimizer,) = policy.optimizers
-    return {name: optimizer.state[value]["exp_avg"] / 0.1 for name, value in policy.weights()}
+    return {name: optimizer.state[value]["exp_avg"] / 0.1 for name, value in policy.trained_parameters()}
 
 
 def test_logprobs_are_those_of_a_plain_forward_at_the_temperature(student, chat):
@@ -188,7 +189,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(chat, tmp_path):
         folder.mkdir(exist_ok=True)
         logger = build_logger(LoggerConfig(console=False, wandb="disabled"), folder)
         policy = make_policy(make_small_student(chat), chat)
-        options = dict(batch_tokens=40, save_every=2, seed=0, pad_id=0, folder=folder, logger=logger)
+        options = dict(batch_tokens=40, save_every=2, seed=0, pad_id=0, folder=folder, logger=logger, ranks=Ranks())
         totals = train_supervised(policy, records, steps=steps, **options)
         logger.close()
         return policy, totals

@@ -1,0 +1,156 @@
+"""Both ends of a model whose vocabulary is large: logprobs without (tokens x vocabulary) logits, and an embedding whose
+gradient is no (vocabulary x hidden) tensor of its own.
+
+The output head is applied to a chunk of positions at a time and the chunk's logits are dropped; the backward pass makes
+them again. Memory beyond the hidden states and the head's gradient is a few times CHUNK_ELEMENTS, whatever the
+vocabulary and however many tokens are trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
+"""Positions times vocabulary of one chunk: 16 and 256 MiB in float32, held about twice. A GPU needs more to be busy."""
+
+
+def token_logprobs(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    temperature: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+    chunk_elements: int | None = None,
+    into_grad: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log p(target) and the entropy of p = softmax(hidden @ weight.T / temperature), both (N,) float32, differentiable.
+
+    hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: of the products; softmax and sums are float32.
+    into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
+    for a leaf whose gradient nothing else watches.
+    """
+    chunk_elements = chunk_elements or CHUNK_ELEMENTS[hidden.device.type]
+    logprobs, entropies = _TokenLogprobs.apply(
+        hidden, weight, targets, temperature, dtype, chunk_elements, into_grad and weight.dtype == torch.float32
+    )
+    return logprobs, entropies
+
+
+class _TokenLogprobs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        temperature: float,
+        dtype: torch.dtype,
+        chunk_elements: int,
+        into_grad: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(hidden, weight, targets)
+        ctx.settings = temperature, dtype, chunk_elements
+        ctx.leaf = weight if into_grad else None
+        logprobs = torch.empty(len(targets), device=hidden.device)
+        entropies = torch.empty(len(targets), device=hidden.device)
+        head = weight.to(dtype)
+        for part in _chunks(len(targets), len(weight), chunk_elements):
+            logs = _log_softmax(hidden[part], head, temperature, dtype)
+            logprobs[part] = logs.gather(1, targets[part, None])[:, 0]
+            entropies[part] = _entropy(logs, logs.exp())
+        return logprobs, entropies
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[Any, ...]:
+        """With p = softmax(z): d logprob / dz = onehot - p, and d entropy / dz = -p (log p + entropy)."""
+        grad_logprobs, grad_entropies = grads
+        if grad_logprobs is None:
+            grad_logprobs = torch.zeros_like(ctx.saved_tensors[2], dtype=torch.float32)
+        hidden, weight, targets = ctx.saved_tensors
+        temperature, dtype, chunk_elements = ctx.settings
+        head = weight.to(dtype)
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = _gradient_of(weight, ctx.leaf) if ctx.needs_input_grad[1] else None
+        for part in _chunks(len(targets), len(weight), chunk_elements):
+            logs = _log_softmax(hidden[part], head, temperature, dtype)
+            upstream = grad_logprobs[part, None]
+            if grad_entropies is None:
+                grad_logits = logs.exp_().mul_(-upstream)
+            else:
+                probs = logs.exp()
+                grad_logits = logs.add_(_entropy(logs, probs)[:, None]).mul_(probs).mul_(-grad_entropies[part, None])
+                grad_logits -= probs.mul_(upstream)
+                del probs
+            grad_logits.scatter_add_(1, targets[part, None], upstream)
+            del logs
+            grad_logits = grad_logits.div_(temperature).to(dtype)
+            if grad_hidden is not None:
+                grad_hidden[part] = (grad_logits @ head).to(hidden.dtype)
+            if grad_weight is not None:
+                _add_product(grad_weight, grad_logits, hidden[part].to(dtype))
+        handed = None if grad_weight is None or ctx.leaf is not None else grad_weight.to(weight.dtype)
+        return grad_hidden, handed, None, None, None, None, None
+
+
+def embedded(token_ids: torch.Tensor, layer: torch.nn.Embedding) -> torch.Tensor:
+    """The layer's output, (..., H); the backward pass adds to the rows of `layer.weight.grad` itself.
+
+    As in torch, the row of `layer.padding_idx` gets no gradient.
+    """
+    rows: torch.Tensor = _Embedded.apply(token_ids, layer.weight, layer.padding_idx)
+    return rows
+
+
+class _Embedded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, token_ids: torch.Tensor, weight: torch.Tensor, padding: int | None) -> torch.Tensor:
+        ctx.save_for_backward(token_ids)
+        ctx.leaf, ctx.padding = weight, padding
+        return weight[token_ids]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, None, None]:
+        ids, rows = ctx.saved_tensors[0].flatten(), grads[0].flatten(0, -2)
+        if ctx.padding is not None:
+            rows = rows.masked_fill((ids == ctx.padding)[:, None], 0.0)
+        _gradient_of(ctx.leaf, ctx.leaf).index_add_(0, ids, rows)
+        return None, None, None
+
+
+def _gradient_of(weight: torch.Tensor, leaf: torch.Tensor | None) -> torch.Tensor:
+    """Where the head's gradient is summed up: the leaf's own gradient, or a float32 tensor of its own."""
+    if leaf is None:
+        return torch.zeros_like(weight, dtype=torch.float32)
+    if leaf.grad is None:
+        leaf.grad = torch.zeros_like(leaf)
+    return leaf.grad
+
+
+def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice]:
+    rows = max(1, chunk_elements // vocabulary)
+    return (slice(start, start + rows) for start in range(0, tokens, rows))
+
+
+def _log_softmax(hidden: torch.Tensor, head: torch.Tensor, temperature: float, dtype: torch.dtype) -> torch.Tensor:
+    """(n, V) float32, normalised in place."""
+    logits = (hidden.to(dtype) @ head.T).float()
+    if temperature != 1.0:
+        logits /= temperature
+    return logits.sub_(logits.logsumexp(-1, keepdim=True))
+
+
+def _entropy(logs: torch.Tensor, probs: torch.Tensor) -> torch.Tensor:
+    """(n,) in nats, from log p and p (n, V), without a further (n, V) tensor."""
+    return -torch.linalg.vecdot(logs, probs)
+
+
+def _add_product(total: torch.Tensor, grad_logits: torch.Tensor, hidden: torch.Tensor) -> None:
+    """total += grad_logits.T @ hidden, in float32."""
+    if grad_logits.dtype == total.dtype:
+        total.addmm_(grad_logits.T, hidden)
+    else:
+        total += grad_logits.T @ hidden

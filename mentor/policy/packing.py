@@ -1,0 +1,65 @@
+"""Several sequences in one row: where each goes, and the token ids and positions of the packed rows.
+
+Positions start from 0 at every sequence, which is how transformers' masks (and flash attention's variable lengths) keep
+one sequence from attending to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Packing:
+    """rows (R, W) of packed tokens. places: (B,) flat index, row * W + column, of each sequence's first token."""
+
+    width: int
+    count: int
+    places: torch.Tensor
+
+    def pack(self, token_ids: torch.Tensor, attention: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """token_ids, attention: (B, T) -> token ids and positions (R, W); what is left of a row is a sequence of 0s."""
+        flat = token_ids.new_zeros(self.count * self.width)
+        positions = torch.zeros_like(flat)
+        columns = torch.arange(token_ids.shape[1], device=flat.device).expand_as(token_ids)
+        target = self.index(columns)[attention]
+        flat[target] = token_ids[attention]
+        positions[target] = columns[attention]
+        return flat.view(self.count, self.width), positions.view(self.count, self.width)
+
+    def index(self, columns: torch.Tensor) -> torch.Tensor:
+        """The flat place of column t of each sequence; columns: (B, T)."""
+        return self.places.to(columns.device)[:, None] + columns
+
+
+def first_fit(lengths: Sequence[int], width: int, rows: int) -> tuple[list[int], Packing]:
+    """As many sequences as go into `rows` rows of `width`, in their order; returns which, and where they are."""
+    used = [0] * rows
+    taken: list[int] = []
+    places: list[int] = []
+    for index, length in enumerate(lengths):
+        row = next((row for row in range(rows) if used[row] + length <= width), None)
+        if row is not None:
+            taken.append(index)
+            places.append(row * width + used[row])
+            used[row] += length
+    count = sum(1 for tokens in used if tokens)
+    return taken, Packing(width, count, torch.tensor(places, dtype=torch.long))
+
+
+def packed_parts(lengths: torch.Tensor, max_tokens: int) -> Iterator[tuple[torch.Tensor, Packing]]:
+    """Which sequences share a forward, and how they lie: rows as wide as the longest left, at most `max_tokens` in all.
+
+    lengths: (B,). Every sequence is in exactly one part; a longer one than max_tokens has a row of its own.
+    """
+    left = torch.argsort(lengths, descending=True, stable=True)
+    while len(left):
+        width = int(lengths[left[0]])
+        taken, packing = first_fit(lengths[left].tolist(), width, max(1, max_tokens // width))
+        yield left[taken], packing
+        kept = torch.ones(len(left), dtype=torch.bool)
+        kept[taken] = False
+        left = left[kept]

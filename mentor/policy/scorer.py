@@ -1,0 +1,57 @@
+"""The model as a policy sees it: logprobs and entropies of the trained tokens of a batch, in one module.
+
+One module, because an engine that spreads weights over processes gathers them around a module's forward.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from mentor.policy.head import embedded, token_logprobs
+from mentor.policy.packing import Packing
+
+
+class Scorer(nn.Module):
+    """temperature: of the tokens' distribution. dtype: of the forward pass, under autocast where weights are wider.
+
+    into_grad: see `token_logprobs`.
+    """
+
+    def __init__(self, model: PreTrainedModel, temperature: float, dtype: torch.dtype, into_grad: bool) -> None:
+        super().__init__()
+        self.model, self.temperature, self.dtype, self.into_grad = model, temperature, dtype, into_grad
+
+    def forward(
+        self, token_ids: torch.Tensor, attention: torch.Tensor, loss_mask: torch.Tensor, packing: Packing | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """token_ids (B, T), attention and loss_mask (B, T) bool -> (N,) logprobs and entropies, row by row.
+
+        The token at t is predicted at t - 1. Logits are made only where a token is trained.
+        """
+        narrower = self.dtype != next(self.model.parameters()).dtype
+        with torch.autocast(token_ids.device.type, dtype=self.dtype, enabled=narrower):
+            hidden = self._hidden(token_ids, attention, loss_mask[:, 1:], packing)
+        head: torch.Tensor = self.model.get_output_embeddings().weight
+        targets = token_ids[:, 1:][loss_mask[:, 1:]]
+        return token_logprobs(hidden, head, targets, self.temperature, self.dtype, into_grad=self.into_grad)
+
+    def _hidden(
+        self, token_ids: torch.Tensor, attention: torch.Tensor, trained: torch.Tensor, packing: Packing | None
+    ) -> torch.Tensor:
+        """The last hidden states (N, H) where the next token is trained; trained: (B, T - 1) bool."""
+        if packing is None:
+            output = self.model.base_model(**self._tokens(token_ids), attention_mask=attention.long(), use_cache=False)
+            return output.last_hidden_state[:, :-1][trained]
+        ids, positions = packing.pack(token_ids, attention)
+        output = self.model.base_model(**self._tokens(ids), position_ids=positions, use_cache=False)
+        columns = torch.arange(trained.shape[1], device=ids.device).expand_as(trained)
+        return output.last_hidden_state.flatten(0, 1)[packing.index(columns)[trained]]
+
+    def _tokens(self, token_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The model's input: token ids, or their rows where the embedding's gradient can be summed up in place."""
+        embedding = self.model.get_input_embeddings()
+        if not self.into_grad or type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
+            return {"input_ids": token_ids}
+        return {"inputs_embeds": embedded(token_ids, embedding)}

@@ -1,0 +1,172 @@
+"""The processes of one stage, from the parent's side: started together, watched, and ended together.
+
+One alone is only waited for. Of several, one that fails, dies or stands still ends all of them: the others would wait
+for it for ever.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from mentor.progress import RENDEZVOUS
+from mentor.runs.status import VARIABLE, Status, read_status
+
+POLL_S = 0.1
+GRACE_S = 4.0  # for the others to fail in their own words, once one has failed
+TERMINATE_S = 6.0  # between SIGTERM and SIGKILL
+PATIENT = 10  # times the limit: in phases that cannot say how far they are (loading, starting an engine, writing)
+PATIENT_PHASES = ("start", "save")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """code: 0, or that of the process to blame, negative for a signal. cause: why all were ended, None where each has
+    said itself what there was to say. report: what the process to blame had to say, for stderr. received: a signal
+    that this process got and passed on."""
+
+    code: int
+    cause: str | None = None
+    report: str = ""
+    received: int | None = None
+
+
+def run_processes(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    pass_fds: Sequence[int],
+    *,
+    count: int,
+    distributed: bool,
+    stall_timeout_s: float,
+) -> Ending:
+    """Run `command` in `count` processes until all have ended.
+
+    distributed: they join a process group, so they are told who they are. Each is in a process group of its own, so
+    that a Ctrl-C reaches it once, through this process.
+    """
+    with tempfile.TemporaryDirectory(prefix="mentor-ranks-") as scratch, _passing_on_signals() as (register, received):
+        folder = Path(scratch)
+        for rank in range(count):
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                env={**environment, **(_identity(rank, count, folder) if distributed else {})},
+                pass_fds=pass_fds,
+                process_group=0,
+            )
+            register.append(child)
+        ending = Ending(register[0].wait()) if count == 1 else _watch(register, folder, stall_timeout_s, received)
+    return replace(ending, received=received[0]) if received else ending
+
+
+def _identity(rank: int, count: int, folder: Path) -> dict[str, str]:
+    """The variables a process group is made from, by torch's names; a file takes the place of an address and port."""
+    alone = {} if count == 1 else {VARIABLE: str(_status_file(folder, rank))}
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+        RENDEZVOUS: str(folder),
+        **alone,
+    }
+
+
+def _status_file(folder: Path, rank: int) -> Path:
+    return folder / f"rank-{rank}.json"
+
+
+def _watch(
+    children: Sequence[subprocess.Popen[bytes]], folder: Path, stall_timeout_s: float, received: Sequence[int]
+) -> Ending:
+    """Wait for all; end all when one failed (after a moment for the others to say so too) or stands still."""
+    seen = [(-1, time.monotonic())] * len(children)  # beats, and since when
+    while any(child.poll() is None for child in children):
+        time.sleep(POLL_S)
+        statuses = [read_status(_status_file(folder, rank)) for rank in range(len(children))]
+        if received:
+            _wait(children, TERMINATE_S)
+            _end(children)
+            return Ending(1, report=read_status(_status_file(folder, 0)).report)
+        if any(child.poll() not in (None, 0) for child in children):
+            return _after_failure(children, folder)
+        now = time.monotonic()
+        for rank, (child, status) in enumerate(zip(children, statuses, strict=True)):
+            if status.beats != seen[rank][0]:
+                seen[rank] = (status.beats, now)
+            limit = stall_timeout_s * (PATIENT if status.phase in PATIENT_PHASES else 1)
+            if child.poll() is None and now - seen[rank][1] > limit:
+                _end(children)
+                cause = f"{_name(rank, children)} made no progress for {limit:.0f} s in phase {status.phase}"
+                return Ending(1, cause, _stack(status))
+    return Ending(next((child.returncode for child in children if child.returncode), 0))
+
+
+def _after_failure(children: Sequence[subprocess.Popen[bytes]], folder: Path) -> Ending:
+    """Who is to blame: a process ended by a signal, else the one that failed first; the rest follow from it."""
+    _wait(children, GRACE_S)
+    codes = {rank: child.poll() for rank, child in enumerate(children)}
+    _end(children)
+    failed = {rank: code for rank, code in codes.items() if code}
+    statuses = {rank: read_status(_status_file(folder, rank)) for rank in failed}
+    rank = min(failed, key=lambda r: (failed[r] > 0, statuses[r].failed_at or float("inf"), r))
+    status, code = statuses[rank], failed[rank]
+    if code < 0:
+        cause = f"{_name(rank, children)} was ended by {signal.Signals(-code).name} in phase {status.phase}"
+        return Ending(1, cause, _stack(status))
+    if len(failed) == len(children) and set(failed.values()) == {code}:
+        return Ending(code, report=status.report)  # all alike: what one says is the whole of it
+    return Ending(code, f"{_name(rank, children)} failed in phase {status.phase}", status.report)
+
+
+def _name(rank: int, children: Sequence[object]) -> str:
+    return f"process {rank} (of 0 to {len(children) - 1})"
+
+
+def _stack(status: Status) -> str:
+    return f"where it was:\n{status.stack}" if status.stack else ""
+
+
+def _wait(children: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+    """Until all have ended, at most so long."""
+    deadline = time.monotonic() + seconds
+    while any(child.poll() is None for child in children) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask those that still run to end, then end them; one that is stopped or waits for another cannot hear."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(signum)
+        _wait(children, TERMINATE_S)
+
+
+@contextmanager
+def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
+    """Signals to this process go to the registered children; what came is listed. Only the main thread can do so."""
+    children: list[subprocess.Popen[bytes]] = []
+    received: list[int] = []
+
+    def pass_on(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        for child in children:
+            child.send_signal(signum)
+
+    wanted = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {signum: signal.signal(signum, pass_on) for signum in wanted}
+    try:
+        yield children, received
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,65 @@
+"""Checksums of weights that agree however an engine arranges them.
+
+A part of a model is what lies at one place in its module tree (`model.layers.3.self_attn`). Its checksum is a sum over
+the bit patterns of all its elements, so it does not depend on their order: the three tensors q_proj, k_proj and v_proj
+have the sum of one fused qkv_proj. Zeros count nothing, so neither does padding.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import torch
+
+CHUNK = 2**22  # elements widened to 64 bits at once
+MIX = 0x2545F491  # makes the sum no linear function of the bits: changes of opposite sign do not cancel
+BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: torch.int16}
+
+
+class Checksums:
+    """Sums by part of the tensors it is shown, each rounded to `dtype` first; integers of 64 bits, wrapped round."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self._parts: dict[str, int] = defaultdict(int)
+
+    def add(self, name: str, tensor: torch.Tensor) -> None:
+        self._parts[part_of(name)] += bit_sum(tensor, self.dtype)
+
+    def over(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Passes the weights on, adding up what goes by."""
+        for name, tensor in weights:
+            self.add(name, tensor)
+            yield name, tensor
+
+    def parts(self) -> dict[str, int]:
+        return {part: wrapped(value) for part, value in self._parts.items()}
+
+
+def differing(one: dict[str, int], other: dict[str, int]) -> list[str]:
+    """The parts whose checksums differ. Of models that are divided otherwise, only the totals are compared."""
+    if one.keys() == other.keys():
+        return [part for part in one if one[part] != other[part]]
+    same = wrapped(sum(one.values())) == wrapped(sum(other.values()))
+    return [] if same else ["the whole model"]
+
+
+def part_of(name: str) -> str:
+    """`model.layers.3.self_attn` of `model.layers.3.self_attn.q_proj.weight`; also of a fused `qkv_proj.weight`."""
+    return name.rsplit(".", 2)[0]
+
+
+def bit_sum(tensor: torch.Tensor, dtype: torch.dtype) -> int:
+    """Of the elements' bit patterns b in `dtype`, the sum of b * (b + MIX). Negative zero counts as zero."""
+    total = 0
+    for chunk in tensor.detach().reshape(-1).split(CHUNK):
+        rounded = chunk.to(dtype)
+        bits = rounded.view(BITS[dtype]).long().masked_fill_(rounded == 0, 0)
+        total += int((bits * (bits + MIX)).sum())
+    return wrapped(total)
+
+
+def wrapped(value: int) -> int:
+    """Into the range of a signed integer of 64 bits."""
+    return (value + 2**63) % 2**64 - 2**63

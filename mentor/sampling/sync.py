@@ -1,0 +1,87 @@
+"""From the policy to the sampler: new weights, and the proof that they arrived.
+
+Two things are compared after every push. The checksum of all weights in the sampler's type, taken of what was sent and
+of what the sampler's layers compute with: it proves that every value arrived in its part of the model, not that it
+arrived in its place there. The logprobs of a few fixed tokens, the canary, which would show that, and a cache or a second
+copy of a weight left over: but in bfloat16 not the small change of a single step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import torch
+
+from mentor.algorithm.batch import collate
+from mentor.errors import SamplerError
+from mentor.sampling.base import Sampler
+from mentor.sampling.checksum import Checksums, differing
+from mentor.types import Tokens
+
+if TYPE_CHECKING:
+    from mentor.policy.base import Policy
+
+CANARY_TOKENS = 32
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
+"""Of the canary: the largest difference of a logprob in float32, the mean one in bfloat16, where single tokens of low
+probability differ by 0.2 through rounding alone and the mean stays below 0.01."""
+
+
+class Canary:
+    """The last tokens of a conversation, of which both sides must give the same logprobs."""
+
+    def __init__(self, token_ids: Sequence[int]) -> None:
+        if len(token_ids) < 2:
+            raise ValueError(f"a canary has at least 2 tokens, got {len(token_ids)}")
+        self.token_ids = list(token_ids)
+        self.count = min(CANARY_TOKENS, len(self.token_ids) - 1)
+        tokens = Tokens()
+        tokens.append_context(self.token_ids[: -self.count])
+        tokens.append_sampled(self.token_ids[-self.count :], [0.0] * self.count)
+        self.batch = collate([tokens], [0.0], pad_id=0, loss_mean="token")
+
+    def policy_logprobs(self, policy: Policy) -> list[float]:
+        values: list[float] = policy.logprobs(self.batch)[0, -self.count :].tolist()
+        return values
+
+
+def push_weights(policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int) -> dict[str, float]:
+    """Hand the sampler the policy's weights and compare; the canary's difference, and seconds of handing and comparing.
+
+    temperature: of the policy's logprobs. Every process of the policy takes part. Raises SamplerError naming what of the
+    two differs.
+    """
+    began = perf_counter()
+    expected = canary.policy_logprobs(policy)
+    asked = perf_counter()
+    sent = Checksums(sampler.dtype)
+    sampler.load_weights(sent.over(policy.weights()))
+    pushed = perf_counter()
+    held = sampler.checksums()
+    parts = differing(sent.parts(), held) if held is not None else []
+    if parts:
+        raise SamplerError(
+            f"after the weight push of step {step} the checksums of policy and sampler differ in {len(parts)} of "
+            f"{len(sent.parts())} parts of the model ({parts[0]}{', ...' if len(parts) > 1 else ''})"
+        )
+    found = sampler.logprobs(canary.token_ids, canary.count, temperature)
+    difference = canary_difference(expected, found, sampler.dtype)
+    if not difference <= TOLERANCE[sampler.dtype]:
+        raise SamplerError(
+            f"after the weight push of step {step} the canary's logprobs of policy and sampler differ by "
+            f"{difference:.3g}, accepted: {TOLERANCE[sampler.dtype]:g}"
+        )
+    return {
+        "sync/canary_difference": difference,
+        "sync/push_s": pushed - asked,
+        "sync/check_s": perf_counter() - pushed + asked - began,
+    }
+
+
+def canary_difference(expected: Sequence[float], found: Sequence[float], dtype: torch.dtype) -> float:
+    """The largest difference in float32, else the mean one."""
+    differences = [abs(one - other) for one, other in zip(expected, found, strict=True)]
+    return max(differences) if dtype == torch.float32 else fmean(differences)

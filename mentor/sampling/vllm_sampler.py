@@ -1,0 +1,219 @@
+"""The vLLM sampler: one request per turn, batched continuously by vLLM's scheduler, over a cache of common prefixes.
+
+A later turn of a session is a new request whose prefix is in the cache, as are the equal prompts of a group. The engine
+runs in this process (colocated with the policy) or in one of its own, on GPUs of its own. Written for vLLM 0.32.
+On a GPU this has not been run: neither `sleep` and waking, nor a separate engine's choice of GPUs.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from mentor.errors import SamplerError
+from mentor.sampling.base import Completion, SamplingParams, check_request
+from mentor.sampling.checksum import wrapped
+from mentor.sampling.vllm_engine import Engine, EngineSettings
+
+SHARED_MEMORY = Path("/dev/shm")
+FILE_BYTES = 2**30  # of weights on their way to another process
+
+
+class VllmSampler:
+    """Implements `Sampler`. settings.max_running: requests decoded at once, more wait.
+
+    Raises SamplerError for a model that vLLM cannot run, and for whatever fails inside the engine; after the latter
+    only `close` is of use.
+    """
+
+    def __init__(self, settings: EngineSettings, eos_id: int) -> None:
+        self.settings, self.eos_id, self.dtype = settings, eos_id, settings.dtype
+        self._sessions: dict[str, list[int]] = {}  # all tokens so far
+        self._running: set[str] = set()
+        self._asleep = False
+        self._failure: str | None = None
+        self._engine: Engine | None = Engine(settings)
+        self._on_gpu = torch.cuda.is_available()
+        try:
+            self.logprobs([eos_id, eos_id], 1, 1.0)  # a layer the machine has no kernel for fails in a forward pass only
+        except SamplerError as error:
+            self.close()
+            raise SamplerError(f"vLLM cannot run model.path={settings.model}: {error}") from error
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running)
+
+    def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
+        from vllm.inputs import tokens_input
+
+        if session in self._running:
+            raise SamplerError(f"session {session} already has a running request")
+        if self._asleep:
+            raise SamplerError(f"session {session} asks while the sampler sleeps; it wakes with its new weights")
+        check_request(session, token_ids, params, self._sessions.get(session, ()), self.settings.max_tokens)
+        tokens = list(token_ids)
+        with self.engine_at_work() as engine:
+            engine.add_request(session, tokens_input(tokens), self._parameters(params))
+        self._sessions[session] = tokens
+        self._running.add(session)
+
+    def step(self) -> list[Completion]:
+        if not self._running:
+            return []
+        with self.engine_at_work() as engine:
+            outputs = engine.step()
+        return [self._complete(output) for output in outputs if output.finished]
+
+    def end_session(self, session: str) -> None:
+        if session in self._running:
+            raise SamplerError(f"session {session} ended while its request runs")
+        self._sessions.pop(session, None)
+
+    def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
+        """One request for each of the tokens, which scores it as the next: at a temperature, vLLM scores no prompt.
+
+        They read the prefix cache like any other, so one that kept keys and values of old weights would show.
+        """
+        from vllm import SamplingParams as VllmParams
+        from vllm.inputs import tokens_input
+
+        self._must_be_idle("logprobs were asked for")
+        tokens = list(token_ids)
+        if not 0 < count < len(tokens) <= self.settings.max_tokens:
+            raise SamplerError(f"logprobs of {count} of {len(tokens)} tokens, accepted: fewer than the tokens given")
+        found: dict[str, float] = {}
+        with self.engine_at_work() as engine:
+            for end in range(len(tokens) - count, len(tokens)):
+                params = VllmParams(
+                    max_tokens=1,
+                    temperature=temperature,
+                    logprob_token_ids=[tokens[end]],
+                    ignore_eos=True,
+                    detokenize=False,
+                    flat_logprobs=True,
+                )
+                engine.add_request(f"logprob of {end}", tokens_input(tokens[:end]), params)
+            while len(found) < count:
+                for output in engine.step():
+                    if output.finished:
+                        found[output.request_id] = output.outputs[0].logprobs.logprobs[-1]
+        return [found[f"logprob of {end}"] for end in range(len(tokens) - count, len(tokens))]
+
+    def sleep(self) -> None:
+        """On a GPU shared with the policy, give back the memory of weights and cache, which `load_weights` renews."""
+        self._must_be_idle("sleep was asked for")
+        self._sessions.clear()
+        if self._on_gpu and not self.settings.separate and not self._asleep:
+            with self.engine_at_work() as engine:
+                engine.sleep(level=2)
+            self._asleep = True
+
+    def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
+        self._must_be_idle("new weights came")
+        with self.engine_at_work() as engine:
+            if self._asleep:
+                engine.wake_up(tags=["weights"])
+            # The engine keeps what it is handed until a layer is complete, longer than the tensor is promised to last.
+            owned = ((name, value.detach().to(self.dtype, copy=True)) for name, value in weights)
+            if self.settings.separate:
+                with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
+                    write_files(owned, Path(folder))
+                    engine.collective_rpc("mentor_load", args=(folder,))
+            else:
+                engine.collective_rpc("mentor_load", args=(owned,))
+            if self._asleep:
+                engine.wake_up(tags=["kv_cache"])
+            self._asleep = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all sessions and the prefix cache."""
+        self._must_be_idle("forgetting was asked for")
+        self._sessions.clear()
+        with self.engine_at_work() as engine:
+            if not engine.reset_prefix_cache():
+                raise RuntimeError("the prefix cache is in use and was not dropped")
+
+    def checksums(self) -> dict[str, int]:
+        """Of the weights that the engine's layers multiply with, read back from them (see `vllm_worker`)."""
+        with self.engine_at_work() as engine:
+            shares = engine.collective_rpc("mentor_checksums")
+        return {part: wrapped(sum(share.get(part, 0) for share in shares)) for share in shares for part in share}
+
+    def close(self) -> None:
+        engine, self._engine = self._engine, None
+        self._sessions.clear()
+        self._running.clear()
+        if engine is not None:
+            engine.close()
+
+    def _parameters(self, params: SamplingParams) -> Any:
+        from vllm import SamplingParams as VllmParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return VllmParams(
+            max_tokens=params.max_tokens,
+            temperature=params.temperature,
+            top_p=params.top_p,
+            seed=params.seed,
+            stop_token_ids=[self.eos_id],
+            ignore_eos=True,  # the model's files may name other tokens
+            logprobs=0,  # of the sampled token
+            flat_logprobs=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+    def _complete(self, output: Any) -> Completion:
+        (sampled,) = output.outputs
+        token_ids = list(sampled.token_ids)
+        self._running.remove(output.request_id)
+        self._sessions[output.request_id] += token_ids
+        return Completion(
+            output.request_id, token_ids, list(sampled.logprobs.logprobs), stopped=token_ids[-1] == self.eos_id
+        )
+
+    def _must_be_idle(self, what: str) -> None:
+        if self._running:
+            raise SamplerError(f"{what} while requests run")
+
+    @contextmanager
+    def engine_at_work(self) -> Iterator[Any]:
+        """The engine; what goes wrong inside is a SamplerError, and the random numbers of this process stay as they are.
+
+        On a CPU vLLM would compile one comparison of its sampler for half a minute: it runs as written instead.
+        """
+        if self._engine is None or self._failure is not None:
+            raise SamplerError(f"the vLLM engine cannot go on: {self._failure or 'it is closed'}")
+        as_written: AbstractContextManager[Any] = nullcontext()
+        if not self._on_gpu and not self.settings.separate:
+            as_written = torch.compiler.set_stance("force_eager")
+        numbers = torch.get_rng_state()
+        try:
+            with as_written:
+                yield self._engine.core
+        except Exception as error:
+            self._failure = self._engine.reason(error)
+            raise SamplerError(f"vLLM failed: {self._failure}") from error
+        finally:
+            torch.set_rng_state(numbers)
+
+
+def write_files(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
+    """Safetensors files of about FILE_BYTES, each written as soon as it is full."""
+    full: dict[str, torch.Tensor] = {}
+    count = 0
+    for name, value in weights:
+        full[name] = value.cpu().contiguous()
+        if sum(tensor.nbytes for tensor in full.values()) >= FILE_BYTES:
+            save_file(full, folder / f"{count:05}.safetensors")
+            full, count = {}, count + 1
+    if full:
+        save_file(full, folder / f"{count:05}.safetensors")

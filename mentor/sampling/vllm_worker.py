@@ -1,0 +1,129 @@
+"""What runs inside vLLM's own worker: taking new weights, and checksums of the weights it really computes with.
+
+vLLM 0.32 adds the methods of `WorkerExtension` to its worker, in this process or in the engine's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
+from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelLinear, RowParallelLinear
+from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
+from vllm.v1.executor.multiproc_executor import MultiprocExecutor
+
+from mentor.sampling.checksum import Checksums
+
+UNITS = 512  # unit vectors sent through a layer at once
+PR_SET_PDEATHSIG = 1
+
+
+class EngineExecutor(MultiprocExecutor):
+    """vLLM's own, in an engine process that ends with the process that started it, however that ended."""
+
+    def _init_executor(self) -> None:
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        super()._init_executor()
+
+
+class WorkerExtension:
+    """`mentor_load` takes weights, `mentor_checksums` sums up those in use."""
+
+    model_runner: Any
+    model_config: Any
+    reload_weights: Any
+
+    def mentor_load(self, weights: Iterable[tuple[str, torch.Tensor]] | str) -> None:
+        """weights: by Hugging Face names, or a folder of safetensors files."""
+        self.reload_weights(weights_iterator=_stored(Path(weights)) if isinstance(weights, str) else weights)
+        embedding, head = self._vocabulary()
+        if head is not None and embedding is not None and self._tied:
+            # A CPU holds the head's weight a second time, packed, which reloading the embedding does not renew.
+            head.tie_weights(embedding)
+            head.quant_method.process_weights_after_loading(head)
+
+    def mentor_checksums(self) -> dict[str, int]:
+        """This worker's share. A head tied to the embedding counts only where it differs from it."""
+        sums = Checksums(self.model_config.dtype)
+        embedding, head = self._vocabulary()
+        first = get_tensor_model_parallel_rank() == 0
+        for path, module in self.model_runner.model.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if module is head and self._tied or not (first or _is_shared_out(module, name)):
+                    continue
+                for piece in _pieces(module, name, parameter):
+                    sums.add(f"{path}.{name}", piece)
+        parts = sums.parts()
+        if head is not None and embedding is not None and self._tied:
+            tied, own = Checksums(self.model_config.dtype), Checksums(self.model_config.dtype)
+            tied.add("weight", embedding.weight)
+            for piece in _pieces(head, "weight", head.weight):
+                own.add("weight", piece)
+            if own.parts() != tied.parts():
+                parts["lm_head"] = own.parts()["weight"]
+        return parts
+
+    @property
+    def _tied(self) -> bool:
+        return bool(getattr(self.model_config.hf_text_config, "tie_word_embeddings", False))
+
+    def _vocabulary(self) -> tuple[Any, Any]:
+        """The embedding and the output head, None where there is none."""
+        modules = [m for m in self.model_runner.model.modules() if isinstance(m, VocabParallelEmbedding)]
+        embeddings = [m for m in modules if not isinstance(m, ParallelLMHead)]
+        heads = [m for m in modules if isinstance(m, ParallelLMHead)]
+        return next(iter(embeddings), None), next(iter(heads), None)
+
+
+def _stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():
+                yield name, file.get_tensor(name)
+
+
+def _is_shared_out(module: Any, name: str) -> bool:
+    """Whether the workers of one engine hold different rows or columns of a parameter; else each holds all of it."""
+    if isinstance(module, RowParallelLinear):
+        return name == "weight"
+    return isinstance(module, ColumnParallelLinear | VocabParallelEmbedding)
+
+
+def _pieces(module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The values of a parameter that the layer computes with.
+
+    On a CPU a linear layer computes with a packed form that cannot be looked into: its weight is what it makes of the
+    unit vectors, exactly, since every product is the weight or zero. An embedding looks up rows of its parameter.
+    """
+    packed = hasattr(module, "cpu_linear") and (
+        isinstance(module, ParallelLMHead) or not isinstance(module, VocabParallelEmbedding)
+    )
+    if name == "weight" and packed:
+        for start in range(0, width := _width(module), UNITS):
+            units = torch.eye(min(UNITS, width - start), width - start, dtype=module.params_dtype)
+            units = torch.nn.functional.pad(units, (start, 0))
+            yield _counted(module, module.cpu_linear(units, parameter, None).t())
+        return
+    yield _counted(module, parameter)
+
+
+def _width(module: Any) -> int:
+    """Inputs of a linear layer in this worker."""
+    if isinstance(module, VocabParallelEmbedding):
+        return int(module.embedding_dim)
+    return int(getattr(module, "input_size_per_partition", module.input_size))
+
+
+def _counted(module: Any, rows: torch.Tensor) -> torch.Tensor:
+    """Without rows of key and value heads that another worker also holds."""
+    if not isinstance(module, QKVParallelLinear) or get_tensor_model_parallel_world_size() == 1:
+        return rows
+    if get_tensor_model_parallel_rank() % module.num_kv_head_replicas == 0:
+        return rows
+    return rows[: module.num_heads * module.head_size]

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Multi-turn rollouts with sampler=vllm against plain generation in the same engine, in sampled tokens a second.
+
+A round is a rollout of all trajectories with their tools, then their turns generated again by the bare engine: every
+prompt of every turn at once, each exactly as long as it was. Both begin with an empty prefix cache, as after new
+weights. Plain generation comes twice: with the seed and logprobs that training needs, and without. The first round is
+not counted; of the others the medians are. At the end, seconds of pushing new weights and of checking them.
+
+    scripts/bench_sampler.py --model outputs/default/pretrain-s0/model
+
+Without --model a student is trained first, for about three minutes on two CPU cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import torch
+
+from mentor.chat import ChatFormat
+from mentor.environment import Environment, RolloutLimits, RolloutRequest, derive_seed
+from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy.model import load_model, torch_dtype
+from mentor.sampling import Canary, build_sampler, push_weights
+from mentor.sampling.vllm_sampler import VllmSampler
+from mentor.tasks import load_tasks
+from mentor.tools import ToolExecutor, Toolset
+from mentor.types import Trajectory
+
+Turn = tuple[list[int], int, int]  # prompt, tokens to sample, seed
+
+
+def main() -> None:
+    arguments = parse()
+    with TemporaryDirectory() as folder:
+        model = arguments.model or pretrain(Path(folder))
+        bench(model, arguments)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="folder of a student that calls the calculator's tools")
+    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--group-size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=7, help="counted ones")
+    parser.add_argument("--max-running", type=int, default=256)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser.parse_args()
+
+
+def pretrain(folder: Path) -> Path:
+    command = [sys.executable, "-m", "mentor.cli", "stage=pretrain", f"paths.outputs={folder}", "run=bench"]
+    subprocess.run(command, check=True)
+    return folder / "bench" / "pretrain-s0" / "model"
+
+
+def bench(model: Path, arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    chat = ChatFormat.from_pretrained(model)
+    dtype = torch_dtype(arguments.dtype)
+    began = time.perf_counter()
+    sampler = build_sampler("vllm", model, chat.eos_id, arguments.max_running, dtype)
+    assert isinstance(sampler, VllmSampler)
+    print(f"engine started in {time.perf_counter() - began:.1f} s, {arguments.threads} threads, {arguments.dtype}")
+    tasks = load_tasks("calculator", size=arguments.prompts)
+    wanted = [
+        RolloutRequest(task, derive_seed(task.id, member)) for task in tasks for member in range(arguments.group_size)
+    ]
+    ways: dict[str, list[float]] = {"rollout": [], "plain": [], "plain, no logprobs or seeds": []}
+    executor = ToolExecutor(Toolset.builtin("calculator"))
+    with Environment(sampler, executor, chat, RolloutLimits()) as environment:
+        for number in range(arguments.rounds + 1):
+            seconds, trajectories = rollout(environment, sampler, wanted)
+            turns = [turn for trajectory in trajectories for turn in turns_of(trajectory)]
+            count = sum(length for _, length, _ in turns)
+            rates = [count / seconds, *(count / generate(sampler, turns, bare) for bare in (False, True))]
+            if number == 0:
+                calls = sum(len(trajectory.calls) for trajectory in trajectories)
+                print(f"{len(wanted)} trajectories, {len(turns)} turns, {calls} calls, {count} sampled tokens")
+                continue
+            for way, rate in zip(ways.values(), rates, strict=True):
+                way.append(rate)
+    for name, found in ways.items():
+        ratios = [one / other for one, other in zip(ways["rollout"], found, strict=True)]
+        spread = f"{min(found):,.0f} to {max(found):,.0f}"
+        print(f"{name:28} {median(found):8,.0f} tokens/s ({spread}), rollout is {median(ratios):.2f} of it")
+    push(model, chat, sampler, dtype, arguments.rounds)
+    sampler.close()
+
+
+def rollout(
+    environment: Environment, sampler: VllmSampler, wanted: list[RolloutRequest]
+) -> tuple[float, list[Trajectory]]:
+    sampler.forget()
+    began = time.perf_counter()
+    trajectories = environment.rollout(wanted)
+    return time.perf_counter() - began, trajectories
+
+
+def turns_of(trajectory: Trajectory) -> Iterator[Turn]:
+    """Every turn with all tokens before it."""
+    tokens = trajectory.tokens
+    assert tokens is not None
+    mask = [*tokens.loss_mask, False]
+    start = 0
+    for place in range(1, len(mask)):
+        if mask[place] and not mask[place - 1]:
+            start = place
+        if mask[place - 1] and not mask[place]:
+            yield tokens.token_ids[:start], place - start, derive_seed(trajectory.task.id, place)
+
+
+def generate(sampler: VllmSampler, turns: list[Turn], bare: bool) -> float:
+    """Seconds the engine takes for all turns when they are there from the start."""
+    from vllm import SamplingParams
+    from vllm.inputs import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+
+    sampler.forget()
+    began = time.perf_counter()
+    with sampler.engine_at_work() as engine:
+        for number, (prompt, length, seed) in enumerate(turns):
+            params = SamplingParams(
+                max_tokens=length,
+                ignore_eos=True,
+                detokenize=False,
+                output_kind=RequestOutputKind.FINAL_ONLY,
+                **({} if bare else {"seed": seed, "logprobs": 0, "flat_logprobs": True}),
+            )
+            engine.add_request(str(number), tokens_input(prompt), params)
+        while engine.has_unfinished_requests():
+            engine.step()
+    return time.perf_counter() - began
+
+
+def push(model: Path, chat: ChatFormat, sampler: VllmSampler, dtype: torch.dtype, rounds: int) -> None:
+    policy = TorchPolicy(load_model(model), chat.tokenizer, OptimizerSettings("adamw", 0.0), dtype=dtype)
+    canary = Canary(chat.prompt_ids("What is 12 plus 34?", Toolset.builtin("calculator").schemas_json))
+    found = [push_weights(policy, sampler, canary, 1.0, step) for step in range(rounds + 1)][1:]
+    pushing, checking = (1000 * median(stats[f"sync/{key}"] for stats in found) for key in ("push_s", "check_s"))
+    difference = max(stats["sync/canary_difference"] for stats in found)
+    print(f"weight push {pushing:.0f} ms, check {checking:.0f} ms, canary differs by {difference:.1g}")
+
+
+if __name__ == "__main__":
+    main()

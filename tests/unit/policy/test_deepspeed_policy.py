@@ -1,0 +1,120 @@
+"""ZeRO over real processes on a CPU against plain torch: the same loss, gradient norm, weights and checkpoints."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mentor.policy import TorchPolicy
+from mentor.policy.lora import add_adapters
+from mentor.policy.model import load_model
+from tests.fixtures import deepspeed_worker as worker
+from tests.fixtures.ranks import run_worker
+from tests.fixtures.students import make_small_student
+from tests.unit.policy.test_torch_policy import make_batch, make_policy
+
+pytest.importorskip("deepspeed")
+
+
+@pytest.fixture(scope="module")
+def base(chat, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    make_policy(make_small_student(chat), chat).save_model(folder)
+    return folder
+
+
+def run(base: Path, folder: Path, count: int, *cases: str):
+    results = folder / f"results-{count}.json"
+    ending = run_worker("tests.fixtures.deepspeed_worker", base, results, *cases, count=count)
+    assert (ending.code, ending.cause) == (0, None), ending.report
+    return json.loads(results.read_text())
+
+
+def torch_policy(base: Path, chat, case: str = "zero2") -> TorchPolicy:
+    model = load_model(base)
+    if "lora" in case:
+        torch.manual_seed(0)
+        add_adapters(model, rank=4, alpha=8)
+    return TorchPolicy(model, chat.tokenizer, worker.SETTINGS, micro_batch_tokens=10_000)
+
+
+def assert_equal_to_torch(found, base: Path, folder: Path, chat, count: int) -> None:
+    for case, entry in found.items():
+        plain = torch_policy(base, chat, case)
+        logprobs = plain.logprobs(make_batch())
+        for ours, theirs in zip(entry["stats"], worker.train(plain, worker.STEPS), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), case
+        assert torch.allclose(torch.tensor(entry["logprobs"]), logprobs, atol=1e-5), case
+        exported = load_file(folder / f"{case}-{count}-model" / "model.safetensors")
+        assert distance(exported, dict(plain.weights()), dict(load_model(base).named_parameters())) < 1e-3, case
+
+
+def distance(found, expected, start) -> float:
+    """How far two results of training are apart, as a share of how far training went.
+
+    Not element by element: AdamW moves a weight whose gradient is all rounding by a whole step.
+    """
+    apart = sum(float((found[name] - value).norm()) ** 2 for name, value in expected.items()) ** 0.5
+    return apart / sum(float((start[name] - value).norm()) ** 2 for name, value in expected.items()) ** 0.5
+
+
+def test_two_processes_compute_what_one_does_in_plain_torch(base, chat, tmp_path):
+    found = run(base, tmp_path, 2, "zero1", "zero2", "zero3", "zero2-packed", "zero3-lora")
+    assert_equal_to_torch(found, base, tmp_path, chat, 2)
+
+
+@pytest.mark.slow
+def test_one_process_and_offload_compute_it_too(base, chat, tmp_path):
+    found = run(base, tmp_path, 1, "zero1", "zero2", "zero3", "zero2-offload", "zero2-lora")
+    assert_equal_to_torch(found, base, tmp_path, chat, 1)
+    found = run(base, tmp_path, 2, "zero1-offload", "zero3-offload", "zero2-lora")
+    assert_equal_to_torch(found, base, tmp_path, chat, 2)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_on_with_any_number_of_processes_stage_and_engine(base, chat, tmp_path):
+    """With as many processes as if it had not stopped; with others, or in plain torch, as near as they compute."""
+    run(base, tmp_path, 2, "zero2", "zero3")
+    plain = torch_policy(base, chat)
+    worker.train(plain, worker.STEPS)
+    (tmp_path / "torch").mkdir()
+    plain.save_state(tmp_path / "torch")
+    worker.train(plain, 1)
+    start, expected = dict(load_model(base).named_parameters()), dict(plain.weights())
+
+    def exported(name: str):
+        return load_file(tmp_path / f"{name}-model" / "model.safetensors")
+
+    run(base, tmp_path, 2, f"zero2:{tmp_path / 'zero2-2'}", f"zero3:{tmp_path / 'zero3-2'}")
+    for stage in ("zero2", "zero3"):
+        resumed, unbroken = exported(f"{stage}-resumed-2"), exported(f"{stage}-2-unbroken")
+        assert all(torch.allclose(resumed[name], value, rtol=0, atol=1e-6) for name, value in unbroken.items()), stage
+    run(base, tmp_path, 1, f"zero2:{tmp_path / 'zero3-2'}", f"zero3:{tmp_path / 'torch'}")
+    for stage in ("zero2", "zero3"):
+        assert distance(exported(f"{stage}-resumed-1"), expected, start) < 1e-3, stage
+    again = torch_policy(base, chat)
+    again.load_state(tmp_path / "zero3-2")
+    worker.train(again, 1)
+    assert distance(dict(again.weights()), expected, start) < 1e-3
+    run(base, tmp_path, 2, f"zero1:{tmp_path / 'torch'}")
+    assert distance(exported("zero1-resumed-2"), expected, start) < 1e-3
+
+
+@pytest.mark.slow
+def test_bfloat16_weights_have_float32_masters(base, chat, tmp_path):
+    """Steps too small for bfloat16 are not lost: the checkpoint's weights are float32 and near those of torch."""
+    found = run(base, tmp_path, 1, "zero2-bf16")
+    plain = torch_policy(base, chat)
+    stats = worker.train(plain, worker.STEPS)
+    for ours, theirs in zip(found["zero2-bf16"]["stats"], stats, strict=True):
+        assert ours["policy/grad_norm"] == pytest.approx(theirs["policy/grad_norm"], rel=0.1)
+    entries = torch.load(tmp_path / "zero2-bf16-1" / "parameters-00000.pt")
+    weights = dict(plain.weights())
+    assert all(entry["weight"].dtype == torch.float32 for entry in entries.values())
+    assert any(not torch.equal(entry["weight"], entry["weight"].bfloat16().float()) for entry in entries.values())
+    furthest = max(float((entry["weight"] - weights[name]).abs().max()) for name, entry in entries.items())
+    assert furthest < 0.01  # of weights that move by 0.001 a step
+    exported = load_file(tmp_path / "zero2-bf16-1-model" / "model.safetensors")
+    assert exported["model.embed_tokens.weight"].dtype == torch.bfloat16

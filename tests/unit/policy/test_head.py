@@ -1,0 +1,108 @@
+"""The chunked head against the plain one: values, gradients, and memory that does not grow with the vocabulary."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mentor.policy.head import embedded, token_logprobs
+
+TOKENS, WIDTH, VOCABULARY = 37, 16, 53
+
+
+def inputs(dtype=torch.float32):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(TOKENS, WIDTH, generator=generator, dtype=dtype).requires_grad_()
+    weight = torch.randn(VOCABULARY, WIDTH, generator=generator, dtype=dtype).requires_grad_()
+    targets = torch.randint(VOCABULARY, (TOKENS,), generator=generator)
+    upstream = torch.randn(2, TOKENS, generator=generator)
+    return hidden, weight, targets, upstream
+
+
+def plain(hidden, weight, targets, temperature):
+    logs = torch.log_softmax(hidden @ weight.T / temperature, -1)
+    return logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs).sum(-1)
+
+
+def test_two_tokens_by_hand():
+    # logits (log 3, 0) and temperature 1: p = (3/4, 1/4)
+    hidden = torch.tensor([[3.0]]).log()
+    weight = torch.tensor([[1.0], [0.0]])
+    logprobs, entropies = token_logprobs(hidden, weight, torch.tensor([1]))
+    assert logprobs.item() == pytest.approx(-1.386294, abs=1e-6)  # log 1/4
+    assert entropies.item() == pytest.approx(0.562335, abs=1e-6)  # -3/4 log 3/4 - 1/4 log 1/4
+
+
+@pytest.mark.parametrize("chunk_elements", [1, VOCABULARY * 5, 10**6])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("with_entropy", [False, True])
+@pytest.mark.parametrize("into_grad", [False, True])
+def test_values_and_gradients_are_those_of_whole_logits(chunk_elements, temperature, with_entropy, into_grad):
+    results = []
+    for function in (
+        lambda h, w, t: plain(h, w, t, temperature),
+        lambda h, w, t: token_logprobs(h, w, t, temperature, chunk_elements=chunk_elements, into_grad=into_grad),
+    ):
+        hidden, weight, targets, upstream = inputs()
+        logprobs, entropies = function(hidden, weight, targets)
+        loss = (logprobs * upstream[0]).sum()
+        if with_entropy:
+            loss = loss + (entropies * upstream[1]).sum()
+        loss.backward()
+        results.append((logprobs.detach(), entropies.detach(), hidden.grad, weight.grad))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_a_loss_on_entropy_alone_has_its_gradient():
+    grads = []
+    for function in (lambda h, w, t: plain(h, w, t, 1.0), token_logprobs):
+        hidden, weight, targets, _ = inputs()
+        function(hidden, weight, targets)[1].sum().backward()
+        grads.append((hidden.grad, weight.grad))
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*grads, strict=True))
+
+
+def test_gradients_of_several_parts_add_up_in_place():
+    hidden, weight, targets, _ = inputs()
+    for part in (slice(0, 20), slice(20, None)):
+        token_logprobs(hidden[part], weight, targets[part], into_grad=True)[0].sum().backward()
+    whole_hidden, whole_weight, _, _ = inputs()
+    plain(whole_hidden, whole_weight, targets, 1.0)[0].sum().backward()
+    assert torch.allclose(weight.grad, whole_weight.grad, atol=1e-5)
+
+
+def test_bfloat16_products_stay_near():
+    hidden, weight, targets, _ = inputs(torch.bfloat16)
+    ours = token_logprobs(hidden, weight, targets, dtype=torch.bfloat16)[0]
+    ours.sum().backward()
+    assert weight.grad.dtype == hidden.grad.dtype == torch.bfloat16
+    exact = plain(hidden.detach().float(), weight.detach().float(), targets, 1.0)[0]
+    assert float((ours.detach() - exact).abs().mean()) < 0.03
+
+
+@pytest.mark.parametrize("padding", [None, 4])
+def test_the_embedding_sums_its_gradient_up_in_place(padding):
+    ids = torch.tensor([[1, 1, 4], [0, 4, 1]])
+    layer = torch.nn.Embedding(7, 3, padding_idx=padding)
+    (embedded(ids, layer) * torch.arange(6.0).view(2, 3, 1)).sum().backward()
+    assert layer.weight.grad[:, 0].tolist() == [3.0, 0 + 1 + 5, 0, 0, 0 if padding else 2 + 4, 0, 0]
+    again = torch.nn.Embedding.from_pretrained(layer.weight.detach(), freeze=False, padding_idx=padding)
+    (again(ids) * torch.arange(6.0).view(2, 3, 1)).sum().backward()
+    assert torch.equal(layer.weight.grad, again.weight.grad)
+
+
+@pytest.mark.slow
+def test_memory_of_an_update_does_not_grow_with_the_vocabulary():
+    """Peak beyond weights, gradients and optimiser states, with 151,669 tokens of vocabulary and with 8,192."""
+    script = Path(__file__).parents[2] / "fixtures" / "update_memory.py"
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    for tokens in ("1024", "4096"):
+        small, large = (
+            float(subprocess.check_output([sys.executable, script, vocabulary, tokens], env=environment, text=True))
+            for vocabulary in ("8192", "151669")
+        )
+        assert large <= 1.3 * small, f"{large:.0f} MiB against {small:.0f} MiB at {tokens} tokens"

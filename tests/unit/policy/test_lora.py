@@ -1,0 +1,65 @@
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy.lora import adapted_layers, adapters_off, add_adapters
+from mentor.policy.supervised import supervised_loss
+from tests.fixtures.students import make_small_student
+from tests.unit.policy.test_torch_policy import make_batch
+
+pytest.importorskip("peft")
+
+
+def adapted(chat, seed=0):
+    student = make_small_student(chat, seed)
+    add_adapters(student, rank=4, alpha=8)
+    return TorchPolicy(student, chat.tokenizer, OptimizerSettings("adamw", 1e-2))
+
+
+def test_adapters_are_all_that_is_trained_and_start_as_the_base(chat):
+    policy = adapted(chat)
+    names = [name for name, _ in policy.trained_parameters()]
+    assert names and all(".lora_" in name for name in names)
+    assert len(list(adapted_layers(policy.model))) == 2 * 7  # q, k, v, o, gate, up, down of two layers, not the head
+    base = TorchPolicy(make_small_student(chat), chat.tokenizer, OptimizerSettings("adamw", 1e-2))
+    batch = make_batch()
+    assert torch.allclose(policy.logprobs(batch), base.logprobs(batch), atol=1e-6)
+    policy.update(batch, supervised_loss)
+    moved = policy.logprobs(batch)
+    assert not torch.allclose(moved, base.logprobs(batch), atol=1e-3)
+    with adapters_off(policy.model):
+        assert torch.allclose(policy.logprobs(batch), base.logprobs(batch), atol=1e-6)
+    assert torch.equal(policy.logprobs(batch), moved)
+    assert all(p.requires_grad for _, p in policy.trained_parameters()) and len(policy.trained_parameters()) == len(
+        names
+    )
+
+
+def test_merged_export_equals_the_adapter_model_and_loads_in_transformers(chat, tmp_path):
+    policy = adapted(chat)
+    for _ in range(3):
+        policy.update(make_batch(), supervised_loss)
+    plain = dict(make_small_student(chat).named_parameters())
+    exported = dict(policy.weights())
+    assert exported.keys() == plain.keys()
+    assert {name for name in plain if torch.equal(exported[name], plain[name])} == {
+        name for name in plain if not name.endswith("_proj.weight")
+    }
+    policy.save_model(tmp_path)
+    loaded, report = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    again = TorchPolicy(loaded, chat.tokenizer, OptimizerSettings("adamw", 1e-2))
+    assert torch.allclose(again.logprobs(make_batch()), policy.logprobs(make_batch()), atol=1e-5)
+
+
+def test_a_checkpoint_holds_the_adapters_alone_and_goes_on_exactly(chat, tmp_path):
+    unbroken = adapted(chat)
+    unbroken.update(make_batch(), supervised_loss)
+    unbroken.save_state(tmp_path)
+    restored = adapted(chat)
+    restored.load_state(tmp_path)
+    for policy in (unbroken, restored):
+        policy.update(make_batch(), supervised_loss)
+    ours, theirs = dict(unbroken.weights()), dict(restored.weights())
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

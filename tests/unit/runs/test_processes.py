@@ -1,0 +1,38 @@
+"""One of several processes that fails, dies or stands still ends all, soon and by name."""
+
+import subprocess
+import time
+
+import pytest
+
+from mentor.runs.processes import Ending
+from tests.fixtures.ranks import run_worker
+
+
+def run(way: str, stall_timeout_s: float = 2) -> tuple[Ending, float]:
+    began = time.monotonic()
+    ending = run_worker("tests.fixtures.rank_worker", way, count=2, stall_timeout_s=stall_timeout_s)
+    left = subprocess.run(["pgrep", "-f", f"tests.fixtures.rank_worker {way}"], capture_output=True, text=True)
+    assert not left.stdout, "a process was left behind"
+    return ending, time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("way", "cause"),
+    [
+        ("killed", "process 1 (of 0 to 1) was ended by SIGKILL in phase rollout"),
+        ("stalled", "process 1 (of 0 to 1) made no progress for 2 s in phase rollout"),
+        ("stopped", "process 1 (of 0 to 1) made no progress for 2 s in phase rollout"),
+        ("failed", "process 1 (of 0 to 1) failed in phase rollout"),
+    ],
+)
+def test_the_one_to_blame_is_named_with_its_phase_and_stack(way, cause):
+    ending, seconds = run(way)
+    assert ending.code == 1 and ending.cause == cause
+    assert "rank_worker.py" in ending.report and ", in main" in ending.report
+    assert ("no such thing" in ending.report) == (way == "failed")
+    assert seconds < 40
+
+
+def test_what_all_say_alike_is_said_once_with_their_code():
+    assert run("alike")[0] == Ending(2, None, "mentor: the same everywhere\n")
