@@ -6,7 +6,7 @@ Plain records with checks at construction; no torch here. Axes: `P` prompts, `G`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -275,6 +275,12 @@ class RewardBreakdown:
     def contributions(self) -> dict[str, float] | None:
         """The parts, or the total as the only one; None without a total."""
         return None if self.total is None else self.parts or {"total": self.total}
+
+    def with_part(self, name: str, value: float) -> RewardBreakdown:
+        """The total changed by `value`, which is listed among its parts; as it is without a total."""
+        if self.total is None:
+            return self
+        return replace(self, total=self.total + value, parts={**(self.contributions or {}), name: value})
 
     @property
     def correct(self) -> float | None:

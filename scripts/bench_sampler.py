@@ -14,6 +14,7 @@ Without --model a student is trained first, for about three minutes on two CPU c
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in a stage: threads of torch and vLLM take turns on the same cores
 
 import torch
 

@@ -4,10 +4,12 @@
 exact     rl with sampler.deterministic=true, killed over and over, against an unbroken run: final weights, the whole
           state of the last checkpoint (step, optimiser, random numbers), metrics and trajectories bit for bit, their
           times aside.
+ranks     the same with two processes (vLLM, ZeRO-2): one of them or `mentor` itself is killed; final weights within 1e-6.
+          Then a checkpoint of two processes goes on with one, and one of one with two.
 records   rollout, sft, rl and eval without deterministic mode: the newest checkpoint loads back to what was saved, and
           every record on disk at a kill is there once at the end, or was moved aside once by a resume.
 
-    scripts/prove_resume.py --kills 10 --record-kills 20 --folder outputs/prove-resume --seed 0
+    scripts/prove_resume.py --kills 10 --rank-kills 5 --record-kills 20 --folder outputs/prove-resume --seed 0
 """
 
 from __future__ import annotations
@@ -26,11 +28,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from mentor.chat import ChatFormat
 from mentor.config import load
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.policy.model import load_model
+from mentor.policy.state import read_meta, read_parameters
 from mentor.runs.folder import stored_config
 from mentor.stages.training import build_policy
 
@@ -42,7 +46,10 @@ TIMED = ("time/", "throughput/")  # metrics that no two runs share
 
 
 class Killer:
-    """Runs `mentor` commands below one outputs folder and kills them at random points."""
+    """Runs `mentor` commands below one outputs folder and kills them at random points.
+
+    Where a stage has several processes, any of them may be the one; `mentor` then ends the others.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
@@ -83,7 +90,8 @@ class Killer:
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         """The stage's own process, or `mentor` itself, whose child then ends by itself; waits for both."""
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(children[0]) if children and self.rng.random() < 0.7 else process.pid, signal.SIGKILL)
+        victim = int(self.rng.choice(children)) if children and self.rng.random() < 0.7 else process.pid
+        os.kill(victim, signal.SIGKILL)
         process.communicate()  # the child holds stderr open too, so this returns when both have ended
 
 
@@ -115,6 +123,46 @@ def prove_exact(killer: Killer, kills: int) -> None:
         raise SystemExit("exact: no optimiser step was taken, so nothing was compared")
     aside = lines(broken / "metrics.rolled_back.jsonl")
     say(f"exact: {updates:.0f} optimiser steps in what is kept; {aside} steps were done again after a kill")
+
+
+def prove_ranks(killer: Killer, kills: int) -> None:
+    """Raises SystemExit where two processes, one of them killed now and then, end elsewhere than unbroken ones."""
+    steps = 2 * kills + 3
+    command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
+    two = ["sampler=vllm", "trainer/deepspeed=zero2", "trainer.num_processes=2", "trainer.save_every=1"]
+    whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole-ranks", "broken-ranks"))
+    seconds = killer.finish(*command, *two, "name=whole-ranks")
+    at = []
+    while len(at) < kills:
+        killed = killer.kill(broken / "metrics.jsonl", *command, *two, "name=broken-ranks")
+        if killed is None:
+            raise SystemExit(f"ranks: the run was done after {len(at)} kills of {kills}: more steps are needed")
+        at.append(killed)
+    killer.finish(*command, *two, "name=broken-ranks")
+    furthest = distance(whole / "model", broken / "model")
+    if furthest > 1e-6:
+        raise SystemExit(f"ranks: final weights differ by {furthest:.3g}, accepted: 1e-6")
+    say(
+        f"ranks: {steps} steps of 2 processes ({seconds:.0f} s unbroken), {kills} kills after step "
+        f"{', '.join(map(str, at))}; final weights differ by {furthest:.3g}"
+    )
+    for first, then in ((2, 1), (1, 2)):
+        name, folder = f"name=from-{first}-to-{then}", killer.folder / "run" / f"rl-from-{first}-to-{then}-s0"
+        while latest_checkpoint(folder / "checkpoints") is None:
+            killed = killer.kill(folder / "metrics.jsonl", *command, *two, f"trainer.num_processes={first}", name)
+            if killed is None:
+                raise SystemExit(f"ranks: {folder} was done before it was killed: more steps are needed")
+        killer.finish(*command, *two, f"trainer.num_processes={then}", name)
+        started = json.loads((folder / "summary.json").read_text())["counts"]["first_step"]
+        if started == 1:
+            raise SystemExit(f"ranks: {folder} did not go on from its checkpoint")
+        say(f"ranks: a checkpoint of {first} went on with {then} at step {started}")
+
+
+def distance(one: Path, other: Path) -> float:
+    """The largest difference of a weight."""
+    models = [load_file(folder / "model.safetensors") for folder in (one, other)]
+    return max(float((models[0][name] - models[1][name]).abs().max()) for name in models[0] | models[1])
 
 
 def prove_records(killer: Killer, kills: int) -> None:
@@ -222,7 +270,7 @@ def state(folder: Path) -> Any:
 
 
 def load_state(checkpoint: Path) -> Any:
-    return torch.load(checkpoint / "state.pt", map_location="cpu", weights_only=False)
+    return [read_meta(checkpoint), dict(read_parameters(checkpoint))]
 
 
 def untimed(path: Path) -> list[dict[str, Any]]:
@@ -275,6 +323,7 @@ def say(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10, help="of the deterministic rl run; 0 leaves it out")
+    parser.add_argument("--rank-kills", type=int, default=5, help="of a run of two processes; 0 leaves it out")
     parser.add_argument(
         "--record-kills", type=int, default=20, help="over rollout, sft, rl and eval; 0 leaves them out"
     )
@@ -293,6 +342,8 @@ def main() -> None:
         killer.finish("stage=rollout", "task.size=300", "stage.limit=null")
     if arguments.kills:
         prove_exact(killer, arguments.kills)
+    if arguments.rank_kills:
+        prove_ranks(killer, arguments.rank_kills)
     say(f"resume proven in {time.monotonic() - began:.0f} s")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -15,7 +15,8 @@ from mentor.types import Tokens
 class Batch:
     """token_ids (B, T) int64, right-padded; attention (B, T) bool, True on real tokens; loss_mask (B, T) bool, True on
     trained ones; weights (B, T) float32, what a trained token counts in the loss; sampler_logprobs (B, T) float32;
-    advantages (B,) float32; ref_logprobs (B, T) float32 or None without a KL term.
+    advantages (B,) float32; ref_logprobs (B, T) float32 or None without a KL term; old_logprobs (B, T) float32, the
+    policy's own before a step's first update, or None where they are not asked for.
     """
 
     token_ids: torch.Tensor
@@ -25,6 +26,7 @@ class Batch:
     sampler_logprobs: torch.Tensor
     advantages: torch.Tensor
     ref_logprobs: torch.Tensor | None = None
+    old_logprobs: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.token_ids)
@@ -44,33 +46,22 @@ class Batch:
             start += len(rows)
 
     def take(self, rows: torch.Tensor, width: int) -> Batch:
-        ref = self.ref_logprobs
-        return Batch(
-            self.token_ids[rows, :width],
-            self.attention[rows, :width],
-            self.loss_mask[rows, :width],
-            self.weights[rows, :width],
-            self.sampler_logprobs[rows, :width],
-            self.advantages[rows],
-            None if ref is None else ref[rows, :width],
-        )
+        """These rows, cut to `width` tokens; weights stay those of the whole."""
+        return self._with_each(lambda tensor: tensor[rows] if tensor.ndim == 1 else tensor[rows, :width])
 
     def to(self, device: torch.device) -> Batch:
-        ref = self.ref_logprobs
-        return Batch(
-            self.token_ids.to(device),
-            self.attention.to(device),
-            self.loss_mask.to(device),
-            self.weights.to(device),
-            self.sampler_logprobs.to(device),
-            self.advantages.to(device),
-            None if ref is None else ref.to(device),
-        )
+        return self._with_each(lambda tensor: tensor.to(device))
+
+    def _with_each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return replace(self, **{key: change(value) for key, value in values.items() if isinstance(value, torch.Tensor)})
 
 
-def collate(tokens: Sequence[Tokens], advantages: Sequence[float], pad_id: int, loss_mean: str) -> Batch:
-    """Pad B token records to one batch; `loss_mean` (token or sequence) sets the weights over all of it."""
-    width = max(map(len, tokens))
+def collate(
+    tokens: Sequence[Tokens], advantages: Sequence[float], pad_id: int, loss_mean: str, max_tokens: int | None = None
+) -> Batch:
+    """Pad B token records to one batch, whose weights are those of one minibatch (see `token_weights`)."""
+    width = max(map(len, tokens), default=0)
     shape = (len(tokens), width)
     batch = Batch(
         token_ids=torch.full(shape, pad_id, dtype=torch.long),
@@ -85,6 +76,6 @@ def collate(tokens: Sequence[Tokens], advantages: Sequence[float], pad_id: int, 
         batch.attention[row, : len(record)] = True
         batch.loss_mask[row, : len(record)] = torch.tensor(record.loss_mask, dtype=torch.bool)
         batch.sampler_logprobs[row, : len(record)] = torch.tensor(record.logprobs)
-    batch.loss_mask[:, 0] = False  # the first token has no logprob
-    batch.weights = token_weights(batch.loss_mask, loss_mean)
+    batch.loss_mask[:, :1] = False  # the first token has no logprob
+    batch.weights = token_weights(batch.loss_mask, loss_mean, max_tokens)
     return batch

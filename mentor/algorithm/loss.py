@@ -1,10 +1,18 @@
 """The clipped policy-gradient loss (arXiv:2402.03300, Eq. 3; separate clip bounds: arXiv:2503.14476, Eq. 10).
 
-L = -mean( min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) ) + kl_coef * mean(KL(policy || reference))
+L = -mean( w * min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) )
+    + kl_coef * mean(KL(policy || reference)) - entropy_coef * mean(entropy)
 
-ratio = exp(policy - sampler logprob): the old policy is the one that sampled. The mean is over trained tokens
-(`token`), or over sequences of each sequence's token mean (`sequence`). Normalisers are counted over the whole
-minibatch and handed in as weights, so splitting it into micro-batches leaves the loss unchanged.
+ratio = exp(policy - old logprob), one per token, or one per sequence: exp of the mean over its trained tokens (GSPO,
+arXiv:2507.18071, Eq. 5 and 7). The old policy is the one that sampled, and w is 1. With an `importance_cap` it is the
+policy's own logprobs before the step's first update, and w = min(exp(old - sampler logprob), importance_cap) corrects
+for the difference between the two engines (truncated importance sampling; Yao et al. 2025, "Your Efficient RL Framework
+Secretly Brings You Off-Policy RL Training"); like the ratio, w is one per sequence with ratio=sequence. No gradient
+flows through w, and the KL and entropy terms are without it.
+
+The mean is over trained tokens (`token`), or over sequences of each sequence's token mean (`sequence`); `constant` is
+the sum over trained tokens divided by (sequences * max_tokens) (Dr.GRPO, arXiv:2503.20783). Normalisers are counted
+over the whole minibatch and handed in as weights, so splitting it into micro-batches leaves the loss unchanged.
 """
 
 from __future__ import annotations
@@ -18,53 +26,108 @@ from mentor.algorithm.kl import kl_divergence
 
 @dataclass(frozen=True)
 class LossSettings:
+    """ratio: token or sequence. importance_cap: None takes the ratio against the sampler and corrects nothing."""
+
     clip_low: float
     clip_high: float
     kl_coef: float = 0.0
     kl_estimator: str = "k3"
+    ratio: str = "token"
+    entropy_coef: float = 0.0
+    importance_cap: float | None = None
 
 
-def token_weights(loss_mask: torch.Tensor, loss_mean: str) -> torch.Tensor:
-    """What each token counts in the mean: (B, T) float, zero where loss_mask (B, T) is False; all sum to 1.
+@dataclass(frozen=True)
+class TrainedTokens:
+    """What the loss needs beside the policy's own numbers, all (N,) over the trained tokens of a micro-batch.
 
-    A sequence without a trained token counts nothing (also not as a sequence).
+    advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence, of which all
+    tokens are here. old_logprobs: the policy's before the step's first update, where they are known.
+    """
+
+    sampler_logprobs: torch.Tensor
+    advantages: torch.Tensor
+    weights: torch.Tensor
+    rows: torch.Tensor
+    old_logprobs: torch.Tensor | None = None
+    ref_logprobs: torch.Tensor | None = None
+
+
+def token_weights(loss_mask: torch.Tensor, loss_mean: str, max_tokens: int | None = None) -> torch.Tensor:
+    """What each token counts in the loss: (B, T) float, zero where loss_mask (B, T) is False.
+
+    All sum to 1 with `token` and `sequence`; with `constant` each is 1 / (sequences * max_tokens), where max_tokens is
+    the most a trajectory may have. A sequence without a trained token counts nothing (also not as a sequence).
     """
     mask = loss_mask.float()
     lengths = mask.sum(1, keepdim=True)
+    sequences = (lengths > 0).sum().clamp_min(1)
     if loss_mean == "token":
         return mask / lengths.sum().clamp_min(1)
     if loss_mean == "sequence":
-        return mask / lengths.clamp_min(1) / (lengths > 0).sum().clamp_min(1)
-    raise ValueError(f"loss_mean={loss_mean}, accepted: token, sequence")
+        return mask / lengths.clamp_min(1) / sequences
+    if loss_mean == "constant":
+        if not max_tokens:
+            raise ValueError(f"loss_mean=constant with max_tokens={max_tokens}, accepted: 1 or more")
+        return mask / (sequences * max_tokens)
+    raise ValueError(f"loss_mean={loss_mean}, accepted: token, sequence, constant")
+
+
+def sequence_mean(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """values and rows: (N,) -> (N,): for every token the mean of its sequence's values, with gradient to all of them.
+
+    The tokens of a sequence follow each other. Sums are taken over a padded (sequences, longest) tensor, so that they
+    come out the same every time also on a GPU.
+    """
+    _, sequence, lengths = torch.unique_consecutive(rows, return_inverse=True, return_counts=True)
+    if not len(lengths):
+        return values
+    inside = torch.arange(int(lengths.max()), device=rows.device) < lengths[:, None]
+    padded = torch.zeros(inside.shape, dtype=values.dtype, device=values.device).masked_scatter(inside, values)
+    return (padded.sum(1) / lengths)[:, None].expand(inside.shape)[inside]
 
 
 def policy_loss(
-    policy_logprobs: torch.Tensor,
-    sampler_logprobs: torch.Tensor,
-    advantages: torch.Tensor,
-    weights: torch.Tensor,
-    settings: LossSettings,
-    ref_logprobs: torch.Tensor | None = None,
+    logprobs: torch.Tensor, entropies: torch.Tensor, tokens: TrainedTokens, settings: LossSettings
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The loss, and weighted sums for the log.
+    """The loss, and weighted sums for the log. logprobs and entropies (nats): (N,), the policy's.
 
-    All (N,) over trained tokens: logprobs, the sequence's advantage, and its weight from `token_weights`. Sums over the
-    micro-batches of a minibatch give the minibatch's loss and means. `policy/sampler_kl` is the k3 estimate of
-    KL(sampler || policy).
+    Sums over the micro-batches of a minibatch give the minibatch's loss and means. `policy/ratio` and
+    `policy/clip_frac` are of the ratio that is clipped; `policy/sampler_kl` is the k3 estimate of
+    KL(sampler || policy); `policy/importance_capped` the share of tokens whose w is the cap.
     """
-    log_ratio = policy_logprobs - sampler_logprobs
-    ratio = torch.exp(log_ratio)
+    weights, advantages = tokens.weights, tokens.advantages
+    stats: dict[str, torch.Tensor] = {}
+    old = tokens.sampler_logprobs if settings.importance_cap is None else tokens.old_logprobs
+    if old is None:
+        raise ValueError(f"importance_cap={settings.importance_cap} needs old_logprobs")
+    ratio = torch.exp(_per_ratio(logprobs - old, tokens.rows, settings.ratio))
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     surrogate = torch.minimum(ratio * advantages, clipped * advantages)
+    if settings.importance_cap is not None:
+        correction = torch.exp(_per_ratio(old - tokens.sampler_logprobs, tokens.rows, settings.ratio))
+        surrogate = surrogate * correction.clamp_max(settings.importance_cap)
+        stats["policy/importance_capped"] = ((correction > settings.importance_cap).float() * weights).sum()
     loss = -(surrogate * weights).sum()
-    stats = {
+    moved = (logprobs - tokens.sampler_logprobs).detach()
+    stats |= {
         "policy/ratio": (ratio.detach() * weights).sum(),
         "policy/clip_frac": ((clipped * advantages < ratio * advantages).float() * weights).sum(),
-        "policy/sampler_kl": ((ratio - 1 - log_ratio).detach() * weights).sum(),
+        "policy/sampler_kl": ((torch.exp(moved) - 1 - moved) * weights).sum(),
     }
-    if ref_logprobs is not None:
-        kl = (kl_divergence(policy_logprobs, ref_logprobs, settings.kl_estimator) * weights).sum()
+    if tokens.ref_logprobs is not None:
+        kl = (kl_divergence(logprobs, tokens.ref_logprobs, settings.kl_estimator) * weights).sum()
         loss = loss + settings.kl_coef * kl
         stats["policy/kl"] = kl.detach()
-    stats["policy/loss"] = loss.detach()
-    return loss, stats
+    entropy = (entropies * weights).sum()
+    if settings.entropy_coef:
+        loss = loss - settings.entropy_coef * entropy
+    return loss, {**stats, "policy/entropy": entropy.detach(), "policy/loss": loss.detach()}
+
+
+def _per_ratio(log_ratio: torch.Tensor, rows: torch.Tensor, ratio: str) -> torch.Tensor:
+    if ratio == "token":
+        return log_ratio
+    if ratio == "sequence":
+        return sequence_mean(log_ratio, rows)
+    raise ValueError(f"ratio={ratio}, accepted: token, sequence")

@@ -20,9 +20,15 @@ def group_requests(
     group_size: int,
     seed: int,
     temperature: float,
+    draw: int = 0,
+    draws: int = 1,
 ) -> list[RolloutRequest]:
-    """P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times with seeds of their own."""
-    first = (step - 1) * prompts_per_step
+    """P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times with seeds of their own.
+
+    draw: which of the step's `draws` at most. Those a step does not need are passed over, so that the draw of a step
+    does not depend on what came before it.
+    """
+    first = ((step - 1) * draws + draw) * prompts_per_step
     return [
         RolloutRequest(
             tasks[shuffled_index(len(tasks), place, seed)],

@@ -1,30 +1,68 @@
-"""Rollouts and rewards of a step over several processes: each does its share, all end up with all of it."""
+"""Scored groups of a step over several processes: each rolls out and scores its share, all end up with all of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Protocol
 
+from mentor.environment.groups import as_groups, group_requests
 from mentor.environment.rollout import Environment, RolloutRequest
 from mentor.policy.ranks import Ranks
 from mentor.policy.sharing import consecutive_shares
-from mentor.types import RewardBreakdown, Trajectory, TrajectoryGroup
+from mentor.progress import phase
+from mentor.types import RewardBreakdown, Task, Trajectory, TrajectoryGroup
 
 
 class Reward(Protocol):
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]: ...
 
 
-def shared_rollout(
-    environment: Environment, requests: Sequence[RolloutRequest], expected_tokens: Sequence[int], ranks: Ranks
-) -> list[Trajectory]:
-    """One trajectory per request, in their order. expected_tokens: of each, to share them out evenly."""
-    mine = consecutive_shares(expected_tokens, ranks.size)[ranks.rank]
-    shares = ranks.gather(environment.rollout([requests[index] for index in mine]))
-    return [trajectory for share in shares for trajectory in share]
+@dataclass
+class GroupSource:
+    """Groups of `group_size` trajectories for `prompts` tasks at a time, scored.
 
+    draws: how often a step may ask. expected_tokens: of a trajectory for a task, to share rollouts out evenly.
+    seconds: spent so far in rollouts and in scoring.
+    """
 
-def shared_scores(reward: Reward, groups: Sequence[TrajectoryGroup], ranks: Ranks) -> list[list[RewardBreakdown]]:
-    """The rewards of each group, a group being scored by one process."""
-    shares = ranks.gather([reward.score(group.trajectories) for group in groups[ranks.rank :: ranks.size]])
-    return [shares[index % ranks.size][index // ranks.size] for index in range(len(groups))]
+    environment: Environment
+    reward: Reward
+    tasks: Sequence[Task]
+    expected_tokens: Callable[[str], int]
+    ranks: Ranks
+    prompts: int
+    group_size: int
+    seed: int
+    temperature: float
+    draws: int = 1
+    seconds: dict[str, float] = field(default_factory=lambda: {"rollout": 0.0, "reward": 0.0})
+
+    def sample(self, step: int, draw: int) -> list[TrajectoryGroup]:
+        began = perf_counter()
+        requests = group_requests(
+            self.tasks, step, self.prompts, self.group_size, self.seed, self.temperature, draw, self.draws
+        )
+        with phase("rollout"):
+            groups = as_groups(self._trajectories(requests), self.group_size)
+        rolled_out = perf_counter()
+        with phase("reward"):
+            for group, rewards in zip(groups, self._rewards(groups), strict=True):
+                group.rewards = rewards
+        self.seconds["rollout"] += rolled_out - began
+        self.seconds["reward"] += perf_counter() - rolled_out
+        return groups
+
+    def _trajectories(self, requests: Sequence[RolloutRequest]) -> list[Trajectory]:
+        """One per request, in their order."""
+        costs = [self.expected_tokens(request.task.id) for request in requests]
+        mine = consecutive_shares(costs, self.ranks.size)[self.ranks.rank]
+        shares = self.ranks.gather(self.environment.rollout([requests[index] for index in mine]))
+        return [trajectory for share in shares for trajectory in share]
+
+    def _rewards(self, groups: Sequence[TrajectoryGroup]) -> list[list[RewardBreakdown]]:
+        """Of each group, which one process scores."""
+        rank, size = self.ranks.rank, self.ranks.size
+        shares = self.ranks.gather([self.reward.score(group.trajectories) for group in groups[rank::size]])
+        return [shares[index % size][index // size] for index in range(len(groups))]

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mentor.algorithm.advantage import AdvantageSettings
 from mentor.errors import StageError
 from mentor.evaluation.alarms import ADVICE, Alarms
 from mentor.evaluation.rollout_metrics import group_metrics
@@ -32,14 +33,14 @@ class History:
         groups: Sequence[TrajectoryGroup],
         stats: Mapping[str, float],
         seconds: Mapping[str, float],
-        normalize_std: bool,
+        advantage: AdvantageSettings,
     ) -> tuple[dict[str, float], list[str]]:
         """The step's metrics, and a line for every alarm that begins with it.
 
         stats: of the policy update. seconds: per phase. throughput: sampled tokens a second of the rollout, and real
         tokens a second, prompts included, of the update.
         """
-        metrics = {**group_metrics(groups, normalize_std), **stats}
+        metrics = {**group_metrics(groups, advantage), **stats}
         metrics |= {f"time/{phase}_s": seconds[phase] for phase in PHASES}
         metrics["throughput/rollout_tokens_per_s"] = metrics["rollout/tokens"] / seconds["rollout"]
         metrics["throughput/update_tokens_per_s"] = metrics["policy/tokens"] / seconds["update"]

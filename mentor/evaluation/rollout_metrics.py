@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mentor.algorithm.advantage import advantage_parts, zero_variance
+from mentor.algorithm.advantage import AdvantageSettings, advantage_parts, zero_variance
 from mentor.types import CallError, CallRecord, GroupKind, TrajectoryGroup
 
 
-def group_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) -> dict[str, float]:
+def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
     """Means over all trajectories of the step; a mean over nothing (no call made, nothing graded) is left out.
 
-    normalize_std: as the groups' advantages were made with.
+    settings: as the groups' advantages were made with.
     """
     trajectories = [trajectory for group in groups for trajectory in group.trajectories]
     breakdowns = [breakdown for group in groups for breakdown in group.rewards]
@@ -21,9 +21,10 @@ def group_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) -> dic
         "reward/mean": _mean(breakdown.total for breakdown in breakdowns),
         "reward/correct": _mean(breakdown.correct for breakdown in breakdowns),
         **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in ("match", "valid")},
+        **{f"reward/{part}": _mean(b.parts.get(part) for b in breakdowns) for part in ("overlong", "kl")},
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
         **_kinds(groups),
-        **advantage_metrics(groups, normalize_std),
+        **advantage_metrics(groups, settings),
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
         "rollout/calls": len(calls) / len(trajectories),
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
@@ -34,7 +35,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) -> dic
     return {name: value for name, value in means.items() if value is not None}
 
 
-def advantage_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) -> dict[str, float]:
+def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
     """Where |advantage| comes from: its mean, the share of each group kind, and the part of each term in each kind.
 
     `advantage/<term>_<kind>` is the sum of |A of the term| over that kind's trajectories, divided by the graded
@@ -51,7 +52,7 @@ def advantage_metrics(groups: Sequence[TrajectoryGroup], normalize_std: bool) ->
         by_kind[group.kind] += sum(abs(advantage) for advantage in group.advantages if advantage is not None)
         rewards = [breakdown.total for breakdown in group.rewards]
         parts = [breakdown.contributions for breakdown in group.rewards]
-        for entry in advantage_parts(rewards, parts, normalize_std):
+        for entry in advantage_parts(rewards, parts, settings):
             for term, value in (entry or {}).items():
                 key = f"advantage/{term}_{group.kind}"
                 by_term[key] = by_term.get(key, 0.0) + abs(value)

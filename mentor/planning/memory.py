@@ -258,7 +258,9 @@ def _backward(setting: Setting) -> Terms:
     saved = _saved_by_layer(setting)
     stream = 4 if setting.zero_stage == 0 else width
     kept = stream * shape.hidden_size if setting.gradient_checkpointing else saved
-    layer = (saved if setting.gradient_checkpointing else 0) + width * (2 * shape.intermediate_size + 3 * shape.hidden_size)
+    layer = (saved if setting.gradient_checkpointing else 0) + width * (
+        2 * shape.intermediate_size + 3 * shape.hidden_size
+    )
     # Float32 (plain torch adds to the gradient it keeps), and the product added to it, in bfloat16 a tensor of its own.
     head = 0 if setting.lora_rank else ((4 if setting.zero_stage else 0) + (2 if width == 2 else 0)) * shape.embedding
     head_turn = {

@@ -16,12 +16,23 @@ from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS
 ABSENT = "(absent)"
 
 
+SPREAD: dict[str, tuple[str, ...]] = {
+    "trainer": ("num_processes", "deepspeed", "gradient_checkpointing"),
+    "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
+}
+"""Keys that say over what the work is spread, not what it is: a checkpoint goes on with others."""
+
+
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     """What of a stored `config.yaml` decides the result."""
     stage = values["stage"]["name"]
     top = [key for key in ("seed", "init") if stage in TOP_LEVEL_READERS.get(key, (stage,))]
     keys = ["stage", *STAGE_GROUPS[stage], *top, "upstream"]
-    return {key: values[key] for key in keys if values.get(key) is not None}
+    found = {key: values[key] for key in keys if values.get(key) is not None}
+    for group, spread in SPREAD.items():
+        if group in found:
+            found[group] = {key: value for key, value in found[group].items() if key not in spread}
+    return found
 
 
 def config_hash(values: Mapping[str, Any]) -> str:

@@ -80,11 +80,19 @@ class Sampler(Protocol):
 
 
 def check_request(
-    session: str, token_ids: Sequence[int], params: SamplingParams, known: Sequence[int], limit: int | None
+    session: str,
+    token_ids: Sequence[int],
+    params: SamplingParams,
+    known: Sequence[int],
+    limit: int | None,
+    vocabulary: int,
 ) -> None:
     """known: the session's tokens so far. limit: of tokens in one session, those to be sampled included."""
     if not token_ids:
         raise SamplerError(f"session {session}: a request needs at least one token")
+    if min(token_ids) < 0 or max(token_ids) >= vocabulary:
+        unknown = next(token for token in token_ids if not 0 <= token < vocabulary)
+        raise SamplerError(f"session {session}: token {unknown}, accepted: 0 to {vocabulary - 1}")
     if list(token_ids[: len(known)]) != list(known) or len(token_ids) <= len(known):
         raise SamplerError(f"session {session}: a request extends the tokens of the earlier one")
     if params.max_tokens < 1:

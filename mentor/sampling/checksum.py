@@ -38,9 +38,9 @@ class Checksums:
 
 
 def differing(one: dict[str, int], other: dict[str, int]) -> list[str]:
-    """The parts whose checksums differ. Of models that are divided otherwise, only the totals are compared."""
-    if one.keys() == other.keys():
-        return [part for part in one if one[part] != other[part]]
+    """The parts whose checksums differ. Of models that are divided into others, only the totals are compared."""
+    if one.keys() <= other.keys() or other.keys() <= one.keys():
+        return [part for part in {**one, **other} if one.get(part, 0) != other.get(part, 0)]
     same = wrapped(sum(one.values())) == wrapped(sum(other.values()))
     return [] if same else ["the whole model"]
 

@@ -84,7 +84,7 @@ class TransformersSampler:
         known = self._sessions.get(session) or _Session(session, [])
         if known.params is not None:
             raise SamplerError(f"session {session} already has a running request")
-        check_request(session, token_ids, params, known.tokens, self.max_tokens)
+        check_request(session, token_ids, params, known.tokens, self.max_tokens, self.model.config.vocab_size)
         self._sessions[session] = known
         known.tokens = list(token_ids)
         known.params, known.sampled, known.logprobs = params, [], []
@@ -335,8 +335,8 @@ def sample_tokens(
     """One token per row by inverting the cumulative distribution.
 
     logits: (B, V) float32; temperature, top_p: (B,), temperature 0 is greedy; uniforms: (B,) float64 in [0, 1).
-    Returns tokens (B,) and their logprobs (B,) under the distribution they were drawn from: at the temperature and among
-    what top_p leaves; of greedy ones at temperature 1 among all tokens.
+    Returns tokens (B,) and their logprobs (B,) under the distribution they were drawn from: at the temperature and
+    among what top_p leaves; of greedy ones at temperature 1 among all tokens.
     """
     greedy = temperature == 0
     top_p = torch.where(greedy, 1.0, top_p)

@@ -1,9 +1,9 @@
 """From the policy to the sampler: new weights, and the proof that they arrived.
 
-Two things are compared after every push. The checksum of all weights in the sampler's type, taken of what was sent and
-of what the sampler's layers compute with: it proves that every value arrived in its part of the model, not that it
-arrived in its place there. The logprobs of a few fixed tokens, the canary, which would show that, and a cache or a second
-copy of a weight left over: but in bfloat16 not the small change of a single step.
+Two things are compared after every push. The checksum of all weights in the sampler's type, of what was sent and of
+what the sampler's layers compute with: it proves that every value arrived in its part of the model, not that it is in
+its place there. The logprobs of a few fixed tokens, the canary, would show that, and a cache or a second copy of a
+weight left over; but in bfloat16 not the small change of a single step.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from mentor.policy.base import Policy
 
 CANARY_TOKENS = 32
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.05}
-"""Of the canary: the largest difference of a logprob in float32, the mean one in bfloat16, where single tokens of low
-probability differ by 0.2 through rounding alone and the mean stays below 0.01."""
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+"""Of the canary: the largest difference of a logprob in float32 (measured: 1e-5), the mean one in bfloat16. There
+rounding alone moves single tokens by 0.3 and the mean of 32 by up to 0.03 (students of 0.8 M parameters, trained and
+random; weights in bfloat16, in float32 under autocast, and with adapters)."""
 
 
 class Canary:
@@ -49,10 +50,10 @@ class Canary:
 
 
 def push_weights(policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int) -> dict[str, float]:
-    """Hand the sampler the policy's weights and compare; the canary's difference, and seconds of handing and comparing.
+    """Hand the sampler the policy's weights and compare; the canary's difference, and seconds of both.
 
-    temperature: of the policy's logprobs. Every process of the policy takes part. Raises SamplerError naming what of the
-    two differs.
+    temperature: of the policy's logprobs. step: for messages. Every process of the policy takes part. Raises
+    SamplerError naming which of the two differs.
     """
     began = perf_counter()
     expected = canary.policy_logprobs(policy)

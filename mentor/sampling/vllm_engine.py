@@ -1,8 +1,9 @@
 """Starting vLLM's engine in this process or in one of its own, and leaving this process as it was.
 
-vLLM 0.32 takes a process for its own: it reseeds all random numbers, replaces `torch.set_num_threads` by a function that
-refuses, lowers the number of threads, and sets environment variables that child processes inherit. This process goes
-on training, so all of that is undone. Closing an engine destroys the default process group, which may be the policy's.
+vLLM 0.32 takes a process for its own: it reseeds all random numbers, replaces `torch.set_num_threads` by a function
+that refuses, lowers the number of threads, and sets environment variables that child processes inherit. This process
+goes on training, so all of that is undone. Closing an engine destroys the default process group, which may be the
+policy's: then it is kept.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import IO, Any
 
 import torch
 
+from mentor import progress
 from mentor.errors import SamplerError
 
 BLOCK_TOKENS = 32  # of the prefix cache on a CPU, whose default of 128 is longer than most of a short conversation
@@ -64,7 +66,12 @@ class Engine:
         self._output = _Output() if "VLLM_LOGGING_LEVEL" not in os.environ else None
         self._found_group = torch.distributed.is_available() and torch.distributed.is_initialized()
         try:
-            with self._output or nullcontext(), _process_as_it_was(), _environment_of(settings):
+            with (
+                progress.phase("start"),
+                self._output or nullcontext(),
+                _process_as_it_was(),
+                _environment_of(settings),
+            ):
                 self.core = _start(settings, self._found_group, quiet=self._output is not None)
         except SamplerError:
             raise
@@ -181,8 +188,6 @@ def _environment_of(settings: EngineSettings) -> Iterator[None]:
         wanted |= dict.fromkeys(RANK_VARIABLES)  # this process's place among the policy's is not the engine's
         if torch.cuda.is_available():
             wanted["CUDA_VISIBLE_DEVICES"] = ",".join(_gpus(settings.first_gpu, settings.tensor_parallel))
-        else:
-            wanted["TORCHDYNAMO_DISABLE"] = "1"  # see `VllmSampler.step`
     if Path(settings.model).is_dir():
         wanted["HF_HUB_OFFLINE"] = "1"
     before = {name: os.environ.get(name) for name in (*wanted, *UNDONE)}
@@ -207,7 +212,7 @@ def _gpus(first: int, count: int) -> list[str]:
     names = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
     if first + count > len(names):
         raise SamplerError(
-            f"sampler.placement=separate needs GPUs {first} to {first + count - 1} for the engine, there are {len(names)}"
+            f"sampler.placement=separate needs GPUs {first} to {first + count - 1}, this process sees {len(names)}"
         )
     return names[first : first + count]
 
@@ -257,7 +262,7 @@ class _Output:
     """A context in which what this process and those it starts print goes into a file; the latter keep it."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the engine's process prints
 
     def __enter__(self) -> None:
         sys.stdout.flush()

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
+from mentor import progress
 from mentor.errors import SamplerError
 from mentor.sampling.base import Completion, SamplingParams, check_request
 from mentor.sampling.checksum import wrapped
-from mentor.sampling.vllm_engine import Engine, EngineSettings
+from mentor.sampling.vllm_engine import Engine, EngineSettings, one_line
 
 SHARED_MEMORY = Path("/dev/shm")
 FILE_BYTES = 2**30  # of weights on their way to another process
@@ -41,7 +42,8 @@ class VllmSampler:
         self._engine: Engine | None = Engine(settings)
         self._on_gpu = torch.cuda.is_available()
         try:
-            self.logprobs([eos_id, eos_id], 1, 1.0)  # a layer the machine has no kernel for fails in a forward pass only
+            # A layer that has no kernel on this machine fails in a forward pass only.
+            self.logprobs([eos_id, eos_id], 1, 1.0)
         except SamplerError as error:
             self.close()
             raise SamplerError(f"vLLM cannot run model.path={settings.model}: {error}") from error
@@ -57,10 +59,14 @@ class VllmSampler:
             raise SamplerError(f"session {session} already has a running request")
         if self._asleep:
             raise SamplerError(f"session {session} asks while the sampler sleeps; it wakes with its new weights")
-        check_request(session, token_ids, params, self._sessions.get(session, ()), self.settings.max_tokens)
+        engine = self._working_engine()
+        known, vocabulary = self._sessions.get(session, ()), engine.core.model_config.get_vocab_size()
+        check_request(session, token_ids, params, known, self.settings.max_tokens, vocabulary)
         tokens = list(token_ids)
-        with self.engine_at_work() as engine:
-            engine.add_request(session, tokens_input(tokens), self._parameters(params))
+        try:
+            engine.core.add_request(session, tokens_input(tokens), self._parameters(params))
+        except Exception as error:
+            raise SamplerError(f"session {session}: vLLM takes no such request: {one_line(error)}") from error
         self._sessions[session] = tokens
         self._running.add(session)
 
@@ -117,20 +123,24 @@ class VllmSampler:
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         self._must_be_idle("new weights came")
-        with self.engine_at_work() as engine:
-            if self._asleep:
-                engine.wake_up(tags=["weights"])
-            # The engine keeps what it is handed until a layer is complete, longer than the tensor is promised to last.
-            owned = ((name, value.detach().to(self.dtype, copy=True)) for name, value in weights)
-            if self.settings.separate:
-                with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
-                    write_files(owned, Path(folder))
-                    engine.collective_rpc("mentor_load", args=(folder,))
-            else:
-                engine.collective_rpc("mentor_load", args=(owned,))
-            if self._asleep:
-                engine.wake_up(tags=["kv_cache"])
-            self._asleep = False
+        copies = Copies(weights, self.dtype)
+        try:
+            with self.engine_at_work() as engine:
+                if self._asleep:
+                    engine.wake_up(tags=["weights"])
+                if self.settings.separate:
+                    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
+                        write_files(copies, Path(folder))
+                        engine.collective_rpc("mentor_load", args=(folder,))
+                else:
+                    engine.collective_rpc("mentor_load", args=(iter(copies),))
+                if self._asleep:
+                    engine.wake_up(tags=["kv_cache"])
+        except SamplerError:
+            if copies.failure is not None:
+                raise copies.failure from None
+            raise
+        self._asleep = False
         self.forget()
 
     def forget(self) -> None:
@@ -184,26 +194,44 @@ class VllmSampler:
         if self._running:
             raise SamplerError(f"{what} while requests run")
 
+    def _working_engine(self) -> Engine:
+        if self._engine is None or self._failure is not None:
+            reason = "it is closed" if self._engine is None else self._failure
+            raise SamplerError(f"the vLLM engine cannot go on: {reason}")
+        return self._engine
+
     @contextmanager
     def engine_at_work(self) -> Iterator[Any]:
-        """The engine; what goes wrong inside is a SamplerError, and the random numbers of this process stay as they are.
-
-        On a CPU vLLM would compile one comparison of its sampler for half a minute: it runs as written instead.
-        """
-        if self._engine is None or self._failure is not None:
-            raise SamplerError(f"the vLLM engine cannot go on: {self._failure or 'it is closed'}")
-        as_written: AbstractContextManager[Any] = nullcontext()
-        if not self._on_gpu and not self.settings.separate:
-            as_written = torch.compiler.set_stance("force_eager")
+        """vLLM's engine. What goes wrong inside is a SamplerError, and the last thing it did. The random numbers of
+        this process stay as they are."""
+        engine = self._working_engine()
         numbers = torch.get_rng_state()
         try:
-            with as_written:
-                yield self._engine.core
+            yield engine.core
         except Exception as error:
-            self._failure = self._engine.reason(error)
+            self._failure = engine.reason(error)
             raise SamplerError(f"vLLM failed: {self._failure}") from error
         finally:
             torch.set_rng_state(numbers)
+
+
+class Copies:
+    """Weights in the engine's type, copied: it keeps them until a layer is complete, longer than they are promised to
+    last. failure: what went wrong where they come from."""
+
+    def __init__(self, weights: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype) -> None:
+        self._weights, self._dtype = weights, dtype
+        self.failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
+        try:
+            for name, value in self._weights:
+                progress.beat()
+                copied = value.detach().to(self._dtype, copy=True)
+                yield name, copied
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def write_files(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:

@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import vllm.v1.sample.sampler as vllm_sampling
 from safetensors import safe_open
 from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
 from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelLinear, RowParallelLinear
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
+from vllm.platforms import current_platform
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
 from mentor.sampling.checksum import Checksums
 
 UNITS = 512  # unit vectors sent through a layer at once
 PR_SET_PDEATHSIG = 1
+
+if current_platform.is_cpu():  # one comparison of vLLM's, compiled in half a minute or run as it is written
+    vllm_sampling.batched_count_greater_than = torch.compiler.disable(vllm_sampling.batched_count_greater_than)
 
 
 class EngineExecutor(MultiprocExecutor):
@@ -84,7 +89,8 @@ class WorkerExtension:
 def _stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():
+            names = list(file.keys())
+            for name in names:
                 yield name, file.get_tensor(name)
 
 

@@ -20,15 +20,15 @@ from mentor.errors import GraderError, StageError
 from mentor.evaluation.results import summarise
 from mentor.jsonl import JsonlWriter, read_jsonl
 from mentor.loggers import Logger
-from mentor.policy.model import load_model, torch_dtype
+from mentor.policy.model import torch_dtype
 from mentor.rewards.correctness import Grader, extract_boxed
 from mentor.runs import Evaluation, RunFolder, claim, evaluations
 from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.provenance import new_summary, read_summary, write_summary
-from mentor.sampling import build_sampler
 from mentor.stages import StageResult
 from mentor.stages.rl import rollout_limits
+from mentor.stages.sampling import open_sampler
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
 from mentor.teachers import build_teacher
@@ -77,12 +77,12 @@ def student_environment(
 ) -> Iterator[Environment]:
     """One student with its tools, ready for rollouts; its weights and cache are freed at the end."""
     chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
-    student = load_model(path)
-    sampler = build_sampler(sampling.name, student, chat.eos_id, sampling.max_running, torch_dtype(model.dtype))
     executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
-    with Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment:
+    with (
+        open_sampler(sampling, path, chat.eos_id, torch_dtype(model.dtype)) as sampler,
+        Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
+    ):
         yield environment
-    sampler.close()
 
 
 def evaluate(

@@ -1,26 +1,26 @@
 """`stage=rl`: group-relative policy optimisation (GRPO, arXiv:2402.03300) with multi-turn tool rollouts.
 
 All rewards train on the same tasks: those the teacher solved. Departures from the textbook: groups whose rewards are
-all equal are skipped; the clipped ratio is taken against the sampler's own logprobs; both clip bounds are free.
+all equal are skipped; the clipped ratio is taken against the sampler's own logprobs unless trainer.importance_cap is
+set; both clip bounds are free. Other methods are settings of the same step (docs/algorithms.md).
 Everything random derives from the seed and the step, so a resumed run draws what an unbroken one would have drawn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 
-from mentor.algorithm.advantage import group_advantages
+from mentor.algorithm.advantage import AdvantageSettings
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutLimits
-from mentor.environment.groups import as_groups, group_requests
-from mentor.environment.sharing import shared_rollout, shared_scores
+from mentor.environment.sharing import GroupSource
 from mentor.errors import InputError, StageError
 from mentor.evaluation.history import History
 from mentor.jsonl import JsonlWriter, roll_back
@@ -29,13 +29,15 @@ from mentor.policy import TorchPolicy
 from mentor.policy.base import Reference
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
 from mentor.policy.lora import BaseOfAdapters
+from mentor.policy.method import Method
 from mentor.policy.ranks import Ranks, joined
-from mentor.policy.reinforce import make_loss_function, update_policy
+from mentor.policy.reinforce import ShapingSettings, UpdateSettings
 from mentor.progress import phase
 from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
-from mentor.sampling import Canary, Sampler, build_sampler, push_weights
+from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
+from mentor.stages.sampling import open_sampler
 from mentor.stages.training import build_policy, load_student, seed_everything
 from mentor.tools import ToolExecutor, build_toolset
 from mentor.trajectories.store import load_trajectories
@@ -61,57 +63,47 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     tasks = [trajectory.task for trajectory in taught]
     base = base_model(config, folder.root)
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
-    expected_tokens = conversation_tokens(taught, chat)
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
-    policy = make(load_student(base, model, trainer), optimizer_steps=trainer.steps * trainer.minibatches)
+    optimizer_steps = trainer.steps * trainer.epochs * trainer.minibatches
+    policy = make(load_student(base, model, trainer), optimizer_steps=optimizer_steps)
     reference = build_reference(policy, base, model, trainer, make) if trainer.kl_coef > 0 else None
     start = resume(folder, policy, logger, ranks)
     canary = Canary(chat.prompt_ids(tasks[0].question, toolset.schemas_json))
     executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
-    loss_function = make_loss_function(
-        LossSettings(trainer.clip_low, trainer.clip_high, trainer.kl_coef, trainer.kl_estimator)
-    )
+    method = build_method(trainer, sampling.max_tokens, chat.pad_id)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
-        closing(policy_sampler(sampling, policy, base, chat.eos_id, ranks)) as sampler,
+        open_sampler(sampling, base, chat.eos_id, policy.dtype, policy.model, ranks) as sampler,
         build_reward(**asdict(reward_settings)) as reward,
         Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
+        source = GroupSource(
+            environment,
+            reward,
+            tasks,
+            conversation_tokens(taught, chat),
+            ranks,
+            prompts=trainer.prompts_per_step,
+            group_size=trainer.group_size,
+            seed=config.seed,
+            temperature=sampling.temperature,
+            draws=trainer.max_sampling_rounds,
+        )
         push_weights(policy, sampler, canary, sampling.temperature, start)
         for step in range(start + 1, trainer.steps + 1):
-            clock = perf_counter()
-            requests = group_requests(
-                tasks, step, trainer.prompts_per_step, trainer.group_size, config.seed, sampling.temperature
-            )
-            with phase("rollout"):
-                costs = [expected_tokens(request.task.id) for request in requests]
-                groups = as_groups(shared_rollout(environment, requests, costs, ranks), trainer.group_size)
-            rolled_out = perf_counter()
-            with phase("reward"):
-                for group, rewards in zip(groups, shared_scores(reward, groups, ranks), strict=True):
-                    group.rewards = rewards
-                    totals = [breakdown.total for breakdown in rewards]
-                    group.advantages = group_advantages(totals, trainer.normalize_std)
+            source.seconds = {"rollout": 0.0, "reward": 0.0}
+            groups, chosen, drawn = method.sample(partial(source.sample, step), policy, reference)
             scored = perf_counter()
             with phase("update"):
                 sampler.sleep()
-                stats = update_policy(
-                    policy,
-                    reference,
-                    groups,
-                    loss_function,
-                    minibatches=trainer.minibatches,
-                    loss_mean=trainer.loss_mean,
-                    pad_id=chat.pad_id,
-                    shuffle_seed=f"minibatches/{config.seed}/{step}",
-                )
+                stats = method.update(policy, reference, chosen, f"minibatches/{config.seed}/{step}")
             with phase("weight push"):
                 stats |= push_weights(policy, sampler, canary, sampling.temperature, step)
-            spent = {"rollout": rolled_out - clock, "reward": scored - rolled_out, "update": perf_counter() - scored}
-            metrics, alarms = history.add(step, groups, stats, spent, trainer.normalize_std)
+            spent = {**source.seconds, "update": perf_counter() - scored}
+            metrics, alarms = history.add(step, groups, {**stats, **drawn}, spent, method.advantage)
             logger.log(step, metrics)
             for line in alarms:
                 logger.message(line)
@@ -159,6 +151,34 @@ def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Calla
     return cache(lambda task_id: len(chat.render(by_task[task_id])))
 
 
+def build_method(trainer: RlTrainer, max_tokens: int, pad_id: int) -> Method:
+    """max_tokens: of a trajectory."""
+    kl = trainer.kl_coef, trainer.kl_estimator
+    return Method(
+        AdvantageSettings(trainer.advantage, trainer.normalize_std),
+        ShapingSettings(max_tokens, trainer.overlong_buffer_tokens, trainer.overlong_penalty, *kl),
+        LossSettings(
+            trainer.clip_low,
+            trainer.clip_high,
+            *kl,
+            ratio=trainer.ratio,
+            entropy_coef=trainer.entropy_coef,
+            importance_cap=trainer.importance_cap,
+        ),
+        UpdateSettings(
+            trainer.minibatches,
+            pad_id,
+            trainer.epochs,
+            trainer.loss_mean,
+            max_tokens,
+            importance=trainer.importance_cap is not None,
+        ),
+        prompts=trainer.prompts_per_step,
+        rounds=trainer.max_sampling_rounds,
+        kl_in_reward=trainer.kl_placement == "reward",
+    )
+
+
 def build_reference(
     policy: TorchPolicy, base: Path | str, model: ModelConfig, trainer: RlTrainer, make: Callable[..., TorchPolicy]
 ) -> Reference:
@@ -166,26 +186,6 @@ def build_reference(
     if trainer.lora.rank:
         return BaseOfAdapters(policy)
     return make(load_student(base, model, trainer, frozen=True), optimizer_steps=0)
-
-
-def policy_sampler(
-    sampling: SamplerConfig, policy: TorchPolicy, base: Path | str, eos_id: int, ranks: Ranks
-) -> Sampler:
-    """`transformers` around the policy's own model; vLLM loads the base and is handed the policy's weights."""
-    return build_sampler(
-        sampling.name,
-        policy.model if sampling.name == "transformers" else base,
-        eos_id,
-        sampling.max_running,
-        policy.dtype,
-        sampling.max_tokens,
-        placement=sampling.placement,
-        tensor_parallel=sampling.tensor_parallel,
-        gpu_memory_share=sampling.gpu_memory_share,
-        kv_cache_gib=sampling.kv_cache_gib,
-        rank=ranks.rank,
-        ranks=ranks.size,
-    )
 
 
 @contextmanager

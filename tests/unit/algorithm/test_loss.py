@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mentor.algorithm.kl import kl_divergence
-from mentor.algorithm.loss import LossSettings, policy_loss, token_weights
+from mentor.algorithm.loss import LossSettings, TrainedTokens, policy_loss, token_weights
 
 SETTINGS = LossSettings(clip_low=0.2, clip_high=0.28)
 
@@ -12,7 +12,8 @@ SETTINGS = LossSettings(clip_low=0.2, clip_high=0.28)
 def loss_of(ratio, advantage, settings=SETTINGS, ref=None):
     sampler = torch.tensor([-1.0])
     policy = (sampler + math.log(ratio)).requires_grad_()
-    loss, stats = policy_loss(policy, sampler, torch.tensor([advantage]), torch.ones(1), settings, ref)
+    tokens = TrainedTokens(sampler, torch.tensor([advantage]), torch.ones(1), torch.zeros(1).long(), ref_logprobs=ref)
+    loss, stats = policy_loss(policy, torch.zeros(1), tokens, settings)
     loss.backward()
     return loss.item(), policy.grad.item(), {name: value.item() for name, value in stats.items()}
 
@@ -72,3 +73,68 @@ def test_the_gradient_of_a_kl_estimate_points_to_the_reference(estimator, slope)
     policy = torch.tensor([-1.0, -2.0], requires_grad=True)
     kl_divergence(policy, torch.tensor([-1.5, -1.0]), estimator).sum().backward()
     assert policy.grad.tolist() == pytest.approx(slope)
+
+
+def test_constant_mean_divides_by_a_fixed_number_of_tokens():
+    # two sequences with a trained token, 10 tokens each
+    assert token_weights(MASK, "constant", 10)[MASK].tolist() == pytest.approx([1 / 20] * 4)
+    with pytest.raises(ValueError, match="max_tokens"):
+        token_weights(MASK, "constant")
+
+
+def of_sequences(log_ratios, advantages, rows, settings, old=None, entropies=None):
+    """The loss and its gradient on tokens of equal weight whose sampler logprobs are -1."""
+    n = len(log_ratios)
+    sampler = torch.full((n,), -1.0)
+    policy = (sampler + torch.tensor(log_ratios)).requires_grad_()
+    tokens = TrainedTokens(
+        sampler, torch.tensor(advantages), torch.full((n,), 1 / n), torch.tensor(rows), old_logprobs=old
+    )
+    loss, stats = policy_loss(policy, torch.zeros(n) if entropies is None else entropies, tokens, settings)
+    loss.backward()
+    return loss.item(), policy.grad.tolist(), stats
+
+
+def test_a_sequence_has_one_ratio_the_geometric_mean_of_its_tokens():
+    # first sequence: mean log ratio (0.1 + 0.3) / 2, unclipped below 1.5; second: -0.2, clipped at 0.9 with A < 0
+    settings = LossSettings(0.1, 0.5, ratio="sequence")
+    loss, gradient, stats = of_sequences([0.1, 0.3, -0.2], [2.0, 2.0, -1.0], [0, 0, 4], settings)
+    first = math.exp(0.2)
+    assert loss == pytest.approx(-(2 * 2 * first - 0.9) / 3)
+    # each token of the first moves the mean by half: 2 tokens * 1/3 * 2 * ratio * 1/2
+    assert gradient == pytest.approx([-2 / 3 * first, -2 / 3 * first, 0.0])
+    assert stats["policy/clip_frac"].item() == pytest.approx(1 / 3)
+
+
+def test_sequences_of_one_token_are_the_token_ratio():
+    values = [0.1, -0.4, 0.3], [1.0, -1.0, 0.5], [0, 1, 2]
+    token, sequence = (of_sequences(*values, LossSettings(0.2, 0.28, ratio=ratio)) for ratio in ("token", "sequence"))
+    assert token[0] == pytest.approx(sequence[0]) and token[1] == pytest.approx(sequence[1])
+    with pytest.raises(ValueError, match="token, sequence"):
+        of_sequences(*values, LossSettings(0.2, 0.28, ratio="turn"))
+
+
+def test_truncated_importance_sampling_corrects_for_the_engine_and_no_further_than_its_cap():
+    # old - sampler: log 1.5 and log 3, capped at 2; the policy has not moved, so the ratio is 1
+    corrections = torch.tensor([1.5, 3.0]).log()
+    settings = LossSettings(0.2, 0.28, importance_cap=2.0)
+    loss, gradient, stats = of_sequences(corrections.tolist(), [1.0, -2.0], [0, 1], settings, old=-1 + corrections)
+    assert loss == pytest.approx(-(1.5 * 1.0 + 2.0 * -2.0) / 2)
+    assert gradient == pytest.approx([-0.75, 2.0])
+    assert stats["policy/importance_capped"].item() == 0.5 and stats["policy/ratio"].item() == pytest.approx(1.0)
+
+
+def test_equal_engines_need_no_correction():
+    values = [0.1, -0.4], [1.0, -1.0], [0, 1]
+    plain = of_sequences(*values, LossSettings(0.2, 0.28))
+    corrected = of_sequences(*values, LossSettings(0.2, 0.28, importance_cap=100.0), old=torch.full((2,), -1.0))
+    assert plain[0] == pytest.approx(corrected[0]) and plain[1] == pytest.approx(corrected[1])
+
+
+def test_the_entropy_bonus_lowers_the_loss_and_has_a_gradient():
+    entropies = torch.tensor([0.5, 1.5], requires_grad=True)
+    loss, _, stats = of_sequences(
+        [0.0, 0.0], [0.0, 0.0], [0, 1], LossSettings(0.2, 0.2, entropy_coef=0.1), None, entropies
+    )
+    assert loss == pytest.approx(-0.1 * 1.0) and stats["policy/entropy"].item() == pytest.approx(1.0)
+    assert entropies.grad.tolist() == pytest.approx([-0.05, -0.05])

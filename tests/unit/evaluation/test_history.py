@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mentor.algorithm.advantage import group_advantages
+from mentor.algorithm.advantage import AdvantageSettings, group_advantages
 from mentor.errors import StageError
 from mentor.evaluation.alarms import Alarms
 from mentor.evaluation.history import History
@@ -21,6 +21,8 @@ from mentor.types import (
     TrajectoryGroup,
 )
 
+PLAIN = AdvantageSettings("group", normalize_std=False)
+
 TASK = Task("t", "q", ("1",), "calculator")
 
 
@@ -31,7 +33,7 @@ def make_reward(answer: float, /, **parts: float) -> RewardBreakdown:
 def make_group(*rewards: RewardBreakdown, calls: tuple[CallRecord, ...] = ()) -> TrajectoryGroup:
     trajectories = [Trajectory(TASK, [], "[]", StopReason.ANSWERED, list(calls)) for _ in rewards]
     totals = [reward.total for reward in rewards]
-    return TrajectoryGroup(TASK, trajectories, list(rewards), group_advantages(totals, normalize_std=False))
+    return TrajectoryGroup(TASK, trajectories, list(rewards), group_advantages(totals, PLAIN))
 
 
 def mixed() -> TrajectoryGroup:
@@ -56,7 +58,7 @@ def test_the_kind_of_a_group_is_that_of_its_graded_answers():
 
 def test_advantage_by_term_and_kind():
     dead = make_group(make_reward(1.0, correct=0.6), make_reward(1.0, correct=0.6))
-    metrics = group_metrics([mixed(), all_fail(), dead], normalize_std=False)
+    metrics = group_metrics([mixed(), all_fail(), dead], PLAIN)
     assert (metrics["groups/mixed"], metrics["groups/all_fail"], metrics["groups/all_pass"]) == (1 / 3, 1 / 3, 1 / 3)
     assert metrics["groups/zero_variance"] == 1 / 3
     assert metrics["advantage/abs_mean"] == pytest.approx((2 * 0.4 + 2 * 0.1) / 6)
@@ -72,7 +74,7 @@ def test_advantage_by_term_and_kind():
 
 def test_a_reward_that_is_no_sum_has_its_total_as_the_only_term():
     group = make_group(RewardBreakdown(1.1, {"correct": 1.0}), RewardBreakdown(0.1, {"correct": None}))
-    metrics = group_metrics([group], normalize_std=False)
+    metrics = group_metrics([group], PLAIN)
     assert metrics["advantage/total_mixed"] == pytest.approx(0.5) == metrics["advantage/abs_mean"]
 
 
@@ -83,7 +85,7 @@ def test_failed_calls_are_counted_by_kind():
         CallRecord(1, "no", {}, False, CallError.UNKNOWN_TOOL),
         CallRecord(1, "no", {}, False, CallError.UNKNOWN_TOOL),
     )
-    metrics = group_metrics([make_group(make_reward(1.0, correct=1.0), calls=calls)], normalize_std=False)
+    metrics = group_metrics([make_group(make_reward(1.0, correct=1.0), calls=calls)], PLAIN)
     assert metrics["rollout/call_unknown_tool"] == 0.5 and metrics["rollout/call_malformed"] == 0.25
     assert metrics["rollout/call_timeout"] == 0.0 and metrics["rollout/valid_call_rate"] == 0.25
 
@@ -123,7 +125,7 @@ def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
     before = {**row(0.1, 0.0, 0.0), "step": 1, "policy/updates": 2, "rollout/tokens": 50, "alarm/all_fail": 1}
     path.write_text(json.dumps(before | {"time/rollout_s": 9, "reward/correct": 0.5}) + "\n")
     history = History(path)
-    metrics, _ = history.add(2, [mixed()], stats(1.0), SECONDS, normalize_std=False)
+    metrics, _ = history.add(2, [mixed()], stats(1.0), SECONDS, PLAIN)
     assert metrics["throughput/update_tokens_per_s"] == 30.0 and metrics["time/reward_s"] == 0.5
     assert history.seconds() == SECONDS
     counts = history.counts()
@@ -133,6 +135,6 @@ def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
 
 def test_a_run_without_an_optimiser_step_is_an_error(tmp_path: Path):
     history = History(tmp_path / "none.jsonl")
-    history.add(1, [make_group(make_reward(0.0, correct=0.0))], stats(0.0), SECONDS, normalize_std=False)
+    history.add(1, [make_group(make_reward(0.0, correct=0.0))], stats(0.0), SECONDS, PLAIN)
     with pytest.raises(StageError, match="no optimiser step in 1 steps"):
         history.counts()

