@@ -145,6 +145,13 @@ def _check_training(config: Config) -> None:
             f"`trainer.minibatches={trainer.minibatches}` is more than the "
             f"{trainer.prompts_per_step * trainer.group_size} trajectories of a step"
         )
+    if isinstance(trainer, RlTrainer) and trainer.kl_placement == "reward" and not trainer.kl_coef:
+        raise ConfigError("`trainer.kl_placement=reward` places nothing with trainer.kl_coef=0; accepted: more than 0")
+    if isinstance(trainer, RlTrainer) and sampler is not None and trainer.overlong_buffer_tokens >= sampler.max_tokens:
+        raise ConfigError(
+            f"`trainer.overlong_buffer_tokens={trainer.overlong_buffer_tokens}` is the last part of "
+            f"sampler.max_tokens={sampler.max_tokens}; accepted: less than that"
+        )
 
 
 def _check_engines(config: Config) -> None:

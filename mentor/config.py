@@ -321,7 +321,7 @@ class RlTrainer(ScaledTrainer):
     importance_cap: float | None = number(None, low=1)  # truncated correction of the sampler's logprobs; null: none
     max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups teach something (dynamic sampling)
     overlong_buffer_tokens: int = number(0, low=0)  # last tokens before sampler.max_tokens where the penalty grows
-    overlong_penalty: float = number(1.0, low=0)  # taken from the reward of a trajectory of sampler.max_tokens
+    overlong_penalty: float = number(1.0, low=0)  # taken from the reward at sampler.max_tokens, prompt included
 
 
 @dataclass

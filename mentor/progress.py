@@ -28,14 +28,15 @@ def beat() -> None:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """What the process does until the block ends; entering and leaving are steps forward."""
+    """What the process does until the block ends; entering and leaving are steps forward.
+
+    After an exception the phase stays: it is where the process failed.
+    """
     before, _now.phase = _now.phase, name
     beat()
-    try:
-        yield
-    finally:
-        _now.phase = before
-        beat()
+    yield
+    _now.phase = before
+    beat()
 
 
 def position() -> tuple[str, int]:

@@ -5,6 +5,7 @@ Plain records with checks at construction; no torch here. Axes: `P` prompts, `G`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -278,9 +279,10 @@ class RewardBreakdown:
 
     def with_part(self, name: str, value: float) -> RewardBreakdown:
         """The total changed by `value`, which is listed among its parts; as it is without a total."""
-        if self.total is None:
+        if self.contributions is None:
             return self
-        return replace(self, total=self.total + value, parts={**(self.contributions or {}), name: value})
+        parts = {**self.contributions, name: value}
+        return replace(self, total=math.fsum(parts.values()), parts=parts)  # rounded once
 
     @property
     def correct(self) -> float | None:
@@ -299,7 +301,10 @@ class GroupKind(StrEnum):
 
 @dataclass
 class TrajectoryGroup:
-    """G trajectories of one task, with their rewards and, later, advantages (all of length G; None where ungraded)."""
+    """G trajectories of one task, with their rewards and, later, advantages (all of length G).
+
+    An advantage is None where there is no total, and in a group that was dropped because enough others teach.
+    """
 
     task: Task
     trajectories: list[Trajectory]

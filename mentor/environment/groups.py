@@ -20,15 +20,15 @@ def group_requests(
     group_size: int,
     seed: int,
     temperature: float,
-    draw: int = 0,
-    draws: int = 1,
+    number: int = 0,
+    rounds: int = 1,
 ) -> list[RolloutRequest]:
     """P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times with seeds of their own.
 
-    draw: which of the step's `draws` at most. Those a step does not need are passed over, so that the draw of a step
-    does not depend on what came before it.
+    number: of the sampling round, from 0, of at most `rounds` in a step. The tasks of rounds that a step does not need
+    are passed over, so that what a step draws does not depend on how many rounds the steps before it took.
     """
-    first = ((step - 1) * draws + draw) * prompts_per_step
+    first = ((step - 1) * rounds + number) * prompts_per_step
     return [
         RolloutRequest(
             tasks[shuffled_index(len(tasks), place, seed)],

@@ -23,7 +23,7 @@ class Reward(Protocol):
 class GroupSource:
     """Groups of `group_size` trajectories for `prompts` tasks at a time, scored.
 
-    draws: how often a step may ask. expected_tokens: of a trajectory for a task, to share rollouts out evenly.
+    rounds: how often a step may ask. expected_tokens: of a trajectory for a task, to share rollouts out evenly.
     seconds: spent so far in rollouts and in scoring.
     """
 
@@ -36,13 +36,14 @@ class GroupSource:
     group_size: int
     seed: int
     temperature: float
-    draws: int = 1
+    rounds: int = 1
     seconds: dict[str, float] = field(default_factory=lambda: {"rollout": 0.0, "reward": 0.0})
 
-    def sample(self, step: int, draw: int) -> list[TrajectoryGroup]:
+    def sample(self, step: int, number: int) -> list[TrajectoryGroup]:
+        """Of the step's sampling round `number`, from 0."""
         began = perf_counter()
         requests = group_requests(
-            self.tasks, step, self.prompts, self.group_size, self.seed, self.temperature, draw, self.draws
+            self.tasks, step, self.prompts, self.group_size, self.seed, self.temperature, number, self.rounds
         )
         with phase("rollout"):
             groups = as_groups(self._trajectories(requests), self.group_size)

@@ -52,8 +52,9 @@ def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSett
         by_kind[group.kind] += sum(abs(advantage) for advantage in group.advantages if advantage is not None)
         rewards = [breakdown.total for breakdown in group.rewards]
         parts = [breakdown.contributions for breakdown in group.rewards]
-        for entry in advantage_parts(rewards, parts, settings):
-            for term, value in (entry or {}).items():
+        split = advantage_parts(rewards, parts, settings)
+        for advantage, entry in zip(group.advantages, split, strict=True):
+            for term, value in (entry or {}).items() if advantage is not None else ():
                 key = f"advantage/{term}_{group.kind}"
                 by_term[key] = by_term.get(key, 0.0) + abs(value)
     total = sum(by_kind.values())

@@ -247,9 +247,11 @@ def _gradients(setting: Setting) -> Terms:
 
 
 def _forward(setting: Setting) -> Terms:
-    """Without gradients one layer's numbers are alive at a time: about what a layer would save, and the hidden states."""
-    working = setting.tokens * (_saved_by_layer(setting) + 6 * setting.width * setting.shape.hidden_size)
-    return _gib({**_narrow_copies(setting), "activations": working + _mask(setting), "logits chunk": _chunk(setting)})
+    """The larger of two moments: a layer's turn, with about half of what it would save, and the output head's."""
+    hidden = setting.width * setting.shape.hidden_size * setting.tokens
+    layer = {"layer at work": setting.tokens * _saved_by_layer(setting) / 2 + 2 * hidden + _mask(setting)}
+    head = {"final hidden states": 3 * hidden, "logits chunk": _chunk(setting)}
+    return _gib({**_narrow_copies(setting), **_larger(layer, head)})
 
 
 def _backward(setting: Setting) -> Terms:
@@ -272,7 +274,7 @@ def _backward(setting: Setting) -> Terms:
         "layer at work": layer * setting.tokens + _mask(setting),
         "new gradients": _new_gradients(setting),
     }
-    turn = max(head_turn, layer_turn, key=lambda terms: sum(terms.values()))
+    turn = _larger(head_turn, layer_turn)
     kept_by_all = {"kept activations": shape.num_hidden_layers * kept * setting.tokens}
     return _gib({**_narrow_copies(setting), **kept_by_all, **turn})
 
@@ -291,7 +293,7 @@ def _saved_by_layer(setting: Setting) -> float:
     )
     if setting.width == 4:
         return 24 * h + 24 * q + 16 * k + 16 * f
-    return 16 * h + 14 * q + 8 * k + 8 * f + (22 * h if setting.zero_stage == 0 else 0)
+    return 16 * h + 14 * q + 8 * k + 8 * f + (20 * h if setting.zero_stage == 0 else 0)
 
 
 def _mask(setting: Setting) -> float:

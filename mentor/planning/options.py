@@ -1,4 +1,122 @@
-class Option: ...
+"""Other settings of a run that needs too much memory, in the order of what they cost, and the first that fits.
+
+First what only takes time (recomputing, spreading, the CPU's memory), then adapters, then what changes the method:
+another machine for sampling, shorter trajectories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from mentor.planning.memory import FREE_SHARE, Setting, make_plan
+
+SHARES = [share / 20 for share in range(18, 1, -1)]  # of a GPU, for vLLM: 0.9, 0.85, ... 0.1
+SHORTEST = 1024  # tokens of a trajectory below which none is suggested
 
 
-def cheapest_fit(): ...
+@dataclass(frozen=True)
+class Option:
+    """overrides: what to add to the command. cost: only their order means something."""
+
+    overrides: tuple[str, ...]
+    cost: int
+    changes: dict[str, Any]
+
+
+NOTHING = Option((), 0, {})
+
+
+def cheapest_fit(setting: Setting, same_method: bool = False) -> list[str] | None:
+    """The overrides of the cheapest combination of options that fits, none for one that fits already; None without one.
+
+    same_method: only options that leave trajectories and machines as they are.
+    """
+    for option in sorted(_combinations(setting, same_method), key=lambda option: option.cost):
+        changed = replace(setting, **option.changes)
+        if not make_plan(changed).misfits:
+            return list(option.overrides)
+        share = _share(changed)
+        if share is not None:
+            return [*option.overrides, f"sampler.gpu_memory_share={share:g}"]
+    return None
+
+
+def _combinations(setting: Setting, same_method: bool) -> Iterator[Option]:
+    groups = [_recomputing(setting), _smaller_forward(setting), _spreading(setting), _adapters(setting)]
+    if not same_method:
+        groups += [_placement(setting), _shorter(setting)]
+    for chosen in product(*groups):
+        overrides = tuple(line for option in chosen for line in option.overrides)
+        changes = {key: value for option in chosen for key, value in option.changes.items()}
+        if "max_tokens" in changes and "micro_batch_tokens" in changes:
+            continue  # a forward of the shorter length would be the better of the two
+        yield Option(overrides, sum(option.cost for option in chosen), changes)
+
+
+def _share(setting: Setting) -> float | None:
+    """The largest share of a GPU for vLLM with which the setting fits."""
+    if not setting.colocated_vllm or not setting.device.is_gpu:
+        return None
+    fitting = (share for share in SHARES if not make_plan(replace(setting, gpu_memory_share=share)).misfits)
+    return next(fitting, None)
+
+
+# --- what each key may become, the present value first ---------------------------------------------------------------
+
+
+def _recomputing(setting: Setting) -> list[Option]:
+    if setting.gradient_checkpointing:
+        return [NOTHING]
+    return [NOTHING, Option(("trainer.gradient_checkpointing=true",), 1, {"gradient_checkpointing": True})]
+
+
+def _smaller_forward(setting: Setting) -> list[Option]:
+    """One trajectory is not divided, so less than its length has no effect."""
+    if setting.micro_batch_tokens <= setting.max_tokens:
+        return [NOTHING]
+    tokens = setting.max_tokens
+    return [NOTHING, Option((f"trainer.micro_batch_tokens={tokens}",), 1, {"micro_batch_tokens": tokens})]
+
+
+def _spreading(setting: Setting) -> list[Option]:
+    """ZeRO 3 spreads over processes: in one alone it gains nothing but to be offloaded. Muon is plain torch's alone."""
+    if setting.optimizer == "muon":
+        return [NOTHING]
+    options = [NOTHING]
+    if setting.zero_stage < 2:
+        options.append(Option(("trainer/deepspeed=zero2",), 2, {"zero_stage": 2, "offload": False}))
+    if setting.zero_stage < 3 and setting.num_processes > 1:
+        options.append(Option(("trainer/deepspeed=zero3",), 3, {"zero_stage": 3, "offload": False}))
+    if not setting.offload and setting.device.is_gpu:
+        if setting.zero_stage in (1, 2):
+            options.append(Option(("trainer.deepspeed.offload=true",), 5, {"offload": True}))
+        options.append(Option(("trainer/deepspeed=zero3_offload",), 6, {"zero_stage": 3, "offload": True}))
+    elif setting.zero_stage < 3 and setting.device.is_gpu:
+        options.append(Option(("trainer/deepspeed=zero3_offload",), 6, {"zero_stage": 3, "offload": True}))
+    return options
+
+
+def _adapters(setting: Setting) -> list[Option]:
+    return [NOTHING] if setting.lora_rank else [NOTHING, Option(("trainer.lora.rank=16",), 10, {"lora_rank": 16})]
+
+
+def _placement(setting: Setting) -> list[Option]:
+    if not setting.colocated_vllm or not setting.device.is_gpu:
+        return [NOTHING]
+    return [NOTHING, Option(("sampler.placement=separate",), 20, {"placement": "separate"})]
+
+
+def _shorter(setting: Setting) -> list[Option]:
+    options = [NOTHING]
+    for cost, divisor in ((30, 2), (40, 4)):
+        tokens = setting.max_tokens // divisor
+        if tokens >= SHORTEST:
+            lines = [f"sampler.max_tokens={tokens}"]
+            changes = {"max_tokens": tokens}
+            if setting.micro_batch_tokens > tokens:
+                lines.append(f"trainer.micro_batch_tokens={tokens}")
+            options.append(Option(tuple(lines), cost, changes))
+    return options

@@ -1,21 +1,25 @@
-"""One step of policy optimisation by the settings of a trainer: which groups are sampled, how they are weighed, and the
-update. GRPO, Dr.GRPO, RLOO, DAPO and GSPO are settings of it (`trainer/algorithm=`, docs/algorithms.md)."""
+"""One step of policy optimisation by the settings of a trainer: which groups it samples, and the update with them.
+
+GRPO, Dr.GRPO, RLOO, DAPO and GSPO are settings of it (`trainer/algorithm=`, docs/algorithms.md).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.algorithm.loss import LossSettings
 from mentor.policy.base import Policy, Reference
+from mentor.policy.ranks import Ranks
 from mentor.policy.reinforce import (
     ShapingSettings,
     UpdateSettings,
     assign_advantages,
+    charge_kl,
+    charge_overlong,
+    gather_experience,
     make_loss_function,
-    shape_rewards,
-    take_kl_from_rewards,
     teaches,
     update_policy,
 )
@@ -24,51 +28,64 @@ from mentor.types import TrajectoryGroup
 
 @dataclass(frozen=True)
 class Method:
-    """rounds: how often a step may sample `prompts` groups until as many of them teach something.
+    """prompts: P, the groups a step wants. rounds: how often it may sample P of them until P teach something.
 
-    kl_coef: of the KL term, which is in the loss or, with `kl_in_reward`, in the rewards.
+    The KL term is in the loss or in the rewards: at most one of shaping.kl_coef and loss.kl_coef is above 0.
     """
 
     advantage: AdvantageSettings
     shaping: ShapingSettings
     loss: LossSettings
-    update_settings: UpdateSettings
+    updating: UpdateSettings
     prompts: int
+    pad_id: int
     rounds: int = 1
-    kl_in_reward: bool = False
 
     def sample(
-        self,
-        source: Callable[[int], list[TrajectoryGroup]],
-        policy: Policy,
-        reference: Reference | None,
+        self, source: Callable[[int], list[TrajectoryGroup]]
     ) -> tuple[list[TrajectoryGroup], list[TrajectoryGroup], dict[str, float]]:
-        """All groups sampled, with rewards and advantages, those to train on, and the metrics of choosing them.
+        """All groups sampled, with their rewards; those for the update; and the metrics of choosing them.
 
-        source: scored groups of the n-th round of this step. With more than one round (dynamic sampling,
-        arXiv:2503.14476, section 3.2) the first `prompts` groups that teach are trained on.
+        source: P scored groups, of the n-th round of this step (from 0). With more than one round (dynamic sampling,
+        arXiv:2503.14476, Eq. 11) groups that teach beyond the P-th are dropped: their advantages are None. Where fewer
+        than P teach after the last round, those are what there is.
         """
         groups: list[TrajectoryGroup] = []
         used = 0
-        for used in range(1, self.rounds + 1):
-            new = source(used - 1)
-            shape_rewards(new, self.shaping)
-            if self.kl_in_reward and reference is not None:
-                recomputed = policy if self.update_settings.importance else None
-                take_kl_from_rewards(new, reference, self.shaping, self.update_settings.pad_id, recomputed)
-            assign_advantages(new, self.advantage)
+        while used < self.rounds and sum(map(teaches, groups)) < self.prompts:
+            new = source(used)
+            charge_overlong(new, self.shaping)
             groups += new
-            if sum(map(teaches, groups)) >= self.prompts:
-                break
-        if self.rounds == 1:
-            return groups, groups, {}
-        teaching = [group for group in groups if teaches(group)]
-        chosen = teaching[: self.prompts]
-        return groups, chosen, {"groups/rounds": used, "groups/left_over": len(teaching) - len(chosen)}
+            used += 1
+        chosen, dropped = split_surplus(groups, self.prompts)
+        for group in dropped:
+            group.advantages = [None] * len(group.trajectories)
+        metrics = {"rollout/rounds": float(used), "groups/dropped": len(dropped) / len(groups)}
+        return groups, chosen, metrics if self.rounds > 1 else {}
 
     def update(
-        self, policy: Policy, reference: Reference | None, groups: Sequence[TrajectoryGroup], shuffle_seed: str
+        self,
+        policy: Policy,
+        reference: Reference | None,
+        groups: Sequence[TrajectoryGroup],
+        shuffle_seed: str,
+        ranks: Ranks | None = None,
     ) -> dict[str, float]:
-        in_loss = None if self.kl_in_reward else reference
-        settings = replace(self.loss, kl_coef=0.0) if in_loss is None else self.loss
-        return update_policy(policy, in_loss, groups, make_loss_function(settings), self.update_settings, shuffle_seed)
+        """Advantages for all groups, and the optimiser steps; returns the metrics of the update."""
+        recompute = self.loss.importance_cap is not None
+        experience = gather_experience(groups, policy, reference, self.pad_id, recompute)
+        known: dict[str, float] = {}
+        if self.shaping.kl_coef:
+            known = charge_kl(experience, self.shaping.kl_coef, self.shaping.kl_estimator)
+        assign_advantages(groups, self.advantage)
+        loss_function = make_loss_function(self.loss)
+        return known | update_policy(policy, experience, loss_function, self.updating, shuffle_seed, ranks)
+
+
+def split_surplus(
+    groups: Sequence[TrajectoryGroup], wanted: int
+) -> tuple[list[TrajectoryGroup], list[TrajectoryGroup]]:
+    """The groups without those that teach beyond the `wanted`-th, and those, both in their order."""
+    surplus = {id(group) for group in [group for group in groups if teaches(group)][wanted:]}
+    kept = [group for group in groups if id(group) not in surplus]
+    return kept, [group for group in groups if id(group) in surplus]

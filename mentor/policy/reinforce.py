@@ -1,5 +1,7 @@
-"""The update of one step of reinforcement learning: groups with their rewards to shaped rewards, advantages, minibatches
-and optimiser steps."""
+"""What one step of reinforcement learning learns from, and its update.
+
+Groups that teach to one batch, what is taken from rewards, advantages, minibatches, optimiser steps.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from mentor.algorithm.batch import Batch, collate
 from mentor.algorithm.loss import LossSettings, TrainedTokens, policy_loss, token_weights
 from mentor.algorithm.shaping import kl_of_sequences, overlong_penalty
 from mentor.policy.base import LossFunction, Policy, PolicyOutput, Reference
+from mentor.policy.ranks import Ranks
 from mentor.types import Tokens, TrajectoryGroup
+
+TOKEN_MEANS = {f"policy/{name}" for name in ("ratio", "clip_frac", "sampler_kl", "kl", "entropy", "importance_capped")}
+"""Stats of the loss that are means over trained tokens, where weights sum to 1."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,85 @@ class ShapingSettings:
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """epochs passes of `minibatches` optimiser steps. importance: recompute old logprobs before the first of them."""
+    """epochs: passes over the batch, each of `minibatches` optimiser steps. max_tokens: of a trajectory."""
 
     minibatches: int
-    pad_id: int
+    max_tokens: int
     epochs: int = 1
     loss_mean: str = "token"
-    max_tokens: int | None = None
-    importance: bool = False
+
+
+@dataclass
+class Experience:
+    """The B trajectories a step learns from, as (group, member), and their batch, row by row.
+
+    Its logprobs are from before the step's first update. Weights and advantages come later.
+    """
+
+    places: list[tuple[TrajectoryGroup, int]]
+    batch: Batch
+
+
+def teaches(group: TrajectoryGroup) -> bool:
+    """Whether a group's rewards differ, so that its trajectories have advantages."""
+    return not zero_variance([breakdown.total for breakdown in group.rewards])
+
+
+def charge_overlong(groups: Sequence[TrajectoryGroup], settings: ShapingSettings) -> None:
+    """Take the overlong penalty from each reward, as its part `overlong`; a trajectory's length is all its tokens."""
+    if not settings.overlong_buffer_tokens:
+        return
+    for group in groups:
+        for index, trajectory in enumerate(group.trajectories):
+            length = len(trajectory.tokens) if trajectory.tokens is not None else 0
+            share = overlong_penalty(length, settings.max_tokens, settings.overlong_buffer_tokens)
+            group.rewards[index] = group.rewards[index].with_part("overlong", settings.overlong_penalty * share)
+
+
+def gather_experience(
+    groups: Sequence[TrajectoryGroup], policy: Policy, reference: Reference | None, pad_id: int, recompute: bool
+) -> Experience:
+    """What teaches: nothing of groups of equal rewards, no ungraded or empty trajectories.
+
+    recompute: also the policy's own logprobs, for `old_logprobs`. Both models are asked once, about all of it.
+    """
+    places = [
+        (group, member)
+        for group in groups
+        if teaches(group)
+        for member, trajectory in enumerate(group.trajectories)
+        if group.rewards[member].total is not None and trajectory.tokens is not None and trajectory.tokens.sampled
+    ]
+    records = [group.trajectories[member].tokens or Tokens() for group, member in places]
+    batch = collate(records, [0.0] * len(records), pad_id, "token")
+    if places and reference is not None:
+        batch.ref_logprobs = reference.logprobs(batch)
+    if places and recompute:
+        batch.old_logprobs = policy.logprobs(batch)
+    return Experience(places, batch)
+
+
+def charge_kl(experience: Experience, kl_coef: float, estimator: str) -> dict[str, float]:
+    """Take kl_coef * KL(policy || reference), summed over a trajectory's trained tokens, from its reward: part `kl`.
+
+    The policy is the one that sampled: its recomputed logprobs where there are any, else the sampler's. Groups of equal
+    rewards are not in the experience, so they are left as they are and go on teaching nothing. The loss is left without
+    a KL term. Returns `policy/kl`, the mean over trained tokens.
+    """
+    batch = experience.batch
+    if batch.ref_logprobs is None:
+        return {}
+    own = batch.sampler_logprobs if batch.old_logprobs is None else batch.old_logprobs
+    sums = kl_of_sequences(own, batch.ref_logprobs, batch.loss_mask, estimator)
+    for (group, member), kl in zip(experience.places, sums.tolist(), strict=True):
+        group.rewards[member] = group.rewards[member].with_part("kl", -kl_coef * kl)
+    batch.ref_logprobs = None
+    return {"policy/kl": float(sums.sum()) / int(batch.loss_mask.sum())}
+
+
+def assign_advantages(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> None:
+    for group in groups:
+        group.advantages = group_advantages([breakdown.total for breakdown in group.rewards], settings)
 
 
 def make_loss_function(settings: LossSettings) -> LossFunction:
@@ -58,94 +135,54 @@ def make_loss_function(settings: LossSettings) -> LossFunction:
     return loss_function
 
 
-def shape_rewards(groups: Sequence[TrajectoryGroup], settings: ShapingSettings) -> None:
-    """Take the overlong penalty from each reward, as its part `overlong`."""
-    if not settings.overlong_buffer_tokens:
-        return
-    for group in groups:
-        for index, trajectory in enumerate(group.trajectories):
-            length = len(trajectory.tokens) if trajectory.tokens is not None else 0
-            share = overlong_penalty(length, settings.max_tokens, settings.overlong_buffer_tokens)
-            group.rewards[index] = group.rewards[index].with_part("overlong", settings.overlong_penalty * share)
+class Mismatch:
+    """A loss function that notes the largest |policy - sampler logprob| of the tokens it is called with."""
 
+    def __init__(self, loss_function: LossFunction) -> None:
+        self.loss_function = loss_function
+        self.largest = 0.0
 
-def take_kl_from_rewards(
-    groups: Sequence[TrajectoryGroup],
-    reference: Reference,
-    settings: ShapingSettings,
-    pad_id: int,
-    policy: Policy | None = None,
-) -> None:
-    """Take kl_coef * KL(policy || reference), summed over its tokens, from each reward, as its part `kl`.
-
-    The policy's logprobs are the sampler's, or recomputed by `policy` where it is given.
-    """
-    places = [(group, i) for group in groups for i, t in enumerate(group.trajectories) if t.tokens and t.tokens.sampled]
-    if not places:
-        return
-    tokens = [group.trajectories[i].tokens or Tokens() for group, i in places]
-    batch = collate(tokens, [0.0] * len(tokens), pad_id, "token")
-    own = batch.sampler_logprobs if policy is None else policy.logprobs(batch)
-    sums = kl_of_sequences(own, reference.logprobs(batch), batch.loss_mask, settings.kl_estimator)
-    for (group, index), kl in zip(places, sums.tolist(), strict=True):
-        group.rewards[index] = group.rewards[index].with_part("kl", -settings.kl_coef * kl)
-
-
-def assign_advantages(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> None:
-    for group in groups:
-        group.advantages = group_advantages([breakdown.total for breakdown in group.rewards], settings)
-
-
-def teaches(group: TrajectoryGroup) -> bool:
-    """Whether a group's rewards differ, so that its trajectories have advantages."""
-    return not zero_variance([breakdown.total for breakdown in group.rewards])
-
-
-def trained_rows(groups: Sequence[TrajectoryGroup]) -> list[tuple[Tokens, float]]:
-    """Token records and advantages of what teaches: not of groups of equal rewards, ungraded or empty trajectories."""
-    return [
-        (trajectory.tokens, advantage)
-        for group in groups
-        if teaches(group)
-        for trajectory, advantage in zip(group.trajectories, group.advantages, strict=True)
-        if advantage is not None and trajectory.tokens is not None and trajectory.tokens.sampled
-    ]
+    def __call__(self, output: PolicyOutput, micro: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        difference = (output.logprobs.detach() - micro.sampler_logprobs[micro.loss_mask]).abs()
+        if len(difference):
+            self.largest = max(self.largest, float(difference.max()))
+        return self.loss_function(output, micro)
 
 
 def update_policy(
     policy: Policy,
-    reference: Reference | None,
-    groups: Sequence[TrajectoryGroup],
+    experience: Experience,
     loss_function: LossFunction,
     settings: UpdateSettings,
     shuffle_seed: str,
+    ranks: Ranks | None = None,
 ) -> dict[str, float]:
     """One optimiser step per minibatch and epoch; stats are means over them. No step where nothing teaches.
 
-    reference: of a KL term in the loss. `policy/mismatch_kl` is the first minibatch's `sampler_kl`: no update lies
-    between it and the sampler, so all of it is the difference between the two engines' logprobs; `policy/mismatch_max`,
-    known with truncated importance sampling, is the largest of them on one token. `policy/tokens` counts real tokens,
-    prompts included.
+    `policy/mismatch_kl` and `policy/mismatch_max` are the first minibatch's `sampler_kl`, and the largest difference of
+    a logprob in it: no update lies between it and the sampler, so all of it is the difference between the two engines.
+    `policy/tokens` counts real tokens, prompts included, in every epoch anew.
     """
-    rows = trained_rows(groups)
+    places, batch = experience.places, experience.batch
+    advantages = [group.advantages[member] for group, member in places]
+    batch.advantages = torch.tensor(advantages, dtype=torch.float32)
     counts = {
         "policy/updates": 0.0,
-        "policy/trajectories": float(len(rows)),
-        "policy/tokens": float(sum(len(tokens) for tokens, _ in rows)),
+        "policy/trajectories": float(len(places)),
+        "policy/tokens": float(settings.epochs * int(batch.attention.sum())),
     }
-    if not rows:
+    mismatch = Mismatch(loss_function)
+    all_stats: list[dict[str, float]] = []
+    for part in minibatches(batch, settings, shuffle_seed):
+        stats = policy.update(part, loss_function if all_stats else mismatch)
+        all_stats.append(_as_means(stats, part) if settings.loss_mean == "constant" else stats)
+    if not all_stats:
         return counts
-    batch = collate([tokens for tokens, _ in rows], [advantage for _, advantage in rows], settings.pad_id, "token")
-    if reference is not None:
-        batch.ref_logprobs = reference.logprobs(batch)
-    if settings.importance:
-        batch.old_logprobs = policy.logprobs(batch)
-        difference = (batch.old_logprobs - batch.sampler_logprobs).abs() * batch.loss_mask
-        counts["policy/mismatch_max"] = float(difference.max())
-    all_stats = [policy.update(part, loss_function) for part in minibatches(batch, settings, shuffle_seed)]
-    means = {key: sum(stats[key] for stats in all_stats) / len(all_stats) for key in all_stats[0]}
     counts["policy/updates"] = float(len(all_stats))
-    return {**means, "policy/mismatch_kl": all_stats[0]["policy/sampler_kl"], **counts}
+    means = {key: sum(stats[key] for stats in all_stats) / len(all_stats) for key in all_stats[0]}
+    largest = max((ranks or Ranks()).gather(mismatch.largest))
+    known = {"policy/mismatch_kl": all_stats[0]["policy/sampler_kl"], "policy/mismatch_max": largest}
+    return {**means, **known, **counts}
 
 
 def minibatches(batch: Batch, settings: UpdateSettings, shuffle_seed: str) -> Iterator[Batch]:
@@ -160,3 +197,9 @@ def minibatches(batch: Batch, settings: UpdateSettings, shuffle_seed: str) -> It
                 part = batch.take(rows, int(lengths[rows].max()))
                 part.weights = token_weights(part.loss_mask, settings.loss_mean, settings.max_tokens)
                 yield part
+
+
+def _as_means(stats: dict[str, float], minibatch: Batch) -> dict[str, float]:
+    """With weights that do not sum to 1: what would be a mean with those that do."""
+    total = float(minibatch.weights.sum())
+    return {key: value / total if key in TOKEN_MEANS else value for key, value in stats.items()}

@@ -102,3 +102,12 @@ def check_request(
             f"session {session}: {len(token_ids)} tokens and {params.max_tokens} to sample are more than the {limit} "
             "of sampler.max_tokens"
         )
+
+
+def check_scoring(token_ids: Sequence[int], count: int, limit: int | None) -> None:
+    if not 0 < count < len(token_ids):
+        raise SamplerError(f"logprobs of {count} of {len(token_ids)} tokens, accepted: fewer than the tokens given")
+    if limit is not None and len(token_ids) > limit:
+        raise SamplerError(
+            f"logprobs of {len(token_ids)} tokens, which are more than the {limit} of sampler.max_tokens"
+        )

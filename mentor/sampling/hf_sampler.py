@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
-from mentor.sampling.base import Completion, SamplingParams, check_request
+from mentor.sampling.base import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.checksum import Checksums
 from mentor.sampling.slot_cache import SlotCache
 
@@ -120,8 +120,7 @@ class TransformersSampler:
     def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
         """By one forward without the cache."""
         self._must_be_idle("logprobs were asked for")
-        if not 0 < count < len(token_ids):
-            raise SamplerError(f"logprobs of {count} of {len(token_ids)} tokens, accepted: fewer than the tokens given")
+        check_scoring(token_ids, count, self.max_tokens)
         self.model.eval()
         ids = torch.tensor([list(token_ids)], device=self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):

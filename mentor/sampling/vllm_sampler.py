@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from mentor import progress
 from mentor.errors import SamplerError
-from mentor.sampling.base import Completion, SamplingParams, check_request
+from mentor.sampling.base import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.checksum import wrapped
 from mentor.sampling.vllm_engine import Engine, EngineSettings, one_line
 
@@ -92,8 +92,7 @@ class VllmSampler:
 
         self._must_be_idle("logprobs were asked for")
         tokens = list(token_ids)
-        if not 0 < count < len(tokens) <= self.settings.max_tokens:
-            raise SamplerError(f"logprobs of {count} of {len(tokens)} tokens, accepted: fewer than the tokens given")
+        check_scoring(tokens, count, self.settings.max_tokens)
         found: dict[str, float] = {}
         with self.engine_at_work() as engine:
             for end in range(len(tokens) - count, len(tokens)):

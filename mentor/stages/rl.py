@@ -90,16 +90,16 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             group_size=trainer.group_size,
             seed=config.seed,
             temperature=sampling.temperature,
-            draws=trainer.max_sampling_rounds,
+            rounds=trainer.max_sampling_rounds,
         )
         push_weights(policy, sampler, canary, sampling.temperature, start)
         for step in range(start + 1, trainer.steps + 1):
             source.seconds = {"rollout": 0.0, "reward": 0.0}
-            groups, chosen, drawn = method.sample(partial(source.sample, step), policy, reference)
+            groups, chosen, drawn = method.sample(partial(source.sample, step))
             scored = perf_counter()
             with phase("update"):
                 sampler.sleep()
-                stats = method.update(policy, reference, chosen, f"minibatches/{config.seed}/{step}")
+                stats = method.update(policy, reference, chosen, f"minibatches/{config.seed}/{step}", ranks)
             with phase("weight push"):
                 stats |= push_weights(policy, sampler, canary, sampling.temperature, step)
             spent = {**source.seconds, "update": perf_counter() - scored}
@@ -153,29 +153,29 @@ def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Calla
 
 def build_method(trainer: RlTrainer, max_tokens: int, pad_id: int) -> Method:
     """max_tokens: of a trajectory."""
-    kl = trainer.kl_coef, trainer.kl_estimator
+    in_reward = trainer.kl_placement == "reward"
     return Method(
         AdvantageSettings(trainer.advantage, trainer.normalize_std),
-        ShapingSettings(max_tokens, trainer.overlong_buffer_tokens, trainer.overlong_penalty, *kl),
+        ShapingSettings(
+            max_tokens,
+            trainer.overlong_buffer_tokens,
+            trainer.overlong_penalty,
+            kl_coef=trainer.kl_coef if in_reward else 0.0,
+            kl_estimator=trainer.kl_estimator,
+        ),
         LossSettings(
             trainer.clip_low,
             trainer.clip_high,
-            *kl,
+            kl_coef=0.0 if in_reward else trainer.kl_coef,
+            kl_estimator=trainer.kl_estimator,
             ratio=trainer.ratio,
             entropy_coef=trainer.entropy_coef,
             importance_cap=trainer.importance_cap,
         ),
-        UpdateSettings(
-            trainer.minibatches,
-            pad_id,
-            trainer.epochs,
-            trainer.loss_mean,
-            max_tokens,
-            importance=trainer.importance_cap is not None,
-        ),
+        UpdateSettings(trainer.minibatches, max_tokens, trainer.epochs, trainer.loss_mean),
         prompts=trainer.prompts_per_step,
+        pad_id=pad_id,
         rounds=trainer.max_sampling_rounds,
-        kl_in_reward=trainer.kl_placement == "reward",
     )
 
 
@@ -233,9 +233,11 @@ def resume(folder: RunFolder, policy: TorchPolicy, logger: Logger, ranks: Ranks)
 
 
 def budget(trainer: RlTrainer, sampling: SamplerConfig, tasks: int, start: int) -> str:
-    """What the stage may spend, in steps and tokens."""
-    trajectories = trainer.steps * trainer.prompts_per_step * trainer.group_size
+    """The most the stage may spend, in steps and tokens."""
+    rounds = trainer.max_sampling_rounds
+    trajectories = trainer.steps * rounds * trainer.prompts_per_step * trainer.group_size
+    often = f"up to {rounds} times " if rounds > 1 else ""
     return (
-        f"budget: {trainer.steps} steps ({start} done) of {trainer.prompts_per_step} x {trainer.group_size} "
+        f"budget: {trainer.steps} steps ({start} done) of {often}{trainer.prompts_per_step} x {trainer.group_size} "
         f"trajectories on {tasks} tasks, {trajectories:,} in all, each of at most {sampling.max_tokens:,} tokens"
     )

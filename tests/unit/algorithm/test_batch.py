@@ -38,6 +38,23 @@ def test_micro_batches_keep_within_the_budget_and_cover_every_row_once():
     assert sorted(seen) == list(range(6))
 
 
+def test_every_tensor_is_taken_and_moved_with_its_rows():
+    batch = collate([make_tokens(2, 1), make_tokens(1, 3)], [1.0, -1.0], 9, "constant", max_tokens=10)
+    batch.ref_logprobs, batch.old_logprobs = batch.sampler_logprobs - 1, batch.sampler_logprobs - 2
+    part = batch.take(torch.tensor([0]), 3).to(torch.device("cpu"))
+    assert part.token_ids.tolist() == [[1, 2, 50]] and part.advantages.tolist() == [1.0]
+    assert part.sampler_logprobs.tolist() == [[0.0, 0.0, -0.5]]
+    assert part.ref_logprobs.tolist() == [[-1.0, -1.0, -1.5]] and part.old_logprobs.tolist() == [[-2.0, -2.0, -2.5]]
+    assert part.weights.flatten().tolist() == pytest.approx([0.0, 0.0, 1 / 20])  # of two sequences, as before
+    moved = batch.to(torch.device("meta"))
+    assert {getattr(moved, name).device.type for name in vars(moved)} == {"meta"}
+
+
+def test_a_batch_may_be_empty():
+    batch = collate([], [], 0, "token")
+    assert len(batch) == 0 and not list(batch.micro_batches(10))
+
+
 def test_token_records_stay_aligned_or_are_refused():
     with pytest.raises(ValueError, match="2 sampled tokens came with 1 logprobs"):
         Tokens().append_sampled([1, 2], [0.0])

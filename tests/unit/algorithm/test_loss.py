@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mentor.algorithm.kl import kl_divergence
-from mentor.algorithm.loss import LossSettings, TrainedTokens, policy_loss, token_weights
+from mentor.algorithm.loss import LossSettings, TrainedTokens, policy_loss, sequence_mean, token_weights
 
 SETTINGS = LossSettings(clip_low=0.2, clip_high=0.28)
 
@@ -122,6 +122,32 @@ def test_truncated_importance_sampling_corrects_for_the_engine_and_no_further_th
     assert loss == pytest.approx(-(1.5 * 1.0 + 2.0 * -2.0) / 2)
     assert gradient == pytest.approx([-0.75, 2.0])
     assert stats["policy/importance_capped"].item() == 0.5 and stats["policy/ratio"].item() == pytest.approx(1.0)
+
+
+def test_with_a_ratio_per_sequence_the_correction_is_one_too():
+    # old - sampler: mean of log 4 and log 1 is log 2, below the cap of 3; log 8 is above
+    corrections = torch.tensor([4.0, 1.0, 8.0]).log()
+    settings = LossSettings(0.2, 0.28, ratio="sequence", importance_cap=3.0)
+    loss, _, stats = of_sequences(corrections.tolist(), [1.0, 1.0, -1.0], [2, 2, 3], settings, old=-1 + corrections)
+    assert loss == pytest.approx(-(2 * 2.0 * 1.0 - 3.0) / 3)
+    assert stats["policy/importance_capped"].item() == pytest.approx(1 / 3)
+    # of all tokens, whatever the ratio is taken against: x - 1 - log x
+    expected = sum(x - 1 - math.log(x) for x in (4.0, 1.0, 8.0)) / 3
+    assert stats["policy/sampler_kl"].item() == pytest.approx(expected)
+
+
+def test_a_cap_without_the_old_logprobs_is_refused():
+    with pytest.raises(ValueError, match=r"importance_cap=2\.0 needs old_logprobs"):
+        of_sequences([0.0], [1.0], [0], LossSettings(0.2, 0.28, importance_cap=2.0))
+
+
+def test_a_sequence_mean_by_hand():
+    values = torch.tensor([1.0, 3.0, 5.0, -2.0], requires_grad=True)
+    means = sequence_mean(values, torch.tensor([0, 0, 3, 5]))
+    assert means.tolist() == [2.0, 2.0, 5.0, -2.0]
+    (means * torch.tensor([1.0, 2.0, 3.0, 4.0])).sum().backward()
+    assert values.grad.tolist() == [1.5, 1.5, 3.0, 4.0]
+    assert sequence_mean(torch.zeros(0), torch.zeros(0, dtype=torch.long)).shape == (0,)
 
 
 def test_equal_engines_need_no_correction():

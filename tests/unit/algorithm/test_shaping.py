@@ -25,4 +25,6 @@ def test_a_part_changes_the_total_and_is_listed():
     shaped = RewardBreakdown(0.75, {"correct": 1.0}, parts={"correct": 0.75}).with_part("kl", -0.25)
     assert shaped.total == 0.5 and shaped.parts == {"correct": 0.75, "kl": -0.25} and shaped.correct == 1.0
     assert RewardBreakdown(0.5, {}).with_part("overlong", -1.0).parts == {"total": 0.5, "overlong": -1.0}
+    # rounded once: equal sums of other parts are equal totals
+    assert RewardBreakdown(0.4, {}, parts={"correct": 0.1, "match": 0.3}).with_part("overlong", 0.6).total == 1.0
     assert RewardBreakdown(None, {"correct": None}).with_part("kl", -1.0).total is None

@@ -72,6 +72,30 @@ def test_advantage_by_term_and_kind():
     assert metrics["advantage/correct_all_pass"] == 0.0
 
 
+def test_parts_taken_from_a_reward_have_their_own_metrics():
+    charged = make_reward(1.0, correct=1.0, overlong=-0.5, kl=-0.125), make_reward(0.0, correct=0.0, overlong=0.0)
+    metrics = group_metrics([make_group(*charged), make_group(make_reward(1.0, correct=1.0))], PLAIN)
+    assert metrics["reward/overlong"] == -0.25 and metrics["reward/kl"] == -0.125, "of those that have the part"
+    assert metrics["reward/mean"] == pytest.approx((0.375 + 0.0 + 1.0) / 3)
+    # advantages 0.1875 each way: correct 0.5, overlong -0.25, kl -0.0625 of three graded trajectories
+    assert metrics["advantage/overlong_mixed"] == pytest.approx(2 * 0.25 / 3)
+    assert metrics["advantage/kl_mixed"] == pytest.approx(2 * 0.0625 / 3)
+    assert "reward/kl" not in group_metrics([mixed()], PLAIN)
+
+
+def test_a_dropped_group_counts_in_rewards_and_not_in_advantages():
+    dropped = mixed()
+    dropped.advantages = [None, None]
+    alone, beside = group_metrics([mixed()], PLAIN), group_metrics([mixed(), dropped], PLAIN)
+    assert {key: value for key, value in beside.items() if key.startswith("advantage/")} == {
+        key: value for key, value in alone.items() if key.startswith("advantage/")
+    }
+    wrong = make_group(make_reward(0.0, correct=0.0), make_reward(0.0, match=0.5))
+    wrong.advantages = [None, None]
+    assert group_metrics([mixed(), wrong], PLAIN)["reward/correct"] == 0.25
+    assert group_metrics([mixed(), wrong], PLAIN)["groups/all_fail"] == 0.5
+
+
 def test_a_reward_that_is_no_sum_has_its_total_as_the_only_term():
     group = make_group(RewardBreakdown(1.1, {"correct": 1.0}), RewardBreakdown(0.1, {"correct": None}))
     metrics = group_metrics([group], PLAIN)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from mentor.algorithm.advantage import AdvantageSettings
 from mentor.evaluation.results import summarise
 from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
@@ -86,7 +87,7 @@ def test_step_metrics_leave_out_what_has_no_value():
         RewardBreakdown(1.0, {"correct": 1.0, "match": None}),
         RewardBreakdown(None, {"correct": None, "match": None}),
     ]
-    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], True)
+    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], AdvantageSettings())
     assert metrics["reward/mean"] == 1.0 and metrics["reward/ungraded"] == 0.5 and "reward/match" not in metrics
     assert metrics["groups/zero_variance"] == 1.0
     assert metrics["rollout/turns"] == 2.0 and metrics["rollout/tokens"] == 2.0
@@ -100,5 +101,6 @@ def test_a_trajectory_scored_without_a_look_at_its_answer_is_not_correct():
     right, unread = RewardBreakdown(1.0, {"correct": 1.0}), RewardBreakdown(-2.0, {"correct": None})
     failed = RewardBreakdown(None, {"correct": None})
     group = TrajectoryGroup(task, [trajectory] * 4, [right, unread, unread, failed])
-    assert group_metrics([group], True)["reward/correct"] == pytest.approx(1 / 3)
-    assert group_metrics([TrajectoryGroup(task, [trajectory] * 2, [unread, unread])], True)["reward/correct"] == 0.0
+    assert group_metrics([group], AdvantageSettings())["reward/correct"] == pytest.approx(1 / 3)
+    none_read = TrajectoryGroup(task, [trajectory] * 2, [unread, unread])
+    assert group_metrics([none_read], AdvantageSettings())["reward/correct"] == 0.0

@@ -12,9 +12,9 @@ from mentor.errors import InputError, PolicyError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.model import load_model
 from mentor.policy.ranks import Ranks
-from mentor.policy.reinforce import UpdateSettings, make_loss_function, trained_rows, update_policy
+from mentor.policy.reinforce import make_loss_function
 from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
-from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
+from mentor.types import Tokens
 from tests.fixtures.students import make_small_student
 
 
@@ -138,26 +138,6 @@ def test_schedule_of_the_learning_rate():
     linear = OptimizerSettings("adamw", 1.0, warmup_steps=2, schedule="linear", total_steps=10)
     assert [linear.factor(step) for step in (0, 1, 2, 6, 10)] == [0.5, 1.0, 1.0, 0.5, 0.0]
     assert OptimizerSettings("adamw", 1.0).factor(99) == 1.0
-
-
-def make_group(rewards, advantages):
-    task = Task("t", "q", ("1",), "calculator")
-    trajectories = [Trajectory(task, [], "[]", StopReason.ANSWERED, [], make_tokens(i)) for i in range(len(rewards))]
-    breakdowns = [RewardBreakdown(reward, {}) for reward in rewards]
-    return TrajectoryGroup(task, trajectories, breakdowns, advantages)
-
-
-def test_dead_groups_ungraded_and_empty_trajectories_are_not_trained_on(student, chat):
-    dead = make_group([0.5, 0.5], [0.0, 0.0])
-    live = make_group([1.0, None, 0.0], [0.5, None, -0.5])
-    live.trajectories[2].tokens = Tokens([1, 2], [False, False], [0.0, 0.0])
-    assert [advantage for _, advantage in trained_rows([dead, live])] == [0.5]
-    policy = make_policy(student, chat)
-    settings = UpdateSettings(minibatches=2, pad_id=0)
-    loss_function = make_loss_function(LossSettings(0.2, 0.28))
-    assert update_policy(policy, None, [dead], loss_function, settings, "s")["policy/updates"] == 0
-    assert policy.step == 0
-    assert update_policy(policy, None, [dead, live], loss_function, settings, "s")["policy/updates"] == 1
 
 
 def test_data_trained_nowhere_or_everywhere_is_refused():

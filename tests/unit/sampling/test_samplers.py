@@ -169,6 +169,8 @@ def test_logprobs_of_given_tokens_equal_a_plain_forward(chat, pair):
     assert found == pytest.approx(recomputed(pair.model, ids, 20, 0.7), abs=1e-3)
     with pytest.raises(SamplerError, match="logprobs of 3 of 3 tokens"):
         pair.sampler.logprobs(ids[:3], 3, 1.0)
+    with pytest.raises(SamplerError, match="logprobs of 300 tokens, which are more than the 256 of sampler.max_tokens"):
+        pair.sampler.logprobs((ids * 9)[:300], 3, 1.0)
 
 
 def test_new_weights_drop_everything_cached(chat, pair):

@@ -1,0 +1,24 @@
+"""What a step draws, in every sampling round, is decided by the seed and the place alone."""
+
+from mentor.environment.groups import group_requests, shuffled_index
+from mentor.types import Task
+
+TASKS = [Task(f"t{i}", "q", ("1",), "calculator") for i in range(11)]
+
+
+def drawn(step: int, number: int = 0, rounds: int = 1) -> list[tuple[str, int]]:
+    requests = group_requests(TASKS, step, 3, 2, seed=5, temperature=1.0, number=number, rounds=rounds)
+    return [(request.task.id, request.seed) for request in requests]
+
+
+def test_rounds_of_a_step_follow_each_other_and_leave_their_places_to_no_other_step():
+    order = [f"t{shuffled_index(11, place, 5)}" for place in range(12)]
+    found = [[task for task, _ in drawn(step, number, 2)[::2]] for step in (1, 2) for number in (0, 1)]
+    assert found == [order[0:3], order[3:6], order[6:9], order[9:12]]
+    seeds = [seed for step in (1, 2) for number in (0, 1) for _, seed in drawn(step, number, 2)]
+    assert len(set(seeds)) == 24
+
+
+def test_one_round_draws_what_it_always_drew():
+    assert [task for task, _ in drawn(2)[::2]] == [f"t{shuffled_index(11, place, 5)}" for place in (3, 4, 5)]
+    assert drawn(2) == drawn(1, number=1, rounds=2)[:6] != drawn(2, rounds=2)
