@@ -169,7 +169,8 @@ def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
     if key == "init":
         return stage == "rl" or (stage == "sft" and override.value() != "sft")
     if group == "trainer":
-        return stage in TRAINERS and re.split("[./]", key)[1] in _trainer_keys(stage)
+        below = re.split("[./]", key)[1:]  # nothing where a whole preset is chosen
+        return stage in TRAINERS and bool(below) and below[0] in _trainer_keys(stage)
     return group in ALWAYS_READ or group in STAGE_GROUPS[stage]
 
 

@@ -55,6 +55,7 @@ class Setting:
     micro_batch_tokens: int = 8192
     packing: bool = False
     max_tokens: int = 1024
+    max_turn_tokens: int = 96
     sampler: str = "transformers"
     max_running: int = 256
     placement: str = "colocated"
@@ -139,6 +140,11 @@ class Plan:
     def peak(self) -> Phase:
         """The phase that needs most of a GPU (or of a process, without one)."""
         return max((phase for phase in self.phases if phase.memory == self.phases[0].memory), key=lambda p: p.total)
+
+    @property
+    def worst(self) -> Phase:
+        """The misfit that is furthest from fitting."""
+        return max(self.misfits, key=lambda phase: phase.total / (phase.available or 1))
 
 
 def make_plan(setting: Setting) -> Plan:
@@ -238,11 +244,10 @@ def _gradients(setting: Setting) -> Terms:
     """What is kept between the micro-batches of a minibatch."""
     width, trained = setting.weight_width, setting.trained
     if setting.zero_stage in (0, 1):
-        kept = trained
-    elif setting.offload:
+        return _gib({"gradients": width * trained})
+    if setting.offload:
         return {}
-    else:
-        kept = trained / setting.num_processes if setting.zero_stage == 3 else _partition(setting)
+    kept = trained / setting.num_processes if setting.zero_stage == 3 else _partition(setting)
     return _gib({"gradients": width * kept})
 
 
@@ -315,8 +320,8 @@ def _narrow_copies(setting: Setting) -> Terms:
 
 
 def _new_gradients(setting: Setting) -> float:
-    """Of the micro-batch at hand, before they are added to those kept; plain torch and ZeRO 3 add them at once."""
-    if setting.zero_stage in (0, 3) or setting.offload:
+    """Of the micro-batch at hand, before they are added to those kept: only ZeRO 2 does so after the backward pass."""
+    if setting.zero_stage != 2 or setting.offload:
         return setting.weight_width * _largest_trained(setting)
     return setting.weight_width * _partition(setting)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 from typing import Any
 
-from mentor.planning.memory import FREE_SHARE, Setting, make_plan
+from mentor.planning.memory import GIB, Setting, make_plan
 
 SHARES = [share / 20 for share in range(18, 1, -1)]  # of a GPU, for vLLM: 0.9, 0.85, ... 0.1
 SHORTEST = 1024  # tokens of a trajectory below which none is suggested
@@ -45,15 +46,13 @@ def cheapest_fit(setting: Setting, same_method: bool = False) -> list[str] | Non
 
 
 def _combinations(setting: Setting, same_method: bool) -> Iterator[Option]:
-    groups = [_recomputing(setting), _smaller_forward(setting), _spreading(setting), _adapters(setting)]
-    if not same_method:
-        groups += [_placement(setting), _shorter(setting)]
-    for chosen in product(*groups):
+    makers = [_recomputing, _smaller_forward, _cache, _spreading, _adapters]
+    makers += [] if same_method else [_placement, _shorter]
+    for chosen in product(*(make(setting) for make in makers)):
         overrides = tuple(line for option in chosen for line in option.overrides)
         changes = {key: value for option in chosen for key, value in option.changes.items()}
-        if "max_tokens" in changes and "micro_batch_tokens" in changes:
-            continue  # a forward of the shorter length would be the better of the two
-        yield Option(overrides, sum(option.cost for option in chosen), changes)
+        if len({line.partition("=")[0] for line in overrides}) == len(overrides):  # no key twice
+            yield Option(overrides, sum(option.cost for option in chosen), changes)
 
 
 def _share(setting: Setting) -> float | None:
@@ -79,6 +78,18 @@ def _smaller_forward(setting: Setting) -> list[Option]:
         return [NOTHING]
     tokens = setting.max_tokens
     return [NOTHING, Option((f"trainer.micro_batch_tokens={tokens}",), 1, {"micro_batch_tokens": tokens})]
+
+
+def _cache(setting: Setting) -> list[Option]:
+    """The cache of sampler=transformers, and of vLLM on a CPU; on a GPU vLLM has what is left of its share."""
+    if setting.sampler == "transformers":
+        fewer = [(2, 64), (3, 16)]
+        rows = [(cost, count) for cost, count in fewer if count < setting.max_running]
+        return [NOTHING, *(Option((f"sampler.max_running={n}",), cost, {"max_running": n}) for cost, n in rows)]
+    if setting.device.is_gpu:
+        return [NOTHING]
+    least = ceil(10 * setting.width * setting.shape.cache_elements(setting.max_tokens) / GIB) / 10
+    return [NOTHING, Option((f"sampler.kv_cache_gib={least:g}",), 2, {"kv_cache_gib": least})]
 
 
 def _spreading(setting: Setting) -> list[Option]:
@@ -113,10 +124,9 @@ def _shorter(setting: Setting) -> list[Option]:
     options = [NOTHING]
     for cost, divisor in ((30, 2), (40, 4)):
         tokens = setting.max_tokens // divisor
+        keys = {"max_tokens": "sampler", "max_turn_tokens": "sampler", "micro_batch_tokens": "trainer"}
+        longer = [key for key in keys if getattr(setting, key) > tokens]
+        lines = tuple(f"{keys[key]}.{key}={tokens}" for key in longer)
         if tokens >= SHORTEST:
-            lines = [f"sampler.max_tokens={tokens}"]
-            changes = {"max_tokens": tokens}
-            if setting.micro_batch_tokens > tokens:
-                lines.append(f"trainer.micro_batch_tokens={tokens}")
-            options.append(Option(tuple(lines), cost, changes))
+            options.append(Option(lines, cost, dict.fromkeys(longer, tokens)))
     return options

@@ -21,6 +21,9 @@ from mentor.runs.lock import LOCK_NAME
 CONFIG_NAME = "config.yaml"
 REPLACED = ".replaced"  # what an overwrite set aside
 
+FOLDERLESS = ("score", "check")
+"""Stages without a folder of their own: one writes a file where the user says, the other writes nothing."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -45,9 +48,15 @@ def stage_folder(config: Config) -> str:
         return stage
     if stage in ("pretrain", "sft"):
         return f"{stage}-s{config.seed}"
-    if stage == "rl" and config.reward is not None:
-        return f"rl-{config.name or config.reward.name}-s{config.seed}"
+    if stage == "rl":
+        return rl_folder(config)
     raise ValueError(f"stage={stage} has no folder")
+
+
+def rl_folder(config: Config) -> str:
+    """Where stage=rl writes with this config."""
+    assert config.reward is not None
+    return f"rl-{config.name or config.reward.name}-s{config.seed}"
 
 
 def run_root(config: Config) -> Path:

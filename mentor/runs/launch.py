@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mentor.config import Config, ScaledTrainer, dump
 from mentor.errors import MentorError
-from mentor.runs.folder import RunFolder, claim, settle, stage_folder, write_config
+from mentor.runs.folder import FOLDERLESS, RunFolder, claim, settle, stage_folder, write_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import FolderLock
 from mentor.runs.preflight import preflight
@@ -49,8 +49,8 @@ def run_stage(
     root: where earlier stages are read. own_root: where this stage's folder is made; root itself unless it is a point.
     on_start: called with the config hash just before the child starts.
     """
-    if config.stage.name == "score":
-        return _run_score(config, root)
+    if config.stage.name in FOLDERLESS:
+        return _run_folderless(config, root)
     folder = RunFolder((own_root or root) / stage_folder(config), root)
     values = dump(config)
     upstream = preflight(config, folder)
@@ -80,9 +80,9 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _run_score(config: Config, root: Path) -> float | None:
-    """Score writes one file where the user says: its config and summary live in a folder that goes away."""
-    with tempfile.TemporaryDirectory(prefix="mentor-score-") as temporary:
+def _run_folderless(config: Config, root: Path) -> float | None:
+    """The config and summary of a stage without a folder of its own live in one that goes away."""
+    with tempfile.TemporaryDirectory(prefix=f"mentor-{config.stage.name}-") as temporary:
         folder = RunFolder(Path(temporary), root)
         write_config(folder.path, dump(config))
         _raise_failed(config, _run_child(config, folder, None))
@@ -107,14 +107,15 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
     command = [sys.executable, "-m", "mentor.child", "--folder", str(folder.path), "--root", str(folder.root)]
     command += ["--resumed"] if folder.resumed else []
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
-    trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) else ScaledTrainer()
+    only_plans = config.stage.name == "check"  # for the processes of another stage, and asks no hub
+    trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) and not only_plans else ScaledTrainer()
     threads = config.launcher.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_processes)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     environment.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait by spinning starve others on shared cores
     environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # gloo warns of a backend it does not need
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
-    if not _names_the_hub(config):
+    if only_plans or not _names_the_hub(config):
         environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
     watched, ours = os.pipe()  # a child sees our end close when this process ends, also by SIGKILL
     command += ["--parent-fd", str(watched)]

@@ -15,6 +15,7 @@ MODULES = {
     "eval": "mentor.stages.evaluate",
     "score": "mentor.stages.score",
     "report": "mentor.stages.report",
+    "check": "mentor.stages.check",
 }
 """`pipeline` is not here: it runs in the parent and starts the others."""
 

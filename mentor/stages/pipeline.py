@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mentor.config import Config, dump
 from mentor.errors import ConfigError
-from mentor.runs.folder import stage_folder
+from mentor.runs.folder import FOLDERLESS, stage_folder
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.launch import run_stage, say
 
@@ -23,7 +23,7 @@ def run(steps: Sequence[Config], root: Path) -> float | None:
     refuse_clashes(steps)
     headline = None
     for number, config in enumerate(steps, 1):
-        folder = "" if config.stage.name == "score" else f" in {root / stage_folder(config)}"
+        folder = "" if config.stage.name in FOLDERLESS else f" in {root / stage_folder(config)}"
         say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
         value = run_stage(config, root)
         headline = headline if value is None else value
@@ -37,7 +37,7 @@ def refuse_clashes(steps: Sequence[Config]) -> None:
     """Raises ConfigError when two steps would write one folder with different configurations."""
     taken: dict[str, str] = {}
     for config in steps:
-        if config.stage.name in ("score", "eval", "report"):
+        if config.stage.name in (*FOLDERLESS, "eval", "report"):
             continue
         folder, hashed = stage_folder(config), config_hash(identity(dump(config)))
         if taken.setdefault(folder, hashed) != hashed:

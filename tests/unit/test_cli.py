@@ -18,7 +18,10 @@ from mentor.errors import ConfigError
 
 REPOSITORY = conf_dir().parent
 # What a stage cannot do without.
-NEEDED = {"score": ["stage.input=rows.jsonl", "stage.output=scores.jsonl"]}
+NEEDED = {
+    "score": ["stage.input=rows.jsonl", "stage.output=scores.jsonl"],
+    "pretrain": ["model=tiny"],  # also where an experiment names another
+}
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def test_a_command_composes_and_checks_without_torch(work: Path):
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(
-    "overlay", ["", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*"))]
+    "overlay", ["", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*.yaml"))]
 )
 def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path, stage: str, overlay: str):
     overrides = [f"stage={stage}", *NEEDED.get(stage, []), *([overlay] if overlay else [])]
@@ -73,7 +76,10 @@ def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path
         config = to_config(compose("config", overrides=[*overrides, *debug]))
         assert config.stage.name == stage
         assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
-        if stage == "pipeline":
+        if stage == "pipeline" and "paper" in overlay:  # presets for a model that exists
+            with pytest.raises(ConfigError, match="not for stage=pretrain, which starts from nothing"):
+                compose_steps(config.stage, parse([*overrides, *debug]))
+        elif stage == "pipeline":
             steps = compose_steps(config.stage, parse([*overrides, *debug]))
             assert [step.stage.name for step in steps][:3] == ["pretrain", "rollout", "sft"]
 
@@ -115,7 +121,7 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
     ("command", "message"),
     [
         ("seed=1", "`stage` is not given; accepted: rollout, pretrain"),
-        ("stage=rx", "`stage=rx` is not a preset; accepted: eval"),
+        ("stage=rx", "`stage=rx` is not a preset; accepted: check, eval"),
         ("stage=rl reward=flexibel", "did you mean `flexible`?"),
         ("stage=rl trainer=ppo", "`trainer=` names no known preset; accepted: trainer=rl"),
         ("stage=rl experiment=nope", "`experiment=nope` is not a preset"),
