@@ -125,7 +125,7 @@ class ReportStage(StageConfig):
 
 @dataclass
 class CheckStage(StageConfig):
-    """Whether stage=rl with the same groups can run: its files, and the memory of each of its phases. Writes nothing."""
+    """Whether stage=rl with the same groups can run: its files, and the memory of each phase. Writes nothing."""
 
 
 @dataclass

@@ -4,8 +4,8 @@
 exact     rl with sampler.deterministic=true, killed over and over, against an unbroken run: final weights, the whole
           state of the last checkpoint (step, optimiser, random numbers), metrics and trajectories bit for bit, their
           times aside.
-ranks     the same with two processes (vLLM, ZeRO-2): one of them or `mentor` itself is killed; final weights within 1e-6.
-          Then a checkpoint of two processes goes on with one, and one of one with two.
+ranks     the same with two processes (vLLM, ZeRO-2), one of which or `mentor` itself is killed: final weights within
+          1e-6. Then a checkpoint of two processes goes on with one, and one of one with two.
 records   rollout, sft, rl and eval without deterministic mode: the newest checkpoint loads back to what was saved, and
           every record on disk at a kill is there once at the end, or was moved aside once by a resume.
 

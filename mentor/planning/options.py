@@ -12,7 +12,8 @@ from itertools import product
 from math import ceil
 from typing import Any
 
-from mentor.planning.memory import GIB, Setting, make_plan
+from mentor.planning.memory import make_plan
+from mentor.planning.setting import GIB, Setting
 
 SHARES = [share / 20 for share in range(18, 1, -1)]  # of a GPU, for vLLM: 0.9, 0.85, ... 0.1
 SHORTEST = 1024  # tokens of a trajectory below which none is suggested

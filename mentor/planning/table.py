@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mentor.planning.memory import FREE_SHARE, Phase, Plan, Setting
+from mentor.planning.memory import FREE_SHARE, Phase, Plan
+from mentor.planning.setting import Setting
 
 WHERE = {"GPU": "on each GPU", "vLLM's GPU": "on each of vLLM's GPUs", "process": "for each process"}
 

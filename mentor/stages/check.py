@@ -58,7 +58,7 @@ def make_setting(config: Config, shape: ModelShape, device: Device) -> Setting:
         dtype=model.dtype,
         num_processes=trainer.num_processes,
         zero_stage=trainer.deepspeed.stage,
-        offload=trainer.deepspeed.offload,
+        offload=trainer.deepspeed.offload and trainer.deepspeed.stage > 0,
         bucket_elements=trainer.deepspeed.bucket_elements,
         lora_rank=trainer.lora.rank,
         kl=trainer.kl_coef > 0,

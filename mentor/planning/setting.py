@@ -1,0 +1,110 @@
+"""What of a run decides its memory, and sizes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mentor.planning.shape import ModelShape
+
+GIB = 2**30
+
+Terms = dict[str, float]
+"""GiB by name."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """gib: memory of one GPU; without one, of a process's share of the machine. host_gib: of the machine beside its
+    GPUs, None where that is not known and not judged."""
+
+    gib: float
+    is_gpu: bool = True
+    host_gib: float | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What of a run decides its memory; names and units are those of the configuration."""
+
+    shape: ModelShape
+    device: Device
+    dtype: str = "bfloat16"
+    num_processes: int = 1
+    zero_stage: int = 0
+    offload: bool = False
+    bucket_elements: int = 50_000_000
+    lora_rank: int = 0
+    kl: bool = False
+    optimizer: str = "adamw"
+    gradient_checkpointing: bool = False
+    micro_batch_tokens: int = 8192
+    packing: bool = False
+    max_tokens: int = 1024
+    max_turn_tokens: int = 96
+    sampler: str = "transformers"
+    max_running: int = 256
+    placement: str = "colocated"
+    tensor_parallel: int = 1
+    gpu_memory_share: float = 0.5
+    kv_cache_gib: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Bytes of a number in the forward pass."""
+        return 2 if self.dtype == "bfloat16" else 4
+
+    @property
+    def weight_width(self) -> int:
+        """Bytes of a weight: plain torch trains float32 ones, under autocast where the forward pass is narrower."""
+        return self.width if self.zero_stage else 4
+
+    @property
+    def trained(self) -> int:
+        """Parameters that are trained."""
+        return self.shape.adapters(self.lora_rank) if self.lora_rank else self.shape.parameters
+
+    @property
+    def held(self) -> int:
+        """Parameters of the model and its adapters."""
+        return self.shape.parameters + self.shape.adapters(self.lora_rank)
+
+    @property
+    def tokens(self) -> int:
+        """Of the largest forward: one trajectory is not divided."""
+        return max(self.micro_batch_tokens, self.max_tokens)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the KL term keeps a second model; adapters are switched off instead."""
+        return self.kl and not self.lora_rank
+
+    @property
+    def cards(self) -> int:
+        """GPUs of one vLLM engine."""
+        return self.tensor_parallel if self.placement == "separate" else 1
+
+    @property
+    def colocated_vllm(self) -> bool:
+        return self.sampler == "vllm" and self.placement == "colocated"
+
+
+def gib(terms: Mapping[str, float]) -> Terms:
+    return {name: size / GIB for name, size in terms.items() if size}
+
+
+def add(*parts: Mapping[str, float]) -> Terms:
+    """Terms of the same name are added."""
+    total: Terms = {}
+    for part in parts:
+        for name, size in part.items():
+            total[name] = total.get(name, 0.0) + size
+    return total
+
+
+def larger(one: Terms, other: Terms) -> Terms:
+    return max(one, other, key=lambda terms: sum(terms.values()))
+
+
+def scaled(terms: Mapping[str, float], factor: float) -> Terms:
+    return {name: size * factor for name, size in terms.items()}
