@@ -100,13 +100,14 @@ def _spreading(setting: Setting) -> list[Option]:
     options = [NOTHING]
     if setting.zero_stage < 2:
         options.append(Option(("trainer/deepspeed=zero2",), 2, {"zero_stage": 2, "offload": False}))
-    if setting.zero_stage < 3 and setting.num_processes > 1:
+    alone = setting.sampler == "transformers"  # which samples from whole weights
+    if setting.zero_stage < 3 and setting.num_processes > 1 and not alone:
         options.append(Option(("trainer/deepspeed=zero3",), 3, {"zero_stage": 3, "offload": False}))
-    if not setting.offload and setting.device.is_gpu:
-        if setting.zero_stage in (1, 2):
-            options.append(Option(("trainer.deepspeed.offload=true",), 5, {"offload": True}))
-        options.append(Option(("trainer/deepspeed=zero3_offload",), 6, {"zero_stage": 3, "offload": True}))
-    elif setting.zero_stage < 3 and setting.device.is_gpu:
+    if not setting.device.is_gpu:
+        return options
+    if setting.zero_stage in (1, 2) and not setting.offload:
+        options.append(Option(("trainer.deepspeed.offload=true",), 5, {"offload": True}))
+    if not alone and not (setting.zero_stage == 3 and setting.offload):
         options.append(Option(("trainer/deepspeed=zero3_offload",), 6, {"zero_stage": 3, "offload": True}))
     return options
 
