@@ -1,178 +1,203 @@
 #!/usr/bin/env python3
-"""Update tokens a second, MFU and peak memory of Qwen3 shapes with random weights, against the plan of stage=check.
+"""Updates of a policy with random weights on a GPU: tokens per second, MFU, and peak memory beside the plan of it.
 
-On a GPU: Qwen3-0.6B and 1.7B in bfloat16, plain torch (float32 weights, autocast), then the loss alone by the project's
-chunked head and by liger-kernel's fused one, where that is installed. Without a GPU it says so and ends; `--shape tiny`
-runs the same on a CPU, where memory is that of the process.
+    scripts/gpu_check.sh                                    # shapes of Qwen3-0.6B and 1.7B
+    scripts/gpu_check.sh --shape tiny --engine torch        # the same code, on a CPU too
 
-    scripts/gpu_check.sh [--shape qwen3_0_6b --shape qwen3_1_7b] [--tokens 8192] [--steps 3]
-
-MFU = 6 * parameters * tokens a second / peak FLOP/s of the GPU (dense bfloat16, as its maker states).
+MFU is model FLOPs (what recomputing adds is not counted) over the GPU's dense bfloat16 peak. A token in a sequence of T
+takes 6 N + 12 L H T of them (PaLM, arXiv:2204.02311, appendix B): N parameters of the linear layers and the output head,
+L layers, H features of all heads.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import random
+import importlib.util
+import os
 import sys
 import time
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
+import yaml  # type: ignore[import-untyped]
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from mentor.algorithm.batch import Batch, collate
+from mentor.algorithm.loss import LossSettings
+from mentor.conf_dir import conf_dir
+from mentor.config import ModelConfig
 from mentor.planning import Device, ModelShape, Setting, make_plan
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.head import token_logprobs
-from mentor.policy.supervised import supervised_loss
+from mentor.policy.ranks import Ranks
+from mentor.policy.reinforce import make_loss_function
+from mentor.stages.check import shape_of_keys
 from mentor.types import Tokens
 
-SHAPES = {
-    "tiny": ModelShape(640, 128, 384, 4, 4, 2, 2048, 32, True),
-    "qwen3_0_6b": ModelShape(151936, 1024, 3072, 28, 16, 8, 40960, 128, True),
-    "qwen3_1_7b": ModelShape(151936, 2048, 6144, 28, 16, 8, 40960, 128, True),
-}
-PEAK_TFLOPS = {"H100": 989, "H200": 989, "A100": 312, "L40": 181, "4090": 165, "3090": 71}
-ROW = 1024  # tokens of one sequence, three quarters of them trained
 GIB = 2**30
+PEAK_TFLOPS = {
+    "H200": 989,
+    "H100 PCIe": 756,
+    "H100 NVL": 835,
+    "H100": 989,
+    "A100": 312,
+    "L40S": 362,
+    "L4": 121,
+    "A10": 125,
+    "RTX 4090": 165,
+}
+"""Dense bfloat16 with float32 sums, by a part of the GPU's name; the first that is in it counts."""
+OPTIMIZER = OptimizerSettings("adamw", 1e-6)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", action="append", choices=SHAPES, help="may be given again; both Qwen3 by default")
-    parser.add_argument("--tokens", type=int, default=8192, help="of one forward and backward")
-    parser.add_argument("--steps", type=int, default=3, help="measured updates of two micro-batches, after one more")
-    arguments = parser.parse_args()
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parse(argv)
     on_gpu = torch.cuda.is_available()
     if not on_gpu and arguments.shape != ["tiny"]:
-        print("gpu_check: no GPU is here, so nothing is measured; --shape tiny runs the same on the CPU")
-        return
-    for name in arguments.shape or ["qwen3_0_6b", "qwen3_1_7b"]:
-        measure(name, SHAPES[name], arguments.tokens, arguments.steps, on_gpu)
+        print("gpu_check: there is no GPU here; --shape tiny runs the same code on the CPU")
+        return 0
+    print(f"{torch.cuda.get_device_name() if on_gpu else 'CPU'}, torch {torch.__version__}, {arguments.engine}")
+    for name in arguments.shape:
+        print(f"{name}: {measure_update(name, arguments)}")
+        print(f"{name}: {measure_head(shape_of(name), arguments)}")
+    return 0
 
 
-def measure(name: str, shape: ModelShape, tokens: int, steps: int, on_gpu: bool) -> None:
-    device = torch.device("cuda" if on_gpu else "cpu")
-    dtype = torch.bfloat16 if on_gpu else torch.float32
-    torch.manual_seed(0)
-    model = Qwen3ForCausalLM(as_config(shape)).to(device)
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    policy = TorchPolicy(model, None, OptimizerSettings("adamw", 1e-6), micro_batch_tokens=tokens, dtype=dtype)
-    batch = make_batch(shape.vocab_size, tokens)
-    policy.update(batch, supervised_loss)
-    start_peak(on_gpu)
-    began = time.perf_counter()
-    for _ in range(steps):
-        policy.update(batch, supervised_loss)
-    if on_gpu:
-        torch.cuda.synchronize()
-    speed = steps * int(batch.attention.sum()) / (time.perf_counter() - began)
-    peak = read_peak(on_gpu)
-    planned = planned_peak(shape, tokens, on_gpu)
-    print(f"{name}: {shape.parameters / 1e6:.0f} M parameters on {device_name(on_gpu)}, {tokens} tokens a forward")
-    print(f"  update {speed:,.0f} tokens/s{mfu(shape, speed, on_gpu)}")
-    print(f"  peak {peak:.2f} GiB, plan {planned:.2f} GiB, peak / plan {peak / planned:.2f}")
-    del policy, model
-    gc.collect()
-    compare_losses(shape, tokens, device, dtype)
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    has_deepspeed = torch.cuda.is_available() and importlib.util.find_spec("deepspeed") is not None
+    parser = argparse.ArgumentParser(prog="gpu_check", description="Measure policy updates on a GPU.")
+    parser.add_argument("--shape", nargs="+", default=["qwen3_0_6b", "qwen3_1_7b"], help="presets of conf/model")
+    parser.add_argument("--engine", choices=["torch", "deepspeed"], default="deepspeed" if has_deepspeed else "torch")
+    parser.add_argument("--tokens", type=int, default=None, help="of a micro-batch; 16384, tiny: 512")
+    parser.add_argument("--length", type=int, default=None, help="tokens of a sequence; 2048, tiny: 128")
+    parser.add_argument("--updates", type=int, default=3, help="timed ones, after one to warm up")
+    arguments = parser.parse_args(argv)
+    small = arguments.shape == ["tiny"]
+    arguments.tokens = arguments.tokens or (512 if small else 16_384)
+    arguments.length = arguments.length or (128 if small else 2048)
+    return arguments
 
 
-def as_config(shape: ModelShape) -> Qwen3Config:
-    return Qwen3Config(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.num_hidden_layers,
-        num_attention_heads=shape.num_attention_heads,
-        num_key_value_heads=shape.num_key_value_heads,
-        max_position_embeddings=shape.max_position_embeddings,
-        head_dim=shape.head_dim,
-        tie_word_embeddings=shape.tie_word_embeddings,
-    )
+def shape_of(name: str) -> ModelShape:
+    values = yaml.safe_load((conf_dir() / "model" / f"{name}.yaml").read_text(encoding="utf-8"))
+    values.pop("defaults")
+    return shape_of_keys(ModelConfig(**values))
 
 
-def make_batch(vocabulary: int, tokens: int) -> Batch:
-    """Two micro-batches of rows of equal length."""
-    rng, records = random.Random(0), []
-    for _ in range(max(2, 2 * tokens // ROW)):
-        row, context = Tokens(), min(ROW, tokens) // 4
-        row.append_context([rng.randrange(vocabulary) for _ in range(context)])
-        row.append_sampled([rng.randrange(vocabulary) for _ in range(3 * context)], [-1.0] * 3 * context)
-        records.append(row)
-    return collate(records, [0.0] * len(records), 0, "token")
+def measure_update(name: str, arguments: argparse.Namespace) -> str:
+    """Two micro-batches a minibatch, recomputed activations, no KL term."""
+    shape, rows = shape_of(name), 2 * max(1, arguments.tokens // arguments.length)
+    batch = make_batch(shape.vocab_size, rows, arguments.length)
+    loss_function = make_loss_function(LossSettings(0.2, 0.28, 0.0, "k3"))
+    with TemporaryDirectory() as folder:
+        policy = make_policy(shape, arguments.engine, arguments.tokens, folder)
+        policy.update(batch, loss_function)
+        seconds, peak = timed(lambda: policy.update(batch, loss_function), arguments.updates)
+        if arguments.engine == "deepspeed":
+            torch.distributed.destroy_process_group()
+    speed = rows * arguments.length / seconds
+    said = [f"update {speed:,.0f} tokens/s"]
+    if torch.cuda.is_available():
+        peak_flops = next((tera for part, tera in PEAK_TFLOPS.items() if part in torch.cuda.get_device_name()), None)
+        rate = speed * flops_per_token(shape, arguments.length) / 1e12
+        share = "peak of this GPU not known" if peak_flops is None else f"MFU {rate / peak_flops:.1%} of {peak_flops}"
+        said += [f"{rate:.0f} model TFLOP/s, {share}", beside_plan(shape, arguments, peak)]
+    return ", ".join(said)
 
 
-def planned_peak(shape: ModelShape, tokens: int, on_gpu: bool) -> float:
-    """The largest of the plan's phases of an update; on a GPU without the CUDA context, which torch does not count."""
+def flops_per_token(shape: ModelShape, length: int) -> float:
+    attention = 12 * shape.num_hidden_layers * shape.query_size * length
+    return 6 * (shape.matrices + shape.embedding) + attention
+
+
+def beside_plan(shape: ModelShape, arguments: argparse.Namespace, peak: float) -> str:
+    """peak: bytes that torch's allocator had given out; CUDA's own are not in it."""
     setting = Setting(
         shape,
-        Device(1e6, on_gpu),
-        dtype="bfloat16" if on_gpu else "float32",
+        Device(torch.cuda.get_device_properties(0).total_memory / GIB),
+        zero_stage=2 if arguments.engine == "deepspeed" else 0,
         gradient_checkpointing=True,
-        micro_batch_tokens=tokens,
-        max_tokens=min(ROW, tokens),
+        micro_batch_tokens=arguments.tokens,
+        max_tokens=arguments.length,
+        sampler="none",
     )
     phases = [phase for phase in make_plan(setting).phases if phase.name in ("backward", "step")]
-    return max(phase.total - phase.terms.get("CUDA", 0.0) for phase in phases if phase.memory in ("GPU", "process"))
+    planned = max(phase.total - phase.terms["CUDA"] for phase in phases)
+    return f"peak {peak / GIB:.2f} GiB, planned {planned:.2f} (ratio {planned * GIB / peak:.2f})"
 
 
-def compare_losses(shape: ModelShape, tokens: int, device: torch.device, dtype: torch.dtype) -> None:
-    """Forward and backward of the output head and the loss alone, on random hidden states."""
-    hidden = torch.randn(tokens, shape.hidden_size, device=device, dtype=dtype, requires_grad=True)
-    head = (torch.randn(shape.vocab_size, shape.hidden_size, device=device) * 0.02).requires_grad_()
-    targets = torch.randint(shape.vocab_size, (tokens,), device=device)
+def make_policy(shape: ModelShape, engine: str, tokens: int, folder: str) -> TorchPolicy:
+    torch.manual_seed(0)
+    head_dim = shape.query_size // shape.num_attention_heads
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model: Any = Qwen3ForCausalLM(Qwen3Config(**{**asdict(shape), "head_dim": head_dim}))
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    common: tuple[Any, ...] = (OPTIMIZER, tokens, torch.bfloat16)
+    if engine == "torch":
+        return TorchPolicy(model, None, *common)  # type: ignore[arg-type]
+    from mentor.policy.deepspeed_policy import DeepSpeedPolicy
 
-    def chunked() -> torch.Tensor:
-        return -token_logprobs(hidden, head, targets, dtype=dtype, into_grad=True)[0].mean()
+    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    torch.distributed.init_process_group(backend, init_method=f"file://{folder}/group", rank=0, world_size=1)
+    return DeepSpeedPolicy(model.bfloat16(), None, *common, ranks=Ranks(), stage=2)  # type: ignore[arg-type]
 
-    losses = {"chunked": chunked}
-    try:
+
+def make_batch(vocabulary: int, rows: int, length: int) -> Batch:
+    """Random tokens, of which an eighth is prompt."""
+    ids = torch.randint(0, vocabulary, (rows, length), generator=torch.Generator().manual_seed(0)).tolist()
+    records = [Tokens() for _ in ids]
+    for record, row in zip(records, ids, strict=True):
+        record.append_context(row[: length // 8])
+        record.append_sampled(row[length // 8 :], [-10.0] * (length - length // 8))
+    return collate(records, [(-1.0) ** index for index in range(rows)], 0, "token")
+
+
+def measure_head(shape: ModelShape, arguments: argparse.Namespace) -> str:
+    """Forward and backward of the output head alone, chunked as the policy does it and fused as liger-kernel does."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    generator = torch.Generator(device).manual_seed(0)
+    hidden = torch.randn(arguments.tokens, shape.hidden_size, device=device, generator=generator)
+    weight = 0.02 * torch.randn(shape.vocab_size, shape.hidden_size, device=device, generator=generator)
+    hidden, weight = hidden.bfloat16().requires_grad_(), weight.bfloat16().requires_grad_()
+    targets = torch.randint(0, shape.vocab_size, (arguments.tokens,), device=device, generator=generator)
+
+    def chunked() -> None:
+        token_logprobs(hidden, weight, targets, dtype=torch.bfloat16)[0].mean().backward()
+
+    said = [f"chunked {_cost(chunked, arguments.updates)}"]
+    if device == "cuda" and importlib.util.find_spec("liger_kernel") is not None:
         from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
-    except ImportError:
-        print("  fused loss: liger-kernel is not installed")
+
+        loss = LigerFusedLinearCrossEntropyLoss()
+        said.append(f"fused {_cost(lambda: loss(weight, hidden, targets).backward(), arguments.updates)}")
     else:
-        fused = LigerFusedLinearCrossEntropyLoss()
-        if device.type == "cuda":
-            losses["fused"] = lambda: fused(head.to(dtype), hidden, targets)
-        else:
-            print("  fused loss: liger-kernel needs a GPU")
-    for name, loss in losses.items():
-        loss().backward()
-        start_peak(device.type == "cuda")
-        began = time.perf_counter()
-        value = loss()
-        value.backward()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds, peak = time.perf_counter() - began, read_peak(device.type == "cuda")
-        print(f"  {name} loss {value.item():.4f}: {tokens / seconds:,.0f} tokens/s, peak {peak:.2f} GiB")
+        said.append("fused not measured (needs a GPU and liger-kernel)")
+    return f"head of {arguments.tokens} tokens, {', '.join(said)}"
 
 
-def start_peak(on_gpu: bool) -> None:
+def _cost(function: Callable[[], Any], times: int) -> str:
+    function()
+    seconds, peak = timed(function, times)
+    return f"{1000 * seconds:.1f} ms" + (f" and {peak / GIB:.2f} GiB at its peak" if peak else "")
+
+
+def timed(function: Callable[[], Any], times: int) -> tuple[float, float]:
+    """Mean seconds, and the peak of what torch's allocator gave out in bytes (0 on a CPU)."""
+    on_gpu = torch.cuda.is_available()
     if on_gpu:
+        torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-    else:
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def read_peak(on_gpu: bool) -> float:
-    """GiB since `start_peak`: torch's on a GPU, else the process's resident memory."""
+    began = time.perf_counter()
+    for _ in range(times):
+        function()
     if on_gpu:
-        return torch.cuda.max_memory_allocated() / GIB
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**20
-
-
-def device_name(on_gpu: bool) -> str:
-    return torch.cuda.get_device_name() if on_gpu else "the CPU"
-
-
-def mfu(shape: ModelShape, speed: float, on_gpu: bool) -> str:
-    """Of gradient checkpointing the recomputed forward is not counted."""
-    known = [peak for name, peak in PEAK_TFLOPS.items() if on_gpu and name in device_name(True)]
-    return f", MFU {6 * shape.parameters * speed / (known[0] * 1e12):.1%}" if known else ""
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - began) / times
+    return seconds, float(torch.cuda.max_memory_allocated()) if on_gpu else 0.0
 
 
 if __name__ == "__main__":

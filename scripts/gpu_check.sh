@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
-# Update speed and memory of this machine's GPU against the plan of stage=check: scripts/gpu_check.sh [options of gpu_check.py]
-# Runs from a checkout with the packages that are there; PYTHON chooses the interpreter.
+# Measures policy updates on this machine's GPU and compares their memory with the plan: scripts/gpu_check.sh
+# Runs from a checkout with the packages that are there: torch and transformers; DeepSpeed and liger-kernel if installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${PYTHON:-}
-if [ -z "$python" ]; then
-  python=python3
-  [ -x .venv/bin/python ] && python=.venv/bin/python
-fi
-exec env PYTHONPATH=. "$python" scripts/gpu_check.py "$@"
+python=.venv/bin/python
+[ -x "$python" ] || python=python3
+PYTHONPATH=. exec "$python" scripts/gpu_check.py "$@"

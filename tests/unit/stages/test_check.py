@@ -1,64 +1,162 @@
-"""`stage=check` through the command, the presets it judges, and the page of their plans."""
+"""`stage=check` says what is there, plans, refuses in one line, and leaves nothing behind."""
 
-import subprocess
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from mentor.chat import ChatFormat
 from mentor.cli import main
+from mentor.compose import register_schemas, to_config
 from mentor.conf_dir import conf_dir
-from scripts import hardware_table
-
-REPOSITORY = conf_dir().parent
+from mentor.config import Config
+from mentor.errors import ConfigError, InputError
+from mentor.loggers.console import Console
+from mentor.loggers.logger import Logger
+from mentor.planning import Device
+from mentor.runs.folder import RunFolder
+from mentor.stages import StageResult, check
+from tests.fixtures.students import make_small_student
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def hydra_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Composing as the command does, in an empty folder, without a GPU or a hub cache."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.setattr(check, "GPU_DEVICE", tmp_path / "no such device")
+    monkeypatch.setattr(check, "cached_folder", lambda name: None)
+    register_schemas()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        yield
 
 
-def test_the_default_fits_before_anything_was_made_and_writes_nothing(work: Path, capfd: pytest.CaptureFixture[str]):
-    assert main(["stage=check"]) == 0
-    shown = capfd.readouterr().out
-    for phase in ("start", "rollout", "logprobs", "backward", "step", "push", "save"):
-        assert f" {phase} " in shown
-    assert "run `mentor stage=pretrain` first" in shown and "fits: " in shown.splitlines()[-1]
-    assert not list(work.iterdir())
+def config_of(*overrides: str) -> Config:
+    return to_config(compose("config", overrides=["stage=check", *overrides]))
 
 
-def test_what_cannot_fit_is_refused_in_one_line_with_what_helps(work: Path, capfd: pytest.CaptureFixture[str]):
-    command = ["stage=check", "experiment=paper_1x24gb", "model=qwen3_8b"]
-    assert main(command) == 2
-    said = capfd.readouterr().err
-    assert said.count("\n") == 1 and said.startswith("mentor: push needs ")
-    helps = said.partition("this fits: ")[2].split()
-    assert main([*command, *helps]) == 0
-    assert "fits: " in capfd.readouterr().out
+def run(root: Path, *overrides: str) -> StageResult:
+    return check.run(config_of(*overrides), RunFolder(root / "own", root), Logger(Console(False)))
 
 
-def test_a_plan_for_several_processes_starts_none(work: Path, capfd: pytest.CaptureFixture[str]):
-    assert main(["stage=check", "trainer/deepspeed=zero2", "trainer.num_processes=2", "sampler=vllm"]) == 0
-    assert "ZeRO 2, processes: 2" in capfd.readouterr().out
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory, chat: ChatFormat) -> Path:
+    folder = tmp_path_factory.mktemp("student") / "model"
+    make_small_student(chat).save_pretrained(folder)
+    chat.tokenizer.save_pretrained(folder)
+    return folder
 
 
-def test_every_command_of_the_hardware_page_composes_and_fits():
-    rows = hardware_table.rows()
-    assert len(rows) == 18
-    assert not [row.command for row in rows if row.plan.misfits]
+def test_the_defaults_fit_before_anything_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["stage=check", "launcher.device_memory_gib=8"]) == 0
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert "base: not there yet" in said.out and "mentor stage=pretrain" in said.out
+    assert "tools: 12 of tools=calculator" in said.out and "stage=rl writes outputs/default/rl-flexible-s0" in said.out
+    assert "of 869,504 with plain torch" in said.out and "\nfits: " in said.out
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_hardware_page_is_that_of_the_plan():
-    assert hardware_table.page(hardware_table.PAGE.read_text()) == hardware_table.PAGE.read_text()
+def test_what_cannot_fit_is_one_line_with_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["stage=check", "experiment=paper_1x80gb", "model=qwen3_8b"]) == 2
+    said = capfd.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("mentor: step needs ") and "on each GPU, 75.2 of 80.0 are available" in line
+    assert line.endswith("this fits: trainer.deepspeed.offload=true")
+    assert said.out.count("GPU           backward") == 1 and "fits: " not in said.out
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_gpu_check_measures_on_a_cpu_what_it_would_on_a_gpu(work: Path):
-    script = REPOSITORY / "scripts" / "gpu_check.sh"
-    said = subprocess.check_output([script, "--shape", "tiny", "--tokens", "512", "--steps", "1"], text=True)
-    assert "tokens/s" in said and "peak / plan" in said and "chunked loss" in said
+def test_many_processes_are_planned_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["stage=check", "experiment=paper_8x80gb"]) == 0
+    assert capfd.readouterr().out.count("model qwen3_1_7b: Qwen/Qwen3-1.7B") == 1
 
 
-def test_gpu_check_says_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    said = subprocess.check_output([REPOSITORY / "scripts" / "gpu_check.sh"], text=True)
-    assert said.startswith("gpu_check: no GPU is here")
+def test_the_runs_own_base_and_rollout_are_found(
+    hydra_conf: None, tmp_path: Path, student: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pretrain-s0").mkdir()
+    (tmp_path / "pretrain-s0" / "model").symlink_to(student)
+    for folder in ("rollout", "rl-mine-s0"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "rollout" / "trajectories.jsonl").write_text("{}\n")
+    result = run(tmp_path, "name=mine", "sampler.max_tokens=512")
+    said = capsys.readouterr().out
+    assert "tokenizer and chat template can be used" in said and "stage=rollout" not in said
+    assert f"stage=rl writes {tmp_path / 'rl-mine-s0'}, which is there already" in said
+    head, vocabulary = 2 * 32 * (32 + 16 + 16 + 32) // 2 + 3 * 32 * 64 + 2 * 32, result.counts["parameters"]
+    assert vocabulary > 2 * head and result.headline is not None and result.headline[0] == "memory/peak_gib"
+
+
+def test_a_local_folder_is_judged_by_its_own_config(hydra_conf: None, tmp_path: Path, student: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`sampler\.max_tokens=1024` is more than .*max_position_embeddings=512"):
+        run(tmp_path, "model=qwen3_8b", f"model.path={student}")
+    small = run(tmp_path, "model=qwen3_8b", f"model.path={student}", "sampler.max_tokens=512", "sampler=transformers")
+    assert small.counts["parameters"] < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"intermediate_size": None}, "cannot be planned"), ({"num_experts": 8}, "num_experts: only dense models")],
+)
+def test_a_shape_that_cannot_be_planned(
+    hydra_conf: None, tmp_path: Path, student: Path, change: dict, message: str
+) -> None:
+    folder = tmp_path / "changed"
+    folder.mkdir()
+    for path in student.iterdir():
+        (folder / path.name).symlink_to(path)
+    (folder / "config.json").unlink()
+    values = {**json.loads((student / "config.json").read_text()), **change}
+    (folder / "config.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=message) as raised:
+        run(tmp_path, f"model.path={folder}")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_base_without_tokenizer_or_template_is_refused(hydra_conf: None, tmp_path: Path, student: Path) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "config.json").symlink_to(student / "config.json")
+    with pytest.raises(InputError, match="no tokenizer"):
+        run(tmp_path, f"model.path={folder}")
+
+
+def test_a_hub_model_has_the_shape_of_its_keys_or_of_the_cache(
+    hydra_conf: None,
+    tmp_path: Path,
+    student: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    overrides = ["experiment=paper_1x24gb", "model=qwen3_0_6b"]
+    assert run(tmp_path, *overrides).counts["parameters"] == pytest.approx(596_049_920, rel=1e-4)
+    assert "not on this machine" in capsys.readouterr().out
+    monkeypatch.setattr(check, "cached_folder", lambda name: student)
+    assert (
+        run(tmp_path, *overrides, "sampler.max_tokens=512", "sampler.max_turn_tokens=64").counts["parameters"] < 10**6
+    )
+
+
+def test_the_device(hydra_conf: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "machine_gib", lambda: 64.0)
+    two = ["trainer.num_processes=2", "trainer/deepspeed=zero2"]
+    assert check.find_device(config_of(*two)) == Device(32.0, is_gpu=False)
+    assert check.find_device(config_of("launcher.device_memory_gib=24")) == Device(24.0)
+    monkeypatch.setattr(check, "gpu_gib", lambda: 79.1)
+    assert check.find_device(config_of(*two)) == Device(79.1, host_gib=64.0)
+    assert check.find_device(config_of("launcher.device_memory_gib=24")) == Device(24.0, host_gib=64.0)
+
+
+def test_the_machines_own_memory_is_read() -> None:
+    assert 0.5 < check.machine_gib() < 10_000
