@@ -5,8 +5,8 @@
     scripts/gpu_check.sh --shape tiny --engine torch        # the same code, on a CPU too
 
 MFU is model FLOPs (what recomputing adds is not counted) over the GPU's dense bfloat16 peak. A token in a sequence of T
-takes 6 N + 12 L H T of them (PaLM, arXiv:2204.02311, appendix B): N parameters of the linear layers and the output head,
-L layers, H features of all heads.
+takes 6 N + 12 L H T of them (PaLM, arXiv:2204.02311, appendix B): N parameters of linear layers and the output head, L
+layers, H features of all heads.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -73,11 +74,12 @@ def page(text: str) -> str:
     return f"{before}{START}\n\n{tables(rows())}\n{END}{after}"
 
 
-def rows() -> list[Row]:
+@cache
+def rows() -> tuple[Row, ...]:
     """One for every model on every hardware."""
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return [_row(experiment, model) for experiment in HARDWARE for model in MODELS]
+        return tuple(_row(experiment, model) for experiment in HARDWARE for model in MODELS)
 
 
 def _row(experiment: str, model: str) -> Row:

@@ -102,8 +102,9 @@ def look_at_base(config: Config, root: Path) -> tuple[str, ModelShape, list[str]
     if isinstance(base, Path):
         from mentor.chat import ChatFormat
 
+        shape = shape_of_folder(base)
         ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
-        return str(base), shape_of_folder(base), ["base: config.json, tokenizer and chat template can be used"]
+        return str(base), shape, ["base: config.json, tokenizer and chat template can be used"]
     cached = cached_folder(base)
     if cached is None:
         return base, shape_of_keys(model), ["base: not on this machine; its shape is what the keys of model= say"]
@@ -126,12 +127,13 @@ def shape_of_keys(model: ModelConfig) -> ModelShape:
 
 def shape_of_folder(folder: Path) -> ModelShape:
     """Of a config.json, with what transformers takes for keys it lacks."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         return ModelShape.from_values(AutoConfig.from_pretrained(str(folder)).to_dict())
-    except (OSError, ValueError, KeyError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{folder / 'config.json'} has a shape that cannot be planned: {reason}") from error
 
 

@@ -12,18 +12,18 @@ from scripts.hardware_table import HARDWARE, MODELS, Row, rows
 
 
 @pytest.fixture(scope="module")
-def found() -> list[Row]:
+def found() -> tuple[Row, ...]:
     return rows()
 
 
-def test_every_model_fits_every_hardware(found: list[Row]) -> None:
+def test_every_model_fits_every_hardware(found: tuple[Row, ...]) -> None:
     assert len(found) == len(HARDWARE) * len(MODELS) == 18
     assert {path.stem for path in (conf_dir() / "model").glob("*.yaml")} == {"tiny", *MODELS}
     for row in found:
         assert row.plan.misfits == () and row.plan.sequences is not None and row.plan.sequences >= 1, row.command
 
 
-def test_every_command_composes_with_the_papers_numbers(found: list[Row]) -> None:
+def test_every_command_composes_with_the_papers_numbers(found: tuple[Row, ...]) -> None:
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for row in found:
