@@ -134,7 +134,7 @@ def _check_training(config: Config) -> None:
         raise ConfigError(
             f"`sampler.max_turn_tokens={sampler.max_turn_tokens}` is more than sampler.max_tokens={sampler.max_tokens}"
         )
-    if stage == "rl" and sampler is not None and sampler.top_p != 1:
+    if stage in ("rl", "check") and sampler is not None and sampler.top_p != 1:
         raise ConfigError(f"`sampler.top_p={sampler.top_p}` trains on other probabilities than sampled; accepted: 1")
     if stage == "sft" and config.init == "sft":
         raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")

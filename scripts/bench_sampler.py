@@ -54,6 +54,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--group-size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=7, help="counted ones")
     parser.add_argument("--max-running", type=int, default=256)
+    parser.add_argument("--max-tokens", type=int, default=512, help="of one trajectory")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser.parse_args()
@@ -70,7 +71,7 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
     chat = ChatFormat.from_pretrained(model)
     dtype = torch_dtype(arguments.dtype)
     began = time.perf_counter()
-    sampler = build_sampler("vllm", model, chat.eos_id, arguments.max_running, dtype)
+    sampler = build_sampler("vllm", model, chat.eos_id, arguments.max_running, dtype, arguments.max_tokens)
     assert isinstance(sampler, VllmSampler)
     print(f"engine started in {time.perf_counter() - began:.1f} s, {arguments.threads} threads, {arguments.dtype}")
     tasks = load_tasks("calculator", size=arguments.prompts)
@@ -79,7 +80,8 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
     ]
     ways: dict[str, list[float]] = {"rollout": [], "plain": [], "plain, no logprobs or seeds": []}
     executor = ToolExecutor(Toolset.builtin("calculator"))
-    with Environment(sampler, executor, chat, RolloutLimits()) as environment:
+    limits = RolloutLimits(max_tokens=arguments.max_tokens)
+    with Environment(sampler, executor, chat, limits) as environment:
         for number in range(arguments.rounds + 1):
             seconds, trajectories = rollout(environment, sampler, wanted)
             turns = [turn for trajectory in trajectories for turn in turns_of(trajectory)]

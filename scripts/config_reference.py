@@ -55,6 +55,12 @@ OVERLAYS = {
     "debug": "`debug=default` makes any stage small, in a run of its own. What it adds for one stage is in "
     "`conf/debug/stage/`.",
 }
+TRAINER_GROUPS = {
+    "algorithm": "Methods of policy optimisation, as values of `trainer` in stage=rl: `trainer/algorithm=<preset>`.",
+    "deepspeed": "How training is spread over processes: `trainer/deepspeed=<preset>`.",
+    "paper": "What the paper's experiments take for a stage's trainer.",
+    "hardware": "What the paper's experiments add to it; chosen by the experiment's name.",
+}
 COMMAND = re.compile(r"mentor(?: [\w.]+=\S+)+")
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 PLURALS = {str: "texts", list[str]: "lists of texts"}
@@ -115,6 +121,7 @@ def reference() -> str:
         parts += [f"## {group}\n", f"{_sentence(meanings[group])} {_readers(group)}\n"]
         parts += _trainers() if group == "trainer" else [_table(_group_rows(group, defaults[group]))]
         parts.append(_presets(group, defaults.get(group)))
+        parts += _trainer_groups() if group == "trainer" else []
     for group, meaning in OVERLAYS.items():
         parts += [f"## {group}\n", f"{meaning}\n", _presets(group, None)]
     return "\n".join(parts)
@@ -151,11 +158,21 @@ def _stages() -> list[str]:
 def _trainers() -> list[str]:
     parts = []
     for stage, schema in TRAINERS.items():
-        if stage == "pipeline":
+        if stage in ("pipeline", "check"):
             continue
         parts += [f"### trainer={stage}\n", f"Taken by stage={stage}.\n"]
         parts.append(_table(list(section_rows(schema, "trainer.", preset_values("trainer", stage)))))
-    parts.append("A pipeline takes all of these keys and hands each to the training steps that have it.\n")
+    parts.append(
+        "A pipeline takes all of these keys and hands each to the training steps that have it. stage=check takes those "
+        "of stage=rl.\n"
+    )
+    return parts
+
+
+def _trainer_groups() -> list[str]:
+    parts = []
+    for group, meaning in TRAINER_GROUPS.items():
+        parts += [f"### trainer/{group}\n", f"{meaning}\n", _presets(f"trainer/{group}", None)]
     return parts
 
 
@@ -173,7 +190,7 @@ def _readers(group: str) -> str:
 def _presets(group: str, default: str | None) -> str:
     lines = ["| preset | what it is | sets |", "|---|---|---|"]
     for path in sorted((conf_dir() / group).glob("*.yaml")):
-        values = chosen_presets(path) | flatten(preset_values(group, path.stem))
+        values = inherited(path) | chosen_presets(path) | flatten(preset_values(group, path.stem))
         values.pop("name", None)
         sets = ", ".join(f"`{key}={_yaml(value)}`" for key, value in values.items())
         mark = " (default)" if path.stem == default else ""
@@ -289,6 +306,19 @@ def chosen_presets(path: Path) -> dict[str, str]:
     return {
         key.removeprefix(start): value for key, value in chosen.items() if key.startswith(start) and "hydra" not in key
     }
+
+
+def inherited(path: Path) -> dict[str, Any]:
+    """What a preset takes from other files of its group, which its defaults list names: `paper/method`."""
+    values: dict[str, Any] = {}
+    for entry in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", []):
+        name = f"{entry.partition('@')[0]}.yaml" if isinstance(entry, str) else path.name
+        other = next((folder / name for folder in (path.parent, path.parent.parent) if (folder / name).is_file()), path)
+        if other != path:
+            own = yaml.safe_load(other.read_text(encoding="utf-8")) or {}
+            own.pop("defaults", None)
+            values |= inherited(other) | chosen_presets(other) | flatten(own)
+    return values
 
 
 def leading_comment(path: Path) -> str:

@@ -38,12 +38,14 @@ def vllm_asleep(setting: Setting) -> Terms:
 
 def push(setting: Setting) -> Terms:
     """One whole parameter at a time, gathered and copied (with adapters, merged in float32), and the copies that vLLM
-    keeps until a layer is complete. It is awake without its cache.
+    keeps until a layer is complete. It is awake without its cache. The embedded sampler has the policy's own weights.
     """
+    if setting.sampler != "vllm":
+        return {}
     shape = setting.shape
     whole = 2 * setting.weight_width * shape.largest
     merged = 14 * shape.largest_linear if setting.lora_rank else 0
-    layer = setting.width * shape.matrices / shape.num_hidden_layers if setting.sampler == "vllm" else 0
+    layer = setting.width * shape.matrices / shape.num_hidden_layers
     terms = gib({"one parameter": max(whole, merged), "copies of one layer": layer})
     if setting.colocated_vllm and setting.device.is_gpu:
         terms |= gib({"vLLM's weights": setting.width * shape.parameters})

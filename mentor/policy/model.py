@@ -63,8 +63,10 @@ def make_student(
     max_position_embeddings: int,
     eos_token_id: int,
     pad_token_id: int,
+    head_dim: int | None = None,
+    tie_word_embeddings: bool = True,
 ) -> PreTrainedModel:
-    """A randomly initialised model of Qwen3's architecture with tied embeddings."""
+    """A randomly initialised model of Qwen3's architecture."""
     torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=vocab_size,
@@ -73,9 +75,9 @@ def make_student(
         num_hidden_layers=num_hidden_layers,
         num_attention_heads=num_attention_heads,
         num_key_value_heads=num_key_value_heads,
-        head_dim=hidden_size // num_attention_heads,
+        head_dim=head_dim or hidden_size // num_attention_heads,
         max_position_embeddings=max_position_embeddings,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tie_word_embeddings,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )

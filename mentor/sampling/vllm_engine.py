@@ -2,8 +2,8 @@
 
 vLLM 0.32 takes a process for its own: it reseeds all random numbers, replaces `torch.set_num_threads` by a function
 that refuses, lowers the number of threads, and sets environment variables that child processes inherit. This process
-goes on training, so all of that is undone. Closing an engine destroys the default process group, which may be the
-policy's: then it is kept.
+goes on training, so all of that is undone (on a CPU not that its memory comes from one NUMA node from then on).
+Closing an engine destroys the default process group, which may be the policy's: then it is kept.
 """
 
 from __future__ import annotations

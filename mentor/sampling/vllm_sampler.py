@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,8 @@ class VllmSampler:
         self._sessions.clear()
         self._running.clear()
         if engine is not None:
-            engine.close()
+            with suppress(Exception) if self._failure is not None else nullcontext():
+                engine.close()
 
     def _parameters(self, params: SamplingParams) -> Any:
         from vllm import SamplingParams as VllmParams

@@ -56,6 +56,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         max_position_embeddings=model.max_position_embeddings,
         eos_token_id=chat.eos_id,
         pad_token_id=chat.pad_id,
+        head_dim=model.head_dim,
+        tie_word_embeddings=model.tie_word_embeddings,
     )
     totals = train_and_save(student, chat, records, model, trainer, config.seed, folder, logger)
     parameters = sum(p.numel() for p in student.parameters())

@@ -92,6 +92,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             temperature=sampling.temperature,
             rounds=trainer.max_sampling_rounds,
         )
+        sampler.sleep()
         push_weights(policy, sampler, canary, sampling.temperature, start)
         for step in range(start + 1, trainer.steps + 1):
             source.seconds = {"rollout": 0.0, "reward": 0.0}

@@ -3,11 +3,14 @@
 import json
 import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
@@ -223,6 +226,16 @@ def test_a_separate_engine_keeps_the_contract(opened, chat, tmp_path):
         ) as refused:
             sampler.load_weights([("model.nothing.weight", torch.zeros(2))])
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_bench_sampler_runs_to_its_report(chat, tmp_path):
+    save_student(chat, tmp_path / "student")
+    script = conf_dir().parent / "scripts" / "bench_sampler.py"
+    small = ["--prompts=3", "--group-size=2", "--rounds=1", "--threads=1"]
+    command = [sys.executable, script, "--model", tmp_path / "student", *small]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "6 trajectories" in found and "rollout is" in found and "weight push" in found
 
 
 @pytest.mark.slow
