@@ -51,8 +51,9 @@ prove-resume: setup ## Kill stages at random points, resume them, and compare (A
 	rm -rf outputs/prove-resume
 	$(BIN)/python scripts/prove_resume.py --folder outputs/prove-resume $(ARGS)
 
-docs: setup ## Write docs/configuration.md anew from the schemas
+docs: setup ## Write docs/configuration.md and the tables of docs/hardware.md anew
 	$(BIN)/python scripts/config_reference.py
+	$(BIN)/python scripts/hardware_table.py
 
 rollout: setup ## The teacher solves the training tasks with tools
 	$(BIN)/mentor stage=rollout $(ARGS)
