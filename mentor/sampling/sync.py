@@ -77,8 +77,8 @@ def push_weights(policy: Policy, sampler: Sampler, canary: Canary, temperature: 
         )
     return {
         "sync/canary_difference": difference,
-        "sync/push_s": pushed - asked,
-        "sync/check_s": perf_counter() - pushed + asked - began,
+        "time/push_s": pushed - asked,
+        "time/push_check_s": perf_counter() - pushed + asked - began,
     }
 
 

@@ -11,16 +11,20 @@ from __future__ import annotations
 import gc
 import importlib.util
 import logging
+import multiprocessing.connection
 import os
 import random
 import re
+import signal
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any
 
 import torch
@@ -73,6 +77,8 @@ class Engine:
                 _environment_of(settings),
             ):
                 self.core = _start(settings, self._found_group, quiet=self._output is not None)
+                if self.separate:
+                    Thread(target=_report_end, args=(self.core.engine_core,), name="engine's end", daemon=True).start()
         except SamplerError:
             raise
         except Exception as error:
@@ -81,8 +87,12 @@ class Engine:
 
     def reason(self, error: BaseException) -> str:
         """What went wrong, in a line. An error in another process left its own only in what that printed."""
-        found = self._output.last_error() if self._output is not None and self.separate else None
-        return found or one_line(error)
+        if not self.separate:
+            return one_line(error)
+        core = getattr(self, "core", None)
+        if core is not None and (killed := _killed_by(core.engine_core)):
+            return f"its process was ended by {killed}"
+        return (self._output.last_error() if self._output is not None else None) or one_line(error)
 
     def _why_not(self, settings: EngineSettings, reason: str) -> str:
         if "derived max_model_len" in reason:
@@ -170,6 +180,40 @@ def _start(settings: EngineSettings, in_group: bool, quiet: bool) -> Any:
     if not on_cpu:
         arguments.gpu_memory_utilization = OWN_GPU_SHARE if settings.separate else settings.gpu_memory_share
     return LLMEngine.from_engine_args(arguments, enable_multiprocessing=settings.separate)
+
+
+def _processes(client: Any) -> list[Any]:
+    """Those of an engine in a process of its own, of which there is one."""
+    manager = client.resources.engine_manager
+    return list(manager.processes) if manager is not None else []
+
+
+def _killed_by(client: Any) -> str | None:
+    """The signal that ended the engine's process, where one did."""
+    if not client.resources.engine_dead:
+        return None
+    for process in _processes(client):
+        for _ in range(100):  # a thread of vLLM's may just be asking for the code
+            if process.exitcode is not None:
+                break
+            time.sleep(0.01)
+        if process.exitcode is not None and process.exitcode < 0:
+            return signal.Signals(-process.exitcode).name
+    return None
+
+
+def _report_end(client: Any) -> None:
+    """Wait for the engine's process to end, and end whatever waits for an answer from it.
+
+    vLLM notices too, but of a process that was killed it tells nobody who is waiting already.
+    """
+    multiprocessing.connection.wait([process.sentinel for process in _processes(client)])
+    client.resources.engine_dead = True
+    error = RuntimeError("its process has ended")
+    client.outputs_queue.put_nowait(error)
+    for waiting in list(client.utility_results.values()):
+        if not waiting.done():
+            waiting.set_exception(error)
 
 
 def _executor(separate: bool, in_group: bool) -> str:

@@ -1,10 +1,13 @@
 """What is vLLM's own: its start and end inside a process that goes on, its prefix cache, its failures."""
 
 import json
+import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -221,11 +224,11 @@ def test_a_separate_engine_keeps_the_contract(opened, chat, tmp_path):
         for name, completion in drain(sampler).items():
             expected = recomputed(pair.model, prompts(chat, 12)[int(name)] + completion.token_ids, 9)
             assert completion.logprobs == pytest.approx(expected, abs=1e-3)
-        with pytest.raises(
-            SamplerError, match="^vLLM failed: There is no module or parameter named 'nothing'"
-        ) as refused:
-            sampler.load_weights([("model.nothing.weight", torch.zeros(2))])
-        assert "\n" not in str(refused.value)
+        (process,) = [child for child in multiprocessing.active_children() if child.name == "EngineCore"]
+        sampler.add_request("s", ids[:20], SamplingParams(max_tokens=200, temperature=0.0))
+        Timer(0.1, os.kill, (process.pid, signal.SIGKILL)).start()
+        with pytest.raises(SamplerError, match="^vLLM failed: its process was ended by SIGKILL$"):
+            drain(sampler)
 
 
 @pytest.mark.slow
