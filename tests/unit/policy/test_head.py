@@ -100,9 +100,8 @@ def test_memory_of_an_update_does_not_grow_with_the_vocabulary():
     """Peak beyond weights, gradients and optimiser states, with 151,669 tokens of vocabulary and with 8,192."""
     script = Path(__file__).parents[2] / "fixtures" / "update_memory.py"
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    for tokens in ("1024", "4096"):
-        small, large = (
-            float(subprocess.check_output([sys.executable, script, vocabulary, tokens], env=environment, text=True))
-            for vocabulary in ("8192", "151669")
-        )
-        assert large <= 1.3 * small, f"{large:.0f} MiB against {small:.0f} MiB at {tokens} tokens"
+    small, large = (
+        float(subprocess.check_output([sys.executable, script, vocabulary, "1024"], env=environment, text=True))
+        for vocabulary in ("8192", "151669")
+    )
+    assert large <= 1.3 * small, f"{large:.0f} MiB against {small:.0f} MiB"
