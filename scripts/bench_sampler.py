@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Multi-turn rollouts with sampler=vllm against plain generation in the same engine, in sampled tokens a second.
+"""Multi-turn rollouts with sampler=vllm against plain generation by vLLM, in sampled tokens a second.
 
-A round is a rollout of all trajectories with their tools, then their turns generated again by the bare engine: every
-prompt of every turn at once, each exactly as long as it was. Both begin with an empty prefix cache, as after new
-weights. Plain generation comes twice: with the seed and logprobs that training needs, and without. The first round is
+A round is a rollout of all trajectories with their tools, then their turns generated again by vLLM's own
+`LLM.generate`: every prompt of every turn at once, each exactly as long as it was. Both begin with an empty prefix
+cache, as after new weights. `LLM.generate` comes twice: as it is, and over an engine with all settings of the
+sampler's (smaller blocks of cache, above all); neither gives the seeds and logprobs of a rollout. The first round is
 not counted; of the others the medians are. At the end, seconds of pushing new weights and of checking them.
 
     scripts/bench_sampler.py --model outputs/default/pretrain-s0/model
@@ -18,10 +19,12 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in a stage: threads of torch and vLLM take turns on the same cores
 
@@ -32,12 +35,16 @@ from mentor.environment import Environment, RolloutLimits, RolloutRequest, deriv
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.model import load_model, torch_dtype
 from mentor.sampling import Canary, build_sampler, push_weights
+from mentor.sampling.vllm_engine import BLOCK_TOKENS, MIN_BATCH_TOKENS
 from mentor.sampling.vllm_sampler import VllmSampler
 from mentor.tasks import load_tasks
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import Trajectory
 
-Turn = tuple[list[int], int, int]  # prompt, tokens to sample, seed
+if TYPE_CHECKING:
+    from vllm import LLM
+
+Turn = tuple[list[int], int]  # prompt, tokens to sample
 
 
 def main() -> None:
@@ -68,25 +75,28 @@ def pretrain(folder: Path) -> Path:
 
 def bench(model: Path, arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
+    warnings.simplefilter("ignore")  # vLLM's, of deprecated names
     chat = ChatFormat.from_pretrained(model)
     dtype = torch_dtype(arguments.dtype)
     began = time.perf_counter()
     sampler = build_sampler("vllm", model, chat.eos_id, arguments.max_running, dtype, arguments.max_tokens)
     assert isinstance(sampler, VllmSampler)
     print(f"engine started in {time.perf_counter() - began:.1f} s, {arguments.threads} threads, {arguments.dtype}")
+    same = {"block_size": BLOCK_TOKENS, "max_num_batched_tokens": MIN_BATCH_TOKENS, "enable_chunked_prefill": False}
+    plain = {"LLM.generate": engine(model, arguments), "LLM.generate, tuned": engine(model, arguments, **same)}
     tasks = load_tasks("calculator", size=arguments.prompts)
     wanted = [
         RolloutRequest(task, derive_seed(task.id, member)) for task in tasks for member in range(arguments.group_size)
     ]
-    ways: dict[str, list[float]] = {"rollout": [], "plain": [], "plain, no logprobs or seeds": []}
+    ways: dict[str, list[float]] = {"rollout": [], **{name: [] for name in plain}}
     executor = ToolExecutor(Toolset.builtin("calculator"))
     limits = RolloutLimits(max_tokens=arguments.max_tokens)
     with Environment(sampler, executor, chat, limits) as environment:
         for number in range(arguments.rounds + 1):
             seconds, trajectories = rollout(environment, sampler, wanted)
             turns = [turn for trajectory in trajectories for turn in turns_of(trajectory)]
-            count = sum(length for _, length, _ in turns)
-            rates = [count / seconds, *(count / generate(sampler, turns, bare) for bare in (False, True))]
+            count = sum(length for _, length in turns)
+            rates = [count / seconds, *(count / generate(llm, turns) for llm in plain.values())]
             if number == 0:
                 calls = sum(len(trajectory.calls) for trajectory in trajectories)
                 print(f"{len(wanted)} trajectories, {len(turns)} turns, {calls} calls, {count} sampled tokens")
@@ -96,9 +106,29 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
     for name, found in ways.items():
         ratios = [one / other for one, other in zip(ways["rollout"], found, strict=True)]
         spread = f"{min(found):,.0f} to {max(found):,.0f}"
-        print(f"{name:28} {median(found):8,.0f} tokens/s ({spread}), rollout is {median(ratios):.2f} of it")
+        print(f"{name:22} {median(found):8,.0f} tokens/s ({spread}), rollout is {median(ratios):.2f} of it")
     push(model, chat, sampler, dtype, arguments.rounds)
     sampler.close()
+
+
+def engine(model: Path, arguments: argparse.Namespace, **settings: Any) -> LLM:
+    """With the sampler's limits and in this process, where it is faster; everything else as vLLM has it."""
+    from vllm import LLM
+
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    return LLM(
+        str(model),
+        dtype=arguments.dtype,
+        max_num_seqs=arguments.max_running,
+        max_model_len=arguments.max_tokens,
+        enforce_eager=not torch.cuda.is_available(),
+        gpu_memory_utilization=0.4,
+        kv_cache_memory_bytes=None if torch.cuda.is_available() else 2**30,
+        disable_log_stats=True,
+        use_tqdm_on_load=False,
+        **settings,
+    )
 
 
 def rollout(
@@ -120,29 +150,19 @@ def turns_of(trajectory: Trajectory) -> Iterator[Turn]:
         if mask[place] and not mask[place - 1]:
             start = place
         if mask[place - 1] and not mask[place]:
-            yield tokens.token_ids[:start], place - start, derive_seed(trajectory.task.id, place)
+            yield tokens.token_ids[:start], place - start
 
 
-def generate(sampler: VllmSampler, turns: list[Turn], bare: bool) -> float:
-    """Seconds the engine takes for all turns when they are there from the start."""
+def generate(llm: LLM, turns: list[Turn]) -> float:
+    """Seconds vLLM takes for all turns when they are there from the start."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
-    from vllm.sampling_params import RequestOutputKind
 
-    sampler.forget()
+    llm.reset_prefix_cache()
+    prompts = [tokens_input(prompt) for prompt, _ in turns]
+    params = [SamplingParams(max_tokens=length, ignore_eos=True) for _, length in turns]
     began = time.perf_counter()
-    with sampler.engine_at_work() as engine:
-        for number, (prompt, length, seed) in enumerate(turns):
-            params = SamplingParams(
-                max_tokens=length,
-                ignore_eos=True,
-                detokenize=False,
-                output_kind=RequestOutputKind.FINAL_ONLY,
-                **({} if bare else {"seed": seed, "logprobs": 0, "flat_logprobs": True}),
-            )
-            engine.add_request(str(number), tokens_input(prompt), params)
-        while engine.has_unfinished_requests():
-            engine.step()
+    llm.generate(prompts, params, use_tqdm=False)
     return time.perf_counter() - began
 
 
@@ -150,7 +170,7 @@ def push(model: Path, chat: ChatFormat, sampler: VllmSampler, dtype: torch.dtype
     policy = TorchPolicy(load_model(model), chat.tokenizer, OptimizerSettings("adamw", 0.0), dtype=dtype)
     canary = Canary(chat.prompt_ids("What is 12 plus 34?", Toolset.builtin("calculator").schemas_json))
     found = [push_weights(policy, sampler, canary, 1.0, step) for step in range(rounds + 1)][1:]
-    pushing, checking = (1000 * median(stats[f"sync/{key}"] for stats in found) for key in ("push_s", "check_s"))
+    pushing, checking = (1000 * median(stats[f"time/{key}_s"] for stats in found) for key in ("push", "push_check"))
     difference = max(stats["sync/canary_difference"] for stats in found)
     print(f"weight push {pushing:.0f} ms, check {checking:.0f} ms, canary differs by {difference:.1g}")
 

@@ -85,6 +85,23 @@ class Engine:
             self._clean_up(settings.separate)
             raise SamplerError(self._why_not(settings, self.reason(error))) from error
 
+    def add(self, request_id: str, tokens: list[int], **params: Any) -> None:
+        """Ask for tokens by vLLM's SamplingParams. Nothing but max_tokens and stop_token_ids ends a request: the
+        model's files may name other end tokens."""
+        from vllm import SamplingParams
+        from vllm.inputs import tokens_input
+
+        settings = SamplingParams(ignore_eos=True, detokenize=False, skip_clone=True, **params)
+        request = self.core.input_processor.process_inputs(
+            request_id, tokens_input(tokens), settings, supported_tasks=self.core.get_supported_tasks()
+        )
+        self.core.engine_core.add_request(request)
+
+    def step(self) -> list[Any]:
+        """vLLM's EngineCoreOutputs of one step: the new tokens of every request that has some."""
+        outputs: list[Any] = self.core.engine_core.get_output().outputs
+        return outputs
+
     def reason(self, error: BaseException) -> str:
         """What went wrong, in a line. An error in another process left its own only in what that printed."""
         if not self.separate:

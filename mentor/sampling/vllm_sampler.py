@@ -1,7 +1,8 @@
 """The vLLM sampler: one request per turn, batched continuously by vLLM's scheduler, over a cache of common prefixes.
 
 A later turn of a session is a new request whose prefix is in the cache, as are the equal prompts of a group. The engine
-runs in this process (colocated with the policy) or in one of its own, on GPUs of its own. Written for vLLM 0.32.
+runs in this process (colocated with the policy) or in one of its own, on GPUs of its own. Written for vLLM 0.32, whose
+`LLMEngine.step` makes text and objects of every token: its engine core is asked for token ids instead.
 On a GPU this has not been run: neither `sleep` and waking, nor a separate engine's choice of GPUs.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,15 @@ SHARED_MEMORY = Path("/dev/shm")
 FILE_BYTES = 2**30  # of weights on their way to another process
 
 
+@dataclass
+class _Request:
+    """A turn on its way; `session` is None where a token is only scored."""
+
+    session: str | None
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
 class VllmSampler:
     """Implements `Sampler`. settings.max_running: requests decoded at once, more wait.
 
@@ -37,6 +48,8 @@ class VllmSampler:
         self.settings, self.eos_id, self.dtype = settings, eos_id, settings.dtype
         self._sessions: dict[str, list[int]] = {}  # all tokens so far
         self._running: set[str] = set()
+        self._requests: dict[str, _Request] = {}  # by vLLM's name for them
+        self._asked = 0
         self._asleep = False
         self._failure: str | None = None
         self._engine: Engine | None = Engine(settings)
@@ -53,8 +66,6 @@ class VllmSampler:
         return bool(self._running)
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
-        from vllm.inputs import tokens_input
-
         if session in self._running:
             raise SamplerError(f"session {session} already has a running request")
         if self._asleep:
@@ -64,7 +75,16 @@ class VllmSampler:
         check_request(session, token_ids, params, known, self.settings.max_tokens, vocabulary)
         tokens = list(token_ids)
         try:
-            engine.core.add_request(session, tokens_input(tokens), self._parameters(params))
+            self._ask(
+                _Request(session),
+                tokens,
+                max_tokens=params.max_tokens,
+                temperature=params.temperature,
+                top_p=params.top_p,
+                seed=params.seed,
+                stop_token_ids=[self.eos_id],
+                logprobs=0,  # of the sampled token
+            )
         except Exception as error:
             raise SamplerError(f"session {session}: vLLM takes no such request: {one_line(error)}") from error
         self._sessions[session] = tokens
@@ -73,9 +93,8 @@ class VllmSampler:
     def step(self) -> list[Completion]:
         if not self._running:
             return []
-        with self.engine_at_work() as engine:
-            outputs = engine.step()
-        return [self._complete(output) for output in outputs if output.finished]
+        with self.engine_at_work():
+            return [self._complete(request) for request in self._advance()]
 
     def end_session(self, session: str) -> None:
         if session in self._running:
@@ -87,29 +106,17 @@ class VllmSampler:
 
         They read the prefix cache like any other, so one that kept keys and values of old weights would show.
         """
-        from vllm import SamplingParams as VllmParams
-        from vllm.inputs import tokens_input
-
         self._must_be_idle("logprobs were asked for")
         tokens = list(token_ids)
         check_scoring(tokens, count, self.settings.max_tokens)
-        found: dict[str, float] = {}
-        with self.engine_at_work() as engine:
-            for end in range(len(tokens) - count, len(tokens)):
-                params = VllmParams(
-                    max_tokens=1,
-                    temperature=temperature,
-                    logprob_token_ids=[tokens[end]],
-                    ignore_eos=True,
-                    detokenize=False,
-                    flat_logprobs=True,
-                )
-                engine.add_request(f"logprob of {end}", tokens_input(tokens[:end]), params)
-            while len(found) < count:
-                for output in engine.step():
-                    if output.finished:
-                        found[output.request_id] = output.outputs[0].logprobs.logprobs[-1]
-        return [found[f"logprob of {end}"] for end in range(len(tokens) - count, len(tokens))]
+        scored = [_Request(None) for _ in range(count)]
+        with self.engine_at_work():
+            for end, request in enumerate(scored, len(tokens) - count):
+                wanted = [tokens[end]]
+                self._ask(request, tokens[:end], max_tokens=1, temperature=temperature, logprob_token_ids=wanted)
+            while self._requests:
+                self._advance()
+        return [request.logprobs[-1] for request in scored]
 
     def sleep(self) -> None:
         """On a GPU shared with the policy, give back the memory of weights and cache, which `load_weights` renews."""
@@ -160,35 +167,34 @@ class VllmSampler:
         engine, self._engine = self._engine, None
         self._sessions.clear()
         self._running.clear()
+        self._requests.clear()
         if engine is not None:
             with suppress(Exception) if self._failure is not None else nullcontext():
                 engine.close()
 
-    def _parameters(self, params: SamplingParams) -> Any:
-        from vllm import SamplingParams as VllmParams
-        from vllm.sampling_params import RequestOutputKind
+    def _ask(self, request: _Request, tokens: list[int], **params: Any) -> None:
+        self._asked += 1
+        self._working_engine().add(str(self._asked), tokens, **params)
+        self._requests[str(self._asked)] = request
 
-        return VllmParams(
-            max_tokens=params.max_tokens,
-            temperature=params.temperature,
-            top_p=params.top_p,
-            seed=params.seed,
-            stop_token_ids=[self.eos_id],
-            ignore_eos=True,  # the model's files may name other tokens
-            logprobs=0,  # of the sampled token
-            flat_logprobs=True,
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
+    def _advance(self) -> list[_Request]:
+        """One step of the engine; the requests that it finished."""
+        finished = []
+        for output in self._working_engine().step():
+            request = self._requests[output.request_id]
+            request.token_ids += output.new_token_ids
+            if output.new_logprobs is not None:
+                request.logprobs += output.new_logprobs.logprobs[:, -1].tolist()
+            if output.finish_reason is not None:
+                finished.append(self._requests.pop(output.request_id))
+        return finished
 
-    def _complete(self, output: Any) -> Completion:
-        (sampled,) = output.outputs
-        token_ids = list(sampled.token_ids)
-        self._running.remove(output.request_id)
-        self._sessions[output.request_id] += token_ids
-        return Completion(
-            output.request_id, token_ids, list(sampled.logprobs.logprobs), stopped=token_ids[-1] == self.eos_id
-        )
+    def _complete(self, request: _Request) -> Completion:
+        assert request.session is not None
+        self._running.remove(request.session)
+        self._sessions[request.session] += request.token_ids
+        stopped = request.token_ids[-1] == self.eos_id
+        return Completion(request.session, request.token_ids, request.logprobs, stopped)
 
     def _must_be_idle(self, what: str) -> None:
         if self._running:
