@@ -138,8 +138,10 @@ def _check_training(config: Config) -> None:
         raise ConfigError(f"`sampler.top_p={sampler.top_p}` trains on other probabilities than sampled; accepted: 1")
     if stage == "sft" and config.init == "sft":
         raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")
-    if trainer is not None and trainer.warmup_steps > trainer.steps:
-        raise ConfigError(f"`trainer.warmup_steps={trainer.warmup_steps}` is more than trainer.steps={trainer.steps}")
+    if trainer is not None and trainer.warmup_steps > trainer.optimizer_steps:
+        raise ConfigError(
+            f"`trainer.warmup_steps={trainer.warmup_steps}` is more than the {trainer.optimizer_steps} optimiser steps"
+        )
     if isinstance(trainer, RlTrainer) and trainer.minibatches > trainer.prompts_per_step * trainer.group_size:
         raise ConfigError(
             f"`trainer.minibatches={trainer.minibatches}` is more than the "

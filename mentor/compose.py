@@ -145,7 +145,7 @@ def explain(error: BaseException) -> str:
         return f"`{ambiguous[1]}` has several values: -m sweeps over them, key=[a,b] is a list"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
-        return f"`{unknown[1]}` is not a key{suggestion(unknown[1], _keys_beside(unknown[1]))}"
+        return f"`{unknown[1]}` {_not_a_key(unknown[1])}"
     merging = re.match(r"Error merging override (.*)", text)
     if merging and error.__cause__ is not None:
         return f"`{merging[1]}` is not accepted: {str(error.__cause__).splitlines()[0]}"
@@ -167,7 +167,7 @@ def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
     if key in {entry.key_or_group for entry in own} or group in ("stage", "hydra"):
         return False
     if key == "init":
-        return stage == "rl" or (stage == "sft" and override.value() != "sft")
+        return stage in ("rl", "check") or (stage == "sft" and override.value() != "sft")
     if group == "trainer":
         below = re.split("[./]", key)[1:]  # nothing where a whole preset is chosen
         return stage in TRAINERS and bool(below) and below[0] in _trainer_keys(stage)
@@ -192,6 +192,11 @@ def _plain(cfg: DictConfig, key: str) -> Any:
 
 def _top_level() -> list[str]:
     return [*(entry.name for entry in fields(Config)), "experiment", "debug"]
+
+
+def _not_a_key(key: str) -> str:
+    beside = _keys_beside(key)
+    return "is a key of other stages, not of this one" if key in beside else f"is not a key{suggestion(key, beside)}"
 
 
 def _keys_beside(key: str) -> list[str]:

@@ -279,6 +279,11 @@ class TrainerConfig(Section):
     packing: bool = False  # several short sequences share a row instead of padding; none attends to another
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved
 
+    @property
+    def optimizer_steps(self) -> int:
+        """Of the whole stage."""
+        return self.steps
+
 
 @dataclass
 class SupervisedTrainer(TrainerConfig):
@@ -322,6 +327,10 @@ class RlTrainer(ScaledTrainer):
     max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups teach something (dynamic sampling)
     overlong_buffer_tokens: int = number(0, low=0)  # last tokens before sampler.max_tokens where the penalty grows
     overlong_penalty: float = number(1.0, low=0)  # taken from the reward at sampler.max_tokens, prompt included
+
+    @property
+    def optimizer_steps(self) -> int:
+        return self.steps * self.epochs * self.minibatches
 
 
 @dataclass

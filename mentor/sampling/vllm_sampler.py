@@ -133,6 +133,7 @@ class VllmSampler:
         try:
             with self.engine_at_work() as engine:
                 if self._asleep:
+                    torch.cuda.empty_cache()  # what the update left cached is not the engine's to take
                     engine.wake_up(tags=["weights"])
                 if self.settings.separate:
                     with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:

@@ -64,8 +64,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     base = base_model(config, folder.root)
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
-    optimizer_steps = trainer.steps * trainer.epochs * trainer.minibatches
-    policy = make(load_student(base, model, trainer), optimizer_steps=optimizer_steps)
+    policy = make(load_student(base, model, trainer), optimizer_steps=trainer.optimizer_steps)
     reference = build_reference(policy, base, model, trainer, make) if trainer.kl_coef > 0 else None
     start = resume(folder, policy, logger, ranks)
     canary = Canary(chat.prompt_ids(tasks[0].question, toolset.schemas_json))

@@ -129,7 +129,8 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
         ("stage=rl fo=3", "`fo` is not a key; accepted: stage, run"),
         ("stage=rl +trainer.x=3", "`trainer.x` is not a key"),
         ("stage=rl trainer.steps=abc", "`trainer.steps=abc` is not accepted: Value 'abc' of type 'str'"),
-        ("stage=rl trainer.batch_tokens=64", "`trainer.batch_tokens` is not a key"),
+        ("stage=rl trainer.batch_tokens=64", "`trainer.batch_tokens` is a key of other stages, not of this one"),
+        ("stage=check stage.limit=3", "`stage.limit` is a key of other stages, not of this one"),
         ("stage=rl trainer=sft", "`trainer=` names a preset of another stage; accepted: trainer=rl"),
         ("stage=sft reward=flexible", "`reward` is not read by stage=sft; it reads model, trainer"),
         (

@@ -93,7 +93,7 @@ def test_valid_configs_pass():
         ("trainer", {"kl_estimator": "k2"}, "k1"),
         ("trainer", {"clip_low": -0.1}, "0 to 1"),
         ("trainer", {"minibatches": 257}, "256 trajectories"),
-        ("trainer", {"warmup_steps": 4}, r"more than trainer\.steps=3"),
+        ("trainer", {"warmup_steps": 7}, "more than the 6 optimiser steps"),
         ("sampler", {"top_p": 0.9}, r"`sampler\.top_p=0\.9`.*accepted: 1"),
         ("sampler", {"max_tokens": 4096}, "max_position_embeddings=2048"),
         ("sampler", {"max_turn_tokens": 2000}, r"more than sampler\.max_tokens"),
