@@ -9,7 +9,7 @@ from mentor.errors import SamplerError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import Canary, TransformersSampler, push_weights
 from mentor.sampling.checksum import Checksums, bit_sum, differing, part_of
-from tests.fixtures.samplers import KINDS, open_pair, prompts
+from tests.fixtures.samplers import KINDS, adapted, open_pair, prompts, recomputed
 
 TEMPERATURE = 0.8
 
@@ -76,6 +76,15 @@ def test_a_whole_push_agrees(pair, policy, canary):
     for step in range(2):
         stats = push_weights(policy, pair.sampler, canary, TEMPERATURE, step)
         assert stats["sync/canary_difference"] < 1e-3 and stats["time/push_s"] > 0 and stats["time/push_check_s"] > 0
+
+
+def test_pushed_adapters_sample_as_the_adapter_model(pair, chat, canary):
+    model = copy.deepcopy(pair.model)
+    policy = make_policy(chat, adapted(model))
+    expected = recomputed(model, canary.token_ids, 8)
+    assert recomputed(pair.model, canary.token_ids, 8) != pytest.approx(expected, abs=0.01)
+    push_weights(policy, pair.sampler, canary, TEMPERATURE, 1)
+    assert pair.sampler.logprobs(canary.token_ids, 8, 1.0) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is vLLM's own: its start and end inside a process that goes on, its prefix cache, its failures."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -17,13 +18,14 @@ from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
+from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import SamplingParams, build_sampler
 from mentor.sampling.vllm_engine import first_sentence, one_line
 from mentor.stages.evaluate import student_environment
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import Task
 from tests.fixtures.ranks import run_worker
-from tests.fixtures.samplers import Pair, drain, needs_vllm, open_pair, prompts, recomputed, save_student
+from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student
 from tests.fixtures.students import make_small_student
 
 pytestmark = needs_vllm
@@ -160,6 +162,21 @@ def test_evaluation_loads_no_second_model(opened, chat, tmp_path, monkeypatch):
         )
     with pytest.raises(SamplerError, match="it is closed"):
         sampler.add_request("s", [1], GREEDY)
+
+
+def test_an_export_of_merged_adapters_loads_and_samples_as_the_adapter_model(opened, chat, tmp_path):
+    opened.sampler.close()
+    model = adapted(copy.deepcopy(opened.model))
+    TorchPolicy(model, chat.tokenizer, OptimizerSettings("adamw", 0.0)).save_model(tmp_path)
+    chat.tokenizer.save_pretrained(tmp_path)
+    ids = [token for prompt in prompts(chat, 3) for token in prompt]
+    expected = recomputed(model, ids, 8)
+    assert recomputed(opened.model, ids, 8) != pytest.approx(expected, abs=0.01)
+    sampler = build_sampler("vllm", tmp_path, chat.eos_id, 4, torch.float32, 256, kv_cache_gib=0.1)
+    try:
+        assert sampler.logprobs(ids, 8, 1.0) == pytest.approx(expected, abs=1e-3)
+    finally:
+        sampler.close()
 
 
 def refusal(chat, folder, max_tokens=64, **settings):
