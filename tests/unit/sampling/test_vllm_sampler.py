@@ -1,7 +1,6 @@
 """What is vLLM's own: its start and end inside a process that goes on, its prefix cache, its failures."""
 
 import copy
-import json
 import multiprocessing
 import os
 import random
@@ -24,7 +23,6 @@ from mentor.sampling.vllm_engine import first_sentence, one_line
 from mentor.stages.evaluate import student_environment
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import Task
-from tests.fixtures.ranks import run_worker
 from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student
 from tests.fixtures.students import make_small_student
 
@@ -256,15 +254,3 @@ def test_bench_sampler_runs_to_its_report(chat, tmp_path):
     command = [sys.executable, script, "--model", tmp_path / "student", *small]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "6 trajectories" in found and "rollout is" in found and "weight push" in found
-
-
-@pytest.mark.slow
-def test_every_process_of_a_policy_in_shards_has_an_engine_of_its_own(chat, tmp_path):
-    """ZeRO-3 gathers weights in all processes at once; rollouts end at different times; the group outlives engines."""
-    pytest.importorskip("deepspeed")
-    save_student(chat, tmp_path / "base")
-    ending = run_worker("tests.fixtures.sampler_worker", tmp_path / "base", tmp_path / "found.json", "3", count=2)
-    assert ending.code == 0, ending.report
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert len(found["differences"]) == 3 and max(found["differences"]) < 1e-3
-    assert all(count > 24 for count in found["sampled"])
