@@ -56,7 +56,7 @@ def rank(parent: subprocess.Popen[str], number: int) -> int:
     return next(int(pid) for pid in children if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
 
 
-def until(condition: Callable[[], object], seconds: float = 120) -> None:
+def until(condition: Callable[[], object], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -117,7 +117,7 @@ def test_an_engine_that_fails_in_the_middle_of_a_rollout_ends_the_run_by_name(ta
         "    EngineCore.step = fails\n"
     )
     parent = start([*RL, "name=engine"], taught, tmp_path)
-    _, said = parent.communicate(timeout=120)
+    _, said = parent.communicate(timeout=300)
     assert parent.returncode == 1
     lines = said.splitlines()
     assert "the device is gone" in lines[-2] and lines[-2].startswith("mentor: ")
