@@ -71,14 +71,14 @@ def steps(folder: Path) -> list[int]:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_goes_on(taught: Path, how: int):
     folder = taught / "outputs" / "default" / f"rl-{how}-s0"
-    parent = start([*RL, f"name={how}", "launcher.stall_timeout_s=5"], taught)
-    until(lambda: len(steps(folder)) >= 2)
+    parent = start([*RL, f"name={how}", "launcher.stall_timeout_s=15"], taught)
+    until(lambda: len(steps(folder)) >= 2 or parent.poll() is not None)
     os.kill(rank(parent, 1), how)
     began = time.monotonic()
     _, said = parent.communicate(timeout=90)
     assert time.monotonic() - began < 60
     assert parent.returncode == 1
-    cause = "was ended by SIGKILL" if how == signal.SIGKILL else r"made no progress for 7 s"
+    cause = "was ended by SIGKILL" if how == signal.SIGKILL else r"made no progress for 17 s"
     last = said.splitlines()[-1]
     assert re.fullmatch(rf"mentor: stage=rl: process 1 \(of 0 to 1\) {cause} in phase [\w ]+; .*resumes it", last)
     assert "mentor/stages/rl.py" in said, "the stack shows where it was"
