@@ -76,7 +76,7 @@ def test_every_preset_trains_and_no_split_changes_its_gradient(chat, name, place
         stats = method.update(policy, reference, chosen, "seed")
         assert stats["policy/updates"] == 1 and all(torch.isfinite(torch.tensor(value)) for value in stats.values())
         assert any(not torch.equal(value, before[name]) for name, value in policy.weights())
-        assert stats["policy/mismatch_max"] == pytest.approx(0.01, rel=1e-2)
+        assert stats.pop("policy/mismatch_max") == pytest.approx(0.01, rel=1e-2)  # of one token, with its rounding
         results.append((stats, gradients_of(policy)))
     (whole, gradients), *others = results
     for stats, other in others:
