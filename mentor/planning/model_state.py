@@ -94,7 +94,7 @@ def step(setting: Setting) -> Terms:
     if setting.offload:
         return {}
     if not setting.zero_stage:
-        return gib({"muon at work": 16 * setting.shape.largest_linear if setting.optimizer == "muon" else 0})
+        return gib({"muon at work": 20 * setting.shape.largest_linear if setting.optimizer == "muon" else 0})
     work = 4 + (4 if setting.device.is_gpu else 8)
     return gib({"float32 gradients, AdamW at work": (work - _freed(setting)) * _updated_at_once(setting)})
 

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mentor.algorithm.batch import Batch
 from mentor.errors import PolicyError
+from mentor.policy.operators import CPU_ADAM, SHARED_MEMORY, build_operators
 from mentor.policy.ranks import Ranks
 from mentor.policy.sharing import balanced_shares
 from mentor.policy.state import Entry
@@ -58,7 +59,7 @@ class DeepSpeedPolicy(TorchPolicy):
         super().__init__(model, tokenizer, settings, micro_batch_tokens, dtype, temperature, packing)
 
     def start(self) -> None:
-        deepspeed = _deepspeed()
+        deepspeed = import_deepspeed()
         if self.settings.name != "adamw":
             raise ValueError(f"optimizer={self.settings.name} under DeepSpeed, accepted: adamw")
         self._gathered = deepspeed.zero.GatheredParameters
@@ -69,6 +70,7 @@ class DeepSpeedPolicy(TorchPolicy):
         if not trained and self.stage < 3:
             self.device = next(self.model.parameters()).device
             return
+        build_operators([SHARED_MEMORY, CPU_ADAM] if self.offload and trained else [SHARED_MEMORY])
         optimizer = _adamw(trained, self.settings, self.offload) if trained else None
         with redirect_stdout(StringIO()):  # it prints which operators it has built
             self.engine, *_ = deepspeed.initialize(
@@ -190,7 +192,7 @@ class DeepSpeedPolicy(TorchPolicy):
         return context
 
 
-def _deepspeed() -> Any:
+def import_deepspeed() -> Any:
     """The package, told to report errors only, and able to find the ninja that builds its operators."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")

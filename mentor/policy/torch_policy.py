@@ -23,6 +23,7 @@ from mentor.algorithm.batch import Batch
 from mentor.errors import PolicyError
 from mentor.policy import lora
 from mentor.policy.base import LossFunction, PolicyOutput
+from mentor.policy.muon import Muon
 from mentor.policy.packing import Packing, packed_parts
 from mentor.policy.scorer import Scorer
 from mentor.policy.state import Entry, read_meta, read_parameters, write_state
@@ -246,5 +247,5 @@ def build_optimizers(model: torch.nn.Module, settings: OptimizerSettings) -> lis
     if rest:
         optimizers.append(torch.optim.AdamW(rest, lr=rate, betas=BETAS, weight_decay=decay, fused=True))
     if matrices:
-        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(matrices, lr=rate, weight_decay=decay))
     return optimizers
