@@ -21,8 +21,8 @@ $(READY): pyproject.toml constraints-cpu.txt
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
-test: setup ## Quick tests (no slow, gpu or network marks)
-	$(BIN)/python -m pytest
+test: setup ## Quick tests (no slow, gpu or network marks), two files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## Tests marked slow
 	$(BIN)/python -m pytest -m "slow and not gpu and not network"

@@ -15,6 +15,7 @@ from tests.fixtures.wandb_files import wandb_history
 
 SMALL = ["debug=default", "run=flow"]
 RL = ["stage=rl", *SMALL]
+FEW = ["trainer.steps=1", "trainer.prompts_per_step=4", "trainer.group_size=4"]  # where one step of any kind will do
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +117,7 @@ def test_running_it_again_does_nothing_twice(capfd: pytest.CaptureFixture[str]):
 
 
 def test_a_sweep_has_a_process_and_a_folder_for_every_point():
-    assert main(["-m", *RL, "reward=flexible", "reward.weights.tool=0.1,0.3", "seed=0,1"]) == 0
+    assert main(["-m", *RL, *FEW, "reward=flexible", "reward.weights.tool=0.1,0.3", "seed=0,1"]) == 0
     (manifest,) = Path("outputs/flow/sweeps").glob("*/manifest.jsonl")
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
     done = {row["point"]: row for row in rows if row["status"] == "done"}
@@ -139,7 +140,7 @@ def test_wandb_holds_what_metrics_jsonl_holds():
 
 def test_another_seed_gives_other_numbers_and_the_same_one_the_same():
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        command = [*RL, "reward=flexible", "sampler.deterministic=true", f"name={name}", f"seed={seed}"]
+        command = [*RL, *FEW, "reward=flexible", "sampler.deterministic=true", f"name={name}", f"seed={seed}"]
         assert main(command) == 0
         assert summary(f"rl-{name}-s{seed}")["counts"]["updates"] > 0
     assert same(weights("rl-a-s0"), weights("rl-b-s0"))

@@ -37,7 +37,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a base and a teacher rollout."""
     folder = tmp_path_factory.mktemp("taught")
     with chdir(folder):
-        assert main(["stage=pretrain", "debug=default", "run=default"]) == 0
+        assert main(["stage=pretrain", "debug=default", "run=default", "trainer.steps=5"]) == 0
         assert main(["stage=rollout", "debug=default", "run=default"]) == 0
     return folder
 
