@@ -87,8 +87,8 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
 
 def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
-    if task is not None and task.name == "jsonl" and task.path is None:
-        raise ConfigError("`task.path` is not set: task=jsonl reads a local file, task.path=<file>")
+    if task is not None and task.name in ("jsonl", "rl_rows") and task.path is None:
+        raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
     if task is not None and teacher is not None:
         if teacher.name == "oracle" and task.name != "calculator":
             raise ConfigError(

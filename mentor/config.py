@@ -142,7 +142,7 @@ class PipelineStage(StageConfig):
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
-    name: str = choice("???", "calculator", "gsm8k", "jsonl")  # generated questions, GSM8K rows, or rows of your own
+    name: str = choice("???", "calculator", "gsm8k", "rl_rows", "jsonl")  # generated, or rows of GSM8K, verl, your own
     path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
@@ -152,6 +152,7 @@ class TaskConfig(Section):
     answer_key: str = "answer"  # jsonl: key of the answer: text, a number, or a list of accepted ones
     reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
     id_key: str = "id"  # jsonl: key of a unique id; without it the file's name and the row's number
+    placeholders: dict[str, str] = field(default_factory=dict)  # rl_rows: texts in the tools' source: their replacement
 
 
 @dataclass
@@ -171,7 +172,7 @@ class TeacherConfig(Section):
 
 @dataclass
 class ToolsConfig(Section):
-    name: str = choice("???", "calculator", "file")  # the 12 built-in tools, or a tools.py of your own
+    name: str = choice("???", "calculator", "file", "row")  # 12 built-in ones, a tools.py of yours, those of each task
     path: str | None = None  # tools.py when name is file
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
     memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox

@@ -47,7 +47,17 @@ class ToolCall:
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> ToolCall:
-        return cls(row["name"], row["arguments"])
+        return NamedCall(row["name"]) if row["arguments"] is None else ToolCall(row["name"], row["arguments"])
+
+
+@dataclass(frozen=True)
+class NamedCall(ToolCall):
+    """A teacher's call of which only the name is known; `sequence_args` accepts any arguments for it."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "arguments": None}
 
 
 @dataclass(frozen=True)
@@ -101,11 +111,23 @@ class CallRecord:
 
 
 @dataclass(frozen=True)
+class TaskTools:
+    """A task's own tools: Python source that defines them (None where there is no code) and their schemas."""
+
+    env: str | None
+    schemas: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"env": self.env, "schemas": self.schemas}
+
+
+@dataclass(frozen=True)
 class Task:
     """A question with its accepted answers.
 
     `reference` holds the teacher's calls in order: None where the teacher is unknown, empty where it used no tool.
     `source` keeps what a teacher may need from the original row (GSM8K's worked answer, a generator's program).
+    `tools` are the task's own; None where it takes those of the run.
     """
 
     id: str
@@ -115,8 +137,10 @@ class Task:
     split: str = "train"
     reference: tuple[ToolCall, ...] | None = None
     source: dict[str, Any] = field(default_factory=dict)
+    tools: TaskTools | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        own = {} if self.tools is None else {"tools": self.tools.to_dict()}
         return {
             "id": self.id,
             "question": self.question,
@@ -124,6 +148,7 @@ class Task:
             "toolset": self.toolset,
             "split": self.split,
             "reference": None if self.reference is None else [call.to_dict() for call in self.reference],
+            **own,
         }
 
     @classmethod
@@ -136,6 +161,7 @@ class Task:
             toolset=row["toolset"],
             split=row.get("split", "train"),
             reference=None if reference is None else tuple(ToolCall.from_dict(call) for call in reference),
+            tools=TaskTools(row["tools"]["env"], row["tools"]["schemas"]) if row.get("tools") else None,
         )
 
 

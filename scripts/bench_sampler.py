@@ -38,7 +38,7 @@ from mentor.sampling import Canary, build_sampler, push_weights
 from mentor.sampling.vllm_engine import BLOCK_TOKENS, MIN_BATCH_TOKENS
 from mentor.sampling.vllm_sampler import VllmSampler
 from mentor.tasks import load_tasks
-from mentor.tools import ToolExecutor, Toolset
+from mentor.tools import Toolbox, Toolset
 from mentor.types import Trajectory
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
         RolloutRequest(task, derive_seed(task.id, member)) for task in tasks for member in range(arguments.group_size)
     ]
     ways: dict[str, list[float]] = {"rollout": [], **{name: [] for name in plain}}
-    executor = ToolExecutor(Toolset.builtin("calculator"))
+    toolbox = Toolbox(Toolset.builtin("calculator"))
     limits = RolloutLimits(max_tokens=arguments.max_tokens)
-    with Environment(sampler, executor, chat, limits) as environment:
+    with Environment(sampler, toolbox, chat, limits) as environment:
         for number in range(arguments.rounds + 1):
             seconds, trajectories = rollout(environment, sampler, wanted)
             turns = [turn for trajectory in trajectories for turn in turns_of(trajectory)]

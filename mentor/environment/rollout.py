@@ -16,7 +16,7 @@ from typing import Any
 from mentor import progress
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall
 from mentor.sampling.base import Completion, Sampler, SamplingParams
-from mentor.tools import ToolExecutor, error_text
+from mentor.tools import Toolbox, ToolExecutor, error_text
 from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolResult, Trajectory
 
 
@@ -45,19 +45,19 @@ class Environment:
     """Tools and a sampler, ready for rollouts; a context manager that owns the tools' event loop and workers."""
 
     def __init__(
-        self, sampler: Sampler, executor: ToolExecutor, chat: ChatFormat, limits: RolloutLimits, lockstep: bool = False
+        self, sampler: Sampler, toolbox: Toolbox, chat: ChatFormat, limits: RolloutLimits, lockstep: bool = False
     ) -> None:
-        self.sampler, self.executor, self.chat = sampler, executor, chat
+        self.sampler, self.toolbox, self.chat = sampler, toolbox, chat
         self.limits, self.lockstep = limits, lockstep
 
     def __enter__(self) -> Environment:
         self._runner = asyncio.Runner()
-        self._runner.run(self.executor.__aenter__())
+        self._runner.run(self.toolbox.__aenter__())
         return self
 
     def __exit__(self, *exception: Any) -> None:
         try:
-            self._runner.run(self.executor.__aexit__(*exception))
+            self._runner.run(self.toolbox.__aexit__(*exception))
         finally:
             self._runner.close()
 
@@ -140,21 +140,26 @@ class _Episode:
 
     def __init__(self, index: int, request: RolloutRequest, pump: _Pump, environment: Environment) -> None:
         self.index, self.request, self.pump = index, request, pump
-        self.executor, self.chat, self.limits = environment.executor, environment.chat, environment.limits
+        self.toolbox, self.chat, self.limits = environment.toolbox, environment.chat, environment.limits
         self.tokens = Tokens()
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
 
     async def run(self) -> Trajectory:
-        self.tokens.append_context(self.chat.prompt_ids(self.request.task.question, self.executor.toolset.schemas_json))
+        async with self.toolbox.lease(self.request.task) as executor:
+            return await self._run(executor)
+
+    async def _run(self, executor: ToolExecutor) -> Trajectory:
+        tools = executor.toolset.schemas_json
+        self.tokens.append_context(self.chat.prompt_ids(self.request.task.question, tools))
         prompt = len(self.tokens)
-        stop_reason = await self._turns()
+        stop_reason = await self._turns(executor)
         self.pump.end(self.index)
-        await self.executor.end_session(str(self.index))
+        await executor.end_session(str(self.index))
         return Trajectory(
             task=self.request.task,
             messages=self.messages,
-            tools=self.executor.toolset.schemas_json,
+            tools=tools,
             stop_reason=stop_reason,
             calls=self.calls,
             tokens=self.tokens,
@@ -163,7 +168,7 @@ class _Episode:
             group_id=self.request.group_id,
         )
 
-    async def _turns(self) -> StopReason:
+    async def _turns(self, executor: ToolExecutor) -> StopReason:
         invalid_turns = 0
         for turn in range(self.limits.max_turns):
             budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(self.tokens))
@@ -179,7 +184,7 @@ class _Episode:
                 return StopReason.ANSWERED
             if turn + 1 == self.limits.max_turns:
                 return StopReason.MAX_TURNS  # nothing could come of these calls, so they are not run
-            records = [await self._execute(call, turn) for call in said.calls]
+            records = [await self._execute(executor, call, turn) for call in said.calls]
             invalid_turns = 0 if any(record.well_formed for record in records) else invalid_turns + 1
             if invalid_turns >= self.limits.max_invalid_turns:
                 return StopReason.INVALID_CALLS
@@ -194,12 +199,12 @@ class _Episode:
         seed = derive_seed(self.request.seed, turn)
         return SamplingParams(budget, self.request.temperature, self.request.top_p, seed)
 
-    async def _execute(self, call: ParsedCall, turn: int) -> CallRecord:
+    async def _execute(self, executor: ToolExecutor, call: ParsedCall, turn: int) -> CallRecord:
         """Run one call; what the model is shown goes into the messages, what came of it into the records."""
         if call.problem is not None:
             result = ToolResult(error_text(CallError.MALFORMED, call.problem), False, CallError.MALFORMED)
         else:
-            result = await self.executor.call(call.name or "", call.arguments, session=str(self.index))
+            result = await executor.call(call.name or "", call.arguments, session=str(self.index))
         self.messages.append(
             {
                 "role": "tool",

@@ -20,9 +20,8 @@ import jsonschema
 from mentor.errors import InputError
 from mentor.rewards.released import VALID_TOOLS
 from mentor.rewards.replies import reply_error, reply_name
-from mentor.rewards.tool_match import NamedCall
 from mentor.tools.validation import check_schema
-from mentor.types import CallError, CallRecord, StopReason, Task, Trajectory
+from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Trajectory
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
 _REPLY = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)

@@ -10,19 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from mentor.types import CallRecord, ToolCall
+from mentor.types import CallRecord, NamedCall, ToolCall
 
 Matcher = Callable[[Sequence[CallRecord], Sequence[ToolCall]], float]
-
-
-@dataclass(frozen=True)
-class NamedCall(ToolCall):
-    """A teacher's call of which only the name is known; `sequence_args` accepts any arguments for it."""
-
-    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def bag_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:

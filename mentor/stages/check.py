@@ -148,6 +148,8 @@ def cached_folder(name: str) -> Path | None:
 def look_at_tools(config: Config) -> str:
     tools = config.tools
     assert isinstance(tools, ToolsConfig)
+    if tools.name == "row":
+        return "tools: those of each task"
     return f"tools: {len(build_toolset(tools.name, tools.path).schemas)} of tools={tools.name}"
 
 

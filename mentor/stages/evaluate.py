@@ -31,8 +31,8 @@ from mentor.stages.rl import rollout_limits
 from mentor.stages.sampling import open_sampler
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
-from mentor.teachers import build_teacher
-from mentor.tools import ToolExecutor, Toolset, build_toolset
+from mentor.teachers import Rejection, build_teacher
+from mentor.tools import Toolbox, build_toolbox
 from mentor.types import Task, Trajectory
 
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
@@ -43,7 +43,6 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig)
     assert isinstance(model, ModelConfig) and isinstance(stage, EvalStage)
     began = perf_counter()
-    toolset = build_toolset(tools.name, tools.path)
     tasks = {name: benchmark_tasks(name, entry, config) for name, entry in config.benchmark.items()}
     seen = {name: seen_in_training(entry, folder.root) for name, entry in tasks.items()}
     for name, count in seen.items():
@@ -52,7 +51,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     jobs = evaluations(config, folder.root)
     headline = None
     for path in dict.fromkeys(job.model for job in jobs):
-        with student_environment(path, toolset, tools, model, sampling) as environment, Grader() as grader:
+        with student_environment(path, tools, model, sampling) as environment, Grader() as grader:
             for job in jobs:
                 if job.model != path:
                     continue
@@ -73,14 +72,14 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
 
 @contextmanager
 def student_environment(
-    path: Path | str, toolset: Toolset, tools: ToolsConfig, model: ModelConfig, sampling: SamplerConfig
+    path: Path | str, tools: ToolsConfig, model: ModelConfig, sampling: SamplerConfig
 ) -> Iterator[Environment]:
     """One student with its tools, ready for rollouts; its weights and cache are freed at the end."""
     chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
-    executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+    toolbox = build_toolbox(**asdict(tools))
     with (
         open_sampler(sampling, path, chat.eos_id, torch_dtype(model.dtype)) as sampler,
-        Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
+        Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
     ):
         yield environment
 
@@ -148,10 +147,7 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[T
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")
     if entry.teacher is None:
         return tasks
-    executor = ToolExecutor(
-        build_toolset(tools.name, tools.path), tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars
-    )
-    return asyncio.run(with_reference(tasks, entry.teacher, executor))
+    return asyncio.run(with_reference(tasks, entry.teacher, build_toolbox(**asdict(tools))))
 
 
 def seen_in_training(tasks: Sequence[Task], root: Path) -> int:
@@ -163,11 +159,16 @@ def seen_in_training(tasks: Sequence[Task], root: Path) -> int:
     return sum(normalized(task.question) in questions for task in tasks)
 
 
-async def with_reference(tasks: Sequence[Task], teacher_name: str, executor: ToolExecutor) -> list[Task]:
+async def with_reference(tasks: Sequence[Task], teacher_name: str, toolbox: Toolbox) -> list[Task]:
     """The tasks with the calls of the teacher's usual path; a task the teacher rejects keeps its own reference."""
     teacher = build_teacher(teacher_name, 0.0, 0)
-    async with executor:
-        solved = await asyncio.gather(*(teacher.solve(task, executor) for task in tasks))
+
+    async def solve(task: Task) -> Trajectory | Rejection:
+        async with toolbox.lease(task) as executor:
+            return await teacher.solve(task, executor)
+
+    async with toolbox:
+        solved = await asyncio.gather(*map(solve, tasks))
     return [
         replace(task, reference=tuple(found.executed_calls())) if isinstance(found, Trajectory) else task
         for task, found in zip(tasks, solved, strict=True)

@@ -39,7 +39,7 @@ from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.sampling import open_sampler
 from mentor.stages.training import build_policy, load_student, seed_everything
-from mentor.tools import ToolExecutor, build_toolset
+from mentor.tools import Toolbox, build_toolbox
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Trajectory, TrajectoryGroup
 
@@ -58,8 +58,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
     began = perf_counter()
     seed_everything(config.seed)
-    toolset = build_toolset(tools.name, tools.path)
-    taught = teacher_trajectories(folder, toolset.schemas_json)[: stage.limit]
+    toolbox = build_toolbox(**asdict(tools))
+    taught = teacher_trajectories(folder, toolbox)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     base = base_model(config, folder.root)
     chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
@@ -67,15 +67,14 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     policy = make(load_student(base, model, trainer), optimizer_steps=trainer.optimizer_steps)
     reference = build_reference(policy, base, model, trainer, make) if trainer.kl_coef > 0 else None
     start = resume(folder, policy, logger, ranks)
-    canary = Canary(chat.prompt_ids(tasks[0].question, toolset.schemas_json))
-    executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+    canary = Canary(chat.prompt_ids(tasks[0].question, toolbox.schemas_json(tasks[0])))
     method = build_method(trainer, sampling.max_tokens, chat.pad_id)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
         open_sampler(sampling, base, chat.eos_id, policy.dtype, policy.model, ranks) as sampler,
         build_reward(**asdict(reward_settings)) as reward,
-        Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
+        Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
@@ -130,14 +129,14 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     )
 
 
-def teacher_trajectories(folder: RunFolder, schemas_json: str) -> list[Trajectory]:
+def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory]:
     """The teacher's, in the rollout's order: their tasks are trained on. Refuses a toolset other than the teacher's."""
     path = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
     trajectories = load_trajectories(path)
     if not trajectories:
         raise StageError(f"{path} holds no trajectory: run `mentor stage=rollout` again")
     for trajectory in trajectories:
-        if trajectory.tools != schemas_json:
+        if trajectory.tools != toolbox.schemas_json(trajectory.task):
             raise InputError(
                 f"tools: task {trajectory.task.id} of {path} was solved with another toolset than `tools` gives now; "
                 "accepted: the toolset of the rollout stage"

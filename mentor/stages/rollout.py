@@ -22,7 +22,7 @@ from mentor.runs import RunFolder
 from mentor.stages import StageResult
 from mentor.tasks import load_tasks
 from mentor.teachers import Rejection, Teacher, build_teacher
-from mentor.tools import ToolExecutor, build_toolset
+from mentor.tools import Toolbox, build_toolbox
 from mentor.trajectories.tally import Tally
 from mentor.types import Task, Trajectory
 
@@ -34,14 +34,13 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(teacher, TeacherConfig) and isinstance(tools, ToolsConfig)
     began = perf_counter()
     tasks = load_tasks(**asdict(task))[: stage.limit]
-    limits = asdict(tools)
-    executor = ToolExecutor(build_toolset(limits.pop("name"), limits.pop("path")), **limits)
+    toolbox = build_toolbox(**asdict(tools))
     solver = build_teacher(teacher.name, teacher.alternative_share, config.seed)
     tally = Tally.stored(folder.path, logger.message)
     waiting = [task for task in tasks if task.id not in tally.ids]
     loaded = perf_counter()
 
-    asyncio.run(solve_all(waiting, solver, executor, stage.concurrency, folder.path, tally, logger))
+    asyncio.run(solve_all(waiting, solver, toolbox, stage.concurrency, folder.path, tally, logger))
     logger.log(0, tally.metrics())
     if tally.verified == 0:
         raise StageError(f"none of {len(tasks)} tasks gave a verified trajectory; rejected: {dict(tally.reasons)}")
@@ -52,7 +51,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
 async def solve_all(
     tasks: Sequence[Task],
     teacher: Teacher,
-    executor: ToolExecutor,
+    toolbox: Toolbox,
     concurrency: int,
     folder: Path,
     tally: Tally,
@@ -64,7 +63,7 @@ async def solve_all(
         JsonlWriter(folder / "rejected.jsonl", logger.message) as rejected,
         logger.progress(len(tasks) + len(tally.ids), "rollout", len(tally.ids)) as bar,
     ):
-        async with executor, aclosing(in_order(tasks, teacher, executor, concurrency)) as outcomes:
+        async with toolbox, aclosing(in_order(tasks, teacher, toolbox, concurrency)) as outcomes:
             async for task, outcome in outcomes:
                 if isinstance(outcome, Rejection):
                     record = {"id": task.id, **asdict(outcome), "question": task.question}
@@ -77,16 +76,21 @@ async def solve_all(
 
 
 async def in_order(
-    tasks: Sequence[Task], teacher: Teacher, executor: ToolExecutor, concurrency: int
+    tasks: Sequence[Task], teacher: Teacher, toolbox: Toolbox, concurrency: int
 ) -> AsyncGenerator[tuple[Task, Trajectory | Rejection], None]:
     """Outcomes in task order, with up to `concurrency` tasks in flight."""
+
+    async def solve(task: Task) -> Trajectory | Rejection:
+        async with toolbox.lease(task) as executor:
+            return await teacher.solve(task, executor)
+
     flying: deque[tuple[Task, asyncio.Task[Trajectory | Rejection]]] = deque()
     try:
         for task in tasks:
             if len(flying) >= concurrency:
                 yield flying[0][0], await flying[0][1]
                 flying.popleft()
-            flying.append((task, asyncio.create_task(teacher.solve(task, executor))))
+            flying.append((task, asyncio.create_task(solve(task))))
         while flying:
             yield flying[0][0], await flying[0][1]
             flying.popleft()

@@ -1,16 +1,17 @@
-"""Where questions come from: generated calculator programs, GSM8K, or a user's own rows. The flow starts here."""
+"""Where questions come from: generated programs, GSM8K, rows of RL data sets, or a user's own. The flow starts here."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mentor.errors import InputError
 from mentor.tasks.calculator import check_disjoint, generate
 from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
 from mentor.tasks.jsonl import load_jsonl
+from mentor.tasks.rl_rows import load_rl_rows
 from mentor.types import Task
 
-SOURCES = ("calculator", "gsm8k", "jsonl")
+SOURCES = ("calculator", "gsm8k", "rl_rows", "jsonl")
 
 
 def load_tasks(
@@ -24,6 +25,7 @@ def load_tasks(
     answer_key: str = "answer",
     reference_key: str = "reference",
     id_key: str = "id",
+    placeholders: Mapping[str, str] | None = None,
     splits: Sequence[str] | None = None,
     where: str = "task",
 ) -> list[Task]:
@@ -47,4 +49,6 @@ def load_tasks(
         raise InputError(f"{where}.path={path}: one file is one split, given: {', '.join(wanted)}")
     if name == "gsm8k":
         return load_gsm8k(path, wanted[0], f"{where}.path")
+    if name == "rl_rows":
+        return load_rl_rows(path, wanted[0], placeholders, f"{where}.path")
     return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")

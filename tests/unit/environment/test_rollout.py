@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 from mentor.algorithm.batch import collate
 from mentor.chat import AssistantTurn, ParsedCall
@@ -6,7 +7,7 @@ from mentor.environment import Environment, RolloutLimits, RolloutRequest, deriv
 from mentor.environment.groups import as_groups, group_requests, shuffled_index
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import TransformersSampler
-from mentor.tools import ToolExecutor, Toolset
+from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task
 from tests.fixtures.scripted_sampler import ScriptedSampler
 
@@ -24,8 +25,8 @@ def make_task(i=0):
 
 def run(chat, script, limits=LIMITS, **options):
     sampler = ScriptedSampler(chat, script)
-    executor = ToolExecutor(Toolset.builtin("calculator"))
-    with Environment(sampler, executor, chat, limits, **options) as environment:
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    with Environment(sampler, toolbox, chat, limits, **options) as environment:
         return environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(len(script))]), sampler
 
 
@@ -101,8 +102,8 @@ def test_a_slow_tool_holds_no_other_trajectory_back(chat, tmp_path):
     )
     slow, fast = ([call("wait", f'{{"seconds": {seconds}}}') + END, "Done." + END] for seconds in (1, 0))
     sampler = ScriptedSampler(chat, {"0": slow, **{str(i): fast for i in range(1, 6)}})
-    executor = ToolExecutor(Toolset.from_python(tools), timeout_s=20, workers=2)
-    with Environment(sampler, executor, chat, LIMITS) as env:
+    toolbox = Toolbox(Toolset.from_python(tools), partial(ToolExecutor, timeout_s=20, workers=2))
+    with Environment(sampler, toolbox, chat, LIMITS) as env:
         trajectories = env.rollout([RolloutRequest(make_task(i), seed=i) for i in range(6)])
     assert all(trajectory.stop_reason is StopReason.ANSWERED for trajectory in trajectories)
     assert sampler.finished[-1] == "0" and sampler.finished.count("0") == 2
@@ -118,9 +119,9 @@ def test_lockstep_serves_every_turn_in_request_order(chat):
 def test_lockstep_with_more_trajectories_than_the_sampler_has_rows_ends(chat, student):
     def responses(max_running, lockstep):
         sampler = _EndsEveryTurn(student, chat.eos_id, max_running)
-        executor = ToolExecutor(Toolset.builtin("calculator"))
+        toolbox = Toolbox(Toolset.builtin("calculator"))
         limits = RolloutLimits(max_turns=3, max_turn_tokens=8)
-        with Environment(sampler, executor, chat, limits, lockstep) as environment:
+        with Environment(sampler, toolbox, chat, limits, lockstep) as environment:
             environment.chat = _CallsEveryTurn(chat)
             requests = [RolloutRequest(make_task(i), seed=i) for i in range(6)]
             return [trajectory.response for trajectory in environment.rollout(requests)]
@@ -157,7 +158,7 @@ def test_lockstep_frees_sessions_between_turns_so_that_a_run_repeats(chat):
     sampler.end_session = lambda session: events.append(("end", session)) or ended(session)
     sampler.add_request = lambda session, *rest: events.append(("ask", session)) or asked(session, *rest)
     sampler.step = lambda: events.append("step") or stepped()
-    with Environment(sampler, ToolExecutor(Toolset.builtin("calculator")), chat, LIMITS, lockstep=True) as environment:
+    with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, LIMITS, lockstep=True) as environment:
         environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(2)])
     first, second = [("ask", "0"), ("ask", "1"), "step", "step"], [("end", "0"), ("ask", "1"), "step", "step"]
     assert events == [*first, *second, ("end", "1")]
@@ -177,8 +178,8 @@ def test_tool_output_that_leaves_no_room_for_a_turn_is_not_appended(chat):
 
 def test_sampler_logprobs_of_real_rollouts_equal_the_policys(chat, student):
     sampler = TransformersSampler(student, chat.eos_id, max_running=16)
-    executor = ToolExecutor(Toolset.builtin("calculator"))
-    with Environment(sampler, executor, chat, RolloutLimits(max_turns=3, max_turn_tokens=24)) as environment:
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    with Environment(sampler, toolbox, chat, RolloutLimits(max_turns=3, max_turn_tokens=24)) as environment:
         trajectories = environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(40)])
     policy = TorchPolicy(student, chat.tokenizer, OptimizerSettings("adamw", 1e-3), micro_batch_tokens=2000)
     batch = collate([trajectory.tokens for trajectory in trajectories], [0.0] * 40, chat.pad_id, "token")

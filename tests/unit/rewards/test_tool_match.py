@@ -1,7 +1,7 @@
 import pytest
 
-from mentor.rewards.tool_match import MATCHERS, NamedCall
-from mentor.types import CallError, CallRecord, ToolCall
+from mentor.rewards.tool_match import MATCHERS
+from mentor.types import CallError, CallRecord, NamedCall, ToolCall
 from tests.unit.rewards.builders import call
 
 

@@ -21,7 +21,7 @@ from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import SamplingParams, build_sampler
 from mentor.sampling.vllm_engine import first_sentence, one_line
 from mentor.stages.evaluate import student_environment
-from mentor.tools import ToolExecutor, Toolset
+from mentor.tools import Toolbox, Toolset
 from mentor.types import Task
 from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student
 from tests.fixtures.students import make_small_student
@@ -79,8 +79,8 @@ def test_a_later_turn_and_an_equal_prompt_find_their_prefix_in_the_cache(chat, p
 def run_environment(chat, sampler, lockstep):
     tasks = [Task(f"t{i}", f"What is {i} plus 2?", ("2",), "calculator") for i in range(12)]
     wanted = [RolloutRequest(task, seed=7 * i, temperature=1.0) for i, task in enumerate(tasks)]
-    executor = ToolExecutor(Toolset.builtin("calculator"))
-    with Environment(sampler, executor, chat, RolloutLimits(max_tokens=200, max_turn_tokens=30), lockstep) as rollouts:
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    with Environment(sampler, toolbox, chat, RolloutLimits(max_tokens=200, max_turn_tokens=30), lockstep) as rollouts:
         return rollouts.rollout(wanted)
 
 
@@ -149,7 +149,7 @@ def test_evaluation_loads_no_second_model(opened, chat, tmp_path, monkeypatch):
     save_student(chat, tmp_path)
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
     sampling = SamplerConfig(name="vllm", max_tokens=128, max_turn_tokens=8, max_running=4, kv_cache_gib=0.1)
-    settings = (tmp_path, Toolset.builtin("calculator"), ToolsConfig(name="calculator"), ModelConfig(name="m"))
+    settings = (tmp_path, ToolsConfig(name="calculator"), ModelConfig(name="m"))
     with student_environment(*settings, sampling) as environment:
         sampler = environment.sampler
         (trajectory,) = environment.rollout([RolloutRequest(Task("t", "What is 1 plus 2?", ("3",), "calculator"), 0)])

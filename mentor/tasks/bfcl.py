@@ -1,0 +1,167 @@
+"""Rows of the Berkeley Function Calling Leaderboard (v4): a question, the row's own tools and the accepted calls.
+
+Its schemas are not JSON schema (types `dict`, `float`, `tuple`, `any`); they are turned into it. A task's reference is
+the first accepted value of every argument, in order; in `irrelevance` it is empty. The tools have no code: these tasks
+are judged by their calls and are not rolled out with tools that run.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mentor.errors import InputError
+from mentor.tasks.rows import Row, describe, read_rows
+from mentor.tools.validation import check_schema
+from mentor.types import Task, TaskTools, ToolCall
+
+JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None}
+CLASS_FILES = {
+    "GorillaFileSystem": "gorilla_file_system",
+    "MathAPI": "math_api",
+    "MessageAPI": "message_api",
+    "TwitterAPI": "posting_api",
+    "TicketAPI": "ticket_api",
+    "TradingBot": "trading_bot",
+    "TravelAPI": "travel_booking",
+    "VehicleControlAPI": "vehicle_control",
+}
+
+
+def load_bfcl(path: str | Path, answers: str | Path | None = None, split: str = "test") -> list[Task]:
+    """Tasks of one category's file, whose name says which.
+
+    answers: the file of accepted calls; without it `possible_answer/<same name>` beside `path`, which `irrelevance`
+    does not have. The functions of a multi-turn row are in `multi_turn_func_doc/` beside it. `question` is the first
+    turn; `source` keeps the row's `turns` and its `ground_truth`. Raises InputError naming the row.
+    """
+    path = Path(path)
+    rows = read_rows(path, "task.path")
+    beside = path.parent / "possible_answer" / path.name
+    if answers is None and "irrelevance" not in path.name:
+        answers = beside
+    accepted = {} if answers is None else {row["id"]: row for _, row in read_rows(Path(answers), "answers")}
+    documents: dict[str, list[Row]] = {}
+    return [_task(row, place, accepted, split, path.parent, documents) for place, row in rows]
+
+
+def _task(
+    row: Row, place: str, accepted: Mapping[str, Row], split: str, folder: Path, documents: dict[str, list[Row]]
+) -> Task:
+    for key, kind in (("id", str), ("question", list)):
+        if not isinstance(row.get(key), kind) or not row[key]:
+            raise InputError(f"{place}: {key} is {describe(row.get(key))}, accepted: a row of BFCL v4")
+    if accepted and row["id"] not in accepted:
+        raise InputError(f"{place}: the answers hold no id {row['id']!r}")
+    functions = row["function"] if "function" in row else _class_functions(row, place, folder, documents)
+    if not isinstance(functions, list):
+        raise InputError(f"{place}: function is {describe(functions)}, accepted: a list of functions")
+    schemas = [tool_schema(function, place) for function in functions]
+    truth: list[Any] = accepted[row["id"]]["ground_truth"] if accepted else []
+    multi_turn = "involved_classes" in row
+    calls = _multi_turn_calls(truth, schemas, place) if multi_turn else first_accepted(truth, schemas)
+    turns = [[message["content"] for message in turn if message["role"] == "user"] for turn in row["question"]]
+    return Task(
+        id=row["id"],
+        question="\n\n".join(turns[0]),
+        answer=(),
+        toolset=row["id"],
+        split=split,
+        reference=tuple(calls),
+        source={"turns": row["question"], "ground_truth": truth},
+        tools=TaskTools(None, schemas),
+    )
+
+
+def _class_functions(row: Row, place: str, folder: Path, documents: dict[str, list[Row]]) -> list[Row]:
+    """The functions of a multi-turn row's classes, without those the row leaves out."""
+    found: list[Row] = []
+    for name in row.get("involved_classes", []):
+        if name not in CLASS_FILES:
+            raise InputError(f"{place}: involved_classes holds {name!r}, accepted: {', '.join(CLASS_FILES)}")
+        if name not in documents:
+            file = folder / "multi_turn_func_doc" / f"{CLASS_FILES[name]}.jsonl"
+            documents[name] = [document for _, document in read_rows(file, "functions")]
+        found += documents[name]
+    left_out = set(row.get("excluded_function", []))
+    return [function for function in found if function["name"] not in left_out]
+
+
+# --- schemas ---------------------------------------------------------------------------------------------------------
+
+
+def tool_schema(function: Any, origin: str) -> dict[str, Any]:
+    """A BFCL function as an OpenAI tool schema. Raises InputError where it cannot be one."""
+    if not isinstance(function, Mapping):
+        raise InputError(f"{origin}: function is {describe(function)}, accepted: an object")
+    kept = {key: function[key] for key in ("name", "description") if key in function}
+    return check_schema({**kept, "parameters": json_schema(function.get("parameters", {"type": "dict"}))}, origin)
+
+
+def json_schema(schema: Any) -> Any:
+    """BFCL's types as those of JSON schema, at every depth."""
+    if not isinstance(schema, Mapping):
+        return schema
+    converted = {key: value for key, value in schema.items() if key not in ("type", "optional")}
+    kind = schema.get("type")
+    kind = JSON_TYPES.get(kind, kind) if isinstance(kind, str) else kind
+    if kind is not None:
+        converted["type"] = kind
+    if isinstance(schema.get("properties"), Mapping):
+        converted["properties"] = {name: json_schema(below) for name, below in schema["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            converted[key] = json_schema(schema[key])
+    return converted
+
+
+# --- accepted calls --------------------------------------------------------------------------------------------------
+
+
+def first_accepted(truth: Sequence[Mapping[str, Any]], schemas: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
+    """One call for each answer, of the first accepted values. An argument that may be left out is, unless required."""
+    required = {s["function"]["name"]: s["function"]["parameters"].get("required", []) for s in schemas}
+    calls = []
+    for answer in truth:
+        ((name, options),) = answer.items()
+        calls.append(ToolCall(name, _arguments(options, required.get(name, []))))
+    return calls
+
+
+def _arguments(options: Mapping[str, list[Any]], required: Sequence[str] = ()) -> dict[str, Any]:
+    """`""` among the accepted values says that the argument may be left out; it is a value where there is no other."""
+    arguments = {}
+    for name, accepted in options.items():
+        values = [value for value in accepted if value != ""]
+        if name in required or "" not in accepted:
+            arguments[name] = _value(values[0] if values else "")
+    return arguments
+
+
+def _value(value: Any) -> Any:
+    """Objects hold a list of accepted values for each key."""
+    if isinstance(value, Mapping):
+        return _arguments({key: below if isinstance(below, list) else [below] for key, below in value.items()})
+    return [_value(item) if isinstance(item, Mapping) else item for item in value] if isinstance(value, list) else value
+
+
+def _multi_turn_calls(truth: Any, schemas: Sequence[Mapping[str, Any]], place: str) -> list[ToolCall]:
+    """The calls of all turns, from Python call texts such as `cd(folder='workspace')`."""
+    positions = {s["function"]["name"]: list(s["function"]["parameters"]["properties"]) for s in schemas}
+    return [parse_call(text, positions, place) for turn in truth for text in turn]
+
+
+def parse_call(text: str, positions: Mapping[str, Sequence[str]], place: str) -> ToolCall:
+    """A call with literal arguments; those without a name take the schema's order. Raises InputError."""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        if not isinstance(node, ast.Call):
+            raise ValueError("no call")
+        name = ast.unparse(node.func)
+        named = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
+        given = [ast.literal_eval(argument) for argument in node.args]
+        return ToolCall(name, {**dict(zip(positions.get(name, ()), given, strict=False)), **named})
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"{place}: {text[:80]!r} is not a call with literal arguments: {error}") from None

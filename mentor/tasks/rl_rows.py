@@ -1,0 +1,146 @@
+"""Rows of tool-use RL data sets: verl's, ReCall's and MENTOR's, told apart by the columns each row has.
+
+The three share `reward_model` (the answer) and `extra_info`; a row of the last two also brings its tools, as Python
+source (`env`) and schemas (`func_schemas`). Objects may be JSON text of themselves, as the released trainers accept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mentor.errors import InputError
+from mentor.tasks.rows import Row, answer_field, describe, read_rows
+from mentor.tools.validation import check_schema
+from mentor.types import NamedCall, Task, TaskTools
+
+BOX = "\\boxed{"
+ACCEPTED = "`question` as text, or `prompt` as a list of {role, content}"
+
+
+def load_rl_rows(
+    path: str, split: str, placeholders: Mapping[str, str] | None = None, key: str = "task.path"
+) -> list[Task]:
+    """Tasks from a JSONL or parquet file of such rows; ids from the row's `extra_info.id` or `id`, else its number.
+
+    placeholders: texts of `env` and what replaces them, `<search-url-placeholder>` say. A boxed answer is unwrapped.
+    MENTOR's `tool_calls_used` becomes the reference, of which only the names are known. A task without `func_schemas`
+    takes the run's tools. Raises InputError naming the row for a missing question or answer or unusable tools.
+    """
+    stem = Path(path).name.split(".")[0]
+    tasks: list[Task] = []
+    first_place: dict[str, str] = {}
+    for index, (place, row) in enumerate(read_rows(Path(path), key)):
+        task = _task(row, place, f"{stem}-{index:06d}", split, placeholders or {})
+        if task.id in first_place:
+            raise InputError(f"{place}: id {task.id!r} was given before at {first_place[task.id]}")
+        first_place[task.id] = place
+        tasks.append(task)
+    return tasks
+
+
+def _task(row: Row, place: str, numbered: str, split: str, placeholders: Mapping[str, str]) -> Task:
+    extra = _object(row, "extra_info", place)
+    own_id = extra.get("id", row.get("id"))
+    tools = _tools(extra, f"{place}: extra_info", placeholders)
+    return Task(
+        id=numbered if own_id is None or own_id == "" else str(own_id),
+        question=_question(row, place),
+        answer=_answer(row, place),
+        toolset="",
+        split=split,
+        reference=_used_tools(row, place),
+        source={"data_source": row.get("data_source", "")},
+        tools=tools,
+    )
+
+
+def _object(row: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
+    """An object or its JSON text; empty where the row has none."""
+    value = row.get(key)
+    if isinstance(value, str) and value.strip():
+        value = _from_json(value, f"{place}: {key}")
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{place}: {key} is {describe(value)}, accepted: an object or its JSON text")
+    return value
+
+
+def _from_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is {describe(text)}, which is not JSON: {str(error)[:80]}") from None
+
+
+def _question(row: Row, place: str) -> str:
+    """`question`, else what the messages of `prompt` say (a system message before the user's)."""
+    value = row.get("question")
+    if value is None and isinstance(row.get("prompt"), list):
+        messages = row["prompt"]
+        if not all(isinstance(m, Mapping) and isinstance(m.get("content"), str) for m in messages):
+            raise InputError(f"{place}: prompt is {describe(messages)}, accepted: a list of {{role, content}}")
+        value = "\n\n".join(m["content"] for m in messages if m.get("role") in ("system", "user"))
+    if value is None:
+        raise InputError(f"{place}: no question, given: {', '.join(map(repr, row))}, accepted: {ACCEPTED}")
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"{place}: the question is {describe(value)}, accepted: {ACCEPTED}")
+    return value
+
+
+def _answer(row: Row, place: str) -> tuple[str, ...]:
+    truth = _object(row, "reward_model", place)
+    if not truth:
+        raise InputError(f"{place}: no reward_model, given: {', '.join(map(repr, row))}, accepted: {{ground_truth}}")
+    return tuple(unboxed(text) for text in answer_field(dict(truth), "ground_truth", f"{place}: reward_model"))
+
+
+def unboxed(text: str) -> str:
+    r"""What stands in `\boxed{...}` where the text is one box and no more; else the text."""
+    inner = text.strip()
+    if not (inner.startswith(BOX) and inner.endswith("}")):
+        return text
+    inner = inner[len(BOX) : -1]
+    depth = 0
+    for character in inner:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            return text
+    return inner.strip() if depth == 0 and inner.strip() else text
+
+
+def _used_tools(row: Row, place: str) -> tuple[NamedCall, ...] | None:
+    names = row.get("tool_calls_used")
+    if isinstance(names, str):
+        names = _from_json(names, f"{place}: tool_calls_used") if names.strip() else []
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"{place}: tool_calls_used is {describe(names)}, accepted: a list of tool names")
+    return tuple(NamedCall(name) for name in names)
+
+
+def _tools(extra: Mapping[str, Any], where: str, placeholders: Mapping[str, str]) -> TaskTools | None:
+    schemas = extra.get("func_schemas")
+    if isinstance(schemas, str):
+        schemas = _from_json(schemas, f"{where}.func_schemas") if schemas.strip() else None
+    if not schemas:
+        return None
+    if not isinstance(schemas, list):
+        raise InputError(f"{where}.func_schemas is {describe(schemas)}, accepted: a list of tool schemas")
+    env = extra.get("env")
+    if env is not None and not isinstance(env, str):
+        raise InputError(f"{where}.env is {describe(env)}, accepted: Python source")
+    for text, value in placeholders.items():
+        env = env.replace(text, value) if env else env
+    return TaskTools(env or None, [check_schema(_without_nulls(schema), where) for schema in schemas])
+
+
+def _without_nulls(value: Any) -> Any:
+    """Parquet fills the keys that only other rows have with nulls."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(below) for key, below in value.items() if below is not None}
+    return [_without_nulls(below) for below in value] if isinstance(value, list) else value

@@ -1,0 +1,106 @@
+"""The tools of a run: one toolset for all tasks, and of each task that brings its own source and schemas that one.
+
+task -> **toolbox** -> executor. Executors open when the first task needs them; those that no trajectory uses are closed
+again once there are many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from mentor.errors import InputError
+from mentor.tools.executor import ToolExecutor
+from mentor.tools.toolsets import Toolset, build_toolset
+from mentor.types import Task
+
+MAX_IDLE = 8  # open executors that nothing uses; each holds worker processes
+
+
+@dataclass
+class _Open:
+    executor: ToolExecutor
+    users: int = 0
+
+
+class Toolbox:
+    """Opens executors of toolsets with `make`; use through `async with`. toolset: None where every task has its own."""
+
+    def __init__(self, toolset: Toolset | None, make: Callable[[Toolset], ToolExecutor] = ToolExecutor) -> None:
+        self._default = toolset
+        self._make = make
+        self._toolsets: dict[str, Toolset] = {}
+        self._open: OrderedDict[str, _Open] = OrderedDict()  # the longest unused first
+        self._lock = asyncio.Lock()  # while executors open and close
+
+    def toolset(self, task: Task) -> Toolset:
+        """The tools a task is solved with. Raises InputError where it has none, or none that can run."""
+        if task.tools is None:
+            if self._default is None:
+                raise InputError(
+                    f"task {task.id} has no tools of its own, which tools=row needs: choose a toolset for it, "
+                    "such as tools=calculator"
+                )
+            return self._default
+        if task.tools.env is None:
+            raise InputError(f"task {task.id}: its tools have schemas but no code, so no call of them can run")
+        key = _key(task)
+        if key not in self._toolsets:
+            self._toolsets[key] = Toolset.from_row(task.tools.env, task.tools.schemas, f"task {task.id}")
+        return self._toolsets[key]
+
+    def schemas_json(self, task: Task) -> str:
+        """The schemas that the task's prompt shows, as JSON text."""
+        return self.toolset(task).schemas_json
+
+    @asynccontextmanager
+    async def lease(self, task: Task) -> AsyncIterator[ToolExecutor]:
+        """The open executor of the task's tools, which stays open while it is leased."""
+        key = _key(task)
+        async with self._lock:
+            if key not in self._open:
+                self._open[key] = _Open(await self._make(self.toolset(task)).__aenter__())
+            held = self._open[key]
+            held.users += 1
+        try:
+            yield held.executor
+        finally:
+            held.users -= 1
+            self._open.move_to_end(key)
+            async with self._lock:
+                await self._close_idle()
+
+    async def _close_idle(self) -> None:
+        idle = [key for key, held in self._open.items() if key and held.users == 0]
+        for key in idle[: max(0, len(idle) - MAX_IDLE)]:
+            await self._open.pop(key).executor.__aexit__(None, None, None)
+
+    async def __aenter__(self) -> Toolbox:
+        """Opens the run's own toolset, so that tools that cannot run are known before anything is sampled."""
+        if self._default is not None:
+            self._open[""] = _Open(await self._make(self._default).__aenter__())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Wait for the calls that run, at most their time limit, and end every worker."""
+        while self._open:
+            _, held = self._open.popitem()
+            await held.executor.__aexit__(None, None, None)
+
+
+def build_toolbox(name: str, path: str | None = None, **limits: Any) -> Toolbox:
+    """The toolbox of the `tools` group: `row` (every task has its own), or a toolset; limits are those of executors."""
+    toolset = None if name == "row" else build_toolset(name, path)
+    return Toolbox(toolset, lambda toolset: ToolExecutor(toolset, **limits))
+
+
+def _key(task: Task) -> str:
+    return "" if task.tools is None else json.dumps(task.tools.to_dict(), sort_keys=True)

@@ -1,0 +1,52 @@
+"""Which tools a task has: the run's, or its own; and how many executors stay open."""
+
+import asyncio
+
+import pytest
+
+from mentor.errors import InputError
+from mentor.tools import Toolbox, Toolset, build_toolbox
+from mentor.tools.toolbox import MAX_IDLE
+from mentor.types import Task, TaskTools
+
+PARAMETERS = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+SCHEMA = {"type": "function", "function": {"name": "plus", "description": "", "parameters": PARAMETERS}}
+
+
+def task(number: int | None) -> Task:
+    own = None if number is None else TaskTools(f"def plus(n):\n    return n + {number}\n", [SCHEMA])
+    return Task(f"t{number}", "q", ("1",), "", tools=own)
+
+
+async def call(toolbox: Toolbox, of: Task, name: str, **arguments) -> str:
+    async with toolbox.lease(of) as executor:
+        return (await executor.call(name, arguments)).text
+
+
+def test_a_task_has_its_own_tools_or_those_of_the_run():
+    async def run() -> list[str]:
+        async with build_toolbox("calculator", timeout_s=2.0) as toolbox:
+            own = [call(toolbox, task(number), "plus", n=1) for number in (10, 20, 10)]
+            return await asyncio.gather(*own, call(toolbox, task(None), "add", a=1, b=2))
+
+    assert asyncio.run(run()) == ["11", "21", "11", "3"]
+
+
+def test_tools_that_are_missing_or_have_no_code_are_refused_by_task():
+    toolbox = build_toolbox("row")
+    with pytest.raises(InputError, match="task tNone has no tools of its own"):
+        toolbox.toolset(task(None))
+    with pytest.raises(InputError, match="task t: its tools have schemas but no code"):
+        toolbox.toolset(Task("t", "q", ("1",), "", tools=TaskTools(None, [SCHEMA])))
+
+
+def test_executors_are_closed_once_many_are_idle_but_never_while_leased():
+    async def run() -> tuple[int, str, str]:
+        async with Toolbox(Toolset.builtin("calculator")) as toolbox:
+            async with toolbox.lease(task(0)) as executor:
+                for number in range(1, MAX_IDLE + 3):
+                    await call(toolbox, task(number), "plus", n=1)
+                held = (await executor.call("plus", {"n": 1})).text
+            return len(toolbox._open), held, await call(toolbox, task(1), "plus", n=1)
+
+    assert asyncio.run(run()) == (MAX_IDLE + 1, "1", "2")
