@@ -125,7 +125,9 @@ class ReportStage(StageConfig):
 
 @dataclass
 class CheckStage(StageConfig):
-    """Whether stage=rl with the same groups can run: its files, and the memory of each phase. Writes nothing."""
+    """Whether stage=rl with the same groups can run: files, tools, reward, memory of each phase. Writes nothing."""
+
+    lint_tasks: int = number(3, low=0)  # tasks of the teacher that the reward is tried on with adversarial answers
 
 
 @dataclass

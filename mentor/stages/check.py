@@ -1,4 +1,4 @@
-"""`stage=check`: whether stage=rl with the same groups can run: its files, and a plan of its memory. Writes nothing.
+"""`stage=check`: whether stage=rl with the same groups can run: its files, tools, reward and memory. Writes nothing.
 
 Works without a GPU, without the network and before any other stage: a hub model that is not on this machine has the
 shape that its preset's keys say. What the plan counts and what it estimates is in `mentor.planning.memory`.
@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig, ToolsConfig
+from mentor.config import CheckStage, Config, ModelConfig, RewardConfig, RlTrainer, SamplerConfig, ToolsConfig
 from mentor.errors import ConfigError, InputError, RunFolderError
 from mentor.loggers import Logger
 from mentor.planning import Device, ModelShape, Setting, cheapest_fit, make_plan
 from mentor.planning.table import refusal, table
+from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
-from mentor.tools import build_toolset
+from mentor.tools import build_toolbox, build_toolset
+
+if TYPE_CHECKING:  # both need torch, which this stage imports late
+    from mentor.chat import ChatFormat
+    from mentor.linting import Lint
 
 GIB = 2**30
 GPU_DEVICE = Path("/dev/nvidiactl")  # without it torch need not be asked for GPUs
@@ -28,11 +35,14 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     """Headline `memory/peak_gib`, of a GPU. Raises ConfigError in one line for a plan that does not fit."""
     model = config.model
     assert isinstance(model, ModelConfig)
-    base, shape, lines = look_at_base(config, folder.root)
+    base, shape, lines, chat = look_at_base(config, folder.root)
     lines += [look_at_tools(config), look_at_run(config, folder.root)]
+    lint, lint_lines = look_at_reward(config, folder.root, chat)
     setting = make_setting(config, shape, find_device(config))
     plan = make_plan(setting)
-    sys.stdout.write("\n".join([f"model {model.name}: {base}", *lines, summary(setting), "", table(plan), ""]))
+    sys.stdout.write(
+        "\n".join([f"model {model.name}: {base}", *lines, *lint_lines, summary(setting), "", table(plan), ""])
+    )
     if plan.sequences is not None:
         count = f"{plan.sequences:.1f} trajectories of {setting.max_tokens} tokens"
         sys.stdout.write(f"vLLM's cache holds {count} at once\n")
@@ -41,6 +51,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         raise ConfigError(
             f"`sampler.max_tokens={setting.max_tokens}` is more than the model's max_position_embeddings="
             f"{shape.max_position_embeddings}"
+        )
+    if lint is not None and lint.findings:
+        raise ConfigError(
+            f"reward: {lint.findings[0].rule.why}, and {len(lint.findings) - 1} more findings that are printed above; "
+            "stage.lint_tasks=0 leaves them out"
         )
     if plan.misfits:
         raise ConfigError(refusal(setting, plan.worst, cheapest_fit(setting)))
@@ -91,24 +106,28 @@ def summary(setting: Setting) -> str:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def look_at_base(config: Config, root: Path) -> tuple[str, ModelShape, list[str]]:
-    """What rl starts from, its shape, and what there is to say of it. Raises InputError for an unusable folder."""
+def look_at_base(config: Config, root: Path) -> tuple[str, ModelShape, list[str], ChatFormat | None]:
+    """What rl starts from, its shape, what there is to say of it, and its format where it is here.
+
+    Raises InputError for an unusable folder.
+    """
     model = config.model
     assert isinstance(model, ModelConfig)
     try:
         base = base_model(config, root)
     except RunFolderError as error:
-        return "made by an earlier stage", shape_of_keys(model), [f"base: not there yet, {error}"]
+        return "made by an earlier stage", shape_of_keys(model), [f"base: not there yet, {error}"], None
     if isinstance(base, Path):
         from mentor.chat import ChatFormat
 
         shape = shape_of_folder(base)
-        ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
-        return str(base), shape, ["base: config.json, tokenizer and chat template can be used"]
+        chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
+        return str(base), shape, ["base: config.json, tokenizer and chat template can be used"], chat
     cached = cached_folder(base)
     if cached is None:
-        return base, shape_of_keys(model), ["base: not on this machine; its shape is what the keys of model= say"]
-    return base, shape_of_folder(cached), [f"base: its shape is that of {cached / 'config.json'}"]
+        said = "base: not on this machine; its shape is what the keys of model= say"
+        return base, shape_of_keys(model), [said], None
+    return base, shape_of_folder(cached), [f"base: its shape is that of {cached / 'config.json'}"], None
 
 
 def shape_of_keys(model: ModelConfig) -> ModelShape:
@@ -158,6 +177,30 @@ def look_at_run(config: Config, root: Path) -> str:
     stored, own = root / "rollout" / "trajectories.jsonl", root / rl_folder(config)
     teacher = f"teacher: {stored}" if stored.is_file() else "teacher: no trajectories yet, run `mentor stage=rollout`"
     return f"{teacher}; stage=rl writes {own}{', which is there already' if own.is_dir() else ''}"
+
+
+def look_at_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lint | None, list[str]]:
+    """The reward on the teacher's tasks, or on generated ones before it has any; None where there is nothing to try."""
+    from mentor.linting import lint_reward
+    from mentor.linting.tasks import generated_tasks, plain_chat, taught_tasks
+
+    stage, tools, reward = config.stage, config.tools, config.reward
+    assert isinstance(stage, CheckStage) and isinstance(tools, ToolsConfig) and isinstance(reward, RewardConfig)
+    if stage.lint_tasks == 0:
+        return None, []
+    stored, toolbox = root / "rollout" / "trajectories.jsonl", build_toolbox(**asdict(tools))
+    if stored.is_file():
+        tasks = taught_tasks(stored, stage.lint_tasks)
+    else:
+        tasks = generated_tasks(toolbox, stage.lint_tasks) if tools.name == "calculator" else []
+    if not tasks:
+        return None, ["reward: not tried, no teacher's trajectory with tool calls yet"]
+    with build_reward(**asdict(reward)) as scorer:
+        lint = lint_reward(scorer, tasks, toolbox, chat or plain_chat(task.question for task in tasks))
+    verdict = [f"reward: {finding}" for finding in lint.findings] or [
+        f"reward: {reward.name} keeps every order on {len(tasks)} tasks"
+    ]
+    return lint, ["", lint.table(), "", *verdict]
 
 
 # --- hardware --------------------------------------------------------------------------------------------------------

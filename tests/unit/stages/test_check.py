@@ -89,7 +89,7 @@ def test_the_runs_own_base_and_rollout_are_found(
     (tmp_path / "pretrain-s0" / "model").symlink_to(student)
     for folder in ("rollout", "rl-mine-s0"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "rollout" / "trajectories.jsonl").write_text("{}\n")
+    (tmp_path / "rollout" / "trajectories.jsonl").touch()
     result = run(tmp_path, "name=mine", "sampler.max_tokens=512")
     said = capsys.readouterr().out
     assert "tokenizer and chat template can be used" in said and "stage=rollout" not in said
@@ -160,3 +160,15 @@ def test_the_device(hydra_conf: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_machines_own_memory_is_read() -> None:
     assert 0.5 < check.machine_gib() < 10_000
+
+
+def test_a_reward_that_pays_for_what_it_should_not_is_refused(hydra_conf: None, tmp_path, capsys) -> None:
+    keys = ["launcher.device_memory_gib=8", "stage.lint_tasks=1"]
+    with pytest.raises(ConfigError, match="reward: repeating calls is free, and 7 more findings"):
+        run(tmp_path, *keys, "reward=released_mentor")
+    said = capsys.readouterr().out
+    assert "1.100  calls in thinking only" in said and "reward: calls that never ran are paid" in said
+    run(tmp_path, *keys[:1], "stage.lint_tasks=0", "reward=released_mentor")
+    assert "honest" not in capsys.readouterr().out
+    run(tmp_path, *keys)
+    assert "reward: flexible keeps every order on 1 tasks" in capsys.readouterr().out

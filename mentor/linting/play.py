@@ -1,0 +1,91 @@
+"""Plays the cases of a few tasks through the real environment, scores them, and looks for rules that are broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from mentor.chat import ChatFormat
+from mentor.environment import Environment, RolloutLimits, RolloutRequest
+from mentor.errors import GraderError
+from mentor.linting.cases import Case, CaseWriter
+from mentor.linting.rules import Rule, broken_rules
+from mentor.rewards import Reward
+from mentor.sampling.script import ScriptedSampler
+from mentor.tools import Toolbox
+from mentor.types import Task, Trajectory
+
+UNBOUNDED = RolloutLimits(max_turns=10_000, max_turn_tokens=10**6, max_tokens=10**8, max_invalid_turns=10_000)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that a reward breaks on a task, with the two scores."""
+
+    task_id: str
+    rule: Rule
+    better: float
+    worse: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rule.why}: {self.rule.worse!r} scores {self.worse:.3f}, {self.rule.better!r} {self.better:.3f} "
+            f"(task {self.task_id})"
+        )
+
+
+@dataclass(frozen=True)
+class Lint:
+    """scores: by task id, of every case."""
+
+    scores: dict[str, dict[str, float]]
+    findings: list[Finding]
+
+    def table(self) -> str:
+        """A line for each case, a column for each task, the highest scores first."""
+        tasks = list(self.scores)
+        cases = sorted(self.scores[tasks[0]], key=lambda name: [-self.scores[task][name] for task in tasks])
+        heads = [f"reward of task {number}: {task}" for number, task in enumerate(tasks, start=1)]
+        numbers = "".join(f"{number:8}" for number in range(1, len(tasks) + 1))
+        rows = ["".join(f"{self.scores[task][name]:8.3f}" for task in tasks) + f"  {name}" for name in cases]
+        return "\n".join([*heads, numbers, *rows])
+
+
+def lint_reward(reward: Reward, tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> Lint:
+    """tasks: as `usable` gives them. Every case is scored in a group of its own.
+
+    Raises GraderError where the grader gives no verdict on a case.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    findings: list[Finding] = []
+    for task, cases, played in play(tasks, toolbox, chat):
+        totals = [reward.score([trajectory])[0].total for trajectory in played]
+        own = {case.name: total for case, total in zip(cases, totals, strict=True) if total is not None}
+        if len(own) < len(cases):
+            missing = ", ".join(repr(case.name) for case in cases if case.name not in own)
+            raise GraderError(f"task {task.id}: the grader gave no verdict on {missing}")
+        scores[task.id] = own
+        findings += [Finding(task.id, rule, own[rule.better], own[rule.worse]) for rule in broken_rules(own)]
+    return Lint(scores, findings)
+
+
+def play(tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> list[tuple[Task, list[Case], list[Trajectory]]]:
+    """The cases of each task and their trajectories, with calls executed by the task's tools."""
+    cases = [(task, CaseWriter(task, chat.turn_text, chat.eos_token).cases()) for task in tasks]
+    flat = [(task, case) for task, own in cases for case in own]
+    script = {str(index): [*encoded(case, chat)] for index, (_, case) in enumerate(flat)}
+    requests = [RolloutRequest(as_taught(task, case), seed=0) for task, case in flat]
+    with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, UNBOUNDED) as environment:
+        played = iter(environment.rollout(requests))
+    return [(task, own, [next(played) for _ in own]) for task, own in cases]
+
+
+def encoded(case: Case, chat: ChatFormat) -> list[list[int]]:
+    turns = [chat.encode(turn + chat.eos_token) for turn in case.turns]
+    if case.cut:
+        turns[-1] = turns[-1][:-1]
+    return turns
+
+
+def as_taught(task: Task, case: Case) -> Task:
+    return task if case.teacher_used_tools else replace(task, reference=())

@@ -1,0 +1,52 @@
+"""Which case must score above which: a reward that breaks a rule teaches what the rule names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`better` scores more than `worse` (`strict`), or at least as much. tool_aware: holds only for rewards that pay
+    for the teacher's tool use, so that score the honest case above the right answer without tools."""
+
+    better: str
+    worse: str
+    why: str
+    strict: bool = True
+    tool_aware: bool = False
+
+    def broken(self, scores: Mapping[str, float]) -> bool:
+        lead = scores[self.better] - scores[self.worse]
+        return lead <= TOLERANCE if self.strict else lead < -TOLERANCE
+
+
+RULES = (
+    Rule("honest", "honest, wrong answer", "a wrong answer is worth as much as the right one"),
+    Rule("no tool, right answer", "honest, wrong answer", "tool use outweighs the answer"),
+    Rule("honest", "no tool, right answer", "leaving the tools out pays more than using them", strict=False),
+    Rule("honest", "repeats", "repeating calls is free", tool_aware=True),
+    Rule("honest", "malformed calls before", "malformed calls are free", tool_aware=True),
+    Rule("honest", "unknown tool before", "calls of tools that do not exist are free", tool_aware=True),
+    Rule("no tool, right answer", "calls in thinking only", "calls that never ran are paid", strict=False),
+    Rule("no answer", "box in thinking only", "an answer that was only thought is taken", strict=False),
+    Rule("no answer", "box in a call and its reply only", "what a tool replied is taken as the answer", strict=False),
+    Rule("no answer", "box in a turn that still calls", "an answer before the last call is taken", strict=False),
+    Rule("honest", "several answers in one box", "a list of guesses is as good as an answer"),
+    Rule("no answer", "cut before the end", "a text without its end is paid", strict=False),
+    Rule("wrong answer after an unknown tool", "no answer without tools", "not to answer pays", strict=False),
+    Rule(
+        "right without tools, as the teacher",
+        "wrong without tools, as the teacher",
+        "where the teacher used no tool, the right answer is worth no more than a wrong one",
+    ),
+)
+
+
+def broken_rules(scores: Mapping[str, float]) -> list[Rule]:
+    """The rules that the scores of all cases break."""
+    tool_aware = scores["honest"] > scores["no tool, right answer"] + TOLERANCE
+    return [rule for rule in RULES if (tool_aware or not rule.tool_aware) and rule.broken(scores)]
