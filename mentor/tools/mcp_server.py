@@ -1,0 +1,178 @@
+"""Tools of an MCP server (Model Context Protocol), over stdio or HTTP.
+
+A trajectory has a connection, and with stdio a server process, of its own, so that no state passes between
+trajectories; with `shared` all have one. A connection that failed is replaced by the next call. The server runs with
+this user's rights: what its tools do is not sandboxed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, TextIO
+
+from mentor.errors import ConfigError, ToolError
+from mentor.tools.sandbox import Outcome
+from mentor.types import CallError
+
+CONNECT_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 10.0  # past it a server that does not end is left to the client's own kill
+
+
+@dataclass(frozen=True)
+class ServerAddress:
+    """A command line for stdio, or a URL for streamable HTTP."""
+
+    text: str
+
+    @property
+    def is_url(self) -> bool:
+        return self.text.startswith(("http://", "https://"))
+
+    def client(self, errors: TextIO) -> Any:
+        """The `mcp` package's client of it, not yet connected; what a stdio server says beside the protocol goes to
+        `errors`. Raises ConfigError without the package."""
+        try:
+            from mcp import Client, StdioServerParameters, stdio_client
+        except ImportError as error:
+            raise ConfigError("tools=mcp needs the package mcp: pip install 'mentor[mcp]'") from error
+        if self.is_url:
+            return Client(self.text)
+        command, *arguments = shlex.split(self.text)
+        return Client(stdio_client(StdioServerParameters(command=command, args=arguments), errlog=errors))
+
+
+class Connection:
+    """One open client. Opened and closed by a task of its own, as the client asks for."""
+
+    def __init__(self, address: ServerAddress) -> None:
+        self._address = address
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._closing = asyncio.Event()
+        self._ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._hold())
+
+    async def _hold(self) -> None:
+        try:
+            async with self._address.client(self._errors) as client:
+                self._ready.set_result(client)
+                await self._closing.wait()
+        except Exception as error:  # of connecting; one of closing has nobody left to tell
+            if not self._ready.done():
+                self._ready.set_exception(ToolError(f"{_one_line(error)}{self._said()}"))
+        finally:
+            self._errors.close()
+
+    async def client(self) -> Any:
+        """Raises ToolError where the server cannot be reached."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._ready), CONNECT_TIMEOUT_S)
+        except TimeoutError:
+            reason = f"no answer within {CONNECT_TIMEOUT_S:g} s"
+        except ToolError as error:
+            reason = str(error)
+        await self.close()
+        raise ToolError(f"the MCP server {self._address.text!r} cannot be used: {reason}")
+
+    def _said(self) -> str:
+        """The last line that a stdio server wrote to its standard error."""
+        self._errors.seek(0)
+        lines = self._errors.read().split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f" ({last[:200]})" if last else ""
+
+    async def close(self) -> None:
+        self._closing.set()
+        done, _ = await asyncio.wait([self._task], timeout=CLOSE_TIMEOUT_S)
+        if not done:
+            self._task.cancel()
+
+
+class McpTools:
+    """Calls the tools of a server; an engine of `ToolExecutor`."""
+
+    def __init__(self, address: ServerAddress, timeout_s: float, max_output_chars: int, shared: bool) -> None:
+        self._address, self._timeout_s, self._max_output_chars = address, timeout_s, max_output_chars
+        self._shared = shared
+        self._connections: dict[str, Connection] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> Outcome:
+        """The text of the result's parts. Raises ToolError where no connection can be had."""
+        key = "" if self._shared else session
+        lone = Connection(self._address) if key is None else None
+        connection = lone or self._connections.get(str(key)) or Connection(self._address)
+        if key is not None:
+            self._connections[key] = connection
+        client = await connection.client()
+        start = perf_counter()
+        try:
+            result = await asyncio.wait_for(client.call_tool(name, arguments), self._timeout_s)
+            error, text = (CallError.EXCEPTION if result.is_error else None), result_text(result)
+        except TimeoutError:
+            error, text = CallError.TIMEOUT, f"no result within {self._timeout_s:g} s"
+        except Exception as failure:  # of the protocol or the transport: the server is in doubt
+            error, text = CallError.CRASH, _one_line(failure)
+        seconds = perf_counter() - start
+        if lone or error in (CallError.TIMEOUT, CallError.CRASH):
+            self._connections.pop(str(key), None)
+            self._end(connection)
+        return Outcome(error, cut(text, self._max_output_chars), seconds)
+
+    async def end_session(self, session: str) -> None:
+        connection = self._connections.pop(session, None)
+        if connection is not None:
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        """Without waiting: a server may take seconds to end."""
+        ending = asyncio.create_task(connection.close())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+    async def close(self) -> None:
+        for session in list(self._connections):
+            await self.end_session(session)
+        await asyncio.gather(*self._ending)
+
+
+def _one_line(error: Exception) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def result_text(result: Any) -> str:
+    """The text parts of a call's result, one a line; other parts are named by their kind."""
+    parts = [part.text if part.type == "text" else f"[{part.type}]" for part in result.content]
+    return "\n".join(parts) or '""'
+
+
+def cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]} ...[cut, {len(text)} characters]"
+
+
+async def list_schemas(address: ServerAddress) -> list[dict[str, Any]]:
+    """The server's tools in the OpenAI shape. Raises ToolError where it cannot be reached."""
+    connection = Connection(address)
+    client = await connection.client()
+    try:
+        tools, cursor = [], None
+        while True:
+            page = await asyncio.wait_for(client.list_tools(cursor=cursor), CONNECT_TIMEOUT_S)
+            tools += page.tools
+            cursor = page.next_cursor
+            if not cursor:
+                return [_schema(tool) for tool in tools]
+    finally:
+        await connection.close()
+
+
+def _schema(tool: Any) -> dict[str, Any]:
+    parameters: Mapping[str, Any] = tool.input_schema or {"type": "object"}
+    function = {"name": tool.name, "description": tool.description or "", "parameters": dict(parameters)}
+    return {"type": "function", "function": function}
