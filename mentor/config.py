@@ -173,6 +173,13 @@ class TeacherConfig(Section):
 class ToolsConfig(Section):
     name: str = choice("???", "calculator", "file")  # the 12 built-in tools, or a tools.py of your own
     path: str | None = None  # tools.py when name is file
+    engine: str = choice(
+        "auto", "auto", "monty", "cpython"
+    )  # auto: monty where it runs all of the source, else cpython
+    trusted: bool = False  # run your own tools.py in separate processes without the sandbox: your files, your network
+    isolation_floor: str = choice(
+        "landlock+seccomp", "process", "rlimits", "landlock+seccomp", "namespaces", "interpreter"
+    )  # the least isolation that tools in the sandbox may run with, weakest first
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
     memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox
     workers: int = count(2)  # sandbox processes

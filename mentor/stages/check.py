@@ -18,7 +18,7 @@ from mentor.planning.table import refusal, table
 from mentor.runs import RunFolder, base_model
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
-from mentor.tools import build_toolset
+from mentor.stages.tooling import configured_toolset
 
 GIB = 2**30
 GPU_DEVICE = Path("/dev/nvidiactl")  # without it torch need not be asked for GPUs
@@ -148,7 +148,8 @@ def cached_folder(name: str) -> Path | None:
 def look_at_tools(config: Config) -> str:
     tools = config.tools
     assert isinstance(tools, ToolsConfig)
-    return f"tools: {len(build_toolset(tools.name, tools.path).schemas)} of tools={tools.name}"
+    toolset = configured_toolset(tools)
+    return f"tools: {len(toolset.schemas)} of tools={tools.name} in {toolset.engine}"
 
 
 def look_at_run(config: Config, root: Path) -> str:

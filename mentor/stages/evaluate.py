@@ -29,10 +29,11 @@ from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
 from mentor.stages.rl import rollout_limits
 from mentor.stages.sampling import open_sampler
+from mentor.stages.tooling import configured_executor, configured_toolset
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
 from mentor.teachers import build_teacher
-from mentor.tools import ToolExecutor, Toolset, build_toolset
+from mentor.tools import ToolExecutor, Toolset
 from mentor.types import Task, Trajectory
 
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
@@ -43,7 +44,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig)
     assert isinstance(model, ModelConfig) and isinstance(stage, EvalStage)
     began = perf_counter()
-    toolset = build_toolset(tools.name, tools.path)
+    toolset = configured_toolset(tools)
     tasks = {name: benchmark_tasks(name, entry, config) for name, entry in config.benchmark.items()}
     seen = {name: seen_in_training(entry, folder.root) for name, entry in tasks.items()}
     for name, count in seen.items():
@@ -53,6 +54,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     headline = None
     for path in dict.fromkeys(job.model for job in jobs):
         with student_environment(path, toolset, tools, model, sampling) as environment, Grader() as grader:
+            logger.message(environment.executor.summary)
             for job in jobs:
                 if job.model != path:
                     continue
@@ -77,7 +79,7 @@ def student_environment(
 ) -> Iterator[Environment]:
     """One student with its tools, ready for rollouts; its weights and cache are freed at the end."""
     chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
-    executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+    executor = configured_executor(toolset, tools)
     with (
         open_sampler(sampling, path, chat.eos_id, torch_dtype(model.dtype)) as sampler,
         Environment(sampler, executor, chat, rollout_limits(sampling), sampling.deterministic) as environment,
@@ -148,9 +150,7 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[T
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")
     if entry.teacher is None:
         return tasks
-    executor = ToolExecutor(
-        build_toolset(tools.name, tools.path), tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars
-    )
+    executor = configured_executor(configured_toolset(tools), tools)
     return asyncio.run(with_reference(tasks, entry.teacher, executor))
 
 

@@ -38,8 +38,8 @@ from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.sampling import open_sampler
+from mentor.stages.tooling import configured_executor, configured_toolset
 from mentor.stages.training import build_policy, load_student, seed_everything
-from mentor.tools import ToolExecutor, build_toolset
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Trajectory, TrajectoryGroup
 
@@ -58,7 +58,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
     began = perf_counter()
     seed_everything(config.seed)
-    toolset = build_toolset(tools.name, tools.path)
+    toolset = configured_toolset(tools)
     taught = teacher_trajectories(folder, toolset.schemas_json)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     base = base_model(config, folder.root)
@@ -68,7 +68,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     reference = build_reference(policy, base, model, trainer, make) if trainer.kl_coef > 0 else None
     start = resume(folder, policy, logger, ranks)
     canary = Canary(chat.prompt_ids(tasks[0].question, toolset.schemas_json))
-    executor = ToolExecutor(toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars)
+    executor = configured_executor(toolset, tools)
     method = build_method(trainer, sampling.max_tokens, chat.pad_id)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
@@ -79,6 +79,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
+        logger.message(executor.summary)
         source = GroupSource(
             environment,
             reward,

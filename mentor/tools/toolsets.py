@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import ast
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import ConfigError, InputError
+from mentor.tools.engines import choose_engine, imported_modules
+from mentor.tools.processes import Source
 from mentor.tools.schemas import function_schema
-from mentor.tools.source import check_runs, functions, parse_source
+from mentor.tools.source import functions, parse_source
 from mentor.tools.validation import check_schema
 
 BUILTIN_SOURCES = {"calculator": Path(__file__).with_name("calculator.py")}
@@ -22,12 +24,16 @@ BUILTIN_SOURCES = {"calculator": Path(__file__).with_name("calculator.py")}
 
 @dataclass(frozen=True)
 class Toolset:
-    """Tools by name. `source` runs only in the sandbox; `stateless` tools may share one sandbox session."""
+    """Tools by name. `source` never runs in this process; `stateless` tools may share one session of monty."""
 
     name: str
     source: str
     schemas: list[dict[str, Any]]  # [{"type": "function", "function": {name, description, parameters}}]
     stateless: bool = False
+    engine: str = "monty"  # what runs the source: monty or cpython
+    note: str = ""  # why, where it is not monty
+    trusted: bool = False  # no sandbox; only with cpython
+    folder: str | None = None  # where trusted tools import from besides the installed packages
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -37,6 +43,12 @@ class Toolset:
     def schemas_json(self) -> str:
         """The schemas as compact JSON text, as trajectories store them."""
         return json.dumps(self.schemas, ensure_ascii=False, separators=(",", ":"))
+
+    @cached_property
+    def loaded(self) -> Source:
+        """What CPython workers load."""
+        folders = (self.folder,) if self.trusted and self.folder is not None else ()
+        return Source(self.source, self.names, imported_modules(ast.parse(self.source)), folders, self.trusted)
 
     @classmethod
     def builtin(cls, name: str) -> Toolset:
@@ -48,11 +60,12 @@ class Toolset:
         return cls(name, source, _public_schemas(parse_source(source, path.name), path.name), stateless=True)
 
     @classmethod
-    def from_python(cls, path: str | Path) -> Toolset:
+    def from_python(cls, path: str | Path, engine: str = "auto", trusted: bool = False) -> Toolset:
         """A user's file: every top-level function without a leading underscore is a tool.
 
-        Raises InputError, naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a
-        type hint, or holds what the sandbox cannot run.
+        engine: auto, monty or cpython. trusted: run it in processes of its own without the sandbox. Raises InputError,
+        naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a type hint, or holds
+        what the engine cannot run.
         """
         path = Path(path)
         if not path.is_file():
@@ -65,14 +78,16 @@ class Toolset:
         schemas = _public_schemas(tree, str(path))
         if not schemas:
             raise InputError(f"tools file {path} has no public function; accepted are top-level `def name(...)`")
-        check_runs(source, tree, str(path))
-        return cls(path.stem, source, schemas)
+        folder = str(path.resolve().parent)
+        return cls(path.stem, source, schemas, trusted=trusted, folder=folder)._served(tree, str(path), engine)
 
     @classmethod
-    def from_row(cls, env: str, func_schemas: str | list[dict[str, Any]], origin: str = "row") -> Toolset:
+    def from_row(
+        cls, env: str, func_schemas: str | list[dict[str, Any]], origin: str = "row", engine: str = "auto"
+    ) -> Toolset:
         """A data row's own tools: Python source and the schemas of the functions in it, as a list or its JSON text.
 
-        Raises InputError when a schema is not one, names no function of the source, or the sandbox cannot run it.
+        Raises InputError when a schema is not one, names no function of the source, or no engine can run it.
         """
         if isinstance(func_schemas, str):
             try:
@@ -89,21 +104,33 @@ class Toolset:
             if name not in defined or names.count(name) > 1:
                 problem = "comes twice" if name in defined else "names no function of env"
                 raise InputError(f"{origin}: schema {name!r} {problem}; functions: {', '.join(defined) or 'none'}")
-        check_runs(env, tree, f"{origin} env")
-        return cls(origin, env, schemas)
+        return cls(origin, env, schemas)._served(tree, f"{origin} env", engine)
+
+    def _served(self, tree: ast.Module, origin: str, engine: str) -> Toolset:
+        """The toolset with the engine that runs it."""
+        chosen, note = choose_engine(self.loaded, tree, origin, engine)
+        return replace(self, engine=chosen, note=note)
 
 
-def build_toolset(name: str, path: str | Path | None = None) -> Toolset:
-    """The toolset of the `tools` group: a built-in by name, or `file` with the path of a tools.py."""
+def build_toolset(name: str, path: str | Path | None = None, engine: str = "auto", trusted: bool = False) -> Toolset:
+    """The toolset of the `tools` group: a built-in by name, or `file` with the path of a tools.py.
+
+    Raises ConfigError for settings that do not go together, and what `Toolset.from_python` raises.
+    """
     if name == "file":
         if path is None:
             raise ConfigError("tools.path is missing: tools=file needs the path of a tools.py")
-        return Toolset.from_python(path)
+        return Toolset.from_python(path, engine, trusted)
     if name not in BUILTIN_SOURCES:
         raise ConfigError(f"tools.name={name} is not known, accepted: {', '.join([*BUILTIN_SOURCES, 'file'])}")
     if path is not None:
         raise ConfigError(f"tools.path={path} is read only with tools=file, not with tools={name}")
-    return Toolset.builtin(name)
+    if trusted:
+        raise ConfigError(f"tools.trusted=true is for tools=file, not for the built-in tools={name}")
+    toolset = Toolset.builtin(name)
+    if engine == "cpython":
+        return replace(toolset, stateless=False, engine=engine, note="as tools.engine says")
+    return toolset
 
 
 def _public_schemas(tree: ast.Module, origin: str) -> list[dict[str, Any]]:
