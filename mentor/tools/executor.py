@@ -10,7 +10,6 @@ import asyncio
 import json
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,8 @@ from typing import Any
 from mentor.errors import ConfigError, ToolError
 from mentor.tools.engines import load_failure
 from mentor.tools.processes import LEVELS, Limits, Worker, WorkerPool
-from mentor.tools.sandbox import Outcome, Sandbox
+from mentor.tools.sandbox import Outcome, Sandbox, State
+from mentor.tools.threads import CallThreads
 from mentor.tools.toolsets import Toolset
 from mentor.tools.validation import MAX_MESSAGE_CHARS, ArgumentValidator
 from mentor.types import CallError, ToolResult
@@ -40,7 +40,7 @@ class _Session:
     `turn` keeps its calls in order; `busy` keeps them apart even when a call was cancelled whose thread still runs.
     """
 
-    state: bytes | None = None
+    state: State = field(default_factory=State)
     worker: Worker | None = None
     ended: bool = False
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -85,7 +85,7 @@ class ToolExecutor:
             self._engine = WorkerPool(toolset.loaded, limits_of_call, spares=workers)
         else:
             self._engine = Sandbox(toolset, *limits)
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: CallThreads | None = None
         self._sessions: dict[str, _Session] = {}
 
     @property
@@ -109,7 +109,7 @@ class ToolExecutor:
             if problem is not None:
                 await asyncio.to_thread(self._engine.__exit__, None, None, None)
                 raise problem
-        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="tools")
+        self._threads = CallThreads(self._workers)
         return self
 
     def _problem(self, pool: WorkerPool) -> ConfigError | ToolError | None:
@@ -129,7 +129,7 @@ class ToolExecutor:
         threads, self._threads = self._threads, None
         if threads is None:
             return
-        await asyncio.to_thread(threads.shutdown, cancel_futures=True)
+        await threads.close()
         while self._sessions:
             await self.end_session(next(iter(self._sessions)))
         await asyncio.to_thread(self._engine.__exit__, None, None, None)
@@ -158,26 +158,21 @@ class ToolExecutor:
             return self._failed(outcome.error, outcome.text, outcome.seconds)
         return ToolResult(outcome.text, True, None, outcome.seconds)
 
-    async def _run(
-        self, threads: ThreadPoolExecutor, name: str, arguments: dict[str, Any], session: str | None
-    ) -> Outcome:
-        in_thread = asyncio.get_running_loop().run_in_executor
+    async def _run(self, threads: CallThreads, name: str, arguments: dict[str, Any], session: str | None) -> Outcome:
         if isinstance(self._engine, Sandbox) and self.toolset.stateless:
-            return await in_thread(threads, self._engine.run_stateless, name, arguments)
+            return await threads.run(self._engine.run_stateless, name, arguments)
         run = self._in_state if isinstance(self._engine, Sandbox) else self._in_worker
         if session is None:
-            return await in_thread(threads, run, _Session(ended=True), name, arguments)
+            return await threads.run(run, _Session(ended=True), name, arguments)
         shared = self._sessions.setdefault(session, _Session())
         async with shared.turn:
-            return await in_thread(threads, run, shared, name, arguments)
+            return await threads.run(run, shared, name, arguments)
 
     def _in_state(self, session: _Session, name: str, arguments: dict[str, Any]) -> Outcome:
         """A call in monty, from the session's state."""
         assert isinstance(self._engine, Sandbox)
         with session.busy:
-            outcome = self._engine.run(name, arguments, session.state, keep=not session.ended)
-            session.state = outcome.state
-        return outcome
+            return self._engine.run(session.state, name, arguments, keep=not session.ended)
 
     def _in_worker(self, session: _Session, name: str, arguments: dict[str, Any]) -> Outcome:
         """A call in the session's CPython worker, which is ended after a call that left it in doubt."""
@@ -203,17 +198,21 @@ class ToolExecutor:
         if ended is None:
             return
         ended.ended = True
-        if isinstance(self._engine, WorkerPool):
-            async with ended.turn:
-                await asyncio.to_thread(_end_worker, ended, self._engine.supervised)
+        async with ended.turn:
+            supervised = isinstance(self._engine, WorkerPool) and self._engine.supervised
+            if supervised or ended.busy.locked():  # a keeper takes its time; so does a cancelled call that still runs
+                await asyncio.to_thread(self._end, ended)
+            else:
+                self._end(ended)
+
+    def _end(self, session: _Session) -> None:
+        with session.busy:
+            if isinstance(self._engine, Sandbox):
+                self._engine.end(session.state)
+            elif session.worker is not None:
+                session.worker.end(self._engine.supervised)
+                session.worker = None
 
     def _failed(self, kind: CallError, message: str, seconds: float = 0.0) -> ToolResult:
         self.counts[kind.value] += 1
         return ToolResult(error_text(kind, message), False, kind, seconds)
-
-
-def _end_worker(session: _Session, supervised: bool) -> None:
-    with session.busy:
-        worker, session.worker = session.worker, None
-        if worker is not None:
-            worker.end(supervised)
