@@ -58,7 +58,7 @@ def check_loads(source: Source, tree: ast.Module, origin: str) -> None:
                     reason = failure.partition(":")[2]
                     raise InputError(f"{origin}:{line}: {where} cannot run `{construct}`: {reason}")
         finally:
-            worker.end(pool.supervised)
+            worker.end()
 
 
 def load_failure(failure: str, source: str, origin: str) -> str:

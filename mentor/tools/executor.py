@@ -189,7 +189,7 @@ class ToolExecutor:
                 if keep and not session.ended:
                     session.worker = worker
                 else:
-                    worker.end(pool.supervised)
+                    worker.end()
         return Outcome(None if answer.kind == "ok" else CallError(answer.kind), answer.text, answer.seconds)
 
     async def end_session(self, session: str) -> None:
@@ -210,7 +210,7 @@ class ToolExecutor:
             if isinstance(self._engine, Sandbox):
                 self._engine.end(session.state)
             elif session.worker is not None:
-                session.worker.end(self._engine.supervised)
+                session.worker.end()
                 session.worker = None
 
     def _failed(self, kind: CallError, message: str, seconds: float = 0.0) -> ToolResult:

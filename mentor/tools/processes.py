@@ -67,10 +67,14 @@ class Answer:
 
 
 class Worker:
-    """This side of one worker. `ready` is what it said on its start: level, missing, failure."""
+    """This side of one worker. `ready` is what it said on its start: level, missing, failure.
 
-    def __init__(self, end: socket.socket) -> None:
+    `supervised`: a keeper stands between, which ends all the worker starts and must not be stopped.
+    """
+
+    def __init__(self, end: socket.socket, supervised: bool) -> None:
         self._end = end
+        self.supervised = supervised
         self._process: int | None = None
         self._asked = 0
         self.ready: dict[str, Any] | None = None
@@ -78,6 +82,11 @@ class Worker:
     @property
     def used(self) -> bool:
         return self._asked > 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether it waits for a request, as it should between its answers."""
+        return not select.select([self._end], [], [], 0)[0]
 
     def wait_ready(self) -> dict[str, Any]:
         """Raises OSError or ValueError when the worker does not come up, TimeoutError when it takes too long."""
@@ -100,15 +109,17 @@ class Worker:
     def ask(self, request: dict[str, Any], timeout_s: float, max_answer: int) -> dict[str, Any]:
         """Send one request and wait for its answer. Raises TimeoutError, OSError or ValueError; then it must end."""
         deadline = time.monotonic() + timeout_s
-        if select.select([self._end], [], [], 0)[0]:
+        if not self.silent:
             raise ValueError("the worker wrote without being asked, or is gone")
         self._asked += 1
         body = json.dumps({"id": self._asked, **request}).encode()
-        self.signal(signal.SIGCONT)
+        if not self.supervised:
+            self.signal(signal.SIGCONT)
         self._end.settimeout(timeout_s)
         self._end.sendall(struct.pack("<I", len(body)) + body)
         answer = json.loads(self._frame(deadline, max_answer))
-        self.signal(signal.SIGSTOP)
+        if not self.supervised:
+            self.signal(signal.SIGSTOP)
         if not isinstance(answer, dict) or answer.get("id") != self._asked or not isinstance(answer.get("text"), str):
             raise ValueError("the worker wrote what is no answer")
         return answer
@@ -140,12 +151,12 @@ class Worker:
             size -= len(part)
         return b"".join(parts)
 
-    def end(self, by_keeper: bool) -> None:
+    def end(self) -> None:
         """End it and all its descendants; blocks until they are gone where a keeper does it."""
         try:
             if self._process is None:
                 self._receive_process(time.monotonic() + LOAD_TIMEOUT_S)
-            if by_keeper:
+            if self.supervised:
                 self.signal(signal.SIGTERM)
                 assert self._process is not None
                 select.select([self._process], [], [], KEEPER_GRACE_S)
@@ -186,6 +197,8 @@ class WorkerPool:
             assert worker.ready is not None
             self.level, self.missing, self.failure = (worker.ready[key] for key in ("level", "missing", "failure"))
             self.supervised |= any(problem.startswith("seccomp") for problem in self.missing)
+            for waiting in (worker, *self._waiting):
+                waiting.supervised = self.supervised
             with self._lock:
                 self._waiting.append(worker)
         except BaseException:
@@ -198,7 +211,7 @@ class WorkerPool:
             waiting, self._waiting = self._waiting, deque()
             control, self._control = self._control, None
         for worker in waiting:
-            worker.end(self.supervised)
+            worker.end()
         if control is not None:
             control.close()
         if self._template is not None:
@@ -251,7 +264,7 @@ class WorkerPool:
                 self._template.wait()
                 self._start_template()
                 socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-        return Worker(ours)
+        return Worker(ours, self.supervised)
 
     def take(self) -> Worker:
         """A worker nobody used, ready; the next one is asked for at once."""
@@ -268,10 +281,12 @@ class WorkerPool:
                     raise ToolError(f"no tool worker can be started: {error}") from error
             try:
                 worker.wait_ready()
-                return worker
+                if worker.silent:
+                    return worker
+                problem = ConnectionResetError("it ended while it waited")
             except (OSError, ValueError) as error:
-                worker.end(self.supervised)
                 problem = error
+            worker.end()
         raise ToolError(f"no tool worker comes up: {problem or type(problem).__name__}")
 
     def call(self, worker: Worker, name: str, arguments: dict[str, Any]) -> tuple[Answer, bool]:
