@@ -10,6 +10,7 @@ Python installation, memory, threads, pipes), and load: a tool may keep a core b
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import platform
 import resource
@@ -218,10 +219,9 @@ def restrict_syscalls(may_fork: bool) -> str | None:
     found = ARCHITECTURES.get(platform.machine())
     if found is None or sys.byteorder != "little":
         return f"seccomp: no filter for {platform.machine()}"
-    program = _filter(*found, may_fork)
-    code = b"".join(struct.pack("<HBBI", *line) for line in program)
+    code = refusals(*found, may_fork=may_fork) + _pack(_own_signals(found[0]) if not may_fork else []) + _pack([END])
     buffer = ctypes.create_string_buffer(code, len(code))
-    head = struct.pack("@HP", len(program), ctypes.addressof(buffer))
+    head = struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer))
     try:
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         libc(LIBC.prctl(PR_SET_SECCOMP, 2, ctypes.c_char_p(head), 0, 0), "seccomp filter")
@@ -230,33 +230,55 @@ def restrict_syscalls(may_fork: bool) -> str | None:
     return None
 
 
-def _filter(column: int, audit: int, may_fork: bool) -> list[tuple[int, int, int, int]]:
-    """Classic BPF lines (code, jump if true, jump if false, value) over struct seccomp_data."""
-    load, equal, at_least, any_bit, back = 0x20, 0x15, 0x35, 0x45, 0x06
-    allow, kill, refuse, absent = 0x7FFF0000, 0x80000000, 0x00050000 | EPERM, 0x00050000 | ENOSYS
-    number, architecture, first, first_high, second = 0, 4, 16, 20, 24
-    lines = [(load, 0, 0, architecture), (equal, 1, 0, audit), (back, 0, 0, kill), (load, 0, 0, number)]
-    lines += [(at_least, 0, 1, 0x40000000), (back, 0, 0, refuse)]  # the x32 flavour of every call
+# Classic BPF: lines of (code, jump if true, jump if false, value) over struct seccomp_data.
+Line = tuple[int, int, int, int]
+LOAD, EQUAL, AT_LEAST, ANY_BIT, BACK = 0x20, 0x15, 0x35, 0x45, 0x06
+ALLOW, DIE, REFUSE, ABSENT = 0x7FFF0000, 0x80000000, 0x00050000 | EPERM, 0x00050000 | ENOSYS
+NUMBER, ARCHITECTURE, FIRST, FIRST_HIGH, SECOND = 0, 4, 16, 20, 24
+END = (BACK, 0, 0, ALLOW)
+
+
+def _pack(lines: list[Line]) -> bytes:
+    return b"".join(struct.pack("<HBBI", *line) for line in lines)
+
+
+@functools.cache
+def refusals(column: int, audit: int, may_fork: bool) -> bytes:
+    """The filter without what depends on the process; made once, before workers are forked."""
+    lines = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, audit), (BACK, 0, 0, DIE), (LOAD, 0, 0, NUMBER)]
+    lines += [(AT_LEAST, 0, 1, 0x40000000), (BACK, 0, 0, REFUSE)]  # the x32 flavour of every call
     for table in (FORBIDDEN, {} if may_fork else FORKS):
         for name, numbers in table.items():
             call = numbers[column]
             if call is not None and not (may_fork and name == "pidfd_open"):
-                lines += [(equal, 0, 1, call), (back, 0, 0, refuse)]
+                lines += [(EQUAL, 0, 1, call), (BACK, 0, 0, REFUSE)]
     if not may_fork:
-        lines += [(equal, 0, 1, CLONE3[column]), (back, 0, 0, absent)]  # its flags are behind a pointer
-        body = [(load, 0, 0, first), (any_bit, 0, 1, CLONE_THREAD), (back, 0, 0, allow), (back, 0, 0, refuse)]
-        lines += [(equal, 0, len(body), CLONE[column]), *body]
-        for sender in (KILL, TGKILL):
-            body = [(load, 0, 0, first), (equal, 0, 1, os.getpid()), (back, 0, 0, allow), (back, 0, 0, refuse)]
-            lines += [(equal, 0, len(body), sender[column]), *body]
-    body = [(load, 0, 0, first), (equal, 0, 2, 0), (load, 0, 0, first_high), (equal, 1, 0, 0)]
-    lines += [(equal, 0, 6, PRLIMIT64[column]), *body, (back, 0, 0, refuse), (back, 0, 0, allow)]  # of itself only
+        lines += [(EQUAL, 0, 1, CLONE3[column]), (BACK, 0, 0, ABSENT)]  # its flags are behind a pointer
+        body = [(LOAD, 0, 0, FIRST), (ANY_BIT, 0, 1, CLONE_THREAD), (BACK, 0, 0, ALLOW), (BACK, 0, 0, REFUSE)]
+        lines += [(EQUAL, 0, len(body), CLONE[column]), *body]
+    body = [(LOAD, 0, 0, FIRST), (EQUAL, 0, 2, 0), (LOAD, 0, 0, FIRST_HIGH), (EQUAL, 1, 0, 0)]
+    lines += [(EQUAL, 0, 6, PRLIMIT64[column]), *body, (BACK, 0, 0, REFUSE), (BACK, 0, 0, ALLOW)]  # of itself only
     for control, commands in ((FCNTL, SIGNAL_FCNTLS), (IOCTL, SIGNAL_IOCTLS)):
-        body = [(load, 0, 0, second)]
+        body = [(LOAD, 0, 0, SECOND)]
         for command in commands:
-            body += [(equal, 0, 1, command), (back, 0, 0, refuse)]
-        lines += [(equal, 0, len(body) + 1, control[column]), *body, (back, 0, 0, allow)]
-    return [*lines, (back, 0, 0, allow)]
+            body += [(EQUAL, 0, 1, command), (BACK, 0, 0, REFUSE)]
+        lines += [(EQUAL, 0, len(body) + 1, control[column]), *body, (BACK, 0, 0, ALLOW)]
+    return _pack(lines)
+
+
+def prepare() -> None:
+    """Make the filter of the workers, so that each of them only adds its own number."""
+    if platform.machine() in ARCHITECTURES:
+        refusals(*ARCHITECTURES[platform.machine()], may_fork=False)
+
+
+def _own_signals(column: int) -> list[Line]:
+    """Signals to this process alone."""
+    lines: list[Line] = []
+    for sender in (KILL, TGKILL):
+        body = [(LOAD, 0, 0, FIRST), (EQUAL, 0, 1, os.getpid()), (BACK, 0, 0, ALLOW), (BACK, 0, 0, REFUSE)]
+        lines += [(EQUAL, 0, len(body), sender[column]), *body]
+    return lines
 
 
 def drop_capabilities() -> None:

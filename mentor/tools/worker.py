@@ -11,6 +11,7 @@ must check them.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import importlib.util
 import inspect
@@ -94,6 +95,10 @@ class Template:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # workers that end are reaped by the kernel
         self._import()
         self.code = self._compile()
+        if not self.trusted:
+            self.confine.prepare()
+        gc.collect()
+        gc.freeze()  # what is shared with the workers stays shared
         while True:
             data, descriptors, _, _ = socket.recv_fds(self.control, 1, 1)
             if not data:
