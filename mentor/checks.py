@@ -100,10 +100,20 @@ def _check_data(config: Config) -> None:
             )
     if tools is None:
         return
-    if tools.name == "file" and tools.path is None:
-        raise ConfigError("`tools.path` is not set: tools=file reads your tools.py, tools.path=<file>")
-    if tools.name != "file" and tools.path is not None:
-        raise ConfigError(f"`tools.path={tools.path}` is read with tools=file only, got tools.name={tools.name}")
+    wanted = {
+        "file": ("path", "your tools.py"),
+        "search": ("path", "JSONL of passages"),
+        "mcp": ("server", "its command"),
+    }
+    for key in ("path", "server"):
+        readers = [name for name, (needed, _) in wanted.items() if needed == key]
+        value = getattr(tools, key)
+        if value is None and tools.name in readers:
+            what = wanted[tools.name][1]
+            raise ConfigError(f"`tools.{key}` is not set: tools={tools.name} reads {what}, tools.{key}=<{what}>")
+        if value is not None and tools.name not in readers:
+            said = " and ".join(f"tools={name}" for name in readers)
+            raise ConfigError(f"`tools.{key}={value}` is read with {said} only, got tools.name={tools.name}")
     if tools.path is not None and not Path(tools.path).is_file():
         raise ConfigError(f"`tools.path={tools.path}` is not a file")
 

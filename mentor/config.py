@@ -174,8 +174,18 @@ class TeacherConfig(Section):
 
 @dataclass
 class ToolsConfig(Section):
-    name: str = choice("???", "calculator", "file", "row")  # 12 built-in ones, a tools.py of yours, those of each task
-    path: str | None = None  # tools.py when name is file
+    name: str = choice("???", "calculator", "python", "search", "file", "mcp", "row")  # row: those each task brings
+    path: str | None = None  # file: your tools.py; search: JSONL of passages {title, text}
+    top_k: int = number(3, low=1, high=20)  # search: passages where a call does not say how many
+    server: str | None = None  # mcp: the command line of a server, or its URL
+    shared: bool = False  # mcp: one connection for all trajectories, where each has its own otherwise
+    engine: str = choice(
+        "auto", "auto", "monty", "cpython"
+    )  # auto: monty where it runs all of the source, else cpython
+    trusted: bool = False  # run your own tools.py in separate processes without the sandbox: your files, your network
+    isolation_floor: str = choice(
+        "landlock+seccomp", "process", "rlimits", "landlock+seccomp", "namespaces", "interpreter"
+    )  # the least isolation that tools in the sandbox may run with, weakest first
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
     memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox
     workers: int = count(2)  # sandbox processes

@@ -21,7 +21,7 @@ from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
-from mentor.tools import build_toolbox, build_toolset
+from mentor.stages.tooling import configured_toolbox
 
 if TYPE_CHECKING:  # both need torch, which this stage imports late
     from mentor.chat import ChatFormat
@@ -167,9 +167,10 @@ def cached_folder(name: str) -> Path | None:
 def look_at_tools(config: Config) -> str:
     tools = config.tools
     assert isinstance(tools, ToolsConfig)
-    if tools.name == "row":
+    toolset = configured_toolbox(tools).default
+    if toolset is None:
         return "tools: those of each task"
-    return f"tools: {len(build_toolset(tools.name, tools.path).schemas)} of tools={tools.name}"
+    return f"tools: {len(toolset.schemas)} of tools={tools.name} in {toolset.engine}"
 
 
 def look_at_run(config: Config, root: Path) -> str:
@@ -188,7 +189,7 @@ def look_at_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple
     assert isinstance(stage, CheckStage) and isinstance(tools, ToolsConfig) and isinstance(reward, RewardConfig)
     if stage.lint_tasks == 0:
         return None, []
-    stored, toolbox = root / "rollout" / "trajectories.jsonl", build_toolbox(**asdict(tools))
+    stored, toolbox = root / "rollout" / "trajectories.jsonl", configured_toolbox(tools)
     if stored.is_file():
         tasks = taught_tasks(stored, stage.lint_tasks)
     else:

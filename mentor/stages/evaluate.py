@@ -29,10 +29,11 @@ from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
 from mentor.stages.rl import rollout_limits
 from mentor.stages.sampling import open_sampler
+from mentor.stages.tooling import configured_toolbox
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
 from mentor.teachers import Rejection, build_teacher
-from mentor.tools import Toolbox, build_toolbox
+from mentor.tools import Toolbox
 from mentor.types import Task, Trajectory
 
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
@@ -76,7 +77,7 @@ def student_environment(
 ) -> Iterator[Environment]:
     """One student with its tools, ready for rollouts; its weights and cache are freed at the end."""
     chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
-    toolbox = build_toolbox(**asdict(tools))
+    toolbox = configured_toolbox(tools)
     with (
         open_sampler(sampling, path, chat.eos_id, torch_dtype(model.dtype)) as sampler,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
@@ -147,7 +148,7 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[T
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")
     if entry.teacher is None:
         return tasks
-    return asyncio.run(with_reference(tasks, entry.teacher, build_toolbox(**asdict(tools))))
+    return asyncio.run(with_reference(tasks, entry.teacher, configured_toolbox(tools)))
 
 
 def seen_in_training(tasks: Sequence[Task], root: Path) -> int:

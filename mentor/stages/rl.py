@@ -38,8 +38,9 @@ from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.sampling import open_sampler
+from mentor.stages.tooling import configured_toolbox
 from mentor.stages.training import build_policy, load_student, seed_everything
-from mentor.tools import Toolbox, build_toolbox
+from mentor.tools import Toolbox
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Trajectory, TrajectoryGroup
 
@@ -58,7 +59,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
     began = perf_counter()
     seed_everything(config.seed)
-    toolbox = build_toolbox(**asdict(tools))
+    toolbox = configured_toolbox(tools)
     taught = teacher_trajectories(folder, toolbox)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     base = base_model(config, folder.root)
@@ -78,6 +79,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
+        logger.message(toolbox.summary)
         source = GroupSource(
             environment,
             reward,

@@ -20,9 +20,10 @@ from mentor.jsonl import JsonlWriter
 from mentor.loggers import Logger
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
+from mentor.stages.tooling import configured_toolbox
 from mentor.tasks import load_tasks
 from mentor.teachers import Rejection, Teacher, build_teacher
-from mentor.tools import Toolbox, build_toolbox
+from mentor.tools import Toolbox
 from mentor.trajectories.tally import Tally
 from mentor.types import Task, Trajectory
 
@@ -34,7 +35,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(teacher, TeacherConfig) and isinstance(tools, ToolsConfig)
     began = perf_counter()
     tasks = load_tasks(**asdict(task))[: stage.limit]
-    toolbox = build_toolbox(**asdict(tools))
+    toolbox = configured_toolbox(tools)
     solver = build_teacher(teacher.name, teacher.alternative_share, config.seed)
     tally = Tally.stored(folder.path, logger.message)
     waiting = [task for task in tasks if task.id not in tally.ids]
@@ -64,6 +65,7 @@ async def solve_all(
         logger.progress(len(tasks) + len(tally.ids), "rollout", len(tally.ids)) as bar,
     ):
         async with toolbox, aclosing(in_order(tasks, teacher, toolbox, concurrency)) as outcomes:
+            logger.message(toolbox.summary)
             async for task, outcome in outcomes:
                 if isinstance(outcome, Rejection):
                     record = {"id": task.id, **asdict(outcome), "question": task.question}

@@ -16,7 +16,8 @@ from time import perf_counter
 from typing import Any, TextIO
 
 from mentor.errors import ConfigError, ToolError
-from mentor.tools.sandbox import Outcome
+from mentor.tools.host import cut
+from mentor.tools.outcome import Outcome
 from mentor.types import CallError
 
 CONNECT_TIMEOUT_S = 30.0
@@ -51,7 +52,7 @@ class Connection:
 
     def __init__(self, address: ServerAddress) -> None:
         self._address = address
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  closed by the task
         self._closing = asyncio.Event()
         self._ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._hold())
@@ -150,10 +151,6 @@ def result_text(result: Any) -> str:
     """The text parts of a call's result, one a line; other parts are named by their kind."""
     parts = [part.text if part.type == "text" else f"[{part.type}]" for part in result.content]
     return "\n".join(parts) or '""'
-
-
-def cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]} ...[cut, {len(text)} characters]"
 
 
 async def list_schemas(address: ServerAddress) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ programs that did so aborted at exit, and threads were faster.)
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, ResourceLimits
 
 from mentor.errors import ToolError
+from mentor.tools.outcome import Outcome
 from mentor.tools.source import LOAD_LIMITS, LOAD_TIMEOUT_S
 from mentor.tools.toolsets import Toolset
 from mentor.types import CallError
@@ -28,22 +30,8 @@ DRIVER = Path(__file__).with_name("driver.py").read_text(encoding="utf-8")
 CALL = "await _mentor_call(_mentor_name, _mentor_arguments)"
 KILL_GRACE_S = 0.5  # past the time limit a worker that cannot stop itself is killed
 REQUEST_GRACE_S = 5.0  # the same for loading and storing state
+MAX_LIVE = 16  # sessions that keep their process between calls; some 14 MiB each
 MAX_HELD_CALLS = 10_000  # a held session keeps some 230 bytes of every call
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one call ended: `error` is None for a result. `state` is what the next call of its session starts from."""
-
-    error: CallError | None
-    text: str
-    seconds: float = 0.0
-    state: bytes | None = None
-
-    @property
-    def clean(self) -> bool:
-        """Whether the sandbox is sound after it: a limit stops code anywhere and leaves its heap in doubt."""
-        return self.error in (None, CallError.EXCEPTION)
 
 
 @dataclass
@@ -52,8 +40,18 @@ class _Held:
     calls: int = 0
 
 
+@dataclass(eq=False)
+class State:
+    """What the calls of one session left behind; None is the toolset as loaded."""
+
+    stored: bytes | None = None
+
+
 class Sandbox:
-    """A pool of at most `workers` processes for one toolset; use through `with`, from at most `workers` threads."""
+    """Workers for one toolset; use through `with`, from at most `workers` threads.
+
+    Up to MAX_LIVE states stay in a process of their own between calls, those used last.
+    """
 
     def __init__(
         self, toolset: Toolset, timeout_s: float, memory_mib: int, workers: int, max_output_chars: int
@@ -64,11 +62,13 @@ class Sandbox:
             max_feed_duration_secs=timeout_s, max_total_sleep_secs=0.0, max_memory=memory_mib * 2**20
         )
         self._pool = Monty(
-            max_processes=workers,
+            max_processes=workers + MAX_LIVE,
             feed_duration_limit_grace=KILL_GRACE_S,
             request_timeout=max(timeout_s, LOAD_TIMEOUT_S) + REQUEST_GRACE_S,
         )
         self._held: deque[_Held] = deque()
+        self._live: OrderedDict[State, _Held] = OrderedDict()  # the state used last comes last
+        self._lock = threading.Lock()
         self._loaded = b""
 
     def __enter__(self) -> Sandbox:
@@ -86,6 +86,8 @@ class Sandbox:
     def __exit__(self, *exception: Any) -> None:
         while self._held:
             self._held.pop().session.__exit__(None, None, None)
+        while self._live:
+            self._live.popitem()[1].session.__exit__(None, None, None)
         self._pool.__exit__(*exception)
 
     def _binding(self) -> str:
@@ -109,22 +111,45 @@ class Sandbox:
                 held.session.__exit__(None, None, None)
         return outcome
 
-    def run(self, name: str, arguments: dict[str, Any], state: bytes | None, keep: bool) -> Outcome:
-        """Run a call from `state` (None: as loaded); the outcome has the state after it where `keep`.
+    def run(self, state: State, name: str, arguments: dict[str, Any], keep: bool) -> Outcome:
+        """Run a call from a state, which is what the call leaves behind where `keep`.
 
-        A call that ran into a limit changes nothing: its outcome has the state before it.
+        A call that ran into a limit changes nothing. Calls of one state must follow each other.
         """
         start = time.perf_counter()
-        session = self._open(state)
+        with self._lock:
+            held = self._live.pop(state, None)
+        held = held or _Held(self._open(state.stored))
+        live = False
         try:
-            outcome = self._feed(session, name, arguments, start)
+            outcome = self._feed(held.session, name, arguments, start)
+            held.calls += 1
             if keep and outcome.clean:
-                state = session.dump()
+                state.stored = held.session.dump()
+                live = held.calls < MAX_HELD_CALLS
         except MontyError as error:  # the state could not be stored
             outcome = Outcome(CallError.CRASH, _one_line(error), time.perf_counter() - start)
         finally:
-            session.__exit__(None, None, None)
-        return Outcome(outcome.error, outcome.text, outcome.seconds, state)
+            self._settle(state, held, live)
+        return outcome
+
+    def _settle(self, state: State, held: _Held, live: bool) -> None:
+        """Keep a session's process for its next call, at the cost of the one used longest ago; or end it."""
+        ended = held
+        with self._lock:
+            if live:
+                self._live[state] = held
+                if len(self._live) <= MAX_LIVE:
+                    return
+                ended = self._live.popitem(last=False)[1]
+        ended.session.__exit__(None, None, None)
+
+    def end(self, state: State) -> None:
+        """Forget a state whose calls are over."""
+        with self._lock:
+            held = self._live.pop(state, None)
+        if held is not None:
+            held.session.__exit__(None, None, None)
 
     def _open(self, state: bytes | None = None) -> MontySession:
         session = self._pool.checkout(limits=self._limits)

@@ -1,7 +1,7 @@
 """`search` over a corpus of passages: BM25 (bm25s), the index built once for a file and cached.
 
-corpus file -> passages -> index -> **search(query, top_k)** -> numbered passages as text. Ours and without side effects,
-so it runs in this process.
+corpus file -> passages -> index -> **search(query, top_k)** -> numbered passages as text. Ours and without side
+effects, so it runs in this process.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def default_cache() -> Path:
 
 
 def stemmer() -> Any:
-    """English stems, so that a question's `founded` finds `founder`."""
+    """English stems, so that a question's `banks` finds `bank`."""
     import Stemmer
 
     return Stemmer.Stemmer("english")

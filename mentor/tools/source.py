@@ -50,7 +50,7 @@ def check_runs(source: str, tree: ast.Module, origin: str) -> None:
         error = _failure(session, source)
         if error is not None:
             raise InputError(_refusal(error, source, origin))
-        for line, construct, probe in sorted(_probes(source, tree)):
+        for line, construct, probe in sorted(probes(source, tree)):
             error = _failure(session, probe)
             if error is not None:
                 raise InputError(f"{origin}:{line}: the sandbox cannot run `{construct}`: {_reason(error)}")
@@ -83,7 +83,7 @@ def _reason(error: Exception) -> str:
     return f"{construct} not supported" if found else text[:300]
 
 
-def _probes(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+def probes(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     """(line, construct, code that fails in the sandbox as the construct would when a function gets there)."""
     yield from _function_imports(tree)
     yield from _module_attributes(tree)

@@ -13,11 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from mentor.errors import InputError
 from mentor.tools.executor import ToolExecutor
-from mentor.tools.toolsets import Toolset, build_toolset
+from mentor.tools.toolsets import Toolset
 from mentor.types import Task
 
 MAX_IDLE = 8  # open executors that nothing uses; each holds worker processes
@@ -30,11 +29,21 @@ class _Open:
 
 
 class Toolbox:
-    """Opens executors of toolsets with `make`; use through `async with`. toolset: None where every task has its own."""
+    """Opens executors of toolsets with `make`; use through `async with`.
 
-    def __init__(self, toolset: Toolset | None, make: Callable[[Toolset], ToolExecutor] = ToolExecutor) -> None:
-        self._default = toolset
+    default: None where every task has its own. engine, trusted: of the tasks' own tools, as for `Toolset.from_row`.
+    """
+
+    def __init__(
+        self,
+        default: Toolset | None,
+        make: Callable[[Toolset], ToolExecutor] = ToolExecutor,
+        engine: str = "auto",
+        trusted: bool = False,
+    ) -> None:
+        self.default = default
         self._make = make
+        self._engine, self._trusted = engine, trusted
         self._toolsets: dict[str, Toolset] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the longest unused first
         self._lock = asyncio.Lock()  # while executors open and close
@@ -42,22 +51,28 @@ class Toolbox:
     def toolset(self, task: Task) -> Toolset:
         """The tools a task is solved with. Raises InputError where it has none, or none that can run."""
         if task.tools is None:
-            if self._default is None:
+            if self.default is None:
                 raise InputError(
                     f"task {task.id} has no tools of its own, which tools=row needs: choose a toolset for it, "
                     "such as tools=calculator"
                 )
-            return self._default
+            return self.default
         if task.tools.env is None:
             raise InputError(f"task {task.id}: its tools have schemas but no code, so no call of them can run")
         key = _key(task)
         if key not in self._toolsets:
-            self._toolsets[key] = Toolset.from_row(task.tools.env, task.tools.schemas, f"task {task.id}")
+            env, schemas, origin = task.tools.env, task.tools.schemas, f"task {task.id}"
+            self._toolsets[key] = Toolset.from_row(env, schemas, origin, self._engine, self._trusted)
         return self._toolsets[key]
 
     def schemas_json(self, task: Task) -> str:
         """The schemas that the task's prompt shows, as JSON text."""
         return self.toolset(task).schemas_json
+
+    @property
+    def summary(self) -> str:
+        """One line for the log of whoever opened it: which tools, in which engine, and their isolation."""
+        return self._open[""].executor.summary if self.default is not None else "tools: those of each task"
 
     @asynccontextmanager
     async def lease(self, task: Task) -> AsyncIterator[ToolExecutor]:
@@ -83,8 +98,8 @@ class Toolbox:
 
     async def __aenter__(self) -> Toolbox:
         """Opens the run's own toolset, so that tools that cannot run are known before anything is sampled."""
-        if self._default is not None:
-            self._open[""] = _Open(await self._make(self._default).__aenter__())
+        if self.default is not None:
+            self._open[""] = _Open(await self._make(self.default).__aenter__())
         return self
 
     async def __aexit__(
@@ -94,12 +109,6 @@ class Toolbox:
         while self._open:
             _, held = self._open.popitem()
             await held.executor.__aexit__(None, None, None)
-
-
-def build_toolbox(name: str, path: str | None = None, **limits: Any) -> Toolbox:
-    """The toolbox of the `tools` group: `row` (every task has its own), or a toolset; limits are those of executors."""
-    toolset = None if name == "row" else build_toolset(name, path)
-    return Toolbox(toolset, lambda toolset: ToolExecutor(toolset, **limits))
 
 
 def _key(task: Task) -> str:

@@ -6,28 +6,46 @@ task -> **toolset** -> executor. Sources: the built-in calculator, a user's `too
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import ConfigError, InputError
+from mentor.tools.engines import choose_engine, imported_modules
+from mentor.tools.host import HostTools, SearchTools
+from mentor.tools.mcp_server import McpTools, ServerAddress, list_schemas
+from mentor.tools.processes import Source
 from mentor.tools.schemas import function_schema
-from mentor.tools.source import check_runs, functions, parse_source
+from mentor.tools.search import SEARCH_SCHEMA, Corpus
+from mentor.tools.source import functions, parse_source
 from mentor.tools.validation import check_schema
 
-BUILTIN_SOURCES = {"calculator": Path(__file__).with_name("calculator.py")}
+BUILTIN_SOURCES = {
+    "calculator": Path(__file__).with_name("calculator.py"),
+    "python": Path(__file__).with_name("interpreter.py"),
+}
+CPYTHON_NOTES = {"python": "code of any kind"}  # built-in toolsets that monty does not serve, and why
 
 
 @dataclass(frozen=True)
 class Toolset:
-    """Tools by name. `source` runs only in the sandbox; `stateless` tools may share one sandbox session."""
+    """Tools by name. `source` never runs in this process; `stateless` tools may share one session of monty."""
 
     name: str
     source: str
     schemas: list[dict[str, Any]]  # [{"type": "function", "function": {name, description, parameters}}]
     stateless: bool = False
+    engine: str = "monty"  # what runs the source: monty or cpython; or search or mcp, which have no source
+    note: str = ""  # why, where it is not monty
+    trusted: bool = False  # no sandbox; only with cpython
+    folder: str | None = None  # where trusted tools import from besides the installed packages
+    host: Callable[[float, int], HostTools] | None = (
+        None  # of tools without source, from timeout_s and max_output_chars
+    )
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -38,6 +56,12 @@ class Toolset:
         """The schemas as compact JSON text, as trajectories store them."""
         return json.dumps(self.schemas, ensure_ascii=False, separators=(",", ":"))
 
+    @cached_property
+    def loaded(self) -> Source:
+        """What CPython workers load."""
+        folders = (self.folder,) if self.trusted and self.folder is not None else ()
+        return Source(self.source, self.names, imported_modules(ast.parse(self.source)), folders, self.trusted)
+
     @classmethod
     def builtin(cls, name: str) -> Toolset:
         """A toolset that ships with the project. Raises InputError for an unknown name."""
@@ -45,14 +69,38 @@ class Toolset:
             raise InputError(f"toolset {name!r} is not built in, accepted: {', '.join(BUILTIN_SOURCES)}")
         path = BUILTIN_SOURCES[name]
         source = path.read_text(encoding="utf-8")
-        return cls(name, source, _public_schemas(parse_source(source, path.name), path.name), stateless=True)
+        schemas = _public_schemas(parse_source(source, path.name), path.name)
+        if name in CPYTHON_NOTES:
+            return cls(name, source, schemas, engine="cpython", note=CPYTHON_NOTES[name])
+        return cls(name, source, schemas, stateless=True)
 
     @classmethod
-    def from_python(cls, path: str | Path) -> Toolset:
+    def search(cls, path: str | Path, top_k: int = 3) -> Toolset:
+        """`search` over a corpus file; `top_k` passages where a call does not say. Raises InputError for the file."""
+        corpus = Corpus(path, top_k)
+        host = partial(SearchTools, corpus)
+        return cls("search", "", [check_schema(SEARCH_SCHEMA, "search")], stateless=True, engine="search", host=host)
+
+    @classmethod
+    def from_mcp(cls, server: str, shared: bool = False) -> Toolset:
+        """The tools of an MCP server, which is asked for them now; `server` is a command line or a URL.
+
+        shared: all sessions use one connection. Raises ToolError where the server cannot be used, InputError for a tool
+        whose schema is none.
+        """
+        address = ServerAddress(server)
+        schemas = [check_schema(schema, f"MCP server {server!r}") for schema in asyncio.run(list_schemas(address))]
+        if not schemas:
+            raise InputError(f"MCP server {server!r} has no tools")
+        return cls("mcp", "", schemas, engine="mcp", host=partial(McpTools, address, shared=shared))
+
+    @classmethod
+    def from_python(cls, path: str | Path, engine: str = "auto", trusted: bool = False) -> Toolset:
         """A user's file: every top-level function without a leading underscore is a tool.
 
-        Raises InputError, naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a
-        type hint, or holds what the sandbox cannot run.
+        engine: auto, monty or cpython. trusted: run it in processes of its own without the sandbox. Raises InputError,
+        naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a type hint, or holds
+        what the engine cannot run.
         """
         path = Path(path)
         if not path.is_file():
@@ -65,14 +113,21 @@ class Toolset:
         schemas = _public_schemas(tree, str(path))
         if not schemas:
             raise InputError(f"tools file {path} has no public function; accepted are top-level `def name(...)`")
-        check_runs(source, tree, str(path))
-        return cls(path.stem, source, schemas)
+        folder = str(path.resolve().parent)
+        return cls(path.stem, source, schemas, trusted=trusted, folder=folder)._served(tree, str(path), engine)
 
     @classmethod
-    def from_row(cls, env: str, func_schemas: str | list[dict[str, Any]], origin: str = "row") -> Toolset:
+    def from_row(
+        cls,
+        env: str,
+        func_schemas: str | list[dict[str, Any]],
+        origin: str = "row",
+        engine: str = "auto",
+        trusted: bool = False,
+    ) -> Toolset:
         """A data row's own tools: Python source and the schemas of the functions in it, as a list or its JSON text.
 
-        Raises InputError when a schema is not one, names no function of the source, or the sandbox cannot run it.
+        Raises InputError when a schema is not one, names no function of the source, or no engine can run it.
         """
         if isinstance(func_schemas, str):
             try:
@@ -89,21 +144,48 @@ class Toolset:
             if name not in defined or names.count(name) > 1:
                 problem = "comes twice" if name in defined else "names no function of env"
                 raise InputError(f"{origin}: schema {name!r} {problem}; functions: {', '.join(defined) or 'none'}")
-        check_runs(env, tree, f"{origin} env")
-        return cls(origin, env, schemas)
+        return cls(origin, env, schemas, trusted=trusted)._served(tree, f"{origin} env", engine)
+
+    def _served(self, tree: ast.Module, origin: str, engine: str) -> Toolset:
+        """The toolset with the engine that runs it."""
+        chosen, note = choose_engine(self.loaded, tree, origin, engine)
+        return replace(self, engine=chosen, note=note)
 
 
-def build_toolset(name: str, path: str | Path | None = None) -> Toolset:
-    """The toolset of the `tools` group: a built-in by name, or `file` with the path of a tools.py."""
-    if name == "file":
-        if path is None:
-            raise ConfigError("tools.path is missing: tools=file needs the path of a tools.py")
-        return Toolset.from_python(path)
-    if name not in BUILTIN_SOURCES:
-        raise ConfigError(f"tools.name={name} is not known, accepted: {', '.join([*BUILTIN_SOURCES, 'file'])}")
+def build_toolset(
+    name: str,
+    path: str | Path | None = None,
+    engine: str = "auto",
+    trusted: bool = False,
+    top_k: int = 3,
+    server: str | None = None,
+    shared: bool = False,
+) -> Toolset:
+    """The toolset of the `tools` group: a built-in by name, `file` or `search` with a path, or `mcp` with a server.
+
+    Raises ConfigError for a setting that is missing or does not go with the name, and what the toolset's own
+    constructor raises.
+    """
+    accepted = [*BUILTIN_SOURCES, "file", "search", "mcp"]
+    if name not in accepted:
+        raise ConfigError(f"tools.name={name} is not known, accepted: {', '.join(accepted)}")
+    readers = {"path": ("file", "search"), "server": ("mcp",), "trusted": ("file",), "shared": ("mcp",)}
+    given = {"path": path, "server": server, "trusted": trusted, "shared": shared}
+    for key, value in given.items():
+        if value and name not in readers[key]:
+            raise ConfigError(f"tools.{key}={value} is read with tools={' or '.join(readers[key])}, not tools={name}")
+        if value is None and name in readers[key]:
+            raise ConfigError(f"tools.{key} is missing: tools={name} needs it")
     if path is not None:
-        raise ConfigError(f"tools.path={path} is read only with tools=file, not with tools={name}")
-    return Toolset.builtin(name)
+        return Toolset.from_python(path, engine, trusted) if name == "file" else Toolset.search(path, top_k)
+    if server is not None:
+        return Toolset.from_mcp(server, shared)
+    toolset = Toolset.builtin(name)
+    if engine == "cpython":
+        return replace(toolset, stateless=False, engine=engine, note="as tools.engine says")
+    if engine == "monty" and toolset.engine != engine:
+        raise ConfigError(f"tools.engine=monty cannot run tools={name}: {toolset.note}")
+    return toolset
 
 
 def _public_schemas(tree: ast.Module, origin: str) -> list[dict[str, Any]]:

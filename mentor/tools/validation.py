@@ -5,6 +5,8 @@ No reference is ever fetched, and our messages never hold the value they are abo
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,6 +21,9 @@ from mentor.tools.schemas import Schema
 
 JSON_TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 MAX_MESSAGE_CHARS = 300
+NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII)
+MAX_COERCED_CHARS = 2**20
+MAX_COERCED_DEPTH = 8
 
 
 def check_schema(schema: Any, origin: str) -> Schema:
@@ -93,6 +98,15 @@ class ArgumentValidator:
         except ValueError:  # the library quotes the value in its own message, which Python refuses past 4,300 digits
             return "arguments hold an integer that is too long"
 
+    def coerce(self, arguments: Any) -> tuple[Any, list[str]]:
+        """Arguments that do not fit, read as they were meant where the text says so, and what was read.
+
+        Kinds: `number` (`"3"` for a number or an integer), `boolean` (`"true"`, `"false"`), `json` (a string that
+        holds the array or object asked for; also the arguments as a whole). Whether the result fits is not checked.
+        """
+        kinds: list[str] = []
+        return _coerce(arguments, {"type": "object", "properties": self.properties}, kinds), kinds
+
     def coerced(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Valid arguments with whole floats turned into integers where the schema asks for an integer."""
         whole = {n: int(arguments[n]) for n in self._integers if isinstance(arguments.get(n), float)}
@@ -115,6 +129,49 @@ class ArgumentValidator:
         if error.validator == "enum":
             return f"{place} must be one of {_short(rule)}"
         return f"{place} does not fit the schema ({error.validator}: {_short(rule)})"
+
+
+def _coerce(value: Any, schema: Any, kinds: list[str], depth: int = 0) -> Any:
+    """`value` with strings read as what `schema` asks for; appends the kind of each."""
+    if not isinstance(schema, Mapping) or depth > MAX_COERCED_DEPTH:
+        return value
+    types = _types(schema)
+    if isinstance(value, str) and "string" not in types and len(value) <= MAX_COERCED_CHARS:
+        value = _read(value, types, kinds)
+    if isinstance(value, list) and "items" in schema:
+        return [_coerce(item, schema["items"], kinds, depth + 1) for item in value]
+    if isinstance(value, dict) and isinstance(schema.get("properties"), Mapping):
+        below = schema["properties"]
+        return {name: _coerce(item, below.get(name), kinds, depth + 1) for name, item in value.items()}
+    return value
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """The types a schema accepts, through `anyOf`; empty when it does not say."""
+    if isinstance(schema.get("anyOf"), list):
+        return {kind for below in schema["anyOf"] if isinstance(below, Mapping) for kind in _types(below)}
+    kinds = schema.get("type", [])
+    return {kinds} if isinstance(kinds, str) else set(kinds)
+
+
+def _read(text: str, types: set[str], kinds: list[str]) -> Any:
+    """What a string holds, if that is among `types`; else the string."""
+    stripped = text.strip()
+    if types & {"number", "integer"} and NUMBER.fullmatch(stripped):
+        kinds.append("number")
+        return int(stripped) if stripped.lstrip("+-").isdecimal() else float(stripped)
+    if "boolean" in types and stripped.lower() in ("true", "false"):
+        kinds.append("boolean")
+        return stripped.lower() == "true"
+    if types & {"array", "object"} and stripped[:1] in ("[", "{"):
+        try:
+            value = json.loads(stripped)
+        except (ValueError, RecursionError):  # it stays what it is, and does not fit
+            return text
+        if JSON_TYPE_NAMES[type(value)] in types:
+            kinds.append("json")
+            return value
+    return text
 
 
 def _is_integer(schema: Any) -> bool:

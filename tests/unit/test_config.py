@@ -101,7 +101,7 @@ def test_valid_configs_pass():
         ("reward", {"matcher": "bag"}, "bag_f1"),
         ("reward", {"max_ungraded": 1.5}, "0 to 1"),
         ("tools", {"name": "file"}, r"`tools\.path` is not set"),
-        ("tools", {"path": "tools.py"}, "tools=file only"),
+        ("tools", {"path": "tools.py"}, "tools=file and tools=search only"),
         ("tools", {"name": "file", "path": "/nonexistent/tools.py"}, "is not a file"),
         ("model", {"dtype": "float16"}, "bfloat16"),
         ("model", {"question_template": "Q: {q}"}, "lacks {question}"),

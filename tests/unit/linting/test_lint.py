@@ -6,7 +6,7 @@ from mentor.linting import Lint, lint_reward, usable
 from mentor.linting.play import play
 from mentor.linting.rules import RULES
 from mentor.rewards import build_reward, load_preset
-from mentor.tools import Toolbox, Toolset, build_toolbox
+from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, NamedCall, StopReason, Task, ToolCall
 
 TASK = Task(
@@ -20,7 +20,7 @@ TASK = Task(
 
 def lint(name: str, chat, toolbox: Toolbox | None = None, task: Task = TASK, **changes) -> Lint:
     with build_reward(**{**load_preset(name), **changes}) as reward:
-        return lint_reward(reward, [task], toolbox or build_toolbox("calculator"), chat)
+        return lint_reward(reward, [task], toolbox or Toolbox(Toolset.builtin("calculator")), chat)
 
 
 def whys(found: Lint) -> set[str]:
@@ -79,7 +79,7 @@ def test_tools_and_answers_of_the_users_own(chat, tmp_path):
 
 
 def test_cases_are_parsed_and_executed_as_a_models_turns_are(chat):
-    ((_, cases, played),) = play([TASK], build_toolbox("calculator"), chat)
+    ((_, cases, played),) = play([TASK], Toolbox(Toolset.builtin("calculator")), chat)
     by_name = dict(zip((case.name for case in cases), played, strict=True))
     assert {rule.better for rule in RULES} | {rule.worse for rule in RULES} <= by_name.keys()
     honest = by_name["honest"]

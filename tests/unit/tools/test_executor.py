@@ -377,3 +377,36 @@ def test_limits_are_checked():
     for setting in ("timeout_s", "memory_mib", "workers", "max_output_chars"):
         with pytest.raises(ConfigError, match=f"tools.{setting}=0 is not accepted"):
             ToolExecutor(build_toolset("calculator"), **{setting: 0})
+
+
+def test_text_arguments_are_read_and_all_is_counted():
+    async def run():
+        async with ToolExecutor(build_toolset("calculator")) as executor:
+            calls = [
+                ("add", {"a": "2", "b": 3}),
+                ("add", '{"a": "2", "b": 3}'),
+                ("round_number", {"x": "2.71828", "digits": "3"}),
+                ("sum_numbers", {"numbers": "[1, 2]"}),
+                ("add", {"a": "two", "b": "3"}),
+                ("divide", {"a": 1, "b": 0}),
+                ("none", {}),
+            ]
+            return [(await executor.call(name, arguments)).text for name, arguments in calls], executor.counts
+
+    texts, counts = asyncio.run(run())
+    assert texts[:4] == ["5", "5", "2.718", "3"]
+    assert json.loads(texts[4])["message"] == "argument 'a' must be number, got string"
+    assert counts == {
+        "coerced_number": 4,
+        "coerced_json": 2,
+        "invalid_arguments": 1,
+        "exception": 1,
+        "unknown_tool": 1,
+    }
+
+
+def test_more_sessions_than_live_processes_keep_their_state(tmp_path, monkeypatch):
+    monkeypatch.setattr("mentor.tools.sandbox.MAX_LIVE", 2)
+    calls = [("tick", {"tag": "x"}, f"s{n % 5}") for n in range(15)]
+    results = run_calls(load(tmp_path, STATEFUL), calls)
+    assert [result.text[:2] for result in results] == ["[1"] * 5 + ["[2"] * 5 + ["[3"] * 5

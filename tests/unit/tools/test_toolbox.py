@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from mentor.errors import InputError
-from mentor.tools import Toolbox, Toolset, build_toolbox
+from mentor.tools import Toolbox, Toolset
 from mentor.tools.toolbox import MAX_IDLE
 from mentor.types import Task, TaskTools
 
@@ -25,7 +25,7 @@ async def call(toolbox: Toolbox, of: Task, name: str, **arguments) -> str:
 
 def test_a_task_has_its_own_tools_or_those_of_the_run():
     async def run() -> list[str]:
-        async with build_toolbox("calculator", timeout_s=2.0) as toolbox:
+        async with Toolbox(Toolset.builtin("calculator")) as toolbox:
             own = [call(toolbox, task(number), "plus", n=1) for number in (10, 20, 10)]
             return await asyncio.gather(*own, call(toolbox, task(None), "add", a=1, b=2))
 
@@ -33,7 +33,7 @@ def test_a_task_has_its_own_tools_or_those_of_the_run():
 
 
 def test_tools_that_are_missing_or_have_no_code_are_refused_by_task():
-    toolbox = build_toolbox("row")
+    toolbox = Toolbox(None)
     with pytest.raises(InputError, match="task tNone has no tools of its own"):
         toolbox.toolset(task(None))
     with pytest.raises(InputError, match="task t: its tools have schemas but no code"):

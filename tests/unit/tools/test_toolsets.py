@@ -28,7 +28,7 @@ def test_build_toolset(tmp_path):
     assert build_toolset("calculator").name == "calculator"
     assert build_toolset("file", tmp_path / "mine.py").names == ("f",)
     for name, path, message in [
-        ("abacus", None, "tools.name=abacus is not known, accepted: calculator, file"),
+        ("abacus", None, "tools.name=abacus is not known, accepted: calculator, python, file, search, mcp"),
         ("file", None, "tools.path is missing"),
         ("calculator", "t.py", "tools.path=t.py is read only with tools=file"),
     ]:
@@ -83,7 +83,7 @@ def test_source_the_sandbox_cannot_run_is_refused_with_its_line(tmp_path, source
     path = tmp_path / "tools.py"
     path.write_text(f"{source}\n\ndef tool(a: int) -> int:\n    return a\n")
     with pytest.raises(InputError) as refused:
-        Toolset.from_python(path)
+        Toolset.from_python(path, engine="monty")
     message = str(refused.value)
     assert message.startswith(f"{path}:{line}: the sandbox cannot run `")
     assert construct in message
@@ -95,7 +95,7 @@ def test_source_that_never_ends_is_refused_within_bounds(tmp_path, monkeypatch):
     path = tmp_path / "tools.py"
     path.write_text("def tool(a: int) -> int:\n    return a\nwhile True: pass\n")
     with pytest.raises(InputError, match="cannot load the file: .*time limit"):
-        Toolset.from_python(path)
+        Toolset.from_python(path, engine="monty")
 
 
 def test_ordinary_source_is_accepted(tmp_path):

@@ -111,7 +111,67 @@ def test_a_row_brings_its_own_tools():
         ("def f(): return 1", "[", "func_schemas is not JSON"),
         ("def f(): return 1", "[]", "not empty"),
         ("def f(): return 1", [{"name": "f"}, {"name": "f"}], "schema 'f' comes twice"),
-        ("import requests\ndef f(): return 1", schema, "row env:1: the sandbox cannot run `import requests`"),
+        (
+            "import absent\ndef f(): return 1",
+            schema,
+            "row env:1: the sandbox cannot run `import absent`: ModuleNotFoundE",
+        ),
     ]:
         with pytest.raises(InputError, match=message):
             Toolset.from_row(env, schemas)
+
+
+COERCED = {
+    "type": "object",
+    "properties": {
+        "x": {"type": "number"},
+        "n": {"type": "integer"},
+        "maybe": {"type": ["integer", "null"]},
+        "flag": {"type": "boolean"},
+        "numbers": {"type": "array", "items": {"type": "number"}},
+        "point": {"type": "object", "properties": {"x": {"type": "number"}}},
+        "either": {"anyOf": [{"type": "array", "items": {"type": "integer"}}, {"type": "null"}]},
+        "text": {"type": "string"},
+        "both": {"type": ["string", "number"]},
+        "any": {},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "meant", "kinds"),
+    [
+        ({"x": "3"}, {"x": 3}, ["number"]),
+        ({"x": " -2.50e1 "}, {"x": -25.0}, ["number"]),
+        ({"n": "7"}, {"n": 7}, ["number"]),
+        ({"n": "7.0"}, {"n": 7.0}, ["number"]),
+        ({"maybe": "5"}, {"maybe": 5}, ["number"]),
+        ({"flag": "True"}, {"flag": True}, ["boolean"]),
+        ({"flag": "false"}, {"flag": False}, ["boolean"]),
+        ({"numbers": "[1, 2.5]"}, {"numbers": [1, 2.5]}, ["json"]),
+        ({"numbers": ["1", 2, "3"]}, {"numbers": [1, 2, 3]}, ["number", "number"]),
+        ({"numbers": '["1"]'}, {"numbers": [1]}, ["json", "number"]),
+        ({"point": '{"x": "1"}'}, {"point": {"x": 1}}, ["json", "number"]),
+        ({"either": "[1]"}, {"either": [1]}, ["json"]),
+        ('{"x": 1, "text": "3"}', {"x": 1, "text": "3"}, ["json"]),
+        # what stays as it is
+        ({"x": "three"}, {"x": "three"}, []),
+        ({"x": "nan"}, {"x": "nan"}, []),
+        ({"x": "1_000"}, {"x": "1_000"}, []),
+        ({"x": "\u0663"}, {"x": "\u0663"}, []),
+        ({"x": "9" * 5000}, {"x": "9" * 5000}, []),
+        ({"flag": 1}, {"flag": 1}, []),
+        ({"flag": "yes"}, {"flag": "yes"}, []),
+        ({"text": "3"}, {"text": "3"}, []),
+        ({"both": "3"}, {"both": "3"}, []),
+        ({"any": "3"}, {"any": "3"}, []),
+        ({"numbers": "[1, 2"}, {"numbers": "[1, 2"}, []),
+        ({"numbers": '{"a": 1}'}, {"numbers": '{"a": 1}'}, []),
+        ({"numbers": "[" * 10**5}, {"numbers": "[" * 10**5}, []),
+        ({"unknown": "3"}, {"unknown": "3"}, []),
+        (None, None, []),
+        ("x=1", "x=1", []),
+    ],
+)
+def test_text_is_read_as_what_the_schema_asks_for(given, meant, kinds):
+    assert ArgumentValidator(COERCED).coerce(given) == (meant, kinds)

@@ -1,0 +1,22 @@
+"""The toolbox that the `tools` group describes, for the stages that call tools."""
+
+from __future__ import annotations
+
+from mentor.config import ToolsConfig
+from mentor.tools import Toolbox, ToolExecutor, Toolset, build_toolset
+
+
+def configured_toolbox(tools: ToolsConfig) -> Toolbox:
+    """Not open yet. Raises ConfigError or InputError for a toolset or limits that cannot be had."""
+
+    def executor(toolset: Toolset) -> ToolExecutor:
+        return ToolExecutor(
+            toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars, tools.isolation_floor
+        )
+
+    default = None
+    if tools.name != "row":
+        default = build_toolset(
+            tools.name, tools.path, tools.engine, tools.trusted, tools.top_k, tools.server, tools.shared
+        )
+    return Toolbox(default, executor, tools.engine, tools.trusted)
