@@ -79,14 +79,16 @@ class ToolExecutor:
         functions = [schema["function"] for schema in toolset.schemas]
         self._validators = {function["name"]: ArgumentValidator(function["parameters"]) for function in functions}
         self._workers = workers
-        self._engine: Sandbox | WorkerPool
-        if toolset.engine == "cpython":
-            limits_of_call = Limits(timeout_s, memory_mib, max_output_chars)
-            self._engine = WorkerPool(toolset.loaded, limits_of_call, spares=workers)
-        else:
-            self._engine = Sandbox(toolset, *limits)
+        self._limits = limits
+        self._engine = self._new_engine()
         self._threads: CallThreads | None = None
         self._sessions: dict[str, _Session] = {}
+
+    def _new_engine(self) -> Sandbox | WorkerPool:
+        timeout_s, memory_mib, workers, max_output_chars = self._limits
+        if self.toolset.engine == "cpython":
+            return WorkerPool(self.toolset.loaded, Limits(timeout_s, memory_mib, max_output_chars), spares=workers)
+        return Sandbox(self.toolset, timeout_s, memory_mib, workers, max_output_chars)
 
     @property
     def isolation(self) -> str:
@@ -103,6 +105,7 @@ class ToolExecutor:
     async def __aenter__(self) -> ToolExecutor:
         if self._threads is not None:
             raise ToolError("the tool executor is already open")
+        self._engine = self._new_engine()
         await asyncio.to_thread(self._engine.__enter__)
         if isinstance(self._engine, WorkerPool):
             problem = self._problem(self._engine)

@@ -573,3 +573,16 @@ def test_a_source_that_loads_no_longer_is_a_tool_error(tmp_path):
     toolset = replace(load(tmp_path, "def f(a: int) -> int:\n    return a\n", "cpython"), source="X = 1 / 0\n")
     with pytest.raises(ToolError, match=r"tools:1: the sandbox cannot run `X = 1 / 0`: ZeroDivisionError"):
         open_and_close(toolset)
+
+
+@pytest.mark.parametrize("engine", ["monty", "cpython"])
+def test_an_executor_opens_again(tmp_path, engine):
+    async def run():
+        executor = ToolExecutor(load(tmp_path, STATEFUL, engine))
+        texts = []
+        for _ in range(2):
+            async with executor:
+                texts.append((await executor.call("tick", {"tag": "a"}, "s")).text)
+        return texts
+
+    assert asyncio.run(run()) == ['[1, ["a"]]'] * 2
