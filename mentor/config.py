@@ -188,7 +188,7 @@ class ToolsConfig(Section):
     )  # the least isolation that tools in the sandbox may run with, weakest first
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
     memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox
-    workers: int = count(2)  # sandbox processes
+    workers: int = count(2)  # calls at once
     max_output_chars: int = number(2000, low=16)  # a longer result is cut with a visible marker
 
 

@@ -80,15 +80,17 @@ class ToolExecutor:
         functions = [schema["function"] for schema in toolset.schemas]
         self._validators = {function["name"]: ArgumentValidator(function["parameters"]) for function in functions}
         self._workers = workers
+        self._limits = limits
         self._host = None if toolset.host is None else toolset.host(timeout_s, max_output_chars)
-        self._engine: Sandbox | WorkerPool
-        if toolset.engine == "cpython":
-            limits_of_call = Limits(timeout_s, memory_mib, max_output_chars)
-            self._engine = WorkerPool(toolset.loaded, limits_of_call, spares=workers)
-        else:
-            self._engine = Sandbox(toolset, *limits)
+        self._engine = self._new_engine()
         self._threads: CallThreads | None = None
         self._sessions: dict[str, _Session] = {}
+
+    def _new_engine(self) -> Sandbox | WorkerPool:
+        timeout_s, memory_mib, workers, max_output_chars = self._limits
+        if self.toolset.engine == "cpython":
+            return WorkerPool(self.toolset.loaded, Limits(timeout_s, memory_mib, max_output_chars), spares=workers)
+        return Sandbox(self.toolset, timeout_s, memory_mib, workers, max_output_chars)
 
     @property
     def isolation(self) -> str:
@@ -113,6 +115,7 @@ class ToolExecutor:
         return self
 
     async def _open_engine(self) -> None:
+        self._engine = self._new_engine()
         await asyncio.to_thread(self._engine.__enter__)
         if isinstance(self._engine, WorkerPool):
             problem = self._problem(self._engine)

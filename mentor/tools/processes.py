@@ -86,7 +86,7 @@ class Worker:
     @property
     def silent(self) -> bool:
         """Whether it waits for a request, as it should between its answers."""
-        return not select.select([self._end], [], [], 0)[0]
+        return not _readable(self._end.fileno(), 0)
 
     def wait_ready(self) -> dict[str, Any]:
         """Raises OSError or ValueError when the worker does not come up, TimeoutError when it takes too long."""
@@ -159,7 +159,7 @@ class Worker:
             if self.supervised:
                 self.signal(signal.SIGTERM)
                 assert self._process is not None
-                select.select([self._process], [], [], KEEPER_GRACE_S)
+                _readable(self._process, KEEPER_GRACE_S)
             self.signal(signal.SIGKILL)
         except OSError:  # it never was or is no more
             return
@@ -168,6 +168,13 @@ class Worker:
             if self._process is not None:
                 os.close(self._process)
                 self._process = None
+
+
+def _readable(descriptor: int, timeout_s: float) -> bool:
+    """Whether there is something to read, or an end, within the time. (`select` takes no number past 1,023.)"""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * timeout_s))
 
 
 class WorkerPool:

@@ -20,6 +20,13 @@ from mentor.errors import InputError
 from mentor.tools.schemas import Schema
 
 JSON_TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
 MAX_MESSAGE_CHARS = 300
 NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII)
 MAX_COERCED_CHARS = 2**20
@@ -85,10 +92,14 @@ class ArgumentValidator:
         schema = {"additionalProperties": False, **parameters}
         self.properties: Schema = parameters.get("properties", {})
         self._validator = Draft202012Validator(schema, registry=Registry())
+        self._required = frozenset(parameters.get("required", ()))
+        self._plain = _plain_types(parameters)
         self._integers = [name for name, below in self.properties.items() if _is_integer(below)]
 
     def problem(self, arguments: Any) -> str | None:
         """What is wrong with the arguments, in one short line; None when nothing is."""
+        if self._fits_plainly(arguments):
+            return None
         try:
             if self._validator.is_valid(arguments):
                 return None
@@ -97,6 +108,12 @@ class ArgumentValidator:
             return "arguments are nested too deeply"
         except ValueError:  # the library quotes the value in its own message, which Python refuses past 4,300 digits
             return "arguments hold an integer that is too long"
+
+    def _fits_plainly(self, arguments: Any) -> bool:
+        """A quick yes for the schemas that most tools have; no means that the validator decides."""
+        if self._plain is None or type(arguments) is not dict or not self._required <= arguments.keys():
+            return False
+        return all(type(value) in self._plain.get(name, ()) for name, value in arguments.items())
 
     def coerce(self, arguments: Any) -> tuple[Any, list[str]]:
         """Arguments that do not fit, read as they were meant where the text says so, and what was read.
@@ -129,6 +146,19 @@ class ArgumentValidator:
         if error.validator == "enum":
             return f"{place} must be one of {_short(rule)}"
         return f"{place} does not fit the schema ({error.validator}: {_short(rule)})"
+
+
+def _plain_types(parameters: Schema) -> dict[str, tuple[type, ...]] | None:
+    """The Python types of every argument's values, where the schema says nothing but such types."""
+    if not set(parameters) <= {"type", "properties", "required"}:
+        return None
+    plain = {}
+    for name, schema in parameters.get("properties", {}).items():
+        silent = isinstance(schema, Mapping) and set(schema) - {"description", "title", "default"} == {"type"}
+        types = _types(schema) if silent else set()
+        if types and types <= PLAIN_TYPES.keys():
+            plain[name] = tuple(kind for word in types for kind in PLAIN_TYPES[word])
+    return plain
 
 
 def _coerce(value: Any, schema: Any, kinds: list[str], depth: int = 0) -> Any:

@@ -573,3 +573,40 @@ def test_a_source_that_loads_no_longer_is_a_tool_error(tmp_path):
     toolset = replace(load(tmp_path, "def f(a: int) -> int:\n    return a\n", "cpython"), source="X = 1 / 0\n")
     with pytest.raises(ToolError, match=r"tools:1: the sandbox cannot run `X = 1 / 0`: ZeroDivisionError"):
         open_and_close(toolset)
+
+
+@pytest.mark.parametrize("engine", ["monty", "cpython"])
+def test_an_executor_opens_again(tmp_path, engine):
+    async def run():
+        executor = ToolExecutor(load(tmp_path, STATEFUL, engine))
+        texts = []
+        for _ in range(2):
+            async with executor:
+                texts.append((await executor.call("tick", {"tag": "a"}, "s")).text)
+        return texts
+
+    assert asyncio.run(run()) == ['[1, ["a"]]'] * 2
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from mentor.tools import ToolExecutor, Toolset
+
+async def run():
+    toolset = Toolset.from_python(sys.argv[1], "cpython", sys.argv[2] == "trusted")
+    async with ToolExecutor(toolset, timeout_s=60) as executor:
+        asyncio.get_running_loop().call_later(0.5, os.kill, os.getpid(), signal.SIGKILL)
+        await executor.call("spin", {})
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize("trusted", ["sandboxed", "trusted"])
+def test_no_worker_outlives_a_killed_program(tmp_path, trusted):
+    (tmp_path / "tools.py").write_text("def spin() -> int:\n    while True: pass\n")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "tools.py"), trusted]
+    assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL).returncode == -9
+    deadline = time.perf_counter() + 5
+    while running(str(WORKER)) and time.perf_counter() < deadline:
+        time.sleep(0.05)
+    assert running(str(WORKER)) == []
