@@ -100,11 +100,15 @@ def look_at_base(config: Config, root: Path) -> tuple[str, ModelShape, list[str]
     except RunFolderError as error:
         return "made by an earlier stage", shape_of_keys(model), [f"base: not there yet, {error}"]
     if isinstance(base, Path):
-        from mentor.chat import ChatFormat
+        from mentor.stages.chat import load_chat
 
         shape = shape_of_folder(base)
-        ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
-        return str(base), shape, ["base: config.json, tokenizer and chat template can be used"]
+        chat = load_chat(base, model)
+        return (
+            str(base),
+            shape,
+            [f"base: config.json, tokenizer and chat template can be used; calls in the {chat.syntax.name} syntax"],
+        )
     cached = cached_folder(base)
     if cached is None:
         return base, shape_of_keys(model), ["base: not on this machine; its shape is what the keys of model= say"]
