@@ -17,8 +17,9 @@ from typing import Any
 
 CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)|</tool_call>", re.DOTALL)
 CLOSE = re.compile(r"\s*</tool_call>")
-SPACE = re.compile(r"\s*")
-BARE_CALL = re.compile(r'\s*(?:<\|python_tag\|>)?\s*(\{\s*"(?:name|parameters|arguments|function|type)".*)', re.DOTALL)
+OBJECT = re.compile(r"\s*\{")
+DECODER = json.JSONDecoder()
+BARE_CALL = re.compile(r'\{\s*"(?:name|parameters|arguments|function|type)"')
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,13 @@ class CallSyntax:
 def find_hermes(text: str) -> list[FoundCall]:
     """Everything between the tags; a tag inside a JSON string of a call does not end it."""
     found: list[FoundCall] = []
-    position = 0
+    position, last_closing = 0, text.rfind("</tool_call>")
     while match := CALL.search(text, position):
         end, call = match.end(), _tagged_call(match)
-        if call.problem is not None and match.group(1) is not None:
-            body = _json_object(text, match.start(1))
-            closing = CLOSE.match(text, body[1]) if body is not None else None
-            if body is not None and closing is not None:
-                end, call = closing.end(), read_call(text[body[0] : body[1]], "arguments")
+        if call.problem is not None and match.group(1) is not None and end < last_closing:
+            start, stop = _json_object(text, match.start(1))
+            if closing := CLOSE.match(text, stop):
+                end, call = closing.end(), read_call(text[start:stop], "arguments")
         found.append(FoundCall(match.start(), end, call))
         position = end
     return found
@@ -66,8 +66,8 @@ def find_hermes(text: str) -> list[FoundCall]:
 
 def find_llama(text: str) -> list[FoundCall]:
     """The whole turn, where it begins like a call; `{1, 2}` at the start of an answer is text."""
-    match = BARE_CALL.fullmatch(text)
-    return [FoundCall(0, len(text), read_call(match.group(1), "parameters"))] if match else []
+    body = text.strip().removeprefix("<|python_tag|>").lstrip()
+    return [FoundCall(0, len(text), read_call(body, "parameters"))] if BARE_CALL.match(body) else []
 
 
 HERMES = CallSyntax("hermes", find_hermes, re.compile(r"<tool_call>"))
@@ -103,14 +103,16 @@ def _tagged_call(match: re.Match[str]) -> ParsedCall:
     return read_call(match.group(1), "arguments")
 
 
-def _json_object(text: str, position: int) -> tuple[int, int] | None:
-    """Where the JSON value that follows begins and ends; None where there is none."""
-    space = SPACE.match(text, position)
-    start = space.end() if space else position
+def _json_object(text: str, position: int) -> tuple[int, int]:
+    """Where the JSON object that follows begins and ends; it ends where it begins when there is none."""
+    opening = OBJECT.match(text, position)
+    if opening is None:
+        return position, position
+    start = opening.end() - 1
     try:
-        return start, json.JSONDecoder().raw_decode(text, start)[1]
+        return start, DECODER.raw_decode(text, start)[1]
     except (ValueError, RecursionError):
-        return None
+        return start, start
 
 
 def _no_constant(text: str) -> None:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from mentor.chat import ParsedCall, parse_turn
@@ -163,3 +165,14 @@ def test_a_question_or_an_argument_never_becomes_a_special_token(chat, calculato
 def test_tags_that_mean_something_in_a_turn_stay_tags(chat):
     message = {"role": "assistant", "content": "<tool_call>{oops</tool_call>"}  # how a malformed turn is stored
     assert chat.turn_ids(message) == chat.encode("<tool_call>{oops</tool_call><|im_end|>")
+
+
+@pytest.mark.parametrize("syntax", [HERMES, LLAMA])
+@pytest.mark.parametrize(
+    "piece",
+    ["<tool_call>", '<tool_call>{"</tool_call>",', '<tool_call>{"a":{"a":', '{"name":"', "<think><tool_call>", " \n"],
+)
+def test_a_turn_of_many_broken_calls_is_read_in_bounded_time(piece, syntax):
+    began = time.process_time()
+    parse_turn(piece * 3000, syntax)
+    assert time.process_time() - began < 2
