@@ -7,6 +7,7 @@ import pytest
 from mentor.chat import ChatFormat
 from mentor.chat import certificate as module
 from mentor.chat.certificate import CHECKS, Certificate, certify, fingerprint
+from mentor.chat.format import make_call
 from mentor.chat.golden import CONVERSATIONS
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
@@ -171,21 +172,9 @@ def test_a_template_that_opens_the_thinking_itself_is_certified(qwen3):
     assert qwen3.opens_thinking and certificate.failures == [] and certificate.thinking == "kept"
 
 
-@pytest.mark.parametrize("template", ["llama3_1", "llama3_2"])
-def test_the_templates_of_llama_are_certified(shared, chat, template):
-    llama = make_llama(chat, (shared / f"data/chat_templates/{template}.jinja").read_text(encoding="utf-8"))
-    certificate = certify(llama)
-    assert certificate.failures == [] and certificate.syntax == "llama"
-    assert {"parallel calls", "text beside a call"} <= set(certificate.skipped)
-    assert not {check.conversation for check in certificate.checks} & set(certificate.skipped)
-
-
-def test_a_template_of_llama_that_knows_no_tools_is_refused(shared, chat):
-    with pytest.raises(InputError, match="writes a call as ''"):
-        make_llama(chat, (shared / "data/chat_templates/llama3.jinja").read_text(encoding="utf-8"))
-
-
-def make_llama(chat, template):
+@pytest.fixture
+def llama_tokenizer(chat, tmp_path):
+    """A folder with the tiny student's tokenizer and the tags that Llama's templates write."""
     tokenizer = copy.deepcopy(chat.tokenizer)
     tokenizer.add_special_tokens(
         {
@@ -194,5 +183,27 @@ def make_llama(chat, template):
             "additional_special_tokens": ["<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|python_tag|>"],
         }
     )
-    tokenizer.chat_template = template
-    return ChatFormat(tokenizer)
+    tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("template", ["llama3_1", "llama3_2"])
+def test_the_templates_of_llama_are_certified(shared, llama_tokenizer, calculator_tools, template):
+    llama = ChatFormat.from_pretrained(llama_tokenizer, str(shared / f"data/chat_templates/{template}.jinja"))
+    certificate = certify(llama)
+    assert certificate.failures == [] and certificate.syntax == "llama"
+    assert {"parallel calls", "text beside a call"} <= set(certificate.skipped)
+    assert not {check.conversation for check in certificate.checks} & set(certificate.skipped)
+    assert "Today Date: 26 Jul 2024" in llama.decode(list(llama.prompt_ids("What is 1 plus 2?", calculator_tools)))
+    call = make_call("add", {"a": 1, "b": 2})
+    assert llama.turn_text({"role": "assistant", "content": "", "tool_calls": [call]}) == (
+        '{"name": "add", "parameters": {"a": 1, "b": 2}}<|eot_id|>'
+    )
+    assert llama.decode(list(llama.tool_ids((("add", "0"),)))) == (
+        '<|start_header_id|>ipython<|end_header_id|>\n\n"0"<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n'
+    )
+
+
+def test_a_template_of_llama_that_knows_no_tools_is_refused(shared, llama_tokenizer):
+    with pytest.raises(InputError, match="writes a call as ''"):
+        ChatFormat.from_pretrained(llama_tokenizer, str(shared / "data/chat_templates/llama3.jinja"))
