@@ -138,13 +138,17 @@ class ChatFormat:
         return whole[len(before) : end] + self.eos_token
 
     def _cut_message(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Text keeps the tags that mean something in it (`<think>`), but no special tokens; arguments keep neither."""
-        cut = dict(message)
-        for key in ("content", "reasoning_content"):
-            if isinstance(cut.get(key), str):
-                cut[key] = _cut(cut[key], self._specials)
-        if cut.get("tool_calls"):
-            cut["tool_calls"] = [{**call, "function": _cut(call["function"], self._tags)} for call in cut["tool_calls"]]
+        """Text keeps the tags that mean something in it (`<think>`), but no special tokens; arguments keep neither.
+
+        Reasoning and calls are left out where there are none: templates ask whether the key is there.
+        """
+        cut: dict[str, Any] = {"role": "assistant", "content": _cut(message.get("content") or "", self._specials)}
+        if message.get("reasoning_content"):
+            cut["reasoning_content"] = _cut(message["reasoning_content"], self._specials)
+        if message.get("tool_calls"):
+            cut["tool_calls"] = [
+                {**call, "function": _cut(call["function"], self._tags)} for call in message["tool_calls"]
+            ]
         return cut
 
     def _tool_ids(self, results: tuple[tuple[str, str], ...]) -> tuple[int, ...]:

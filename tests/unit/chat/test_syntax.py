@@ -7,6 +7,7 @@ from mentor.chat.certificate import certify
 from mentor.chat.format import make_call
 from mentor.chat.parse import split_reasoning
 from mentor.chat.syntax import HERMES, LLAMA
+from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
 from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
 
@@ -121,6 +122,15 @@ def test_a_one_call_template_refuses_more_than_it_holds(chat, calculator_tools):
         bare.turn_text({"role": "assistant", "content": "Now:", "tool_calls": [one]})
     with pytest.raises(InputError, match="refuses a conversation: Only one call at once!"):
         bare.template_text([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [one, two]}], "[]")
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, ONE_BARE_CALL, THINKING])
+def test_what_a_client_leaves_empty_is_as_if_absent(chat, template):
+    one = with_template(chat, template)
+    answer, call = {"role": "assistant", "content": "Yes."}, {"role": "assistant", "content": ""}
+    calls = {"tool_calls": [make_call("add", {"a": 1})]}
+    assert one.turn_text({**answer, "tool_calls": [], "reasoning_content": None}) == one.turn_text(answer)
+    assert one.turn_text({**call, **calls, "content": None}) == one.turn_text({**call, **calls})
 
 
 def test_results_follow_in_the_templates_own_form(chat):
