@@ -201,6 +201,7 @@ class ModelConfig(Section):
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
     chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
     enable_thinking: bool = False  # handed to the chat template
+    uncertified: bool = False  # use a chat template that fails its golden conversations (docs/chat_formats.md)
     question_template: str = "{question}"  # text of the user turn
     # The keys below are the shape of a student made by stage=pretrain, and of a hub model for stage=check.
     vocab_size: int = number(640, low=300)  # rows of the embedding; in stage=pretrain entries of its tokenizer

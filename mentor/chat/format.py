@@ -5,30 +5,53 @@ the ids of the tool results with the glue up to the next assistant turn. Every p
 of the tokenizer's own chat template, so any template that only appends works; one that rewrites the open turn is
 refused. Earlier turns stay exactly as they were produced (thinking is kept), also where a template would strip it when
 rendering the whole conversation anew.
+
+What a template can hold (how it spells a call, several calls in a turn, text beside a call, thinking) is found by
+rendering probes. `mentor.chat.certificate` checks the rest on golden conversations.
+
+A question, a tool result or an argument that spells one of the tokenizer's tags, `<|im_end|>` say, becomes ordinary
+tokens of the same text: what a tool returns never ends a turn.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mentor.chat.parse import AssistantTurn, parse_turn
+from mentor.chat.syntax import SYNTAXES, CallSyntax
 from mentor.errors import InputError
 from mentor.types import Tokens, Trajectory
 
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
+_CUT = "\ufdd0"  # a Unicode noncharacter: it splits the tags that user text spells, and is gone after encoding
+_DATE = "26 Jul 2024"  # Llama's templates write a date into the prompt: a run must not change with the day
+
+
+def make_call(name: str, arguments: dict[str, Any], number: int = 0) -> dict[str, Any]:
+    """A call in the OpenAI shape."""
+    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+_PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"key": 2}, 1))
 
 
 class ChatFormat:
     """The student's conversation format: its tokenizer, its chat template and the text of the user turn.
 
     question_template: text with `{question}`; enable_thinking is handed to the template.
-    Raises InputError where the tokenizer has no chat template or no end-of-turn token.
+    syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
+    holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
+    Raises InputError where the tokenizer has no chat template or no end-of-turn token, and where the template's calls
+    are in no known syntax.
     """
 
     def __init__(
@@ -46,7 +69,14 @@ class ChatFormat:
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self.prompt_ids = lru_cache(maxsize=4096)(self._prompt_ids)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
+        self._tags, self._specials = _tag_patterns(tokenizer)
         self._open_turn = self._render([_QUESTION], add_generation_prompt=True)
+        self.opens_thinking = self._open_turn.rstrip().endswith("<think>")
+        self.syntax = self._find_syntax()
+        one, both = [_PROBES[0]], list(_PROBES)
+        self.parallel_calls = self._holds({"content": "", "tool_calls": both})
+        self.text_with_calls = self._holds({"content": "probe text", "tool_calls": one})
+        self.keeps_thinking = self._holds({"content": "probe text", "reasoning_content": "probe reasoning"})
 
     @classmethod
     def from_pretrained(
@@ -69,14 +99,37 @@ class ChatFormat:
 
     def _prompt_ids(self, question: str, tools: str) -> tuple[int, ...]:
         """Ids up to the point where the assistant begins; `tools` is the schemas as JSON text."""
-        user = {"role": "user", "content": self.question_template.replace("{question}", question)}
+        content = self.question_template.replace("{question}", _cut(question, self._tags))
         schemas = json.loads(tools)
-        return tuple(self.encode(self._render([user], tools=schemas or None, add_generation_prompt=True)))
+        user = {"role": "user", "content": content}
+        return tuple(self._encode_cut(self._render([user], tools=schemas or None, add_generation_prompt=True)))
 
     def turn_text(self, message: dict[str, Any]) -> str:
-        """The text the student would have to produce for this assistant message, end-of-turn token included."""
+        """The text the student would have to produce for this assistant message, end-of-turn token included.
+
+        Reasoning is left out where the template keeps none. Raises InputError for what the template cannot hold:
+        several calls, or text beside a call.
+        """
+        return self._turn(message).replace(_CUT, "")
+
+    def turn_ids(self, message: dict[str, Any]) -> list[int]:
+        """The ids of `turn_text`, the end-of-turn token only at their end."""
+        return self._encode_cut(self._turn(message))
+
+    def _turn(self, message: dict[str, Any]) -> str:
+        """`turn_text` with cut tags."""
+        calls = message.get("tool_calls") or []
+        if len(calls) > 1 and not self.parallel_calls:
+            raise InputError(f"the chat template holds one call a turn, got {len(calls)}: give each a turn of its own")
+        if calls and (message.get("content") or "").strip() and not self.text_with_calls:
+            raise InputError("the chat template holds no text beside a call: leave the content of such a turn empty")
+        if not self.keeps_thinking:
+            message = {key: value for key, value in message.items() if key != "reasoning_content"}
+        return self._render_turn(message)
+
+    def _render_turn(self, message: dict[str, Any]) -> str:
         before = self._open_turn
-        whole = self._render([_QUESTION, message])
+        whole = self._render([_QUESTION, self._cut_message(message)])
         if not whole.startswith(before):
             raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")
         end = whole.rfind(self.eos_token)
@@ -84,17 +137,33 @@ class ChatFormat:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
         return whole[len(before) : end] + self.eos_token
 
+    def _cut_message(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Text keeps the tags that mean something in it (`<think>`), but no special tokens; arguments keep neither.
+
+        Reasoning and calls are left out where there are none: templates ask whether the key is there.
+        """
+        cut: dict[str, Any] = {"role": "assistant", "content": _cut(message.get("content") or "", self._specials)}
+        if message.get("reasoning_content"):
+            cut["reasoning_content"] = _cut(message["reasoning_content"], self._specials)
+        if message.get("tool_calls"):
+            cut["tool_calls"] = [
+                {**call, "function": _cut(call["function"], self._tags)} for call in message["tool_calls"]
+            ]
+        return cut
+
     def _tool_ids(self, results: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
         """Ids that follow an assistant turn: its results as (tool name, text), and the glue up to the next turn."""
-        calls = [
-            {"id": f"call_{i}", "type": "function", "function": {"name": _MARK, "arguments": {}}}
-            for i in range(len(results))
-        ]
+        count = len(results) if self.parallel_calls else 1
         messages: list[dict[str, Any]] = [
             _QUESTION,
-            {"role": "assistant", "content": _MARK, "tool_calls": calls},
+            {"role": "assistant", "content": _MARK, "tool_calls": [make_call(_MARK, {}, i) for i in range(count)]},
             *(
-                {"role": "tool", "tool_call_id": f"call_{i}", "name": name, "content": text}
+                {
+                    "role": "tool",
+                    "tool_call_id": f"call_{i}",
+                    "name": _cut(name, self._tags),
+                    "content": _cut(text, self._tags),
+                }
                 for i, (name, text) in enumerate(results)
             ),
         ]
@@ -102,15 +171,22 @@ class ChatFormat:
         end = text.find(self.eos_token, text.index(_MARK))
         if end < 0:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
-        return tuple(self.encode(text[end + len(self.eos_token) :]))
+        return tuple(self._encode_cut(text[end + len(self.eos_token) :]))
 
     def render(self, trajectory: Trajectory) -> Tokens:
         """A teacher's trajectory in this format: loss mask True on assistant turns (logprobs 0), as RL would see it."""
-        tokens = Tokens()
         messages = trajectory.messages
         if not messages or messages[0]["role"] != "user" or messages[-1]["role"] != "assistant":
             raise InputError(f"trajectory {trajectory.task.id}: messages go from a user turn to an assistant turn")
-        tokens.append_context(self.prompt_ids(messages[0]["content"], trajectory.tools))
+        try:
+            return self.render_messages(messages, trajectory.tools)
+        except InputError as error:
+            raise InputError(f"trajectory {trajectory.task.id}: {error}") from error
+
+    def render_messages(self, messages: Sequence[dict[str, Any]], tools: str) -> Tokens:
+        """A user message and what follows it, up to an assistant message. tools: the schemas as JSON text."""
+        tokens = Tokens()
+        tokens.append_context(self.prompt_ids(messages[0]["content"], tools))
         results: list[tuple[str, str]] = []
         for message in messages[1:]:
             if message["role"] == "tool":
@@ -119,13 +195,19 @@ class ChatFormat:
             if results:
                 tokens.append_context(self.tool_ids(tuple(results)))
                 results = []
-            ids = self.encode(self.turn_text(message))
+            ids = self.turn_ids(message)
             tokens.append_sampled(ids, [0.0] * len(ids))
         return tokens
 
+    def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
+        """What the template itself renders for a whole conversation, thinking and all."""
+        first = {**messages[0], "content": self.question_template.replace("{question}", messages[0]["content"])}
+        return self._render([first, *messages[1:]], tools=json.loads(tools) or None)
+
     def parse(self, token_ids: list[int]) -> AssistantTurn:
         """The assistant turn that these sampled ids spell."""
-        return parse_turn(self.decode(token_ids).removesuffix(self.eos_token))
+        ended = token_ids[-1:] == [self.eos_id]
+        return parse_turn(self.decode(token_ids[:-1] if ended else token_ids), self.syntax, self.opens_thinking)
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
@@ -133,9 +215,56 @@ class ChatFormat:
     def decode(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
+    def _encode_cut(self, text: str) -> list[int]:
+        """Ids of a text in which user text's tags are cut: no piece spells one, so none becomes its token."""
+        return [token for piece in text.split(_CUT) for token in self.encode(piece)]
+
     def _render(self, messages: list[dict[str, Any]], **options: Any) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                messages, tokenize=False, enable_thinking=self.enable_thinking, **options
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, enable_thinking=self.enable_thinking, date_string=_DATE, **options
+                )
             )
-        )
+        except (TemplateError, TypeError) as error:
+            raise InputError(f"the chat template refuses a conversation: {' '.join(str(error).split())}") from error
+
+    def _find_syntax(self) -> CallSyntax:
+        """The syntax that reads a rendered probe call as that call. Raises InputError with what was rendered."""
+        message = {"role": "assistant", "content": "", "tool_calls": [_PROBES[0]]}
+        text = self._render_turn(message).removesuffix(self.eos_token)
+        for syntax in SYNTAXES:
+            if parse_turn(text, syntax, self.opens_thinking).calls == AssistantTurn.from_message(message).calls:
+                return syntax
+        accepted = ", ".join(syntax.name for syntax in SYNTAXES)
+        raise InputError(f"the chat template writes a call as {text[:120]!r}, which is no call syntax of {accepted}")
+
+    def _holds(self, message: dict[str, Any]) -> bool:
+        """Whether a rendered assistant message still says all that it said."""
+        try:
+            text = self._render_turn({"role": "assistant", **message})
+        except InputError:
+            return False
+        read = parse_turn(text.removesuffix(self.eos_token), self.syntax, self.opens_thinking)
+        return read == AssistantTurn.from_message(message, self.syntax)
+
+
+def _tag_patterns(tokenizer: PreTrainedTokenizerBase) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What matches all added tokens of the tokenizer, and its special ones alone."""
+    added = sorted(tokenizer.added_tokens_decoder.values(), key=lambda token: -len(token.content))
+    added = [token for token in added if len(token.content) > 1]
+    both = (added, [token for token in added if token.special])
+    tags, specials = (re.compile("|".join(re.escape(token.content) for token in tokens)) for tokens in both)
+    return tags, specials
+
+
+def _cut(value: Any, tags: re.Pattern[str]) -> Any:
+    """The value with every tag in its texts cut behind the first character."""
+    if isinstance(value, str):
+        text = value.replace(_CUT, "\ufffd")
+        return tags.sub(lambda match: match[0][0] + _CUT + match[0][1:], text) if tags.pattern else text
+    if isinstance(value, dict):
+        return {_cut(key, tags): _cut(below, tags) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_cut(below, tags) for below in value]
+    return value

@@ -118,11 +118,12 @@ def look_at_base(config: Config, root: Path) -> tuple[str, ModelShape, list[str]
     except RunFolderError as error:
         return "made by an earlier stage", shape_of_keys(model), [f"base: not there yet, {error}"], None
     if isinstance(base, Path):
-        from mentor.chat import ChatFormat
+        from mentor.stages.chat import load_chat
 
         shape = shape_of_folder(base)
-        chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
-        return str(base), shape, ["base: config.json, tokenizer and chat template can be used"], chat
+        chat = load_chat(base, model)
+        said = f"base: config.json, tokenizer and chat template can be used; calls in the {chat.syntax.name} syntax"
+        return str(base), shape, [said], chat
     cached = cached_folder(base)
     if cached is None:
         said = "base: not on this machine; its shape is what the keys of model= say"

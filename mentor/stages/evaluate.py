@@ -13,7 +13,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from mentor.chat import ChatFormat
 from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError, StageError
@@ -27,6 +26,7 @@ from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
+from mentor.stages.chat import load_chat
 from mentor.stages.rl import rollout_limits
 from mentor.stages.sampling import open_sampler
 from mentor.stages.tooling import configured_toolbox
@@ -76,7 +76,7 @@ def student_environment(
     path: Path | str, tools: ToolsConfig, model: ModelConfig, sampling: SamplerConfig
 ) -> Iterator[Environment]:
     """One student with its tools, ready for rollouts; its weights and cache are freed at the end."""
-    chat = ChatFormat.from_pretrained(path, model.chat_template, model.question_template, model.enable_thinking)
+    chat = load_chat(path, model)
     toolbox = configured_toolbox(tools)
     with (
         open_sampler(sampling, path, chat.eos_id, torch_dtype(model.dtype)) as sampler,

@@ -27,7 +27,7 @@ from mentor.jsonl import JsonlWriter, roll_back
 from mentor.loggers import Logger
 from mentor.policy import TorchPolicy
 from mentor.policy.base import Reference
-from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
+from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
 from mentor.policy.lora import BaseOfAdapters
 from mentor.policy.method import Method
 from mentor.policy.ranks import Ranks, joined
@@ -37,9 +37,10 @@ from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
+from mentor.stages.chat import load_chat
 from mentor.stages.sampling import open_sampler
 from mentor.stages.tooling import configured_toolbox
-from mentor.stages.training import build_policy, load_student, seed_everything
+from mentor.stages.training import build_policy, load_student, save_student, seed_everything
 from mentor.tools import Toolbox
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Trajectory, TrajectoryGroup
@@ -63,7 +64,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     taught = teacher_trajectories(folder, toolbox)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     base = base_model(config, folder.root)
-    chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
+    chat = load_chat(base, model)
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
     policy = make(load_student(base, model, trainer), optimizer_steps=trainer.optimizer_steps)
     reference = build_reference(policy, base, model, trainer, make) if trainer.kl_coef > 0 else None
@@ -115,7 +116,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             none = float("nan")  # of a step that nothing could be graded in
             progress.advance(reward=metrics.get("reward/mean", none), accuracy=metrics.get("reward/correct", none))
     achieved = history.counts()
-    write_whole(folder.path / "model", policy.save_model, ranks.is_main)
+    save_student(policy, chat, folder, ranks)
     seconds = history.seconds()
     return StageResult(
         headline=history.headline(),

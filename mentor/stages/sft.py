@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from mentor.chat import ChatFormat
 from mentor.config import Config, ModelConfig, SftStage, SftTrainer
 from mentor.errors import StageError
 from mentor.loggers import Logger
@@ -12,6 +11,7 @@ from mentor.policy.ranks import Ranks, joined
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
+from mentor.stages.chat import load_chat
 from mentor.stages.training import load_student, seed_everything, train_and_save
 from mentor.trajectories.store import load_trajectories
 
@@ -29,7 +29,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     seed_everything(config.seed)
     source = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
     base = base_model(config, folder.root)
-    chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
+    chat = load_chat(base, model)
     trajectories = load_trajectories(source)[: stage.limit]
     records = [chat.render(trajectory) for trajectory in trajectories]
     student = load_student(base, model, trainer)

@@ -13,12 +13,14 @@ from mentor.chat import ChatFormat
 from mentor.config import ModelConfig, ScaledTrainer, SupervisedTrainer, TrainerConfig
 from mentor.loggers import Logger
 from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy.base import Policy
 from mentor.policy.checkpoint import write_whole
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import load_model, torch_dtype
 from mentor.policy.ranks import Ranks
 from mentor.policy.supervised import train_supervised
 from mentor.runs import RunFolder
+from mentor.stages.chat import save_certificate
 from mentor.types import Tokens
 
 
@@ -105,5 +107,16 @@ def train_and_save(
         logger=logger,
         ranks=ranks,
     )
-    write_whole(folder.path / "model", policy.save_model, ranks.is_main)
+    save_student(policy, chat, folder, ranks)
     return totals
+
+
+def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ranks) -> None:
+    """Leave `model/`, whole: the weights, the tokenizer and the certificate of the chat format."""
+
+    def write(target: Path | None) -> None:
+        policy.save_model(target)
+        if target is not None:
+            save_certificate(target, chat)
+
+    write_whole(folder.path / "model", write, ranks.is_main)

@@ -1,0 +1,200 @@
+"""Whether a chat format can be trusted: every golden conversation, rendered and read back.
+
+Of each conversation it checks four things. `prefix`: the ids of every stage begin with those of the stage before, and
+are, thinking aside, what the template itself renders for the conversation so far. `round_trip`: a rendered turn parses
+to the calls, text and reasoning it was made of. `mask`: exactly the assistant turns are trained, each up to its one
+end-of-turn token. `literal`: question and tool results stand there character for character, or as one JSON string.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from mentor.chat.format import ChatFormat
+from mentor.chat.golden import CONVERSATIONS, TOOLS, VERSION, Conversation
+from mentor.chat.parse import AssistantTurn
+from mentor.errors import InputError
+from mentor.types import Tokens
+
+THINKING = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
+_MARK = "MENTORMARK"
+_DONE: dict[str, Certificate] = {}  # of this process, by fingerprint
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property of one conversation; `reason` is empty where it holds."""
+
+    conversation: str
+    name: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What `certify` found. skipped: conversations that the template cannot hold, with what it lacks.
+
+    thinking: `kept` or `stripped`, of an assistant turn. fingerprint: of the template and the tokenizer's tags.
+    """
+
+    fingerprint: str
+    syntax: str
+    thinking: str
+    checks: tuple[Check, ...]
+    skipped: dict[str, str]
+
+    @property
+    def failures(self) -> list[Check]:
+        return [check for check in self.checks if check.reason]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.checks) and not self.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"passed": self.passed, **asdict(self), "checks": [asdict(check) for check in self.checks]}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Certificate:
+        """Raises KeyError or TypeError for a row that is no certificate."""
+        checks = tuple(Check(**check) for check in row["checks"])
+        return cls(row["fingerprint"], row["syntax"], row["thinking"], checks, dict(row["skipped"]))
+
+
+def certify(chat: ChatFormat) -> Certificate:
+    """Run every golden conversation that applies; the result is kept for this process."""
+    key = fingerprint(chat)
+    if key not in _DONE:
+        _DONE[key] = _certify(chat, key)
+    return _DONE[key]
+
+
+def fingerprint(chat: ChatFormat) -> str:
+    """A hash of all that the certificate depends on but the vocabulary: template, tags, thinking, the checks."""
+    added = chat.tokenizer.added_tokens_decoder
+    tags = sorted((number, token.content, token.special) for number, token in added.items())
+    parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, tags]
+    parts += [chat.tokenizer.bos_token, chat.question_template]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _certify(chat: ChatFormat, key: str) -> Certificate:
+    checks: list[Check] = []
+    skipped: dict[str, str] = {}
+    for conversation in CONVERSATIONS:
+        lacks = [need for need in conversation.needs if not getattr(chat, need)]
+        if lacks:
+            skipped[conversation.name] = f"the template has no {', '.join(lacks)}"
+            continue
+        for name, check in CHECKS.items():
+            try:
+                reason = next(check(chat, conversation), "")
+            except InputError as error:
+                reason = str(error)
+            checks.append(Check(conversation.name, name, reason))
+    thinking = "kept" if chat.keeps_thinking else "stripped"
+    return Certificate(key, chat.syntax.name, thinking, tuple(checks), skipped)
+
+
+# --- the four checks: each yields what is wrong ----------------------------------------------------------------------
+
+
+def prefix(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+    messages = conversation.messages
+    ends = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+    earlier = list(chat.prompt_ids(messages[0]["content"], TOOLS))
+    for turn, end in enumerate(ends):
+        ids = chat.render_messages(messages[: end + 1], TOOLS).token_ids
+        if ids[: len(earlier)] != earlier:
+            yield f"turn {turn}: its ids do not begin with those of the stage before"
+        whole = chat.template_text(messages[: end + 1], TOOLS)
+        ours = chat.decode(ids)
+        if not _comparable(whole).startswith(_comparable(ours)):
+            yield f"turn {turn}: rendered whole, the template rewrites an earlier message: {_difference(ours, whole)}"
+        earlier = ids
+
+
+def round_trip(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+    for turn, message in enumerate(_turns(conversation)):
+        read, said = chat.parse(chat.turn_ids(message)), AssistantTurn.from_message(_kept(chat, message), chat.syntax)
+        for field in ("calls", "content", "reasoning", "hidden_calls"):
+            got, given = _exact(getattr(read, field)), _exact(getattr(said, field))
+            if got != given:
+                yield f"turn {turn}: {field} {given[:120]} came back as {got[:120]}"
+
+
+def mask(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+    tokens = chat.render_messages(conversation.messages, TOOLS)
+    trained = [ids for bit, ids in _runs(tokens) if bit]
+    turns = [chat.turn_text(message) for message in _turns(conversation)]
+    if [chat.decode(ids) for ids in trained] != turns:
+        yield f"the trained pieces are not the {len(turns)} assistant turns"
+    for turn, ids in enumerate(trained):
+        if ids[-1] != chat.eos_id or ids.count(chat.eos_id) != 1:
+            yield f"turn {turn}: {chat.eos_token} does not stand once, at the end"
+
+
+def literal(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+    messages = conversation.messages
+    yield from _placed(messages[0]["content"], lambda text: chat.decode(list(chat.prompt_ids(text, TOOLS))), "question")
+    for message in messages:
+        if message["role"] == "tool":
+            yield from _placed(message["content"], partial(_result_text, chat, message["name"]), "result")
+
+
+def _result_text(chat: ChatFormat, tool: str, text: str) -> str:
+    return chat.decode(list(chat.tool_ids(((tool, text),))))
+
+
+CHECKS: dict[str, Callable[[ChatFormat, Conversation], Iterator[str]]] = {
+    "prefix": prefix,
+    "round_trip": round_trip,
+    "mask": mask,
+    "literal": literal,
+}
+
+
+def _placed(text: str, render: Callable[[str], str], what: str) -> Iterator[str]:
+    """Where a mark is rendered, the text must be rendered instead of it."""
+    marked, shown = render(_MARK), render(text)
+    quoted = json.dumps(text, ensure_ascii=False)
+    if shown not in (marked.replace(_MARK, text), marked.replace(json.dumps(_MARK), quoted)) or _MARK not in marked:
+        yield f"{what} {text[:60]!r} does not appear literally in {shown[-120:]!r}"
+
+
+def _turns(conversation: Conversation) -> list[dict[str, Any]]:
+    return [message for message in conversation.messages if message["role"] == "assistant"]
+
+
+def _kept(chat: ChatFormat, message: dict[str, Any]) -> dict[str, Any]:
+    return message if chat.keeps_thinking else {**message, "reasoning_content": ""}
+
+
+def _exact(value: Any) -> str:
+    """Text in which 1, 1.0 and true differ, and the order of keys does not matter."""
+    if isinstance(value, tuple):
+        value = [asdict(call) for call in value]
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _runs(tokens: Tokens) -> list[tuple[bool, list[int]]]:
+    pairs = zip(tokens.loss_mask, tokens.token_ids, strict=True)
+    return [(bit, [token for _, token in run]) for bit, run in groupby(pairs, key=lambda pair: pair[0])]
+
+
+def _comparable(text: str) -> str:
+    return THINKING.sub("", text)
+
+
+def _difference(ours: str, whole: str) -> str:
+    """What stands where the two texts part."""
+    ours, whole = _comparable(ours), _comparable(whole)
+    at = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), min(len(ours), len(whole)))
+    return f"{ours[at : at + 40]!r} became {whole[at : at + 40]!r}"

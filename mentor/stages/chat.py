@@ -1,0 +1,43 @@
+"""The student's chat format as every stage loads it: certified, or used on the user's word (`model.uncertified`)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mentor.chat import ChatFormat
+from mentor.chat.certificate import Certificate, certify, fingerprint
+from mentor.config import ModelConfig
+from mentor.errors import InputError
+
+FILE = "chat_certificate.json"  # in a model folder that a training stage saved
+
+
+def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
+    """The format of a model folder or hub name; raises InputError where its certificate has a failed check."""
+    chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
+    certificate = stored_certificate(Path(base), chat) or certify(chat)
+    if certificate.failures and not model.uncertified:
+        check, share = certificate.failures[0], f"{len(certificate.failures)} of {len(certificate.checks)} checks"
+        raise InputError(
+            f"the chat template of {model.chat_template or base} fails {share}, first `{check.name}` of "
+            f"{check.conversation!r}: {check.reason}; model.uncertified=true uses it all the same"
+        )
+    return chat
+
+
+def stored_certificate(folder: Path, chat: ChatFormat) -> Certificate | None:
+    """The one saved with a model, if it is of this template and these tags."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        certificate = Certificate.from_dict(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no certificate of a chat template; without the file it is made anew") from error
+    return certificate if certificate.fingerprint == fingerprint(chat) else None
+
+
+def save_certificate(folder: Path, chat: ChatFormat) -> None:
+    text = json.dumps(certify(chat).to_dict(), ensure_ascii=False, indent=1)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")

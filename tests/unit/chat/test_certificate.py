@@ -1,0 +1,209 @@
+import copy
+import json
+import time
+
+import pytest
+
+from mentor.chat import ChatFormat
+from mentor.chat import certificate as module
+from mentor.chat.certificate import CHECKS, Certificate, certify, fingerprint
+from mentor.chat.format import make_call
+from mentor.chat.golden import CONVERSATIONS
+from mentor.chat.tiny import TEMPLATE
+from mentor.errors import InputError
+
+CONTENT, ARGUMENTS = "message.content or ''", "call.function.arguments | tojson"
+RESULT, END = "'\\n<tool_response>\\n' + message.content", "{{- '<|im_end|>' }}"
+
+
+@pytest.fixture
+def make_chat(chat):
+    """The tiny student's format with some of its template replaced."""
+
+    def make(*changes: tuple[str, str]) -> ChatFormat:
+        template = TEMPLATE
+        for old, new in changes:
+            assert old in template
+            template = template.replace(old, new)
+        tokenizer = copy.deepcopy(chat.tokenizer)
+        tokenizer.chat_template = template
+        return ChatFormat(tokenizer)
+
+    return make
+
+
+def failed(certificate: Certificate) -> dict[str, set[str]]:
+    """The conversations that failed, by check."""
+    return {
+        name: {check.conversation for check in certificate.failures if check.name == name}
+        for name in CHECKS
+        if any(check.name == name for check in certificate.failures)
+    }
+
+
+def test_the_tiny_student_is_certified_in_under_a_second(chat, monkeypatch):
+    monkeypatch.setattr(module, "_DONE", {})
+    began = time.process_time()
+    certificate = certify(ChatFormat(chat.tokenizer))
+    assert time.process_time() - began < 1
+    assert certificate.failures == [] and certificate.passed
+    assert (certificate.syntax, certificate.thinking, certificate.skipped) == ("hermes", "stripped", {})
+    assert len(certificate.checks) == len(CHECKS) * len(CONVERSATIONS) and len(CONVERSATIONS) >= 25
+
+
+def test_a_format_is_certified_once_in_a_process(chat):
+    assert certify(ChatFormat(chat.tokenizer)) is certify(ChatFormat(chat.tokenizer))
+
+
+def test_the_fingerprint_is_of_template_tags_and_thinking(chat, make_chat):
+    more_tags = copy.deepcopy(chat.tokenizer)
+    more_tags.add_special_tokens({"additional_special_tokens": ["<|extra|>"]})
+    others = [ChatFormat(more_tags), ChatFormat(chat.tokenizer, enable_thinking=True), make_chat((CONTENT, "''"))]
+    assert len({fingerprint(other) for other in [chat, *others]}) == 4
+    assert fingerprint(make_chat()) == fingerprint(chat)
+
+
+def test_a_certificate_survives_json(make_chat):
+    certificate = certify(make_chat((RESULT, RESULT + " | trim")))
+    row = json.loads(json.dumps(certificate.to_dict()))
+    assert Certificate.from_dict(row) == certificate and row["passed"] is certificate.passed is False
+    with pytest.raises(KeyError):
+        Certificate.from_dict({"passed": True})
+
+
+# --- broken templates ------------------------------------------------------------------------------------------------
+
+
+def test_a_template_that_rewrites_an_earlier_turn_is_refused(make_chat):
+    certificate = certify(make_chat((CONTENT, "(message.content if loop.last else message.content | upper) or ''")))
+    assert failed(certificate) == {"prefix": {"text beside a call", "parallel calls after text"}}
+    assert "rewrites an earlier message: 'et me add.\\n" in certificate.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("expression", "dropped"),
+    [
+        ("('' if message.content in ['0', 'False', 'None'] else message.content)", "0 False None"),
+        ("(message.content or 'no result')", "empty"),
+        ("(message.content | trim)", "JSON"),
+    ],
+)
+def test_a_template_that_drops_tool_results_is_refused(make_chat, expression, dropped):
+    certificate = certify(make_chat(("+ message.content + '\\n</tool", f"+ {expression} + '\\n</tool")))
+    literal = " ".join(failed(certificate)["literal"])
+    assert all(word in literal for word in dropped.split())
+    assert any("does not appear literally" in check.reason for check in certificate.failures)
+
+
+@pytest.mark.parametrize(
+    ("filters", "conversation"),
+    [
+        ("| tojson | lower", "Unicode"),
+        ("| tojson | replace('.0', '')", "numbers in arguments"),
+        ("| tojson | replace('  ', ' ')", "nested arguments"),
+        ("| dictsort | string", None),
+    ],
+)
+def test_a_template_that_mangles_arguments_is_refused(make_chat, filters, conversation):
+    change = (ARGUMENTS, f"call.function.arguments {filters}")
+    if conversation is None:
+        with pytest.raises(InputError, match=r"writes a call as .*which is no call syntax of hermes, llama"):
+            make_chat(change)
+        return
+    certificate = certify(make_chat(change))
+    assert conversation in failed(certificate)["round_trip"]
+    assert any("came back as" in check.reason for check in certificate.failures)
+
+
+def test_a_template_that_never_ends_an_answer_is_refused(make_chat):
+    certificate = certify(make_chat((END, "{{- '<|im_end|>' if message.tool_calls else '' }}")))
+    assert "answer at once" in failed(certificate)["round_trip"]
+    assert "does not end an assistant turn with <|im_end|>" in certificate.failures[0].reason
+
+
+def test_a_template_that_never_ends_a_call_is_refused_at_once(make_chat):
+    with pytest.raises(InputError, match="does not end an assistant turn with <.im_end.>"):
+        make_chat((END, "{{- '' if message.tool_calls else '<|im_end|>' }}"))
+
+
+def test_a_template_that_ends_a_turn_twice_is_refused(make_chat):
+    certificate = certify(make_chat((END, "{{- '<|im_end|><|im_end|>' }}")))
+    assert "does not stand once, at the end" in " ".join(check.reason for check in certificate.failures)
+
+
+def test_a_template_without_tools_is_refused(make_chat):
+    with pytest.raises(InputError, match="is no call syntax of hermes, llama"):
+        make_chat(("message.tool_calls or []", "[]"))
+
+
+# --- templates of models ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def qwen3(shared):
+    """The format of the shared tokenizer, whose own template opens the thinking."""
+    return ChatFormat.from_pretrained(shared / "data/tokenizer/qwen3")
+
+
+@pytest.mark.parametrize(
+    ("template", "enable_thinking", "thinking"),
+    [
+        ("qwen2_5", False, "stripped"),
+        ("qwen2_5_training", False, "stripped"),
+        ("qwen3", False, "stripped"),
+        ("qwen3", True, "kept"),
+        ("qwen3_training", False, "stripped"),
+        ("qwen3_training", True, "kept"),
+        ("qwen3_instruct_2507", False, "stripped"),
+        ("hermes", False, "stripped"),
+    ],
+)
+def test_the_templates_of_qwen_and_hermes_are_certified(shared, qwen3, template, enable_thinking, thinking):
+    tokenizer = copy.copy(qwen3.tokenizer)
+    tokenizer.chat_template = (shared / f"data/chat_templates/{template}.jinja").read_text(encoding="utf-8")
+    certificate = certify(ChatFormat(tokenizer, enable_thinking=enable_thinking))
+    assert certificate.failures == [] and (certificate.syntax, certificate.thinking) == ("hermes", thinking)
+    lacking = {"text beside a call", "parallel calls after text"} if template == "hermes" else set()
+    assert set(certificate.skipped) == lacking
+
+
+def test_a_template_that_opens_the_thinking_itself_is_certified(qwen3):
+    certificate = certify(qwen3)
+    assert qwen3.opens_thinking and certificate.failures == [] and certificate.thinking == "kept"
+
+
+@pytest.fixture
+def llama_tokenizer(chat, tmp_path):
+    """A folder with the tiny student's tokenizer and the tags that Llama's templates write."""
+    tokenizer = copy.deepcopy(chat.tokenizer)
+    tokenizer.add_special_tokens(
+        {
+            "bos_token": "<|begin_of_text|>",
+            "eos_token": "<|eot_id|>",
+            "additional_special_tokens": ["<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|python_tag|>"],
+        }
+    )
+    tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("template", ["llama3_1", "llama3_2"])
+def test_the_templates_of_llama_are_certified(shared, llama_tokenizer, calculator_tools, template):
+    llama = ChatFormat.from_pretrained(llama_tokenizer, str(shared / f"data/chat_templates/{template}.jinja"))
+    certificate = certify(llama)
+    assert certificate.failures == [] and certificate.syntax == "llama"
+    assert {"parallel calls", "text beside a call"} <= set(certificate.skipped)
+    assert not {check.conversation for check in certificate.checks} & set(certificate.skipped)
+    assert "Today Date: 26 Jul 2024" in llama.decode(list(llama.prompt_ids("What is 1 plus 2?", calculator_tools)))
+    call = make_call("add", {"a": 1, "b": 2})
+    assert llama.turn_text({"role": "assistant", "content": "", "tool_calls": [call]}) == (
+        '{"name": "add", "parameters": {"a": 1, "b": 2}}<|eot_id|>'
+    )
+    assert llama.decode(list(llama.tool_ids((("add", "0"),)))) == (
+        '<|start_header_id|>ipython<|end_header_id|>\n\n"0"<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n'
+    )
+
+
+def test_a_template_of_llama_that_knows_no_tools_is_refused(shared, llama_tokenizer):
+    with pytest.raises(InputError, match="writes a call as ''"):
+        ChatFormat.from_pretrained(llama_tokenizer, str(shared / "data/chat_templates/llama3.jinja"))
