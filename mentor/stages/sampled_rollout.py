@@ -73,8 +73,8 @@ def sample_model(
     logger: Logger,
 ) -> None:
     """Solve the tasks with a model in this process, as many at a time as the sampler runs."""
-    from mentor.environment import RolloutRequest, derive_seed
     from mentor.stages.evaluate import student_environment
+    from mentor.teachers.model import tries_at
 
     model = ModelConfig(
         name="teacher",
@@ -92,17 +92,9 @@ def sample_model(
         at_once = max(1, sampler.max_running // samples)
         for start in range(0, len(tasks), at_once):
             part = [replace(task, toolset=toolset.name) for task in tasks[start : start + at_once]]
-            requests = [
-                RolloutRequest(task, derive_seed(seed, task.id, sample), None, sampler.temperature, sampler.top_p)
-                for task in part
-                for sample in range(samples)
-            ]
-            tries = [
-                verifier.judged(replace(trajectory, tokens=None, response=None, eos=None))
-                for trajectory in environment.rollout(requests)
-            ]
-            for number, task in enumerate(part):
-                outcomes.write(task, verifier.conclude(task, tries[number * samples : (number + 1) * samples]))
+            tries = tries_at(part, environment, samples, seed, sampler.temperature, sampler.top_p)
+            for task, attempts in zip(part, tries, strict=True):
+                outcomes.write(task, verifier.conclude(task, [verifier.judged(attempt) for attempt in attempts]))
 
 
 def selection_counts(folder: Path, tasks: Sequence[Task], toolset: Toolset, logger: Logger) -> dict[str, Any]:
