@@ -1,8 +1,8 @@
 """`stage=rollout`: the teacher solves the tasks with tools, once.
 
 tasks -> teacher, real tool calls -> trajectories.jsonl (verified), rejected.jsonl (the rest, with reasons). Both files
-are in task order. Run again, the stage goes on behind what is stored. What a teacher that samples needs beside this is
-in `sampled_rollout.py`.
+are in task order, but for tasks that a cap or a failing endpoint left for a later run. Run again, the stage goes on
+behind what is stored. What a teacher that samples needs beside this is in `sampled_rollout.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from mentor.config import Config, ModelTeacher, OpenaiTeacher, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
 from mentor.errors import InputError, StageError
-from mentor.jsonl import JsonlWriter, to_line
+from mentor.jsonl import JsonlWriter, read_jsonl, to_line
 from mentor.loggers import Logger
 from mentor.loggers.console import Progress
 from mentor.runs import RunFolder
@@ -51,6 +51,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     if stage.decontaminate:
         write_whole(folder.path / "contaminated.jsonl", list(dropped.values()))
         counts["contaminated"] = len(dropped)
+    if isinstance(teacher, OpenaiTeacher):
+        reopen_failed(folder.path / "rejected.jsonl", logger)
     tally = Tally.stored(folder.path, logger.message)
     waiting = [task for task in tasks if task.id not in tally.ids]
     loaded = perf_counter()
@@ -150,6 +152,15 @@ async def _solved(teacher: Teacher, task: Task, executor: ToolExecutor) -> Traje
         return await teacher.solve(task, executor)
     except CapReached as cap:
         return cap
+
+
+def reopen_failed(path: Path, logger: Logger) -> None:
+    """Take the tasks whose requests failed off the list of rejected ones, so that this run asks again."""
+    rows = list(read_jsonl(path, logger.message)) if path.exists() else []
+    kept = [row for row in rows if row["reason"] != "request_failed"]
+    if len(kept) < len(rows):
+        write_whole(path, kept)
+        logger.message(f"{len(rows) - len(kept)} tasks whose requests failed are asked for again")
 
 
 def contaminated(tasks: Sequence[Task], files: Sequence[str]) -> dict[str, dict[str, str]]:
