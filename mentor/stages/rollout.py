@@ -2,7 +2,7 @@
 
 tasks -> teacher, real tool calls -> trajectories.jsonl (verified), rejected.jsonl (the rest, with reasons). Both files
 are in task order, but for tasks that a cap or a failing endpoint left for a later run. Run again, the stage goes on
-behind what is stored. What a teacher that samples needs beside this is in `sampled_rollout.py`.
+behind what is stored. What teachers that sample need beside this is in `sampled_rollout.py` and `endpoint_rollout.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
+from types import ModuleType
 from typing import Any
 
 from mentor.config import Config, ModelTeacher, OpenaiTeacher, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
@@ -44,9 +45,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     limits = asdict(tools)
     executor = ToolExecutor(build_toolset(limits.pop("name"), limits.pop("path")), **limits)
     if isinstance(teacher, OpenaiTeacher) and teacher.dry_run:
-        from mentor.stages.sampled_rollout import dry_run
-
-        return dry_run(tasks, teacher, executor.toolset, logger)
+        return endpoint_rollout().dry_run(tasks, teacher, executor.toolset, logger)
     counts: dict[str, Any] = {}
     if stage.decontaminate:
         write_whole(folder.path / "contaminated.jsonl", list(dropped.values()))
@@ -59,9 +58,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
 
     with open_outcomes(folder.path, tally, len(waiting), logger) as outcomes:
         if isinstance(teacher, OpenaiTeacher):
-            from mentor.stages.sampled_rollout import ask_endpoint
-
-            counts |= ask_endpoint(waiting, teacher, executor, stage.concurrency, folder.path, outcomes, logger)
+            ask = endpoint_rollout().ask_endpoint
+            counts |= ask(waiting, teacher, executor, stage.concurrency, folder.path, outcomes, logger)
         elif isinstance(teacher, ModelTeacher):
             from mentor.stages.sampled_rollout import sample_model
 
@@ -83,6 +81,17 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         raise StageError(f"none of {len(tasks)} tasks gave a verified trajectory; rejected: {dict(tally.reasons)}{why}")
     seconds = {"load": loaded - began, "solve": perf_counter() - loaded}
     return StageResult(("rollout/verified_share", tally.verified_share), tally.counts() | counts, seconds)
+
+
+def endpoint_rollout() -> ModuleType:
+    """The part that needs the client; raises StageError where it is not installed."""
+    try:
+        from mentor.stages import endpoint_rollout
+    except ModuleNotFoundError as error:
+        if error.name not in ("openai", "tenacity"):
+            raise
+        raise StageError(f"teacher=openai needs the package {error.name}: pip install 'mentor[openai]'") from error
+    return endpoint_rollout
 
 
 @dataclass

@@ -44,14 +44,14 @@ def read_reply(message: dict[str, Any]) -> Reply:
 def _text(value: Any) -> str:
     """Text as it is, the texts of a list of parts joined, anything else as none."""
     if isinstance(value, list):
-        return "".join(part["text"] for part in value if isinstance(part, dict) and isinstance(part.get("text"), str))
-    return value if isinstance(value, str) else ""
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
+    return value.encode(errors="replace").decode() if isinstance(value, str) else ""  # half a surrogate pair is no text
 
 
 def _call(entry: Any) -> ParsedCall:
     function = entry.get("function") if isinstance(entry, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    if not isinstance(function, dict) or not isinstance(name, str) or not name:
+    name = _text(function.get("name")) if isinstance(function, dict) else ""
+    if not isinstance(function, dict) or not name:
         return ParsedCall(None, {}, 'a call needs "name" as text')
     arguments = function.get("arguments") or "{}"
     try:

@@ -82,8 +82,7 @@ class RequestStore:
             return await asyncio.shield(self._flying[key])
         future = self._flying[key] = asyncio.get_running_loop().create_future()
         try:
-            record = {"key": key, **await ask()}
-            self._append(record)
+            record = self._append({"key": key, **await ask()})
             future.set_result(record)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
@@ -106,12 +105,14 @@ class RequestStore:
         record: Record = json.loads(self._file.readline())
         return record
 
-    def _append(self, record: Record) -> None:
-        """On disk when this returns: an answer was paid for."""
-        line = self._redact(to_line(record)).encode("utf-8", "surrogatepass")
+    def _append(self, record: Record) -> Record:
+        """The record as it is on disk when this returns: an answer was paid for."""
+        text = self._redact(to_line(record))
+        line, record = text.encode("utf-8", "surrogatepass"), json.loads(text)
         place = self._file.seek(0, os.SEEK_END)
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._places[record["key"]] = place
         self._count(record)
+        return record

@@ -66,6 +66,7 @@ def test_a_malformed_call_is_data(message, problem):
     [
         ({}, ""),
         ({"content": 5}, ""),
+        ({"content": "a\ud800b"}, "a?b"),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, "c"]}, "ab"),
         ({"content": "x", "tool_calls": None, "reasoning": None}, "x"),
         ({"content": "x", "tool_calls": "no list"}, "x"),

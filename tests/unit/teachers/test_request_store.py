@@ -107,7 +107,7 @@ def test_a_secret_that_an_endpoint_echoes_is_not_stored(tmp_path):
         return {"message": {"content": f"your key is {secret}"}}
 
     with open_store(tmp_path, redact=redactor(secret)) as store:
-        asyncio.run(store.answer("a", echo))
+        assert asyncio.run(store.answer("a", echo))["message"] == {"content": "your key is ***"}
         store.note_fault("a", "stall", f"with {secret}")
     assert all(secret not in path.read_text() for path in tmp_path.iterdir())
     assert "your key is ***" in (tmp_path / "answers.jsonl").read_text()

@@ -68,11 +68,11 @@ def test_no_row_is_lost_or_doubled_behind_a_faulty_endpoint(tmp_path):
     )
     counts = result.counts["requests"]
     needed = sum(len(task.source["program"]) + 1 for task in tasks)
-    assert len(server.hashes) == len(set(server.hashes)) == counts["answers"] == needed
+    assert len(set(server.hashes)) == counts["answers"] == needed
     assert set(proxy.given) == set(FAULTS) and proxy.given.total() > 0.2 * needed
-    for kind in FAULTS:
-        extra = counts["faults"][kind] - proxy.given[kind]
-        assert extra == 0 or (kind == "stall" and extra > 0), "a busy machine may make an answer late"
+    late = counts["faults"]["stall"] - proxy.given["stall"]  # answers that a busy machine gave too late
+    assert counts["faults"] == {**proxy.given, "stall": proxy.given["stall"] + late}
+    assert 0 <= len(server.hashes) - needed <= late, "what was answered in time was asked for once"
     assert counts["cost"] == pytest.approx(needed * (100 * 2 + 20 * 5) / 1e6), "failed attempts gave no usage"
     assert time.monotonic() - began < 120
 
