@@ -199,7 +199,7 @@ class OpenaiTeacher(SampledTeacher):
     max_tokens: int | None = count(2048)  # sampled tokens of one turn; null leaves it to the endpoint
     max_turns: int = count(8)  # assistant turns of one try
     seed: int | None = number(0, low=0)  # sent with each request, plus the number of the try; null sends none
-    extra_body: dict[str, Any] = field(default_factory=dict)  # further keys of a request's body
+    extra_body: dict[str, Any] = field(default_factory=dict)  # more keys of a request, +teacher.extra_body={top_k: 20}
     concurrency: int = count(16)  # requests in flight at once
     timeout_s: float = number(120.0, low=0.1)  # wall clock of one request
     max_retries: int = number(6, low=0)  # times a request that failed is sent again
