@@ -22,7 +22,12 @@ from mentor.config import PipelineStage
 
 REPOSITORY = conf_dir().parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-BRINGS_FILE = ("tools.path", "stage.input", "stage.decontaminate", "model.chat_template")  # keys whose file is looked for while composing
+BRINGS_FILE = (
+    "tools.path",
+    "stage.input",
+    "stage.decontaminate",
+    "model.chat_template",
+)  # keys whose file is looked for while composing
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
