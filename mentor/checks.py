@@ -12,14 +12,18 @@ from dataclasses import Field, asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mentor.conf_dir import conf_dir
 from mentor.config import (
     Config,
     EvalStage,
+    ModelTeacher,
+    OpenaiTeacher,
     PipelineStage,
     PretrainStage,
     RlTrainer,
+    RolloutStage,
     ScaledTrainer,
     ScoreStage,
     Section,
@@ -98,6 +102,10 @@ def _check_data(config: Config) -> None:
             raise ConfigError(
                 "`teacher.name=annotated` needs worked answers, got task.name=calculator; use task=gsm8k or jsonl"
             )
+    if isinstance(teacher, OpenaiTeacher):
+        _check_endpoint(teacher)
+    if isinstance(teacher, ModelTeacher):
+        _check_model_teacher(teacher)
     if tools is None:
         return
     wanted = {
@@ -116,6 +124,36 @@ def _check_data(config: Config) -> None:
             raise ConfigError(f"`tools.{key}={value}` is read with {said} only, got tools.name={tools.name}")
     if tools.path is not None and not Path(tools.path).is_file():
         raise ConfigError(f"`tools.path={tools.path}` is not a file")
+
+
+def _check_endpoint(teacher: OpenaiTeacher) -> None:
+    for key, example in (("base_url", "http://localhost:8000/v1"), ("model", "<its name at the endpoint>")):
+        if getattr(teacher, key) is None:
+            raise ConfigError(f"`teacher.{key}` is not set: teacher=openai asks an endpoint, teacher.{key}={example}")
+    url = urlsplit(teacher.base_url or "")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ConfigError(f"`teacher.base_url={teacher.base_url}` is no address; accepted: http://... or https://...")
+    if "@" in url.netloc:
+        raise ConfigError("`teacher.base_url` holds a password, which would be stored; use teacher.api_key_env")
+    if teacher.max_cost is not None and not teacher.input_price + teacher.output_price:
+        raise ConfigError(
+            f"`teacher.max_cost={teacher.max_cost}` needs teacher.input_price or teacher.output_price above 0"
+        )
+
+
+def _check_model_teacher(teacher: ModelTeacher) -> None:
+    if teacher.path is None:
+        raise ConfigError("`teacher.path` is not set: teacher=model loads a model folder, teacher.path=<folder>")
+    if "{question}" not in teacher.question_template:
+        raise ConfigError(f"`teacher.question_template={teacher.question_template!r}` lacks {{question}}")
+    if teacher.chat_template is not None and not Path(teacher.chat_template).is_file():
+        raise ConfigError(f"`teacher.chat_template={teacher.chat_template}` is not a file")
+    limits = teacher.sampler
+    if limits.max_turn_tokens > limits.max_tokens:
+        raise ConfigError(
+            f"`teacher.sampler.max_turn_tokens={limits.max_turn_tokens}` is more than "
+            f"teacher.sampler.max_tokens={limits.max_tokens}"
+        )
 
 
 def _check_model(config: Config) -> None:
@@ -204,6 +242,10 @@ def _check_stage(config: Config) -> None:
     stage = config.stage
     if isinstance(stage, PretrainStage) and config.model is not None and config.model.path is not None:
         raise ConfigError(f"`model.path={config.model.path}` is not for stage=pretrain, which starts from nothing")
+    if isinstance(stage, RolloutStage):
+        for path in stage.decontaminate:
+            if not Path(path).is_file():
+                raise ConfigError(f"`stage.decontaminate` has {path!r}, which is not a file; accepted: JSONL files")
     if isinstance(stage, PipelineStage) and not stage.steps:
         raise ConfigError("`stage.steps=[]` does nothing; accepted: lists of overrides such as ['stage=sft']")
     if isinstance(stage, PretrainStage) and stage.direct_share + stage.alternative_share > 1:

@@ -22,12 +22,14 @@ from mentor.config import (
     SECTIONS,
     STAGE_GROUPS,
     STAGES,
+    TEACHERS,
     TOP_LEVEL_READERS,
     TRAINERS,
     Config,
     DeepSpeedConfig,
     PipelineStage,
     RlTrainer,
+    Section,
     load,
     schema_keys,
 )
@@ -47,6 +49,8 @@ def register_schemas() -> None:
         store.store(group="stage/schema", name=stage, node=stage_schema, package="stage")
     for stage, trainer_schema in TRAINERS.items():
         store.store(group="trainer/schema", name=stage, node=trainer_schema, package="trainer")
+    for teacher, teacher_schema in TEACHERS.items():
+        store.store(group="teacher/schema", name=teacher, node=teacher_schema, package="teacher")
     store.store(group="trainer/deepspeed", name="schema", node=DeepSpeedConfig)
 
 
@@ -202,7 +206,8 @@ def _not_a_key(key: str) -> str:
 def _keys_beside(key: str) -> list[str]:
     """The keys of the group that a wrong dotted key names, else the top level."""
     group = key.split(".")[0]
-    schemas = {**SECTIONS, "trainer": TRAINERS["pipeline"]}
-    of_group = [schemas[group]] if group in schemas else list(STAGES.values()) if group == "stage" else []
+    several: dict[str, list[type[Section]]] = {name: [schema] for name, schema in SECTIONS.items()}
+    several |= {"stage": [*STAGES.values()], "teacher": [*TEACHERS.values()], "trainer": [TRAINERS["pipeline"]]}
+    of_group = several.get(group, [])
     beside = dict.fromkeys(f"{group}.{name}" for schema in of_group for name in schema_keys(schema))
     return list(beside) or _top_level()

@@ -69,6 +69,7 @@ class RolloutStage(StageConfig):
 
     limit: int | None = count(None)  # at most this many tasks
     concurrency: int = count(64)  # tasks in flight at once
+    decontaminate: list[str] = field(default_factory=list)  # files of evaluation questions; tasks like them are dropped
 
 
 @dataclass
@@ -137,6 +138,8 @@ class PipelineStage(StageConfig):
     steps: list[list[str]] = field(default_factory=list)  # one list of overrides for each step, in order
 
 
+INSTRUCTION = "Solve the problem with the tools where they help. End with the final answer in \\boxed{}."
+
 # --- other groups ----------------------------------------------------------------------------------------------------
 
 
@@ -168,8 +171,47 @@ class BenchmarkConfig(Section):
 
 @dataclass
 class TeacherConfig(Section):
-    name: str = choice("???", "oracle", "annotated")  # solver of generated tasks; executor of worked answers in rows
+    name: str = choice("???", "oracle", "annotated", "openai", "model")  # which teacher; teacher=<preset> sets it
+
+
+@dataclass
+class WorkedTeacher(TeacherConfig):
+    """For oracle, which solves generated tasks, and annotated, which executes the worked answers in rows."""
+
     alternative_share: float = share(0.3)  # oracle: share of tasks solved by another of the valid tool paths
+
+
+@dataclass
+class SampledTeacher(TeacherConfig):
+    """For teachers that sample: several tries at a task, of which a correct one is kept."""
+
+    samples: int = count(1)  # tries at each task
+    choose: str = choice("fewest_calls", "fewest_calls", "shortest", "first")  # which of a task's correct tries is kept
+
+
+@dataclass
+class OpenaiTeacher(SampledTeacher):
+    """A model behind any OpenAI-compatible endpoint that takes tools."""
+
+    base_url: str | None = None  # of the endpoint, such as http://localhost:8000/v1; required
+    model: str | None = None  # the endpoint's name for the model; required
+    api_key_env: str | None = "OPENAI_API_KEY"  # environment variable that holds the key; null: the endpoint needs none
+    instruction: str | None = INSTRUCTION  # system message, which stored trajectories leave out; null sends none
+    temperature: float | None = number(0.7, low=0)  # of sampled tokens; null leaves it to the endpoint
+    top_p: float | None = number(None, low=0.01, high=1)  # share of probability sampled from; null: the endpoint's
+    max_tokens: int | None = count(2048)  # sampled tokens of one turn; null leaves it to the endpoint
+    max_turns: int = count(8)  # assistant turns of one try
+    seed: int | None = number(0, low=0)  # sent with each request, plus the number of the try; null sends none
+    extra_body: dict[str, Any] = field(default_factory=dict)  # more keys of a request, +teacher.extra_body={top_k: 20}
+    concurrency: int = count(16)  # requests in flight at once
+    timeout_s: float = number(120.0, low=0.1)  # wall clock of one request
+    max_retries: int = number(6, low=0)  # times a request that failed is sent again
+    max_retry_s: float = number(600.0, low=0)  # wall clock of all attempts at a request, waits between them included
+    max_total_tokens: int | None = count(None)  # prompt and sampled tokens of all requests before the stage stops
+    max_cost: float | None = number(None, low=0)  # money for all requests before the stage stops; needs the prices
+    input_price: float = number(0.0, low=0)  # money for a million prompt tokens
+    output_price: float = number(0.0, low=0)  # money for a million sampled tokens
+    dry_run: bool = False  # say what the stage would ask and cost, ask nothing and write nothing
 
 
 @dataclass
@@ -230,6 +272,18 @@ class SamplerConfig(Section):
     tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine
     gpu_memory_share: float = number(0.5, low=0.05, high=0.95)  # vllm on a GPU: of its memory, while trajectories run
     kv_cache_gib: float = number(1.0, low=0.1)  # vllm on a CPU: memory of its key-value cache
+
+
+@dataclass
+class ModelTeacher(SampledTeacher):
+    """A model in this process, sampled in batches like a student."""
+
+    path: str | None = None  # model folder or hub name; required
+    dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass
+    chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
+    question_template: str = "{question}"  # text of the user turn
+    enable_thinking: bool = False  # handed to the chat template
+    sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(name="transformers"))  # engine and limits
 
 
 @dataclass
@@ -447,6 +501,14 @@ TRAINERS: dict[str, type[TrainerConfig]] = {
 }
 """The trainer schema of each stage that has one."""
 
+TEACHERS: dict[str, type[TeacherConfig]] = {
+    "oracle": WorkedTeacher,
+    "annotated": WorkedTeacher,
+    "openai": OpenaiTeacher,
+    "model": ModelTeacher,
+}
+"""The schema of each teacher, by `teacher.name`."""
+
 SECTIONS: dict[str, type[Section]] = {
     "task": TaskConfig,
     "teacher": TeacherConfig,
@@ -506,6 +568,9 @@ def load(values: Mapping[str, Any]) -> Config:
     sections: dict[str, Any] = {"stage": build(STAGES[stage], values["stage"], "stage.")}
     if values.get("trainer") is not None:
         sections["trainer"] = build(TRAINERS[stage], values["trainer"], "trainer.")
+    if values.get("teacher") is not None:
+        kind = TEACHERS.get(values["teacher"]["name"], TeacherConfig)
+        sections["teacher"] = build(kind, values["teacher"], "teacher.")
     config = build(Config, {key: value for key, value in values.items() if key not in (*sections, "upstream")})
     for key, section in sections.items():
         setattr(config, key, section)

@@ -30,6 +30,7 @@ from mentor.config import (
     SECTIONS,
     STAGE_GROUPS,
     STAGES,
+    TEACHERS,
     TOP_LEVEL_READERS,
     TRAINERS,
     Config,
@@ -62,7 +63,7 @@ TRAINER_GROUPS = {
     "hardware": "What the paper's experiments add to it; chosen by the experiment's name.",
 }
 COMMAND = re.compile(r"mentor(?: [\w.]+=\S+)+")
-WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any value"}
 PLURALS = {str: "texts", list[str]: "lists of texts"}
 
 HEADER = """\
@@ -119,7 +120,8 @@ def reference() -> str:
     parts = [HEADER, *_top_level(meanings), *_stages()]
     for group in GROUP_ORDER:
         parts += [f"## {group}\n", f"{_sentence(meanings[group])} {_readers(group)}\n"]
-        parts += _trainers() if group == "trainer" else [_table(_group_rows(group, defaults[group]))]
+        by_group = {"trainer": _trainers, "teacher": _teachers}
+        parts += by_group[group]() if group in by_group else [_table(_group_rows(group, defaults[group]))]
         parts.append(_presets(group, defaults.get(group)))
         parts += _trainer_groups() if group == "trainer" else []
     for group, meaning in OVERLAYS.items():
@@ -167,6 +169,15 @@ def _trainers() -> list[str]:
         "of stage=rl.\n"
     )
     return parts
+
+
+def _teachers() -> list[str]:
+    parts = []
+    for teacher, schema in TEACHERS.items():
+        preset = preset_values("teacher", teacher)
+        rows = [row for row in section_rows(schema, "teacher.", preset) if row.key != "teacher.name"]
+        parts += [f"### teacher={teacher}\n", f"{_docstring(schema)}\n", _table(rows)]
+    return [*parts, f"`teacher.name`: {_prose(comments(next(iter(TEACHERS.values())))['name'])}.\n"]
 
 
 def _trainer_groups() -> list[str]:

@@ -19,8 +19,12 @@ ABSENT = "(absent)"
 SPREAD: dict[str, tuple[str, ...]] = {
     "trainer": ("num_processes", "deepspeed", "gradient_checkpointing"),
     "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
+    "teacher": (
+        *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
+        *("max_total_tokens", "max_cost", "input_price", "output_price", "dry_run"),
+    ),
 }
-"""Keys that say over what the work is spread, not what it is: a checkpoint goes on with others."""
+"""Keys that say over what the work is spread or how far it may go, not what it is: a stage goes on with others."""
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def run_stage(
     root: where earlier stages are read. own_root: where this stage's folder is made; root itself unless it is a point.
     on_start: called with the config hash just before the child starts.
     """
-    if config.stage.name in FOLDERLESS:
+    if config.stage.name in FOLDERLESS or getattr(config.teacher, "dry_run", False):
         return _run_folderless(config, root)
     folder = RunFolder((own_root or root) / stage_folder(config), root)
     values = dump(config)
@@ -59,7 +59,7 @@ def run_stage(
     with FolderLock(folder.path) as lock:
         resumed = config.stage.name not in REMADE and claim(folder.path, values, config.overwrite)
         summary = read_summary(folder.path) if resumed else None
-        if summary is not None and summary["status"] == "done":
+        if summary is not None and summary["status"] == "done" and "stopped_by" not in summary.get("counts", {}):
             say(f"stage={config.stage.name} is done in {folder.path}; overwrite=true runs it again")
             return headline_value(summary)
         write_config(folder.path, values)  # resumed: with this command's logger and launcher

@@ -1,11 +1,15 @@
-"""Teachers: each solves a task once with real tool execution, or says why not."""
+"""Teachers: each solves a task with real tool execution, or says why not.
+
+`build_teacher` makes the two that need no model. Those behind an endpoint (`openai.py`) or in this process are opened
+by the rollout stage.
+"""
 
 from mentor.errors import ConfigError
 from mentor.teachers.annotated import Annotated
-from mentor.teachers.base import Rejection, Teacher
+from mentor.teachers.base import CapReached, Rejection, Teacher
 from mentor.teachers.oracle import Oracle
 
-__all__ = ["Rejection", "Teacher", "build_teacher"]
+__all__ = ["CapReached", "Rejection", "Teacher", "build_teacher"]
 
 
 def build_teacher(name: str, alternative_share: float = 0.0, seed: int = 0) -> Teacher:

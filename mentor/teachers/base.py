@@ -22,6 +22,10 @@ class Rejection:
     detail: str
 
 
+class CapReached(Exception):
+    """The tokens or the money a teacher may use are spent; says which key and how much. The task stays unsolved."""
+
+
 class Teacher(Protocol):
     async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
         """A trajectory whose every call was executed and whose last result is the answer, or why there is none."""

@@ -100,6 +100,10 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
     if (group, preset) in {("task", "gsm8k"), ("task", "jsonl"), ("teacher", "annotated")}:
         task = preset if group == "task" else "gsm8k"
         overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
+    elif (group, preset) == ("teacher", "openai"):
+        overrides = ["teacher=openai", "teacher.base_url=http://localhost:8000/v1", "teacher.model=some"]
+    elif (group, preset) == ("teacher", "model"):
+        overrides = ["teacher=model", "teacher.path=some"]
     elif (group, preset) == ("tools", "file"):
         overrides = ["tools=file", "tools.path=rows.jsonl"]
     elif (group, preset) == ("model", preset) and preset != "tiny":

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mentor.config import SECTIONS, STAGES, TRAINERS, Section, choice, count, schema_keys
+from mentor.config import SECTIONS, STAGES, TEACHERS, TRAINERS, Section, choice, count, schema_keys
 from scripts import config_reference
 from scripts.config_reference import SchemaError, comments, section_rows
 
@@ -20,6 +20,7 @@ def test_every_key_of_every_schema_is_on_the_page():
     page = config_reference.reference()
     keys = [f"{group}.{key}" for group, schema in SECTIONS.items() for key in schema_keys(schema)]
     keys += [f"stage.{key}" for schema in STAGES.values() for key in schema_keys(schema)]
+    keys += [f"teacher.{key}" for schema in TEACHERS.values() for key in schema_keys(schema)]
     keys += [f"trainer.{key}" for schema in TRAINERS.values() for key in schema_keys(schema)]
     keys += ["run", "name", "seed", "init", "overwrite"]
     shown = [key.replace("benchmark.", "benchmark.<name>.", 1) for key in keys]

@@ -22,7 +22,12 @@ from mentor.config import PipelineStage
 
 REPOSITORY = conf_dir().parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-BRINGS_FILE = ("tools.path", "stage.input", "model.chat_template")  # keys whose file is looked for while composing
+BRINGS_FILE = (
+    "tools.path",
+    "stage.input",
+    "stage.decontaminate",
+    "model.chat_template",
+)  # keys whose file is looked for while composing
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -69,7 +74,9 @@ def test_every_command_composes(hydra_conf: None, command: str):
     overrides = first_point(parse(lines))
     for override in overrides:
         if override.key_or_group in BRINGS_FILE:
-            make_file(str(override.value()))
+            value = override.value()
+            for path in value if isinstance(value, list) else [value]:
+                make_file(str(path))
     composed = compose("config", overrides=[str(override.input_line) for override in overrides])
     refuse_unread(overrides, str(composed.stage.name))
     config = to_config(composed)

@@ -30,7 +30,7 @@ def test_build_toolset(tmp_path):
     for name, path, message in [
         ("abacus", None, "tools.name=abacus is not known, accepted: calculator, python, file, search, mcp"),
         ("file", None, "tools.path is missing"),
-        ("calculator", "t.py", "tools.path=t.py is read only with tools=file"),
+        ("calculator", "t.py", "tools.path=t.py is read with tools=file or search"),
     ]:
         with pytest.raises(ConfigError, match=message):
             build_toolset(name, path)

@@ -1,0 +1,314 @@
+"""Asks an OpenAI-compatible endpoint for assistant turns: bounded, retried, paid for once.
+
+A request goes through the store first. What it costs is counted against the caps, every failed attempt by its kind.
+Streaming is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Self
+
+from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from mentor import progress
+from mentor.errors import StageError
+from mentor.jsonl import Record
+from mentor.teachers.base import CapReached
+from mentor.teachers.reply import read_reply
+from mentor.teachers.request_store import RequestStore, request_key
+
+CHARS_PER_TOKEN = 4  # where only the length of a text is known
+SHORTEST_SECRET = 8  # characters; a shorter key is no secret, and would be found in ordinary words
+FAILURES_IN_A_ROW = 8  # requests that failed for good, none answered between them, before the stage stops
+RETRIED = (408, 409, 425, 429)  # beside every 5xx
+FATAL = (401, 402, 404)  # the next request would be refused as well
+
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class RequestFailed(Exception):
+    """A request that has no answer. `reason` is a slug to count by: request_failed (retried in vain) or refused."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+class Fault(Exception):
+    """One failed attempt: its kind, and how long the endpoint asks to wait (seconds, None where it does not)."""
+
+    def __init__(self, kind: str, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.retry_after = kind, detail, retry_after
+
+
+class Spending:
+    """What the stored answers used, and the caps on it. Prices are money for a million tokens."""
+
+    def __init__(
+        self, max_total_tokens: int | None, max_cost: float | None, input_price: float, output_price: float
+    ) -> None:
+        self.max_total_tokens, self.max_cost = max_total_tokens, max_cost
+        self.input_price, self.output_price = input_price, output_price
+        self.prompt_tokens = self.completion_tokens = self.estimated = 0
+        self.flags: Counter[str] = Counter()
+
+    def count(self, record: Record) -> None:
+        """Add one stored answer."""
+        usage = record["usage"]
+        self.prompt_tokens += usage["prompt_tokens"]
+        self.completion_tokens += usage["completion_tokens"]
+        self.estimated += usage["estimated"]
+        self.flags.update(read_reply(record["message"]).flags)
+
+    @property
+    def cost(self) -> float:
+        return (self.prompt_tokens * self.input_price + self.completion_tokens * self.output_price) / 1e6
+
+    def check(self) -> None:
+        """Raises CapReached."""
+        tokens = self.prompt_tokens + self.completion_tokens
+        if self.max_total_tokens is not None and tokens >= self.max_total_tokens:
+            raise CapReached(f"teacher.max_total_tokens={self.max_total_tokens} is reached ({tokens} tokens)")
+        if self.max_cost is not None and self.cost >= self.max_cost:
+            raise CapReached(f"teacher.max_cost={self.max_cost} is reached ({self.cost:.4f})")
+
+    def counts(self) -> dict[str, Any]:
+        """For a summary. estimated_usage: answers whose endpoint said no usage, so that lengths were taken."""
+        tokens = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
+        flags = dict(self.flags.most_common())
+        return {**tokens, "estimated_usage": self.estimated, "cost": round(self.cost, 6), "flags": flags}
+
+
+class Endpoint:
+    """One model behind one address; `async with`. What does not decide the answer is left out of a request's key.
+
+    concurrency: requests in flight. timeout_s: of one attempt. max_retry_s: of all attempts at a request and the waits
+    between them; the last attempt may end timeout_s later. Optional sampling settings are not sent when None.
+    """
+
+    def __init__(
+        self,
+        store: RequestStore,
+        spending: Spending,
+        *,
+        base_url: str,
+        model: str,
+        api_key: str | None,
+        temperature: float | None,
+        top_p: float | None,
+        max_tokens: int | None,
+        seed: int | None,
+        extra_body: Mapping[str, Any],
+        concurrency: int,
+        timeout_s: float,
+        max_retries: int,
+        max_retry_s: float,
+    ) -> None:
+        self.store, self.spending = store, spending
+        self.base_url, self.model, self.seed = base_url, model, seed
+        sampling = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
+        self._sampling = {key: value for key, value in sampling.items() if value is not None}
+        self._extra_body = dict(extra_body)
+        self._redact = redactor(api_key)
+        self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout_s, max_retries=0)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._timeout_s, self._max_retries, self._max_retry_s = timeout_s, max_retries, max_retry_s
+        self._failed_in_a_row = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._client.close()
+
+    async def complete(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], sample: int) -> Record:
+        """The answer: {key, message, finish_reason, model, usage}. sample: which try at the task this is, from 0.
+
+        Raises RequestFailed, CapReached, and StageError where no other request can succeed either.
+        """
+        body: dict[str, Any] = {"model": self.model, "messages": messages, **self._sampling}
+        if tools:
+            body["tools"] = tools
+        if self.seed is not None:
+            body["seed"] = self.seed + sample
+        body |= self._extra_body
+        key = request_key(body, sample)
+        return await self.store.answer(key, lambda: self._ask(key, body))
+
+    async def _ask(self, key: str, body: dict[str, Any]) -> Record:
+        """Attempts until one succeeds."""
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(Fault),
+            wait=_wait,
+            stop=stop_after_attempt(self._max_retries + 1) | stop_before_delay(self._max_retry_s),
+            reraise=True,
+        )
+        try:
+            record: Record = await attempts(self._attempt, key, body)
+        except Fault as fault:
+            self._failed_in_a_row += 1
+            detail = f"{fault.kind}: {fault.detail}"
+            if self._failed_in_a_row >= FAILURES_IN_A_ROW:
+                raise StageError(
+                    f"teacher.base_url={self.base_url} has left {self._failed_in_a_row} requests in a row without an "
+                    f"answer, retries included ({detail}); running the stage again goes on from here"
+                ) from None
+            raise RequestFailed("request_failed", detail) from None
+        self._failed_in_a_row = 0
+        return record
+
+    async def _attempt(self, key: str, body: dict[str, Any]) -> Record:
+        """Raises Fault for what may pass, noted in the store."""
+        async with self._slots:
+            self.spending.check()
+            try:
+                return await self._send(body)
+            except Fault as fault:
+                self.store.note_fault(key, fault.kind, fault.detail)
+                raise
+            finally:
+                progress.beat()
+
+    async def _send(self, body: dict[str, Any]) -> Record:
+        try:
+            async with asyncio.timeout(self._timeout_s):  # a body that drips never trips the client's own timeout
+                response = await self._client.chat.completions.with_raw_response.create(
+                    model=self.model, messages=[], extra_body=body
+                )  # as given: checking every tool schema again would take the client 10 ms a request
+        except (TimeoutError, APITimeoutError):
+            raise Fault("stall", f"no whole answer within {self._timeout_s} s") from None
+        except APIStatusError as error:
+            raise self._refusal(error) from None
+        except APIConnectionError as error:
+            cause = type(error.__cause__).__name__
+            kind = "cut_body" if cause in ("RemoteProtocolError", "ReadError", "DecodingError") else "connection"
+            raise Fault(kind, self._one_line(f"{cause}: {error.__cause__}")) from None
+        except APIError as error:
+            raise Fault("malformed_body", self._one_line(str(error))) from None
+        return self._record(response.http_response.content, body)
+
+    def _refusal(self, error: APIStatusError) -> Exception:
+        status, said = error.status_code, self._one_line(error.response.text or error.message)
+        detail = f"HTTP {status}: {said}"
+        if status in RETRIED or status >= 500:
+            kind = "rate_limit" if status == 429 else "server_error" if status >= 500 else f"http_{status}"
+            return Fault(kind, detail, asked_wait(error.response.headers, time.time()))
+        if status in FATAL or (status == 403 and not len(self.store)):
+            return StageError(f"teacher.base_url={self.base_url} teacher.model={self.model}: refused with {detail}")
+        return RequestFailed("request_refused", detail)
+
+    def _record(self, content: bytes, body: dict[str, Any]) -> Record:
+        """What of a response is kept; raises Fault for one without an assistant message."""
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            raise Fault("malformed_body", self._one_line(content[:200].decode(errors="replace"))) from None
+        if not isinstance(answer, dict):
+            raise Fault("malformed_body", f"a JSON {type(answer).__name__} instead of an object")
+        if answer.get("error"):
+            raise Fault("error_body", self._one_line(json.dumps(answer["error"])))
+        if not answer.get("choices"):
+            raise Fault("empty_choices", "a response without choices")
+        choice = answer["choices"][0] if isinstance(answer["choices"], list) else None
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(choice, dict) or not isinstance(message, dict):
+            raise Fault("malformed_body", "a choice without a message")
+        return {
+            "message": message,
+            "finish_reason": choice.get("finish_reason"),
+            "model": answer.get("model"),
+            "usage": _usage(answer.get("usage"), body, message),
+        }
+
+    def _one_line(self, text: str) -> str:
+        return " ".join(self._redact(text).split())[:300]
+
+
+def redactor(secret: str | None) -> Any:
+    """A function that takes the secret out of a text."""
+    if secret is None or len(secret) < SHORTEST_SECRET:
+        return lambda text: text
+    return lambda text: text.replace(secret, "***")
+
+
+def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds an endpoint asks to wait: Retry-After (seconds or a date), else the x-ratelimit-reset headers of what
+    is used up. None where it says nothing that can be read. now: unix seconds.
+    """
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    given = headers.get("retry-after")
+    if given is not None:
+        seconds = _number(given)
+        if seconds is None:
+            try:
+                seconds = max(0.0, parsedate_to_datetime(given).timestamp() - now)
+            except ValueError:
+                seconds = None
+        if seconds is not None:
+            return seconds
+    waits = [
+        _duration(headers[f"x-ratelimit-reset{part}"], now)
+        for part in ("", "-requests", "-tokens")
+        if f"x-ratelimit-reset{part}" in headers and headers.get(f"x-ratelimit-remaining{part}", "0") == "0"
+    ]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _duration(text: str, now: float) -> float | None:
+    """`6m0s`, `120ms`, `1.5` seconds, or a time in unix seconds or milliseconds."""
+    number = _number(text)
+    if number is not None:
+        number = number / 1000 if number > 1e11 else number
+        return max(0.0, number - now) if number > 1e9 else number
+    parts = _DURATION.findall(text)
+    return sum(float(value) * _UNITS[unit] for value, unit in parts) if parts else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else -1.0
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _wait(state: RetryCallState) -> float:
+    """What the endpoint asks for and a little more, else exponential backoff with full jitter."""
+    fault = state.outcome.exception() if state.outcome is not None else None
+    if isinstance(fault, Fault) and fault.retry_after is not None:
+        return fault.retry_after + random.uniform(0, 0.05 + 0.1 * fault.retry_after)
+    return _backoff(state)
+
+
+def _usage(given: Any, body: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
+    """Prompt and sampled tokens as the endpoint counts them, or from lengths, which is noted."""
+    counts = [given.get(key) for key in ("prompt_tokens", "completion_tokens")] if isinstance(given, dict) else []
+    if counts and all(isinstance(count, int) and count >= 0 for count in counts):
+        return {"prompt_tokens": counts[0], "completion_tokens": counts[1], "estimated": False}
+    prompt = text_tokens([body["messages"], body.get("tools")])
+    return {"prompt_tokens": prompt, "completion_tokens": text_tokens(message), "estimated": True}
+
+
+def text_tokens(value: Any) -> int:
+    """About how many tokens a JSON value is, from its length."""
+    return -(-len(json.dumps(value, ensure_ascii=False)) // CHARS_PER_TOKEN)

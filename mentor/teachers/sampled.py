@@ -1,0 +1,96 @@
+"""From several tries at a task to one verified trajectory: grade each, write its verdict down, choose among the right.
+
+samples.jsonl has one record for each try, whatever became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl
+from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.teachers.base import Rejection
+from mentor.teachers.selection import call_graph, distinct, ranked
+from mentor.types import CallError, StopReason, Task, Trajectory
+
+SAMPLES = "samples.jsonl"
+
+
+class Verifier:
+    """choose: see `selection.ranked`. log: where the verdict on every try goes."""
+
+    def __init__(self, grader: Grader, choose: str, log: JsonlWriter) -> None:
+        self.grader, self.choose, self.log = grader, choose, log
+
+    async def outcome(self, task: Task, tries: Sequence[Trajectory | Rejection]) -> Trajectory | Rejection:
+        """The chosen one of the right tries with its calls as the task's reference, or why none is right."""
+        return self.conclude(task, [await asyncio.to_thread(self.judged, entry) for entry in tries])
+
+    def conclude(self, task: Task, judged: Sequence[Trajectory | Rejection]) -> Trajectory | Rejection:
+        """As `outcome`, from tries that are judged."""
+        right = [entry for entry in judged if isinstance(entry, Trajectory)]
+        paths = distinct(ranked(right, self.choose))
+        for sample, entry in enumerate(judged):
+            self.log.write({"id": task.id, "sample": sample, **_verdict(entry, bool(paths) and entry is paths[0])})
+        if not paths:
+            return _rejection([entry for entry in judged if isinstance(entry, Rejection)])
+        reference = tuple(paths[0].executed_calls())
+        return replace(paths[0], task=replace(paths[0].task, reference=reference))
+
+    def judged(self, attempt: Trajectory | Rejection) -> Trajectory | Rejection:
+        """The try itself where its final answer is right and every call was a call, else what is wrong with it."""
+        if isinstance(attempt, Rejection):
+            return attempt
+        if attempt.stop_reason is not StopReason.ANSWERED:
+            return Rejection(attempt.stop_reason.value, f"ended after {attempt.turns} turns without an answer")
+        if any(call.error is CallError.MALFORMED for call in attempt.calls):
+            return Rejection("invalid_calls", "made a malformed call on the way")
+        answer = extract_boxed(attempt.final_text or "")
+        if answer is None:
+            return Rejection("no_answer", r"the final turn has no \boxed{} answer")
+        verdict = self.grader.grade(answer, attempt.task.answer)
+        if verdict:
+            return attempt
+        accepted = " or ".join(attempt.task.answer)
+        if verdict is None:
+            return Rejection("ungraded", f"{answer[:80]} could not be compared with {accepted}")
+        return Rejection("wrong_answer", f"answered {answer[:80]}, the answer is {accepted}")
+
+
+def sample_counts(path: Path, report: Report) -> dict[str, Any]:
+    """What became of all tries, from samples.jsonl.
+
+    distinct_paths: call graphs among the right tries, summed over tasks.
+    """
+    latest: dict[tuple[str, int], Record] = {}  # a task that was cut off is tried again
+    if path.exists():
+        latest = {(record["id"], record["sample"]): record for record in read_jsonl(path, report)}
+    right = [record for record in latest.values() if record["reason"] is None]
+    reasons = Counter(record["reason"] for record in latest.values() if record["reason"] is not None)
+    return {
+        "samples": len(latest),
+        "correct": len(right),
+        "sample_pass_rate": round(len(right) / max(1, len(latest)), 6),
+        "distinct_paths": len({(record["id"], record["graph"]) for record in right}),
+        "reasons": dict(reasons.most_common()),
+    }
+
+
+def _verdict(entry: Trajectory | Rejection, chosen: bool) -> Record:
+    if isinstance(entry, Rejection):
+        return {"reason": entry.reason, "detail": entry.detail, "calls": None, "graph": None, "chosen": False}
+    graph = hashlib.sha256(" ".join(call_graph(entry)).encode()).hexdigest()[:16]
+    return {"reason": None, "detail": None, "calls": len(entry.calls), "graph": graph, "chosen": chosen}
+
+
+def _rejection(rejections: Sequence[Rejection]) -> Rejection:
+    """The most frequent reason stands for the task."""
+    reason, times = Counter(entry.reason for entry in rejections).most_common(1)[0]
+    detail = next(entry.detail for entry in rejections if entry.reason == reason)
+    return Rejection(reason, detail if len(rejections) == 1 else f"{times} of {len(rejections)} tries: {detail}")

@@ -1,0 +1,290 @@
+"""`stage=rollout` with teachers that sample: no row is lost or doubled, whatever the endpoint or the machine does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from mentor.compose import register_schemas, to_config
+from mentor.conf_dir import conf_dir
+from mentor.config import dump
+from mentor.errors import ConfigError, StageError
+from mentor.jsonl import read_jsonl
+from mentor.loggers import silent_logger
+from mentor.runs import RunFolder
+from mentor.runs.identity import config_hash, identity
+from mentor.stages import rollout
+from mentor.tasks.calculator import generate
+from mentor.teachers.request_store import request_key
+from mentor.trajectories.store import load_trajectories
+from tests.fixtures.faulty_proxy import FAULTS, FaultyProxy
+from tests.fixtures.openai_server import OracleServer
+
+SECRET = "sk-very-secret-0123456789"
+ENDPOINT = ("teacher=openai", "teacher.model=oracle", "teacher.base_url=http://localhost:1/v1")
+
+
+def composed(*overrides):
+    register_schemas()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return to_config(compose("config", overrides=["stage=rollout", *overrides]))
+
+
+def run_stage(folder, *overrides):
+    """The stage in this process, as its child does it."""
+    folder.mkdir(exist_ok=True)
+    return rollout.run(composed(*overrides), RunFolder(folder, folder), silent_logger())
+
+
+def ids(folder, name="trajectories.jsonl"):
+    records = list(read_jsonl(folder / name))
+    return [record["id"] if "id" in record else record["task"]["id"] for record in records]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+
+
+def test_no_row_is_lost_or_doubled_behind_a_faulty_endpoint(tmp_path):
+    tasks = generate("train", 40, 3, 0)
+    began = time.monotonic()
+    with (
+        OracleServer(tasks) as server,
+        FaultyProxy(server.base_url, share=0.3, seed=1, stall_s=1.5) as proxy,
+    ):
+        result = run_stage(
+            tmp_path / "rollout",
+            *("teacher=openai", f"teacher.base_url={proxy.base_url}", "teacher.model=oracle", "task.size=40"),
+            *("teacher.timeout_s=1", "teacher.concurrency=16", "teacher.input_price=2", "teacher.output_price=5"),
+        )
+    assert (
+        ids(tmp_path / "rollout") == [task.id for task in tasks] and ids(tmp_path / "rollout", "rejected.jsonl") == []
+    )
+    counts = result.counts["requests"]
+    needed = sum(len(task.source["program"]) + 1 for task in tasks)
+    assert len(set(server.hashes)) == counts["answers"] == needed
+    assert set(proxy.given) == set(FAULTS) and proxy.given.total() > 0.2 * needed
+    late = counts["faults"]["stall"] - proxy.given["stall"]  # answers that a busy machine gave too late
+    assert counts["faults"] == {**proxy.given, "stall": proxy.given["stall"] + late}
+    assert 0 <= len(server.hashes) - needed <= late, "what was answered in time was asked for once"
+    assert counts["cost"] == pytest.approx(needed * (100 * 2 + 20 * 5) / 1e6), "failed attempts gave no usage"
+    assert time.monotonic() - began < 120
+
+
+def test_a_task_whose_request_fails_for_good_is_rejected_with_its_reason(tmp_path):
+    tasks = generate("train", 6, 1, 0)
+
+    def refuse_second(message, body):
+        if body["messages"][1]["content"] == tasks[1].question:
+            raise ConnectionError("the server hangs up")
+        return message
+
+    with OracleServer(tasks, refuse_second) as server:
+        result = run_stage(
+            tmp_path,
+            *("teacher=openai", f"teacher.base_url={server.base_url}", "teacher.model=oracle", "task.size=6"),
+            *("task.max_steps=1", "teacher.max_retries=1"),
+        )
+    (row,) = read_jsonl(tmp_path / "rejected.jsonl")
+    assert row["id"] == tasks[1].id and row["reason"] == "request_failed" and row["question"] == tasks[1].question
+    assert ids(tmp_path) == [task.id for task in tasks if task is not tasks[1]]
+    assert result.counts["requests"]["faults"] == {"cut_body": 2}
+    assert result.headline == ("rollout/verified_share", pytest.approx(5 / 6))
+
+
+def test_several_tries_and_what_they_cover_are_in_the_summary(tmp_path):
+    tasks = generate("train", 8, 3, 0)
+
+    def some_wrong(message, body):
+        if body["seed"] == 1 and "tool_calls" not in message:
+            return {"role": "assistant", "content": r"\boxed{-12345}"}
+        return message
+
+    with OracleServer(tasks, some_wrong) as server:
+        result = run_stage(
+            tmp_path,
+            *("teacher=openai", f"teacher.base_url={server.base_url}", "teacher.model=oracle", "task.size=8"),
+            "teacher.samples=3",
+        )
+    assert ids(tmp_path) == [task.id for task in tasks], "one trajectory a task"
+    tries, coverage = result.counts["tries"], result.counts["coverage"]
+    assert (tries["samples"], tries["correct"], tries["reasons"]) == (24, 16, {"wrong_answer": 8})
+    assert tries["distinct_paths"] == 8, "the two right tries took the same path"
+    lengths = [len(task.source["program"]) for task in tasks]
+    assert coverage["calls_per_task"] == {str(n): lengths.count(n) for n in sorted(set(lengths))}
+    used = {step["name"] for task in tasks for step in task.source["program"]}
+    assert used.isdisjoint(coverage["tools_unused"]) and len(used) + len(coverage["tools_unused"]) == 12
+    assert coverage["pass_rate"] == 1
+
+
+def test_a_cap_ends_the_stage_cleanly_and_a_higher_one_goes_on(tmp_path):
+    tasks = generate("train", 20, 3, 0)
+    with OracleServer(tasks) as server:
+        base = ("teacher=openai", f"teacher.base_url={server.base_url}", "teacher.model=oracle", "task.size=20")
+        capped = run_stage(tmp_path, *base, "teacher.max_total_tokens=3600", "teacher.concurrency=2")
+        assert "teacher.max_total_tokens=3600" in capped.counts["stopped_by"]
+        asked, done = len(server.hashes), ids(tmp_path)
+        assert 30 <= asked <= 31 and 0 < len(done) < 20
+        result = run_stage(tmp_path, *base)
+    assert "stopped_by" not in result.counts
+    assert sorted(ids(tmp_path)) == sorted(task.id for task in tasks)
+    assert len(server.hashes) == len(set(server.hashes)), "stored answers were not asked for again"
+
+
+def test_what_only_bounds_the_work_does_not_make_it_another_configuration():
+    def hashed(*overrides):
+        return config_hash(identity(dump(composed(*ENDPOINT, *overrides))))
+
+    same = ("teacher.base_url=http://b:2/v1", "teacher.max_cost=5", "teacher.input_price=1", "teacher.concurrency=2")
+    assert hashed(*same, "teacher.timeout_s=3", "teacher.api_key_env=OTHER") == hashed()
+    for other in ("teacher.model=b", "teacher.temperature=0", "teacher.samples=2", "teacher.instruction=null"):
+        assert hashed(other) != hashed()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["teacher=openai", "teacher.model=m"], "`teacher.base_url` is not set"),
+        (["teacher=openai", "teacher.base_url=http://a/v1"], "`teacher.model` is not set"),
+        ([*ENDPOINT, "teacher.base_url=localhost:8000"], "is no address; accepted: http"),
+        ([*ENDPOINT, "teacher.base_url=http://u:secret@h/v1"], "`teacher.base_url` holds a password"),
+        ([*ENDPOINT, "teacher.max_cost=1"], "needs teacher.input_price or teacher.output_price"),
+        ([*ENDPOINT, "teacher.choose=best"], "`teacher.choose=best` is not accepted"),
+        (["teacher=model"], "`teacher.path` is not set"),
+        (["teacher=model", "teacher.path=p", "teacher.sampler.max_turn_tokens=5000"], "teacher.sampler.max_tokens"),
+        (["teacher=model", "teacher.path=p", "teacher.question_template=x"], "lacks {question}"),
+        (["teacher=model", "teacher.path=p", "teacher.chat_template=no.jinja"], "no.jinja` is not a file"),
+        (["stage.decontaminate=[no.jsonl]"], "`stage.decontaminate` has 'no.jsonl'"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        composed(*overrides)
+    assert message in str(error.value) and "\n" not in str(error.value) and "secret" not in str(error.value)
+
+
+def test_a_key_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(ConfigError, match="`teacher.api_key_env=OPENAI_API_KEY`: the environment has no such variable"):
+        run_stage(tmp_path, *ENDPOINT)
+
+
+def test_an_endpoint_that_is_away_ends_the_stage_and_a_later_run_solves_all(tmp_path):
+    with pytest.raises(StageError, match="requests in a row without an answer"):
+        run_stage(tmp_path, *ENDPOINT, "teacher.max_retries=0", "task.size=20")
+    assert ids(tmp_path) == [] and ids(tmp_path, "rejected.jsonl")
+    tasks = generate("train", 20, 3, 0)
+    with OracleServer(tasks) as server:
+        result = run_stage(tmp_path, *ENDPOINT, f"teacher.base_url={server.base_url}", "task.size=20")
+    assert ids(tmp_path) == [task.id for task in tasks] and ids(tmp_path, "rejected.jsonl") == []
+    assert result.counts["tries"]["samples"] == 20 and result.counts["requests"]["faults"]["connection"] >= 8
+
+
+def test_tasks_like_an_evaluation_question_are_dropped_and_listed(tmp_path):
+    tasks = generate("train", 30, 3, 0)
+    evaluation = tmp_path / "test.jsonl"
+    rows = [{"question": tasks[3].question.upper()}, {"task": {"question": tasks[7].question}}, {"question": "Hm?"}]
+    evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run_stage(tmp_path / "r", "task.size=30", f"stage.decontaminate=[{evaluation}]", "stage.limit=20")
+    listed = list(read_jsonl(tmp_path / "r" / "contaminated.jsonl"))
+    dropped = [row["id"] for row in listed]
+    assert {tasks[3].id, tasks[7].id} <= set(dropped) and result.counts["contaminated"] == len(dropped)
+    assert {row["file"] for row in listed} == {str(evaluation)} and all(row["shared"] for row in listed)
+    kept = [task.id for task in tasks if task.id not in dropped][:20]
+    assert ids(tmp_path / "r") == kept, "the limit counts what is left"
+
+
+def stored_keys(path: Path) -> set[str]:
+    return {record["key"] for record in read_jsonl(path, lambda text: None)}
+
+
+def command(work: Path, *overrides: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent), "OPENAI_API_KEY": SECRET}
+    return subprocess.Popen(
+        [sys.executable, "-m", "mentor.cli", "stage=rollout", *overrides],
+        cwd=work,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def wait_until(condition, process, seconds=240.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline, process.stdout.read() if process.poll() else ""
+        time.sleep(0.01)
+
+
+def kill(process: subprocess.Popen[str], folder: Path) -> str:
+    """SIGKILL to the process that does the stage; what the command said."""
+    os.kill(json.loads((folder / "summary.json").read_text())["pid"], signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "ended by SIGKILL" in output
+    return output
+
+
+@pytest.mark.slow
+def test_a_killed_stage_asks_nothing_twice_and_the_key_is_nowhere(tmp_path):
+    """Killed twice, behind an endpoint that echoes the key in its answers and its errors."""
+    tasks = generate("train", 80, 3, 0)
+
+    def echo(message, body):
+        return {**message, "reasoning_content": f"My key is {SECRET}."}
+
+    output = ""
+    with OracleServer(tasks, echo, delay_s=0.05) as server, FaultyProxy(server.base_url, 0.1, seed=2) as proxy:
+        overrides = ("teacher=openai", f"teacher.base_url={proxy.base_url}", "teacher.model=oracle", "task.size=80")
+        rollout_folder = tmp_path / "outputs/default/rollout"
+        stored = rollout_folder / "requests/answers.jsonl"
+        for goal in (60, 140):
+            process = command(tmp_path, *overrides, "teacher.timeout_s=10")
+            wait_until(lambda: len(server.hashes) >= goal, process)  # noqa: B023 - called before the next turn
+            output += kill(process, rollout_folder)
+            kept = stored_keys(stored)
+            assert goal - 20 <= len(kept) <= len(server.hashes)
+        output += finish(command(tmp_path, *overrides, "teacher.timeout_s=10"))
+    assert ids(rollout_folder) == [task.id for task in tasks]
+    answers = [record["key"] for record in read_jsonl(stored)]
+    needed = sum(len(task.source["program"]) + 1 for task in tasks)
+    assert len(answers) == len(set(answers)) == needed and kept <= set(answers)
+    asked = Counter(request_key(body, 0) for body in server.bodies)
+    assert sum(asked[key] > 1 for key in kept) <= 16, (
+        "no stored request was sent again, but for those of the first kill"
+    )
+    assert len(server.hashes) - needed <= 32, "only what was in flight at one of the kills was asked for again"
+    assert len(load_trajectories(rollout_folder / "trajectories.jsonl")) == 80
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if SECRET.encode() in path.read_bytes()] and SECRET not in output
+
+
+@pytest.mark.slow
+def test_a_dry_run_says_what_it_would_take_and_asks_nothing(tmp_path):
+    with OracleServer([]) as server:
+        output = finish(
+            command(
+                tmp_path,
+                *("teacher=openai", f"teacher.base_url={server.base_url}", "teacher.model=oracle", "task.size=50"),
+                *("teacher.dry_run=true", "teacher.samples=2", "teacher.input_price=2", "teacher.output_price=8"),
+            )
+        )
+        assert server.hashes == [] and not (tmp_path / "outputs/default/rollout").exists()
+    lines = dict(line.removeprefix("mentor: ").split(": ", 1) for line in output.splitlines() if ": " in line)
+    assert "50 tasks, 2 tries at each" in lines["dry run"]
+    needed = 2 * sum(len(task.source["program"]) + 1 for task in generate("train", 50, 3, 0))
+    assert f"{needed:,} requests" in lines["expected"] and "800 requests" in lines["at most"]

@@ -1,0 +1,107 @@
+"""A real vLLM server with its own tool-call parser as the endpoint, on a CPU, serving a small trained student."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+
+import pytest
+
+from mentor.conf_dir import conf_dir
+from mentor.jsonl import read_jsonl
+from mentor.rewards.answers import compare
+from mentor.rewards.correctness import extract_boxed
+from mentor.tasks.calculator import generate
+from mentor.teachers.request_store import request_key
+from mentor.trajectories.store import load_trajectories
+from tests.fixtures.faulty_proxy import FaultyProxy
+from tests.unit.teachers.test_rollout import command, finish, ids, kill, run_stage, stored_keys, wait_until
+
+pytest.importorskip("vllm")
+pytestmark = pytest.mark.slow
+TASKS = generate("train", 300, 2, 0)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    """A student that can make calls, as stage=pretrain leaves it."""
+    work = tmp_path_factory.mktemp("pretrain")
+    environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent)}
+    overrides = ["stage=pretrain", "debug=default", "logger=quiet", "stage.max_steps_per_question=1"]
+    subprocess.run([sys.executable, "-m", "mentor.cli", *overrides], cwd=work, env=environment, check=True)
+    return work / "outputs/debug/pretrain-s0/model"
+
+
+@pytest.fixture(scope="module")
+def vllm_url(student, tmp_path_factory):
+    """The address of `vllm serve`, started as its own process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    engine = ["--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16", "--enforce-eager"]
+    calls = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    address = ["--served-model-name", "student", "--host", "127.0.0.1", "--port", str(port)]
+    quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", student, *engine, *calls, *address],
+            env={**os.environ, **quiet},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 300
+        while not _answers(f"http://127.0.0.1:{port}/v1/models"):
+            assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def _answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def test_a_stage_killed_in_the_middle_goes_on_and_repeats_no_stored_request(tmp_path, vllm_url):
+    with FaultyProxy(vllm_url, share=0.0) as proxy:
+        overrides = (
+            *("teacher=openai", f"teacher.base_url={proxy.base_url}", "teacher.model=student", "task.size=300"),
+            *("task.max_steps=2", "teacher.instruction=null", "teacher.max_tokens=96", "teacher.api_key_env=null"),
+        )
+        folder = tmp_path / "outputs/default/rollout"
+        process = command(tmp_path, *overrides)
+        wait_until(lambda: len(proxy.forwarded) >= 300, process)
+        kill(process, folder)
+        kept = stored_keys(folder / "requests/answers.jsonl")
+        print(finish(command(tmp_path, *overrides)))
+    asked = Counter(request_key(body, 0) for body in proxy.forwarded)
+    assert len(kept) >= 250 and all(asked[key] == 1 for key in kept), "no stored request was sent again"
+    assert asked.total() - len(asked) <= 16, "only what was in flight was"
+    solved, rejected = ids(folder), ids(folder, "rejected.jsonl")
+    assert sorted(solved + rejected) == sorted(task.id for task in TASKS), "every row, once"
+    answers = {task.id: task.answer[0] for task in TASKS}
+    trajectories = load_trajectories(folder / "trajectories.jsonl")
+    assert len(trajectories) >= 30 and any(trajectory.executed_calls() for trajectory in trajectories)
+    for trajectory in trajectories:
+        assert compare(extract_boxed(trajectory.final_text), answers[trajectory.task.id])
+    reasons = {row["reason"] for row in read_jsonl(folder / "rejected.jsonl")}
+    assert reasons <= {"wrong_answer", "no_answer", "length", "max_turns", "invalid_calls"}
+
+
+def test_the_same_student_as_a_teacher_in_the_process(tmp_path, student):
+    limits = ("teacher.sampler.max_running=64", "task.size=60", "task.max_steps=2")
+    result = run_stage(tmp_path, "teacher=model", f"teacher.path={student}", "teacher.samples=2", *limits)
+    assert len(ids(tmp_path)) + len(ids(tmp_path, "rejected.jsonl")) == 60 and len(ids(tmp_path)) >= 6
+    assert result.counts["tries"]["samples"] == 120
+    assert result.counts["tries"]["correct"] >= len(ids(tmp_path)) == result.counts["verified"]
