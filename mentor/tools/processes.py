@@ -33,7 +33,7 @@ from mentor.types import CallError
 
 WORKER = Path(__file__).with_name("worker.py")
 LOAD_TIMEOUT_S = 10.0  # for a worker to be there with the source loaded
-KEEPER_GRACE_S = 3.0  # for the keeper of a trusted worker to end all its descendants
+KEEPER_GRACE_S = 10.0  # for the keeper of a trusted worker to end all its descendants
 MAX_ARGUMENT_BYTES = 2**26
 
 
