@@ -35,7 +35,7 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS,
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=5), below, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
 )
 KEYS = st.sampled_from(["a", "b", "x", "n", "values", "digits"]) | st.text(max_size=4)
 
@@ -73,9 +73,9 @@ PIECES = (
     CALLS
     | st.sampled_from(TAGS)
     | st.text(max_size=20)
-    | st.builds(str.__mul__, st.sampled_from(["[", "{", *TAGS]), st.integers(1, 300))
+    | st.builds(str.__mul__, st.sampled_from(["[", "{", *TAGS]), st.integers(1, 100))
 )
-OUTPUTS = st.lists(PIECES, max_size=6).map("".join)
+OUTPUTS = st.lists(PIECES, max_size=4).map("".join)
 REFUSED = (CallError.MALFORMED, CallError.UNKNOWN_TOOL, CallError.INVALID_ARGUMENTS)
 SECONDS = 3.0  # to read an output and render its results, and again for each of its calls, whose own limit is 2
 
