@@ -27,6 +27,10 @@ SPREAD: dict[str, tuple[str, ...]] = {
 """Keys that say over what the work is spread or how far it may go, not what it is: a stage goes on with others."""
 
 
+ADDED_LATER: dict[str, tuple[str, ...]] = {"stage": ("decontaminate",)}
+"""Keys that change nothing while they are empty: folders made before there were such keys stay what they are."""
+
+
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     """What of a stored `config.yaml` decides the result."""
     stage = values["stage"]["name"]
@@ -36,6 +40,9 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     for group, spread in SPREAD.items():
         if group in found:
             found[group] = {key: value for key, value in found[group].items() if key not in spread}
+    for group, later in ADDED_LATER.items():
+        if group in found:
+            found[group] = {key: value for key, value in found[group].items() if value or key not in later}
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mentor.config import Config
+from pathlib import Path
+
+from mentor.config import Config, ModelTeacher, RolloutStage
 from mentor.errors import RunFolderError
 from mentor.runs.base_model import base_model
 from mentor.runs.evaluations import evaluations, fingerprint
@@ -20,6 +22,11 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
     given = content_hashes(
         task_file=config.task.path if config.task else None, tools_file=config.tools.path if config.tools else None
     )
+    if isinstance(config.stage, RolloutStage):
+        given |= content_hashes(**{f"decontaminate {path}": path for path in config.stage.decontaminate})
+    if isinstance(config.teacher, ModelTeacher) and config.teacher.path is not None:
+        folder_or_name = Path(config.teacher.path)
+        given["teacher"] = fingerprint(folder_or_name if folder_or_name.is_dir() else config.teacher.path)
     if config.stage.name in ("sft", "rl"):
         return {
             **given,

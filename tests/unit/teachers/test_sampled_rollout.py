@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from mentor.jsonl import read_jsonl
 from mentor.loggers import silent_logger
 from mentor.runs import RunFolder
 from mentor.runs.identity import config_hash, identity
+from mentor.runs.preflight import preflight
 from mentor.stages import rollout
 from mentor.tasks.calculator import generate
 from mentor.teachers.request_store import request_key
@@ -58,12 +58,12 @@ def test_no_row_is_lost_or_doubled_behind_a_faulty_endpoint(tmp_path):
     began = time.monotonic()
     with (
         OracleServer(tasks) as server,
-        FaultyProxy(server.base_url, share=0.3, seed=1, stall_s=1.5) as proxy,
+        FaultyProxy(server.base_url, share=0.3, seed=1, stall_s=4) as proxy,
     ):
         result = run_stage(
             tmp_path / "rollout",
             *("teacher=openai", f"teacher.base_url={proxy.base_url}", "teacher.model=oracle", "task.size=40"),
-            *("teacher.timeout_s=1", "teacher.concurrency=16", "teacher.input_price=2", "teacher.output_price=5"),
+            *("teacher.timeout_s=3", "teacher.concurrency=16", "teacher.input_price=2", "teacher.output_price=5"),
         )
     assert (
         ids(tmp_path / "rollout") == [task.id for task in tasks] and ids(tmp_path / "rollout", "rejected.jsonl") == []
@@ -72,8 +72,9 @@ def test_no_row_is_lost_or_doubled_behind_a_faulty_endpoint(tmp_path):
     needed = sum(len(task.source["program"]) + 1 for task in tasks)
     assert len(set(server.hashes)) == counts["answers"] == needed
     assert set(proxy.given) == set(FAULTS) and proxy.given.total() > 0.2 * needed
-    late = counts["faults"]["stall"] - proxy.given["stall"]  # answers that a busy machine gave too late
-    assert counts["faults"] == {**proxy.given, "stall": proxy.given["stall"] + late}
+    late = counts["faults"]["stall"] - proxy.given["stall"]  # what a busy machine brought too late, whatever it was
+    missed = {kind: proxy.given[kind] - counts["faults"][kind] for kind in FAULTS if kind != "stall"}
+    assert min(missed.values()) >= 0 and sum(missed.values()) <= late, "every fault is counted, by its kind"
     assert 0 <= len(server.hashes) - needed <= late, "what was answered in time was asked for once"
     assert counts["cost"] == pytest.approx(needed * (100 * 2 + 20 * 5) / 1e6), "failed attempts gave no usage"
     assert time.monotonic() - began < 120
@@ -147,6 +148,25 @@ def test_what_only_bounds_the_work_does_not_make_it_another_configuration():
     assert hashed(*same, "teacher.timeout_s=3", "teacher.api_key_env=OTHER") == hashed()
     for other in ("teacher.model=b", "teacher.temperature=0", "teacher.samples=2", "teacher.instruction=null"):
         assert hashed(other) != hashed()
+
+
+def test_what_is_in_the_files_a_stage_reads_makes_it_another_configuration(tmp_path):
+    evaluation, model = tmp_path / "test.jsonl", tmp_path / "model"
+    model.mkdir()
+    seen: list[dict[str, str]] = []
+    for content in ("a", "b"):
+        evaluation.write_text(content)
+        (model / "model.safetensors").write_text(content)
+        config = composed("teacher=model", f"teacher.path={model}", f"stage.decontaminate=[{evaluation}]")
+        seen.append(preflight(config, RunFolder(tmp_path, tmp_path)))
+    assert seen[0].keys() == seen[1].keys() == {f"decontaminate {evaluation}", "teacher"}
+    assert all(seen[0][key] != seen[1][key] for key in seen[0])
+
+
+def test_no_files_to_keep_out_is_what_it_was_before_there_was_such_a_key():
+    values = dump(composed("teacher=oracle"))
+    assert values["teacher"] == {"name": "oracle", "alternative_share": 0.3} and "decontaminate" in values["stage"]
+    assert identity(values)["stage"].keys() == {"name", "limit", "concurrency"}
 
 
 @pytest.mark.parametrize(
@@ -252,21 +272,20 @@ def test_a_killed_stage_asks_nothing_twice_and_the_key_is_nowhere(tmp_path):
         overrides = ("teacher=openai", f"teacher.base_url={proxy.base_url}", "teacher.model=oracle", "task.size=80")
         rollout_folder = tmp_path / "outputs/default/rollout"
         stored = rollout_folder / "requests/answers.jsonl"
+        kills = []  # what was stored then, and how many requests the endpoint had seen
         for goal in (60, 140):
             process = command(tmp_path, *overrides, "teacher.timeout_s=10")
             wait_until(lambda: len(server.hashes) >= goal, process)  # noqa: B023 - called before the next turn
             output += kill(process, rollout_folder)
-            kept = stored_keys(stored)
-            assert goal - 20 <= len(kept) <= len(server.hashes)
+            kills.append((stored_keys(stored), len(server.bodies)))
         output += finish(command(tmp_path, *overrides, "teacher.timeout_s=10"))
     assert ids(rollout_folder) == [task.id for task in tasks]
     answers = [record["key"] for record in read_jsonl(stored)]
     needed = sum(len(task.source["program"]) + 1 for task in tasks)
-    assert len(answers) == len(set(answers)) == needed and kept <= set(answers)
-    asked = Counter(request_key(body, 0) for body in server.bodies)
-    assert sum(asked[key] > 1 for key in kept) <= 16, (
-        "no stored request was sent again, but for those of the first kill"
-    )
+    assert len(answers) == len(set(answers)) == needed
+    for kept, seen in kills:
+        assert len(kept) >= 30 and kept <= set(answers)
+        assert kept.isdisjoint(request_key(body, 0) for body in server.bodies[seen:]), "a stored request was sent again"
     assert len(server.hashes) - needed <= 32, "only what was in flight at one of the kills was asked for again"
     assert len(load_trajectories(rollout_folder / "trajectories.jsonl")) == 80
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
