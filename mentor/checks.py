@@ -110,8 +110,8 @@ def _check_data(config: Config) -> None:
         return
     wanted = {
         "file": ("path", "your tools.py"),
-        "search": ("path", "JSONL of passages"),
-        "mcp": ("server", "its command"),
+        "search": ("path", "passages"),
+        "mcp": ("server", "command line or URL"),
     }
     for key in ("path", "server"):
         readers = [name for name, (needed, _) in wanted.items() if needed == key]

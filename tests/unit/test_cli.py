@@ -97,15 +97,17 @@ PRESETS = sorted(
 def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset: str):
     readers = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
     stage = preset if group == "trainer" else readers[0] if readers else "report"
-    if (group, preset) in {("task", "gsm8k"), ("task", "jsonl"), ("teacher", "annotated")}:
+    if (group, preset) in {("task", "gsm8k"), ("task", "jsonl"), ("task", "rl_rows"), ("teacher", "annotated")}:
         task = preset if group == "task" else "gsm8k"
         overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
     elif (group, preset) == ("teacher", "openai"):
         overrides = ["teacher=openai", "teacher.base_url=http://localhost:8000/v1", "teacher.model=some"]
     elif (group, preset) == ("teacher", "model"):
         overrides = ["teacher=model", "teacher.path=some"]
-    elif (group, preset) == ("tools", "file"):
-        overrides = ["tools=file", "tools.path=rows.jsonl"]
+    elif group == "tools" and preset in ("file", "search"):
+        overrides = [f"tools={preset}", "tools.path=rows.jsonl"]
+    elif (group, preset) == ("tools", "mcp"):
+        overrides = ["tools=mcp", "tools.server=server"]
     elif (group, preset) == ("model", preset) and preset != "tiny":
         stage, overrides = "sft", [f"model={preset}"]
     else:

@@ -14,7 +14,7 @@ from mentor.tools import Toolbox, Toolset
 from mentor.types import StopReason, ToolCall
 from tests.fixtures.scripted_sampler import ScriptedSampler
 from tests.fixtures.students import make_wide_student
-from tests.unit.teachers.test_rollout import run_stage
+from tests.unit.teachers.test_sampled_rollout import run_stage
 
 ADD = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
 

