@@ -31,7 +31,7 @@ def student(tmp_path_factory):
     """A student that can make calls, as stage=pretrain leaves it."""
     work = tmp_path_factory.mktemp("pretrain")
     environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent)}
-    overrides = ["stage=pretrain", "debug=default", "logger=quiet", "trainer.steps=150"]
+    overrides = ["stage=pretrain", "debug=default", "logger=quiet"]
     subprocess.run([sys.executable, "-m", "mentor.cli", *overrides], cwd=work, env=environment, check=True)
     return work / "outputs/debug/pretrain-s0/model"
 
