@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-gpu lint format type demo prove-resume docs rollout pretrain sft rl eval report clean
+.PHONY: help setup test test-slow test-gpu lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 prove-resume: setup ## Kill stages at random points, resume them, and compare (ARGS="--kills 3 --seed 1")
 	rm -rf outputs/prove-resume
 	$(BIN)/python scripts/prove_resume.py --folder outputs/prove-resume $(ARGS)
+
+prove-teacher: setup ## A student served by vLLM as teacher=openai: 300 tasks, killed in the middle, nothing asked twice
+	$(BIN)/python -m pytest -m proof tests/unit/teachers/test_vllm_serve.py
 
 docs: setup ## Write docs/configuration.md and the tables of docs/hardware.md anew
 	$(BIN)/python scripts/config_reference.py

@@ -22,7 +22,7 @@ from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.unit.teachers.test_sampled_rollout import command, finish, ids, kill, run_stage, stored_keys, wait_until
 
 pytest.importorskip("vllm")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 TASKS = generate("train", 300, 2, 0)
 
 

@@ -1,0 +1,74 @@
+"""Rollouts with the tools that rows bring, and with those of a real MCP server."""
+
+import json
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+
+from mentor.environment import Environment, RolloutLimits, RolloutRequest
+from mentor.sampling.script import ScriptedSampler
+from mentor.tasks.rl_rows import load_rl_rows
+from mentor.tools import Toolbox, ToolExecutor, Toolset
+from mentor.types import CallError, StopReason, Task
+from tests.unit.tasks.test_rl_rows import ENV, MENTOR, RECALL, SCHEMA, VERL
+
+LIMITS = RolloutLimits(max_turns=4, max_turn_tokens=200, max_tokens=4000)
+
+
+def roll_out(chat, toolbox: Toolbox, tasks: list[Task], *turns: list[str]):
+    """Trajectories of scripted students; checks what training relies on."""
+    script = {str(i): [chat.encode(turn + chat.eos_token) for turn in own] for i, own in enumerate(turns)}
+    with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, LIMITS) as environment:
+        done = environment.rollout([RolloutRequest(task, seed=0) for task in tasks])
+    for trajectory, own in zip(done, turns, strict=True):
+        tokens = trajectory.tokens
+        sampled = [token for token, trained in zip(tokens.token_ids, tokens.loss_mask, strict=True) if trained]
+        assert chat.decode(sampled) == "".join(turn + chat.eos_token for turn in own)
+    return done
+
+
+def call(name: str, **arguments) -> str:
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+def test_rows_of_the_three_kinds_roll_out_with_their_own_tools(chat, tmp_path):
+    other = ENV.replace("return a", "return a + 100")
+    mentor = {**MENTOR, "extra_info": json.dumps({"env": other, "func_schemas": [SCHEMA], "index": 0})}
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in (VERL, RECALL, mentor)))
+    tasks = load_rl_rows(str(path), "train")
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    verl, recall, own = roll_out(
+        chat,
+        toolbox,
+        tasks,
+        [call("multiply", a=6, b=7), r"\boxed{42}"],
+        [call("add", a=5), r"\boxed{A}"],
+        [call("add", a=5), call("multiply", a=1, b=2), r"\boxed{50}"],
+    )
+    assert [message["content"] for message in verl.messages if message["role"] == "tool"] == ["42"]
+    assert recall.messages[2]["content"] == "5" and own.messages[2]["content"] == "105"
+    assert own.calls[1].error is CallError.UNKNOWN_TOOL
+    assert json.loads(own.tools) == [SCHEMA] and len(json.loads(verl.tools)) == 12
+    assert {trajectory.stop_reason for trajectory in (verl, recall, own)} == {StopReason.ANSWERED}
+
+
+def test_a_row_whose_source_needs_all_of_python_runs_confined(chat, tmp_path):
+    env = "import statistics\n\nclass Half(Exception):\n    pass\n\ndef add(a):\n    return statistics.mean([a, a])\n"
+    row = {**RECALL, "extra_info": {"env": env, "func_schemas": json.dumps([SCHEMA])}}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    toolbox = Toolbox(None, partial(ToolExecutor, timeout_s=10.0, memory_mib=256))
+    (done,) = roll_out(chat, toolbox, load_rl_rows(str(path), "train"), [call("add", a=4), r"\boxed{A}"])
+    assert done.messages[2]["content"] == "4"
+
+
+def test_a_student_uses_a_real_mcp_server(chat):
+    server = shlex.join([sys.executable, str(Path(__file__).parents[2] / "fixtures" / "mcp_notes.py")])
+    toolbox = Toolbox(Toolset.from_mcp(server), partial(ToolExecutor, timeout_s=20.0))
+    tasks = [Task(f"t{i}", "Note a and b.", ("2",), "mcp") for i in range(2)]
+    turns = [call("note", text="a"), call("note", text="b"), r"\boxed{2}"]
+    for done in roll_out(chat, toolbox, tasks, turns, turns):
+        assert [message["content"] for message in done.messages if message["role"] == "tool"] == ["1", "2"]
+        assert all(record.ok for record in done.calls) and done.stop_reason is StopReason.ANSWERED
