@@ -454,7 +454,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "pretrain": ("model", "trainer"),
     "sft": ("model", "trainer"),
     "rl": ("tools", "model", "sampler", "reward", "trainer"),
-    "check": ("tools", "model", "sampler", "reward", "trainer"),
+    "check": ("teacher", "tools", "model", "sampler", "reward", "trainer"),
     "eval": ("tools", "model", "sampler", "benchmark"),
     "score": (),
     "report": (),

@@ -215,6 +215,7 @@ class Trajectory:
     messages: OpenAI chat shape, arguments as objects. tools: the tool schemas as JSON text.
     calls: every call attempted, with its outcome. tokens: None for a teacher's trajectory.
     response: the decoded assistant side after the prompt, special tokens included (None for a teacher's).
+    isolation: the level its calls ran with (`ToolExecutor.isolation`); None where no tool was at hand.
     """
 
     task: Task
@@ -226,6 +227,7 @@ class Trajectory:
     response: str | None = None
     eos: str | None = None
     group_id: str | None = None
+    isolation: str | None = None
 
     @property
     def turns(self) -> int:
@@ -253,6 +255,7 @@ class Trajectory:
             "stop_reason": self.stop_reason.value,
             "calls": [call.to_dict() for call in self.calls],
             "group_id": self.group_id,
+            "isolation": self.isolation,
             "response": self.response,
             "eos": self.eos,
             "tokens": None,
@@ -282,6 +285,7 @@ class Trajectory:
             response=row.get("response"),
             eos=row.get("eos"),
             group_id=row.get("group_id"),
+            isolation=row.get("isolation"),
         )
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mentor.config import CheckStage, Config, ModelConfig, RewardConfig, RlTrainer, SamplerConfig, ToolsConfig
+from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
 from mentor.errors import ConfigError, InputError, RunFolderError
 from mentor.loggers import Logger
 from mentor.planning import Device, ModelShape, Setting, cheapest_fit, make_plan
 from mentor.planning.table import refusal, table
-from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
-from mentor.stages.tooling import configured_toolbox
+from mentor.stages.trials import try_reward, try_teacher, try_tools
 
-if TYPE_CHECKING:  # both need torch, which this stage imports late
+if TYPE_CHECKING:  # needs torch, which this stage imports late
     from mentor.chat import ChatFormat
-    from mentor.linting import Lint
 
 GIB = 2**30
 GPU_DEVICE = Path("/dev/nvidiactl")  # without it torch need not be asked for GPUs
@@ -36,8 +33,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     model = config.model
     assert isinstance(model, ModelConfig)
     base, shape, lines, chat = look_at_base(config, folder.root)
-    lines += [look_at_tools(config), look_at_run(config, folder.root)]
-    lint, lint_lines = look_at_reward(config, folder.root, chat)
+    lines += [look_at_run(config, folder.root), *try_tools(config), *try_teacher(config)]
+    lint, lint_lines = try_reward(config, folder.root, chat)
     setting = make_setting(config, shape, find_device(config))
     plan = make_plan(setting)
     sys.stdout.write(
@@ -165,44 +162,11 @@ def cached_folder(name: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def look_at_tools(config: Config) -> str:
-    tools = config.tools
-    assert isinstance(tools, ToolsConfig)
-    toolset = configured_toolbox(tools).default
-    if toolset is None:
-        return "tools: those of each task"
-    return f"tools: {len(toolset.schemas)} of tools={tools.name} in {toolset.engine}"
-
-
 def look_at_run(config: Config, root: Path) -> str:
     """The teacher's trajectories, and where rl would write."""
     stored, own = root / "rollout" / "trajectories.jsonl", root / rl_folder(config)
     teacher = f"teacher: {stored}" if stored.is_file() else "teacher: no trajectories yet, run `mentor stage=rollout`"
     return f"{teacher}; stage=rl writes {own}{', which is there already' if own.is_dir() else ''}"
-
-
-def look_at_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lint | None, list[str]]:
-    """The reward on the teacher's tasks, or on generated ones before it has any; None where there is nothing to try."""
-    from mentor.linting import lint_reward
-    from mentor.linting.tasks import generated_tasks, plain_chat, taught_tasks
-
-    stage, tools, reward = config.stage, config.tools, config.reward
-    assert isinstance(stage, CheckStage) and isinstance(tools, ToolsConfig) and isinstance(reward, RewardConfig)
-    if stage.lint_tasks == 0:
-        return None, []
-    stored, toolbox = root / "rollout" / "trajectories.jsonl", configured_toolbox(tools)
-    if stored.is_file():
-        tasks = taught_tasks(stored, stage.lint_tasks)
-    else:
-        tasks = generated_tasks(toolbox, stage.lint_tasks) if tools.name == "calculator" else []
-    if not tasks:
-        return None, ["reward: not tried, no teacher's trajectory with tool calls yet"]
-    with build_reward(**asdict(reward)) as scorer:
-        lint = lint_reward(scorer, tasks, toolbox, chat or plain_chat(task.question for task in tasks))
-    verdict = [f"reward: {finding}" for finding in lint.findings] or [
-        f"reward: {reward.name} keeps every order on {len(tasks)} tasks"
-    ]
-    return lint, ["", lint.table(), "", *verdict]
 
 
 # --- hardware --------------------------------------------------------------------------------------------------------

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mentor.config import OpenaiTeacher
-from mentor.errors import ConfigError
+from mentor.errors import ConfigError, StageError
 from mentor.loggers import Logger
 from mentor.stages import StageResult
 from mentor.stages.rollout import Outcomes, solve_all
 from mentor.stages.sampled_rollout import open_verifier
-from mentor.teachers.endpoint import Endpoint, Spending, redactor
+from mentor.teachers.endpoint import Endpoint, RequestFailed, Spending, redactor
 from mentor.teachers.estimate import estimate
 from mentor.teachers.openai import OpenaiTeacher as EndpointTeacher
 from mentor.teachers.request_store import RequestStore
 from mentor.tools import Toolbox
 from mentor.types import Task
 
+QUESTION = "Reply with the word ok."
 ENDPOINT_KEYS = (
     *("base_url", "model", "temperature", "top_p", "max_tokens", "seed", "extra_body"),
     *("concurrency", "timeout_s", "max_retries", "max_retry_s"),
@@ -56,6 +58,25 @@ def ask_endpoint(
         requests = {"answers": len(store), "replayed": store.replayed, "faults": dict(store.faults.most_common())}
     logger.message(f"requests: {requests}, {spending.counts()}")
     return {"requests": {**requests, **spending.counts()}}
+
+
+async def ask_once(settings: OpenaiTeacher) -> dict[str, Any]:
+    """One short answer of the endpoint, kept nowhere, after two attempts. Raises StageError where there is none."""
+    key = api_key(settings.api_key_env)
+    spending = Spending(None, None, settings.input_price, settings.output_price)
+    plain = {name: getattr(settings, name) for name in ENDPOINT_KEYS} | {"max_retries": 1, "max_retry_s": 60.0}
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        RequestStore(Path(scratch), spending.count, redactor(key), lambda line: None) as store,
+    ):
+        async with Endpoint(store, spending, api_key=key, **plain) as endpoint:
+            try:
+                return await endpoint.complete([{"role": "user", "content": QUESTION}], [], 0)
+            except RequestFailed as failure:
+                raise StageError(
+                    f"teacher.base_url={settings.base_url} teacher.model={settings.model} gives no answer: "
+                    f"{failure.detail}"
+                ) from None
 
 
 def dry_run(tasks: Sequence[Task], settings: OpenaiTeacher, toolbox: Toolbox, logger: Logger) -> StageResult:

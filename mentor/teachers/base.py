@@ -76,6 +76,7 @@ class Transcript:
             tools=self.executor.toolset.schemas_json,
             stop_reason=StopReason.ANSWERED,
             calls=self.calls,
+            isolation=self.executor.isolation,
         )
         toolset = self.executor.toolset.name
         trajectory.task = replace(self.task, toolset=toolset, reference=tuple(trajectory.executed_calls()))

@@ -61,7 +61,8 @@ class _Conversation:
         stop_reason = await self._turns()
         toolset = self.executor.toolset
         task = replace(self.task, toolset=toolset.name)
-        return Trajectory(task, self.messages, toolset.schemas_json, stop_reason, self.calls)
+        isolation = self.executor.isolation
+        return Trajectory(task, self.messages, toolset.schemas_json, stop_reason, self.calls, isolation=isolation)
 
     async def _turns(self) -> StopReason:
         for turn in range(self.teacher.max_turns):

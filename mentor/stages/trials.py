@@ -1,0 +1,79 @@
+"""What `stage=check` tries for real, with the lines it has to say: each tool once, the teacher once, and the reward."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mentor.config import CheckStage, Config, ModelTeacher, OpenaiTeacher, RewardConfig, ToolsConfig
+from mentor.errors import ToolError
+from mentor.rewards import build_reward
+from mentor.stages.tooling import configured_toolbox
+from mentor.tools.probe import Probe, probe_tools
+from mentor.types import Task
+
+if TYPE_CHECKING:  # both need torch, which check imports late
+    from mentor.chat import ChatFormat
+    from mentor.linting import Lint
+
+
+def try_tools(config: Config) -> list[str]:
+    """Every tool called once, with arguments made from its schema. Raises ToolError where one hangs or breaks."""
+    tools = config.tools
+    assert isinstance(tools, ToolsConfig)
+    toolbox = configured_toolbox(tools)
+    if toolbox.default is None:
+        return ["tools: those of each task"]
+
+    async def run() -> tuple[str, list[Probe]]:
+        async with toolbox, toolbox.lease(Task("probe", "", (), "")) as executor:
+            return executor.summary, await probe_tools(executor)
+
+    summary, probes = asyncio.run(run())
+    broken = next((probe for probe in probes if probe.broken), None)
+    if broken is not None:
+        raise ToolError(f"tools={tools.name}: {broken}, called with arguments made from its schema")
+    return [f"tools: {summary}", *(f"  {probe}" for probe in probes)]
+
+
+def try_teacher(config: Config) -> list[str]:
+    """One request to an endpoint, the folder of a model. Raises StageError where the endpoint gives no answer."""
+    teacher = config.teacher
+    if isinstance(teacher, ModelTeacher):
+        there = Path(teacher.path or "").is_dir()
+        return [f"teacher: {teacher.path} is {'a folder here' if there else 'not a folder here, so a hub name'}"]
+    if not isinstance(teacher, OpenaiTeacher):
+        return []
+    from mentor.stages.endpoint_rollout import ask_once
+
+    answer = asyncio.run(ask_once(teacher))
+    said = " ".join((answer["message"].get("content") or "").split())[:80]
+    usage = answer["usage"]
+    tokens = f"{usage['prompt_tokens']} prompt and {usage['completion_tokens']} sampled tokens"
+    return [f"teacher: {teacher.base_url} answers as {answer['model']}: {said!r} ({tokens})"]
+
+
+def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lint | None, list[str]]:
+    """The reward on the teacher's tasks, or on generated ones before it has any; None where there is nothing to try."""
+    from mentor.linting import lint_reward
+    from mentor.linting.tasks import generated_tasks, plain_chat, taught_tasks
+
+    stage, tools, reward = config.stage, config.tools, config.reward
+    assert isinstance(stage, CheckStage) and isinstance(tools, ToolsConfig) and isinstance(reward, RewardConfig)
+    if stage.lint_tasks == 0:
+        return None, []
+    stored, toolbox = root / "rollout" / "trajectories.jsonl", configured_toolbox(tools)
+    if stored.is_file():
+        tasks = taught_tasks(stored, stage.lint_tasks)
+    else:
+        tasks = generated_tasks(toolbox, stage.lint_tasks) if tools.name == "calculator" else []
+    if not tasks:
+        return None, ["reward: not tried, no teacher's trajectory with tool calls yet"]
+    with build_reward(**asdict(reward)) as scorer:
+        lint = lint_reward(scorer, tasks, toolbox, chat or plain_chat(task.question for task in tasks))
+    verdict = [f"reward: {finding}" for finding in lint.findings] or [
+        f"reward: {reward.name} keeps every order on {len(tasks)} tasks"
+    ]
+    return lint, ["", lint.table(), "", *verdict]
