@@ -196,7 +196,19 @@ def _start(settings: EngineSettings, in_group: bool, quiet: bool) -> Any:
     )
     if not on_cpu:
         arguments.gpu_memory_utilization = OWN_GPU_SHARE if settings.separate else settings.gpu_memory_share
-    return LLMEngine.from_engine_args(arguments, enable_multiprocessing=settings.separate)
+    with _out_of_sight("llvmlite.binding.ffi"):
+        return LLMEngine.from_engine_args(arguments, enable_multiprocessing=settings.separate)
+
+
+@contextmanager
+def _out_of_sight(module: str) -> Iterator[None]:
+    """vLLM looks through every loaded module for its kernels and fails on an object of this one, which numba loads."""
+    loaded = sys.modules.pop(module, None)
+    try:
+        yield
+    finally:
+        if loaded is not None:
+            sys.modules[module] = loaded
 
 
 def _processes(client: Any) -> list[Any]:

@@ -87,9 +87,10 @@ class Toolbox:
             yield held.executor
         finally:
             held.users -= 1
-            self._open.move_to_end(key)
-            async with self._lock:
-                await self._close_idle()
+            if self._open.get(key) is held:  # a toolbox that was closed meanwhile has forgotten it
+                self._open.move_to_end(key)
+                async with self._lock:
+                    await self._close_idle()
 
     async def _close_idle(self) -> None:
         idle = [key for key, held in self._open.items() if key and held.users == 0]

@@ -20,6 +20,7 @@ from mentor.conf_dir import conf_dir
 from mentor.policy.checkpoint import latest_checkpoint
 
 QUIET = ["logger=quiet", "launcher.threads=1"]
+TOOLS = "12 tools of calculator in monty, isolation: interpreter"  # what a rollout says first
 TASKS = 4000
 ROLLOUT = ["stage=rollout", f"task.size={TASKS}", "stage.concurrency=8", *QUIET]
 SFT = ["stage=sft", "debug=default", "run=default", "stage.limit=null", "trainer.steps=40", "trainer.save_every=1"]
@@ -82,7 +83,7 @@ def test_a_signal_ends_with_one_line_and_its_code(rollout: Path, tmp_path: Path,
     _, said = parent.communicate(timeout=30)
     assert parent.returncode == code
     name = signal.Signals(signum).name
-    assert said.splitlines() == [f"mentor: stopped by {name}; the same command goes on where it was"]
+    assert said.splitlines() == [TOOLS, f"mentor: stopped by {name}; the same command goes on where it was"]
     summary = json.loads((rollout / "summary.json").read_text())
     assert summary["status"] == "failed" and name in summary["error"]
     kept = ids(rollout)
@@ -111,7 +112,8 @@ def test_a_folder_that_vanishes_ends_the_stage(rollout: Path, tmp_path: Path, va
     vanish(rollout)
     _, said = parent.communicate(timeout=30)
     assert parent.returncode == 1
-    assert said.count("\n") == 1 and "was deleted or moved" in said
+    tools, line = said.splitlines()
+    assert tools == TOOLS and "was deleted or moved" in line
     assert not rollout.exists(), "nothing is made anew where it was"
     assert main(ROLLOUT) == 0 and len(ids(rollout)) == TASKS
 
@@ -138,8 +140,8 @@ def test_a_full_disk_keeps_whole_records(rollout: Path, small_disk: Callable[[Pa
     small_disk(rollout, "300k")
     assert main(ROLLOUT) == 1
     said = capfd.readouterr().err
-    assert f"no space left on the device that holds {rollout.relative_to(Path.cwd())}" in said
-    assert said.count("\n") == 1
+    tools, line = said.splitlines()
+    assert tools == TOOLS and f"no space left on the device that holds {rollout.relative_to(Path.cwd())}" in line
     kept = [line for line in (rollout / "trajectories.jsonl").read_text().splitlines(keepends=True) if line[-1] == "\n"]
     assert 0 < len(kept) < TASKS
     small_disk(rollout, "100m")

@@ -1,6 +1,7 @@
 """What is vLLM's own: its start and end inside a process that goes on, its prefix cache, its failures."""
 
 import copy
+import importlib
 import multiprocessing
 import os
 import random
@@ -146,6 +147,7 @@ def test_an_engine_that_fails_ends_the_rollout_in_one_line_and_can_be_closed(cha
 
 def test_evaluation_loads_no_second_model(opened, chat, tmp_path, monkeypatch):
     opened.sampler.close()
+    importlib.import_module("bm25s")  # tools=search: it loads numba, an object of which an engine's start trips over
     save_student(chat, tmp_path)
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
     sampling = SamplerConfig(name="vllm", max_tokens=128, max_turn_tokens=8, max_running=4, kv_cache_gib=0.1)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mentor.config import Config, LoggerConfig, RolloutStage, TaskConfig, TeacherConfig, ToolsConfig
+from mentor.config import Config, LoggerConfig, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
 from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.loggers import build_logger
@@ -34,7 +34,7 @@ def rollout(tmp_path, rows=ROWS, **stage):
     config = Config(
         stage=RolloutStage("rollout", **{"concurrency": 3, **stage}),
         task=TaskConfig("gsm8k", path=str(source)),
-        teacher=TeacherConfig("annotated"),
+        teacher=WorkedTeacher("annotated"),
         tools=ToolsConfig("calculator"),
     )
     config.freeze()
