@@ -267,6 +267,7 @@ class SamplerConfig(Section):
     max_turn_tokens: int = count(96)  # sampled tokens of one turn
     max_tokens: int = count(1024)  # prompt, turns and tool output of one trajectory
     max_invalid_turns: int = count(2)  # turns in a row with only invalid calls before a trajectory ends
+    max_result_tokens: int | None = count(None)  # of one tool result; a longer one is cut with a visible mark
     deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
     placement: str = choice("colocated", "colocated", "separate")  # vllm: the policy's process and GPU, or own ones
     tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine

@@ -33,6 +33,7 @@ from mentor.types import Tokens, Trajectory
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
 _CUT = "\ufdd0"  # a Unicode noncharacter: it splits the tags that user text spells, and is gone after encoding
+_REPLACEMENT = "\ufffd"  # what a character decodes to of which some bytes are missing
 _DATE = "26 Jul 2024"  # Llama's templates write a date into the prompt: a run must not change with the day
 
 
@@ -208,6 +209,15 @@ class ChatFormat:
         """The assistant turn that these sampled ids spell."""
         ended = token_ids[-1:] == [self.eos_id]
         return parse_turn(self.decode(token_ids[:-1] if ended else token_ids), self.syntax, self.opens_thinking)
+
+    def cut(self, text: str, limit: int | None) -> str:
+        """The text, or as much of it as `limit` tokens hold, with a mark that says how many there were."""
+        if limit is None or len(text.encode()) <= limit:  # a token holds a byte or more
+            return text
+        ids = self.encode(text)
+        if len(ids) <= limit:
+            return text
+        return f"{self.decode(ids[:limit]).rstrip(_REPLACEMENT)} ...[cut, {len(ids)} tokens]"
 
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)

@@ -22,12 +22,16 @@ from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolRe
 
 @dataclass(frozen=True)
 class RolloutLimits:
-    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output; the last turn gets what is left."""
+    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output; the last turn gets what is left.
+
+    max_result_tokens: of one tool result, a longer one is cut with a mark; None leaves it to the executor's limit.
+    """
 
     max_turns: int = 8
     max_turn_tokens: int = 96
     max_tokens: int = 1024
     max_invalid_turns: int = 2
+    max_result_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -211,7 +215,7 @@ class _Episode:
                 "role": "tool",
                 "tool_call_id": f"call_{len(self.calls)}",
                 "name": call.name or "",
-                "content": result.text,
+                "content": self.chat.cut(result.text, self.limits.max_result_tokens),
             }
         )
         progress.beat()

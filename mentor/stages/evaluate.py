@@ -29,7 +29,7 @@ from mentor.stages import StageResult
 from mentor.stages.chat import load_chat
 from mentor.stages.rl import rollout_limits
 from mentor.stages.sampling import open_sampler
-from mentor.stages.tooling import configured_toolbox
+from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
 from mentor.teachers import Rejection, build_teacher
@@ -58,6 +58,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
                     continue
                 results = evaluate(job, tasks[job.benchmark], config, folder.path, environment, grader, logger)
                 headline = headline or (f"accuracy/{results[0]['split']}", results[0]["accuracy"])
+            say_counts(environment.toolbox, logger)
             del environment  # the next model is loaded into the memory this one leaves
     models = len({job.model for job in jobs})
     return StageResult(

@@ -39,7 +39,7 @@ from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.chat import load_chat
 from mentor.stages.sampling import open_sampler
-from mentor.stages.tooling import configured_toolbox
+from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
 from mentor.tools import Toolbox
 from mentor.trajectories.store import load_trajectories
@@ -115,6 +115,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
                 save_checkpoint(folder.path / "checkpoints", step, policy.save_state, ranks.is_main)
             none = float("nan")  # of a step that nothing could be graded in
             progress.advance(reward=metrics.get("reward/mean", none), accuracy=metrics.get("reward/correct", none))
+    say_counts(toolbox, logger)
     achieved = history.counts()
     save_student(policy, chat, folder, ranks)
     seconds = history.seconds()
@@ -207,7 +208,13 @@ def without_teacher(root: Path) -> int:
 
 
 def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
-    return RolloutLimits(sampling.max_turns, sampling.max_turn_tokens, sampling.max_tokens, sampling.max_invalid_turns)
+    return RolloutLimits(
+        sampling.max_turns,
+        sampling.max_turn_tokens,
+        sampling.max_tokens,
+        sampling.max_invalid_turns,
+        sampling.max_result_tokens,
+    )
 
 
 def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:

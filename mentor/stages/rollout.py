@@ -25,7 +25,7 @@ from mentor.loggers import Logger
 from mentor.loggers.console import Progress
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
-from mentor.stages.tooling import configured_toolbox
+from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
 from mentor.tasks.rows import read_rows
 from mentor.teachers import CapReached, Rejection, Teacher, build_teacher
@@ -72,6 +72,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         from mentor.stages.sampled_rollout import selection_counts
 
         counts |= selection_counts(folder.path, tasks, toolbox, logger)
+    say_counts(toolbox, logger)
     logger.log(0, tally.metrics())
     if outcomes.stopped_by is not None:
         counts["stopped_by"] = outcomes.stopped_by

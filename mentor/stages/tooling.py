@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mentor.config import ToolsConfig
+from mentor.loggers import Logger
 from mentor.tools import Toolbox, ToolExecutor, Toolset, build_toolset
 
 
@@ -20,3 +21,10 @@ def configured_toolbox(tools: ToolsConfig) -> Toolbox:
             tools.name, tools.path, tools.engine, tools.trusted, tools.top_k, tools.server, tools.shared
         )
     return Toolbox(default, executor, tools.engine, tools.trusted)
+
+
+def say_counts(toolbox: Toolbox, logger: Logger) -> None:
+    """One line on the calls that failed and the arguments that were read from text, where there were any."""
+    counts = toolbox.counts
+    if counts:
+        logger.message("tool calls: " + ", ".join(f"{number} {kind}" for kind, number in counts.most_common()))

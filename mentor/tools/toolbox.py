@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -47,6 +47,7 @@ class Toolbox:
         self._toolsets: dict[str, Toolset] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the longest unused first
         self._lock = asyncio.Lock()  # while executors open and close
+        self._counts: Counter[str] = Counter()  # of executors that are closed
 
     def toolset(self, task: Task) -> Toolset:
         """The tools a task is solved with. Raises InputError where it has none, or none that can run."""
@@ -74,6 +75,11 @@ class Toolbox:
         """One line for the log of whoever opened it: which tools, in which engine, and their isolation."""
         return self._open[""].executor.summary if self.default is not None else "tools: those of each task"
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Of all executors so far: failed calls by kind, and arguments that were read from text, by kind."""
+        return sum((held.executor.counts for held in self._open.values()), Counter(self._counts))
+
     @asynccontextmanager
     async def lease(self, task: Task) -> AsyncIterator[ToolExecutor]:
         """The open executor of the task's tools, which stays open while it is leased."""
@@ -95,7 +101,11 @@ class Toolbox:
     async def _close_idle(self) -> None:
         idle = [key for key, held in self._open.items() if key and held.users == 0]
         for key in idle[: max(0, len(idle) - MAX_IDLE)]:
-            await self._open.pop(key).executor.__aexit__(None, None, None)
+            await self._close(self._open.pop(key))
+
+    async def _close(self, held: _Open) -> None:
+        self._counts += held.executor.counts
+        await held.executor.__aexit__(None, None, None)
 
     async def __aenter__(self) -> Toolbox:
         """Opens the run's own toolset, so that tools that cannot run are known before anything is sampled."""
@@ -109,7 +119,7 @@ class Toolbox:
         """Wait for the calls that run, at most their time limit, and end every worker."""
         while self._open:
             _, held = self._open.popitem()
-            await held.executor.__aexit__(None, None, None)
+            await self._close(held)
 
 
 def _key(task: Task) -> str:

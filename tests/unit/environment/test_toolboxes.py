@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from tests.unit.tasks.test_rl_rows import ENV, MENTOR, RECALL, SCHEMA, VERL
 LIMITS = RolloutLimits(max_turns=4, max_turn_tokens=200, max_tokens=4000)
 
 
-def roll_out(chat, toolbox: Toolbox, tasks: list[Task], *turns: list[str]):
+def roll_out(chat, toolbox: Toolbox, tasks: list[Task], *turns: list[str], limits: RolloutLimits = LIMITS):
     """Trajectories of scripted students; checks what training relies on."""
     script = {str(i): [chat.encode(turn + chat.eos_token) for turn in own] for i, own in enumerate(turns)}
-    with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, LIMITS) as environment:
+    with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, limits) as environment:
         done = environment.rollout([RolloutRequest(task, seed=0) for task in tasks])
     for trajectory, own in zip(done, turns, strict=True):
         tokens = trajectory.tokens
@@ -49,7 +50,7 @@ def test_rows_of_the_three_kinds_roll_out_with_their_own_tools(chat, tmp_path):
     )
     assert [message["content"] for message in verl.messages if message["role"] == "tool"] == ["42"]
     assert recall.messages[2]["content"] == "5" and own.messages[2]["content"] == "105"
-    assert own.calls[1].error is CallError.UNKNOWN_TOOL
+    assert own.calls[1].error is CallError.UNKNOWN_TOOL and toolbox.counts == {"unknown_tool": 1}
     assert json.loads(own.tools) == [SCHEMA] and len(json.loads(verl.tools)) == 12
     assert {trajectory.stop_reason for trajectory in (verl, recall, own)} == {StopReason.ANSWERED}
 
@@ -72,3 +73,17 @@ def test_a_student_uses_a_real_mcp_server(chat):
     for done in roll_out(chat, toolbox, tasks, turns, turns):
         assert [message["content"] for message in done.messages if message["role"] == "tool"] == ["1", "2"]
         assert all(record.ok for record in done.calls) and done.stop_reason is StopReason.ANSWERED
+
+
+def test_a_long_result_is_cut_in_tokens_with_a_mark(chat, tmp_path):
+    path = tmp_path / "tools.py"
+    path.write_text('def long() -> str:\n    return "12345 äöü " * 30\n\ndef short() -> str:\n    return "12345"\n')
+    toolbox = Toolbox(Toolset.from_python(path))
+    limits = replace(LIMITS, max_result_tokens=8)
+    turns = [call("long"), call("short"), "Done."]
+    (done,) = roll_out(chat, toolbox, [Task("t", "q", ("1",), "")], turns, limits=limits)
+    long, short = (message["content"] for message in done.messages if message["role"] == "tool")
+    count = len(chat.encode("12345 äöü " * 30))
+    assert short == "12345" and long.endswith(f" ...[cut, {count} tokens]") and long.startswith("12345")
+    assert len(chat.encode(long.partition(" ...[")[0])) <= 8 and "\ufffd" not in long
+    assert long in done.response

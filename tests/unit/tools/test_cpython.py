@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -313,8 +314,11 @@ def test_the_template_is_replaced_when_it_dies(tmp_path):
         async with ToolExecutor(load(tmp_path, STATEFUL, "cpython"), workers=1) as executor:
             before = await executor.call("tick", {"tag": "a"}, "s")
             template = executor._engine._template
+            (spare,) = executor._engine._waiting
             template.kill()
             template.wait()
+            while spare.silent:  # until it has died with its template
+                await asyncio.sleep(0.01)
             return before, [await executor.call("tick", {"tag": "b"}, name) for name in ("t", "u", "v")]
 
     before, after = asyncio.run(run())
@@ -322,11 +326,8 @@ def test_the_template_is_replaced_when_it_dies(tmp_path):
     assert [result.text for result in after] == ['[1, ["b"]]'] * 3
 
 
-def test_no_process_outlives_the_executor(tmp_path):
-    marked = f"mentor-{os.getpid()}-alive"
-    source = (
-        f"import os\nMARK = {marked!r}\ndef pause(s: float) -> int:\n    import time; time.sleep(s)\n    return 1\n"
-    )
+def test_no_process_outlives_the_executor(tmp_path, own_worker):
+    source = "def pause(s: float) -> int:\n    import time; time.sleep(s)\n    return 1\n"
 
     async def run():
         async with ToolExecutor(load(tmp_path, source, "cpython"), workers=2) as executor:
@@ -340,7 +341,7 @@ def test_no_process_outlives_the_executor(tmp_path):
     during = asyncio.run(run())
     assert len(during) == 1  # the template's starter; all else is below it
     assert not during & child_processes()
-    assert running(str(WORKER)) == []
+    assert running(own_worker) == []
 
 
 @pytest.mark.parametrize(
@@ -511,6 +512,17 @@ def leave_a_daemon(mark: str) -> str:
 """
 
 
+@pytest.fixture
+def own_worker(tmp_path, monkeypatch) -> str:
+    """The path of a worker program that no other test's executors start."""
+    folder = tmp_path / "worker"
+    folder.mkdir()
+    for name in ("worker.py", "confine.py", "driver.py"):
+        shutil.copy(WORKER.with_name(name), folder)
+    monkeypatch.setattr("mentor.tools.processes.WORKER", folder / "worker.py")
+    return str(folder / "worker.py")
+
+
 def running(mark: str) -> list[str]:
     """Other processes with the word on their command line; forks of a worker have the worker program there."""
     found = []
@@ -551,7 +563,7 @@ def test_trusted_tools_keep_the_limits(tmp_path):
 
 
 @pytest.mark.parametrize("tool", ["bomb", "daemons", "leave_a_daemon"])
-def test_all_that_a_trusted_tool_started_is_ended(tmp_path, tool):
+def test_all_that_a_trusted_tool_started_is_ended(tmp_path, own_worker, tool):
     mark = f"mentor-mark-{os.getpid()}-{tool}"
     before = processes()
     begun = time.perf_counter()
@@ -560,7 +572,7 @@ def test_all_that_a_trusted_tool_started_is_ended(tmp_path, tool):
     assert time.perf_counter() - begun < 15
     assert result.error is (None if tool == "leave_a_daemon" else CallError.TIMEOUT)
     assert after == ToolResult("1", True, None, after.seconds)
-    assert running(mark) == running(str(WORKER)) == []
+    assert running(mark) == running(own_worker) == []
     assert processes() - before == set()
 
 
@@ -590,7 +602,9 @@ def test_an_executor_opens_again(tmp_path, engine):
 
 KILLED = """
 import asyncio, os, signal, sys
-from mentor.tools import ToolExecutor, Toolset
+from pathlib import Path
+from mentor.tools import ToolExecutor, Toolset, processes
+processes.WORKER = Path(sys.argv[3])
 
 async def run():
     toolset = Toolset.from_python(sys.argv[1], "cpython", sys.argv[2] == "trusted")
@@ -602,11 +616,11 @@ asyncio.run(run())
 
 
 @pytest.mark.parametrize("trusted", ["sandboxed", "trusted"])
-def test_no_worker_outlives_a_killed_program(tmp_path, trusted):
+def test_no_worker_outlives_a_killed_program(tmp_path, own_worker, trusted):
     (tmp_path / "tools.py").write_text("def spin() -> int:\n    while True: pass\n")
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "tools.py"), trusted]
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "tools.py"), trusted, own_worker]
     assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL).returncode == -9
     deadline = time.perf_counter() + 5
-    while running(str(WORKER)) and time.perf_counter() < deadline:
+    while running(own_worker) and time.perf_counter() < deadline:
         time.sleep(0.05)
-    assert running(str(WORKER)) == []
+    assert running(own_worker) == []
