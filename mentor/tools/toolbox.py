@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -80,23 +80,24 @@ class Toolbox:
         """Of all executors so far: failed calls by kind, and arguments that were read from text, by kind."""
         return sum((held.executor.counts for held in self._open.values()), Counter(self._counts))
 
-    @asynccontextmanager
-    async def lease(self, task: Task) -> AsyncIterator[ToolExecutor]:
+    def lease(self, task: Task) -> AbstractAsyncContextManager[ToolExecutor]:
         """The open executor of the task's tools, which stays open while it is leased."""
-        key = _key(task)
+        return _Lease(self, task)
+
+    async def _take(self, key: str, task: Task) -> _Open:
         async with self._lock:
             if key not in self._open:
                 self._open[key] = _Open(await self._make(self.toolset(task)).__aenter__())
             held = self._open[key]
             held.users += 1
-        try:
-            yield held.executor
-        finally:
-            held.users -= 1
-            if self._open.get(key) is held:  # a toolbox that was closed meanwhile has forgotten it
-                self._open.move_to_end(key)
-                async with self._lock:
-                    await self._close_idle()
+        return held
+
+    async def _give_back(self, key: str, held: _Open) -> None:
+        held.users -= 1
+        if self._open.get(key) is held:  # a toolbox that was closed meanwhile has forgotten it
+            self._open.move_to_end(key)
+            async with self._lock:
+                await self._close_idle()
 
     async def _close_idle(self) -> None:
         idle = [key for key, held in self._open.items() if key and held.users == 0]
@@ -120,6 +121,22 @@ class Toolbox:
         while self._open:
             _, held = self._open.popitem()
             await self._close(held)
+
+
+class _Lease(AbstractAsyncContextManager[ToolExecutor]):
+    """No generator: one that a signal interrupts is closed when nothing can be awaited any more."""
+
+    def __init__(self, toolbox: Toolbox, task: Task) -> None:
+        self._toolbox, self._task, self._key = toolbox, task, _key(task)
+
+    async def __aenter__(self) -> ToolExecutor:
+        self._held = await self._toolbox._take(self._key, self._task)
+        return self._held.executor
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._toolbox._give_back(self._key, self._held)
 
 
 def _key(task: Task) -> str:
