@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-gpu lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
+.PHONY: help setup test test-slow test-proof test-gpu lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -25,7 +25,10 @@ test: setup ## Quick tests (no slow, gpu or network marks), two files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## Tests marked slow
-	$(BIN)/python -m pytest -m "slow and not gpu and not network"
+	$(BIN)/python -m pytest -m "slow and not proof and not gpu and not network"
+
+test-proof: setup ## Tests marked proof, each minutes long
+	$(BIN)/python -m pytest -m proof
 
 test-gpu: setup ## Tests marked gpu, on a machine that has one
 	$(BIN)/python -m pytest -m gpu
