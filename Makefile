@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints-cpu.txt
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
-test: setup ## Quick tests (no slow, gpu or network marks), two files at a time
+test: setup ## Quick tests (no slow, proof, gpu or network marks), two files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: setup ## Tests marked slow
