@@ -243,6 +243,7 @@ class ModelConfig(Section):
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
     chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
     enable_thinking: bool = False  # handed to the chat template
+    think_history: str = choice("keep", "keep", "strip")  # earlier turns' thinking in the prompt of later ones
     uncertified: bool = False  # use a chat template that fails its golden conversations (docs/chat_formats.md)
     question_template: str = "{question}"  # text of the user turn
     # The keys below are the shape of a student made by stage=pretrain, and of a hub model for stage=check.
@@ -265,7 +266,7 @@ class SamplerConfig(Section):
     top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; must be 1 in training
     max_turns: int = count(8)  # assistant turns of one trajectory
     max_turn_tokens: int = count(96)  # sampled tokens of one turn
-    max_tokens: int = count(1024)  # prompt, turns and tool output of one trajectory
+    max_tokens: int = count(1024)  # prompt, turns and tool output that a turn is sampled after, and the turn
     max_invalid_turns: int = count(2)  # turns in a row with only invalid calls before a trajectory ends
     max_result_tokens: int | None = count(None)  # of one tool result; a longer one is cut with a visible mark
     deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
@@ -284,6 +285,7 @@ class ModelTeacher(SampledTeacher):
     chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
     question_template: str = "{question}"  # text of the user turn
     enable_thinking: bool = False  # handed to the chat template
+    think_history: str = choice("keep", "keep", "strip")  # earlier turns' thinking in the prompt of later ones
     sampler: SamplerConfig = field(default_factory=lambda: SamplerConfig(name="transformers"))  # engine and limits
 
 

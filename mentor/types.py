@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 SCHEMA_VERSION = 1
@@ -171,14 +172,20 @@ class Tokens:
 
     token_ids: (T,) int; loss_mask: (T,) bool, True where the policy produced the token;
     logprobs: (T,) float, the sampler's logprob where loss_mask is True, 0.0 elsewhere.
-    The three grow together and only through the two methods below, so they stay aligned.
+    The three grow together and only through the methods below, so they stay aligned.
+
+    starts: where each segment begins. A segment is a sequence of its own, whose tokens do not see the segments before it;
+    there is one, unless a turn's prompt did not go on from the turn before it (`model.think_history=strip`).
     """
 
     token_ids: list[int] = field(default_factory=list)
     loss_mask: list[bool] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    starts: list[int] = field(default_factory=lambda: [0])
 
     def __post_init__(self) -> None:
+        if self.starts[:1] != [0] or any(end <= start for start, end in pairwise([*self.starts, max(1, len(self))])):
+            raise ValueError(f"segments of {len(self)} tokens start at 0 and hold a token each, got {self.starts}")
         if not len(self.token_ids) == len(self.loss_mask) == len(self.logprobs):
             raise ValueError(
                 f"token_ids, loss_mask and logprobs differ in length: "
@@ -201,6 +208,31 @@ class Tokens:
         self.token_ids.extend(token_ids)
         self.loss_mask.extend([True] * len(token_ids))
         self.logprobs.extend(logprobs)
+
+    def append_prompt(self, token_ids: Sequence[int]) -> None:
+        """All tokens the next turn is sampled after: they go on from the last segment, or begin another."""
+        last = self.last_segment()
+        if list(token_ids[: len(last)]) != last:
+            self.starts.append(len(self))
+            last = []
+        self.append_context(token_ids[len(last) :])
+
+    def last_segment(self) -> list[int]:
+        """The token ids of the last segment."""
+        return self.token_ids[self.starts[-1] :]
+
+    def segments(self) -> list[Tokens]:
+        """Each segment as a record of its own."""
+        ends = [*self.starts[1:], len(self)]
+        return [
+            Tokens(self.token_ids[start:end], self.loss_mask[start:end], self.logprobs[start:end])
+            for start, end in zip(self.starts, ends, strict=True)
+        ]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest segment."""
+        return max(end - start for start, end in pairwise([*self.starts, len(self)]))
 
     @property
     def sampled(self) -> int:
@@ -266,27 +298,33 @@ class Trajectory:
                 "loss_mask": [int(trained) for trained in self.tokens.loss_mask],
                 "logprobs": [round(value, 6) for value in self.tokens.logprobs],
             }
+            if len(self.tokens.starts) > 1:
+                row["tokens"]["starts"] = self.tokens.starts
         return row
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Trajectory:
         if row.get("schema") != SCHEMA_VERSION:
             raise ValueError(f"trajectory schema {row.get('schema')!r}, accepted: {SCHEMA_VERSION}")
-        tokens = row.get("tokens")
         return cls(
             task=Task.from_dict(row["task"]),
             messages=row["messages"],
             tools=row["tools"],
             stop_reason=StopReason(row["stop_reason"]),
             calls=[CallRecord.from_dict(call) for call in row["calls"]],
-            tokens=None
-            if tokens is None
-            else Tokens(tokens["token_ids"], [bool(bit) for bit in tokens["loss_mask"]], tokens["logprobs"]),
+            tokens=_tokens(row.get("tokens")),
             response=row.get("response"),
             eos=row.get("eos"),
             group_id=row.get("group_id"),
             isolation=row.get("isolation"),
         )
+
+
+def _tokens(row: dict[str, Any] | None) -> Tokens | None:
+    if row is None:
+        return None
+    mask = [bool(bit) for bit in row["loss_mask"]]
+    return Tokens(row["token_ids"], mask, row["logprobs"], row.get("starts", [0]))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Trajectories to padded tensors, in micro-batches of similar length."""
+"""Trajectories to padded tensors, a row for each of their segments, in micro-batches of similar length."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from mentor.types import Tokens
 class Batch:
     """token_ids (B, T) int64, right-padded; attention (B, T) bool, True on real tokens; loss_mask (B, T) bool, True on
     trained ones; weights (B, T) float32, what a trained token counts in the loss; sampler_logprobs (B, T) float32;
-    advantages (B,) float32; ref_logprobs (B, T) float32 or None without a KL term; old_logprobs (B, T) float32, the
+    advantages (B,) float32; trajectories (B,) int64, the number of the row's trajectory, whose rows follow each other;
+    ref_logprobs (B, T) float32 or None without a KL term; old_logprobs (B, T) float32, the
     policy's own before a step's first update, or None where they are not asked for.
     """
 
@@ -25,6 +26,7 @@ class Batch:
     weights: torch.Tensor
     sampler_logprobs: torch.Tensor
     advantages: torch.Tensor
+    trajectories: torch.Tensor
     ref_logprobs: torch.Tensor | None = None
     old_logprobs: torch.Tensor | None = None
 
@@ -60,22 +62,25 @@ class Batch:
 def collate(
     tokens: Sequence[Tokens], advantages: Sequence[float], pad_id: int, loss_mean: str, max_tokens: int | None = None
 ) -> Batch:
-    """Pad B token records to one batch, whose weights are those of one minibatch (see `token_weights`)."""
-    width = max(map(len, tokens), default=0)
-    shape = (len(tokens), width)
+    """Pad token records, with an advantage each, to one batch of B segments, whose weights are those of one minibatch
+    (see `token_weights`)."""
+    rows = [(number, segment) for number, record in enumerate(tokens) for segment in record.segments()]
+    shape = (len(rows), max((len(segment) for _, segment in rows), default=0))
+    trajectories = torch.tensor([number for number, _ in rows], dtype=torch.long)
     batch = Batch(
         token_ids=torch.full(shape, pad_id, dtype=torch.long),
         attention=torch.zeros(shape, dtype=torch.bool),
         loss_mask=torch.zeros(shape, dtype=torch.bool),
         weights=torch.zeros(shape),
         sampler_logprobs=torch.zeros(shape),
-        advantages=torch.tensor(advantages, dtype=torch.float32),
+        advantages=torch.tensor(advantages, dtype=torch.float32)[trajectories],
+        trajectories=trajectories,
     )
-    for row, record in enumerate(tokens):
+    for row, (_, record) in enumerate(rows):
         batch.token_ids[row, : len(record)] = torch.tensor(record.token_ids)
         batch.attention[row, : len(record)] = True
         batch.loss_mask[row, : len(record)] = torch.tensor(record.loss_mask, dtype=torch.bool)
         batch.sampler_logprobs[row, : len(record)] = torch.tensor(record.logprobs)
     batch.loss_mask[:, :1] = False  # the first token has no logprob
-    batch.weights = token_weights(batch.loss_mask, loss_mean, max_tokens)
+    batch.weights = token_weights(batch.loss_mask, batch.trajectories, loss_mean, max_tokens)
     return batch

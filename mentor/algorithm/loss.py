@@ -4,14 +4,14 @@ L = -mean( w * min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) )
     + kl_coef * mean(KL(policy || reference)) - entropy_coef * mean(entropy)
 
 ratio = exp(policy - old logprob), one per token, or one per sequence: exp of the mean over its trained tokens (GSPO,
-arXiv:2507.18071, Eq. 5 and 7). The old policy is the one that sampled, and w is 1. With an `importance_cap` it is the
+arXiv:2507.18071, Eq. 5 and 7; of a trajectory of several segments, one per segment). The old policy is the one that sampled, and w is 1. With an `importance_cap` it is the
 policy's own logprobs before the step's first update, and w = min(exp(old - sampler logprob), importance_cap) corrects
 for the difference between the two engines (truncated importance sampling; Yao et al. 2025, "Your Efficient RL Framework
 Secretly Brings You Off-Policy RL Training"); like the ratio, w is one per sequence with ratio=sequence. No gradient
 flows through w, and the KL and entropy terms are without it.
 
-The mean is over trained tokens (`token`), or over sequences of each sequence's token mean (`sequence`); `constant` is
-the sum over trained tokens divided by (sequences * max_tokens) (Dr.GRPO, arXiv:2503.20783). Normalisers are counted
+The mean is over trained tokens (`token`), or over trajectories of each trajectory's token mean (`sequence`); `constant`
+is the sum over trained tokens divided by (trajectories * max_tokens) (Dr.GRPO, arXiv:2503.20783). Normalisers are counted
 over the whole minibatch and handed in as weights, so splitting it into micro-batches leaves the loss unchanged.
 """
 
@@ -41,8 +41,8 @@ class LossSettings:
 class TrainedTokens:
     """What the loss needs beside the policy's own numbers, all (N,) over the trained tokens of a micro-batch.
 
-    advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence, of which all
-    tokens are here. old_logprobs: the policy's before the step's first update, where they are known.
+    advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence (a
+    row of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update, where they are known.
     """
 
     sampler_logprobs: torch.Tensor
@@ -53,19 +53,24 @@ class TrainedTokens:
     ref_logprobs: torch.Tensor | None = None
 
 
-def token_weights(loss_mask: torch.Tensor, loss_mean: str, max_tokens: int | None = None) -> torch.Tensor:
+def token_weights(
+    loss_mask: torch.Tensor, trajectories: torch.Tensor, loss_mean: str, max_tokens: int | None = None
+) -> torch.Tensor:
     """What each token counts in the loss: (B, T) float, zero where loss_mask (B, T) is False.
 
-    All sum to 1 with `token` and `sequence`; with `constant` each is 1 / (sequences * max_tokens), where max_tokens is
-    the most a trajectory may have. A sequence without a trained token counts nothing (also not as a sequence).
+    trajectories: (B,), the number of each row's trajectory; one of several rows counts once. All sum to 1 with `token`
+    and `sequence`; with `constant` each is 1 / (trajectories * max_tokens), where max_tokens is the most a trajectory
+    may have. A trajectory without a trained token counts nothing (also not as a trajectory).
     """
     mask = loss_mask.float()
-    lengths = mask.sum(1, keepdim=True)
+    rows = mask.sum(1)
+    _, place = torch.unique(trajectories, return_inverse=True)
+    lengths = torch.zeros_like(rows).index_add(0, place, rows)  # of the trajectories, then zeros
     sequences = (lengths > 0).sum().clamp_min(1)
     if loss_mean == "token":
         return mask / lengths.sum().clamp_min(1)
     if loss_mean == "sequence":
-        return mask / lengths.clamp_min(1) / sequences
+        return mask / lengths[place][:, None].clamp_min(1) / sequences
     if loss_mean == "constant":
         if not max_tokens:
             raise ValueError(f"loss_mean=constant with max_tokens={max_tokens}, accepted: 1 or more")

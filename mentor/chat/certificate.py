@@ -1,7 +1,8 @@
 """Whether a chat format can be trusted: every golden conversation, rendered and read back.
 
-Of each conversation it checks four things. `prefix`: the ids of every stage begin with those of the stage before, and
-are, thinking aside, what the template itself renders for the conversation so far. `round_trip`: a rendered turn parses
+Of each conversation it checks four things. `prefix`: the ids of every stage begin with those of the stage before (with
+think_history=strip they are what they would be had earlier turns not thought), and are, thinking aside, what the
+template itself renders for the conversation so far. `round_trip`: a rendered turn parses
 to the calls, text and reasoning it was made of. `mask`: exactly the assistant turns are trained, each up to its one
 end-of-turn token. `literal`: question and tool results stand there character for character, or as one JSON string.
 """
@@ -80,7 +81,7 @@ def fingerprint(chat: ChatFormat) -> str:
     """A hash of all that the certificate depends on but the vocabulary: template, tags, thinking, the checks."""
     added = chat.tokenizer.added_tokens_decoder
     tags = sorted((number, token.content, token.special) for number, token in added.items())
-    parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, tags]
+    parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, chat.think_history, tags]
     parts += [chat.tokenizer.bos_token, chat.question_template]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -111,8 +112,12 @@ def prefix(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
     ends = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     earlier = list(chat.prompt_ids(messages[0]["content"], TOOLS))
     for turn, end in enumerate(ends):
-        ids = chat.render_messages(messages[: end + 1], TOOLS).token_ids
-        if ids[: len(earlier)] != earlier:
+        ids = chat.render_messages(messages[: end + 1], TOOLS).last_segment()
+        if chat.think_history == "strip":
+            unthinking = [*map(_without_thinking, messages[:end]), messages[end]]
+            if chat.render_messages(unthinking, TOOLS).last_segment() != ids:
+                yield f"turn {turn}: thinking of an earlier turn changes its ids"
+        elif ids[: len(earlier)] != earlier:
             yield f"turn {turn}: its ids do not begin with those of the stage before"
         whole = chat.template_text(messages[: end + 1], TOOLS)
         ours = chat.decode(ids)
@@ -174,7 +179,11 @@ def _turns(conversation: Conversation) -> list[dict[str, Any]]:
 
 
 def _kept(chat: ChatFormat, message: dict[str, Any]) -> dict[str, Any]:
-    return message if chat.keeps_thinking else {**message, "reasoning_content": ""}
+    return message if chat.keeps_thinking else _without_thinking(message)
+
+
+def _without_thinking(message: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key != "reasoning_content"}
 
 
 def _exact(value: Any) -> str:

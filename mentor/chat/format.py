@@ -3,8 +3,9 @@
 A conversation is the prompt's ids, then for each turn the assistant's ids (sampled, or a teacher's turn rendered) and
 the ids of the tool results with the glue up to the next assistant turn. Every piece is a difference of two renderings
 of the tokenizer's own chat template, so any template that only appends works; one that rewrites the open turn is
-refused. Earlier turns stay exactly as they were produced (thinking is kept), also where a template would strip it when
-rendering the whole conversation anew.
+refused. With think_history=keep, earlier turns stay exactly as they were produced, also where a template would strip
+their thinking when rendering the whole conversation anew. With strip, an earlier turn that holds thinking is replaced
+by its text without it: the next turn begins another segment of the tokens.
 
 What a template can hold (how it spells a call, several calls in a turn, text beside a call, thinking) is found by
 rendering probes. `mentor.chat.certificate` checks the rest on golden conversations.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +27,7 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from mentor.chat.parse import AssistantTurn, parse_turn
+from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
 from mentor.chat.syntax import SYNTAXES, CallSyntax
 from mentor.errors import InputError
 from mentor.types import Tokens, Trajectory
@@ -48,15 +50,20 @@ _PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"ke
 class ChatFormat:
     """The student's conversation format: its tokenizer, its chat template and the text of the user turn.
 
-    question_template: text with `{question}`; enable_thinking is handed to the template.
+    question_template: text with `{question}`; enable_thinking is handed to the template. think_history: `keep` or
+    `strip`, whether the thinking of earlier turns is in the prompt of later ones.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
-    Raises InputError where the tokenizer has no chat template or no end-of-turn token, and where the template's calls
-    are in no known syntax.
+    Raises InputError where the tokenizer has no chat template or no end-of-turn token, where the template's calls are in
+    no known syntax, and where thinking that the prompt opens cannot be taken out of it again.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, question_template: str = "{question}", enable_thinking: bool = False
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        question_template: str = "{question}",
+        enable_thinking: bool = False,
+        think_history: str = "keep",
     ) -> None:
         if not tokenizer.chat_template:
             raise InputError("the tokenizer has no chat template: set model.chat_template to a Jinja file")
@@ -65,6 +72,7 @@ class ChatFormat:
         self.tokenizer = tokenizer
         self.question_template = question_template
         self.enable_thinking = enable_thinking
+        self.think_history = think_history
         self.eos_token: str = tokenizer.eos_token
         self.eos_id: int = tokenizer.eos_token_id
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
@@ -73,6 +81,7 @@ class ChatFormat:
         self._tags, self._specials = _tag_patterns(tokenizer)
         self._open_turn = self._render([_QUESTION], add_generation_prompt=True)
         self.opens_thinking = self._open_turn.rstrip().endswith("<think>")
+        self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
         self.syntax = self._find_syntax()
         one, both = [_PROBES[0]], list(_PROBES)
         self.parallel_calls = self._holds({"content": "", "tool_calls": both})
@@ -86,6 +95,7 @@ class ChatFormat:
         chat_template: str | None = None,
         question_template: str = "{question}",
         enable_thinking: bool = False,
+        think_history: str = "keep",
     ) -> ChatFormat:
         """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template."""
         try:
@@ -96,7 +106,7 @@ class ChatFormat:
             if not Path(chat_template).is_file():
                 raise InputError(f"model.chat_template={chat_template} is not a file")
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
-        return cls(tokenizer, question_template, enable_thinking)
+        return cls(tokenizer, question_template, enable_thinking, think_history)
 
     def _prompt_ids(self, question: str, tools: str) -> tuple[int, ...]:
         """Ids up to the point where the assistant begins; `tools` is the schemas as JSON text."""
@@ -174,6 +184,38 @@ class ChatFormat:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
         return tuple(self._encode_cut(text[end + len(self.eos_token) :]))
 
+    def next_prompt(self, tokens: Tokens, results: tuple[tuple[str, str], ...]) -> list[int]:
+        """All ids that the next turn is sampled after: tokens end with an assistant turn, results are of its calls.
+
+        They go on from the last segment of the tokens, unless that turn's thinking has to leave it.
+        """
+        ids = tokens.last_segment()
+        if self.think_history == "strip":
+            turn = next(i for i, trained in enumerate(reversed(tokens.loss_mask)) if not trained)
+            ids = self._without_thinking(ids[:-turn], ids[-turn:])
+        return [*ids, *self.tool_ids(results)]
+
+    def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
+        """A prompt and its turn, less the ids of thinking; a token that is part of both is encoded anew."""
+        before = before[: len(before) - len(self._thinking_ids)]
+        text = self.decode(turn[:-1])  # without the end-of-turn token
+        _, visible = split_reasoning(text, self.syntax, self.opens_thinking)
+        if visible == text:
+            return before + turn
+        visible = visible.lstrip()
+        start = bisect_left(range(len(turn)), -len(visible), key=lambda place: -len(self.decode(turn[place:-1])))
+        if self.decode(turn[start:-1]) == visible:
+            return before + turn[start:]
+        return [*before, *self._encode_cut(_cut(visible, self._specials)), self.eos_id]
+
+    def _find_thinking_ids(self) -> list[int]:
+        """The ids at the end of a prompt that open (or open and close) the turn's thinking; empty where there are none."""
+        header = self._open_turn.split("<think>")[0]
+        opening = self.encode(self._open_turn.removeprefix(header))
+        if opening and self.encode(self._open_turn)[-len(opening) :] != opening:
+            raise InputError("the prompt's `<think>` cannot be taken out of its tokens: set model.think_history=keep")
+        return opening
+
     def render(self, trajectory: Trajectory) -> Tokens:
         """A teacher's trajectory in this format: loss mask True on assistant turns (logprobs 0), as RL would see it."""
         messages = trajectory.messages
@@ -194,7 +236,7 @@ class ChatFormat:
                 results.append((message.get("name", ""), message["content"]))
                 continue
             if results:
-                tokens.append_context(self.tool_ids(tuple(results)))
+                tokens.append_prompt(self.next_prompt(tokens, tuple(results)))
                 results = []
             ids = self.turn_ids(message)
             tokens.append_sampled(ids, [0.0] * len(ids))

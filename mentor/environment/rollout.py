@@ -22,7 +22,8 @@ from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolRe
 
 @dataclass(frozen=True)
 class RolloutLimits:
-    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output; the last turn gets what is left.
+    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output, as far as a turn is sampled after them;
+    the last turn gets what is left.
 
     max_result_tokens: of one tool result, a longer one is cut with a mark; None leaves it to the executor's limit.
     """
@@ -146,6 +147,7 @@ class _Episode:
         self.index, self.request, self.pump = index, request, pump
         self.toolbox, self.chat, self.limits = environment.toolbox, environment.chat, environment.limits
         self.tokens = Tokens()
+        self.response: list[int] = []  # all turns and what followed each
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
 
@@ -155,8 +157,7 @@ class _Episode:
 
     async def _run(self, executor: ToolExecutor) -> Trajectory:
         tools = executor.toolset.schemas_json
-        self.tokens.append_context(self.chat.prompt_ids(self.request.task.question, tools))
-        prompt = len(self.tokens)
+        self.tokens.append_prompt(self.chat.prompt_ids(self.request.task.question, tools))
         stop_reason = await self._turns(executor)
         self.pump.end(self.index)
         await executor.end_session(str(self.index))
@@ -167,7 +168,7 @@ class _Episode:
             stop_reason=stop_reason,
             calls=self.calls,
             tokens=self.tokens,
-            response=self.chat.decode(self.tokens.token_ids[prompt:]),
+            response=self.chat.decode(self.response),
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
             isolation=executor.isolation,
@@ -176,11 +177,13 @@ class _Episode:
     async def _turns(self, executor: ToolExecutor) -> StopReason:
         invalid_turns = 0
         for turn in range(self.limits.max_turns):
-            budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(self.tokens))
+            prompt = self.tokens.last_segment()
+            budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(prompt))
             if budget < 1:
                 return StopReason.LENGTH
-            completion = await self.pump.sample(self.index, list(self.tokens.token_ids), self._params(turn, budget))
+            completion = await self.pump.sample(self.index, prompt, self._params(turn, budget))
             self.tokens.append_sampled(completion.token_ids, completion.logprobs)
+            self.response += completion.token_ids
             said = self.chat.parse(completion.token_ids)
             self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
             if not completion.stopped:
@@ -226,10 +229,11 @@ class _Episode:
     def _append_results(self, count: int) -> bool:
         """Append the last `count` results for the next turn; where they leave it no room append nothing, give False."""
         results = tuple((message["name"], message["content"]) for message in self.messages[-count:])
-        token_ids = self.chat.tool_ids(results)
-        fits = len(self.tokens) + len(token_ids) < self.limits.max_tokens
+        prompt = self.chat.next_prompt(self.tokens, results)
+        fits = len(prompt) < self.limits.max_tokens
         if fits:
-            self.tokens.append_context(token_ids)
+            self.tokens.append_prompt(prompt)
+            self.response += self.chat.tool_ids(results)
         return fits
 
 

@@ -46,7 +46,7 @@ class UpdateSettings:
 
 @dataclass
 class Experience:
-    """The B trajectories a step learns from, as (group, member), and their batch, row by row.
+    """The trajectories a step learns from, as (group, member), and their batch, numbered in this order.
 
     Its logprobs are from before the step's first update. Weights and advantages come later.
     """
@@ -61,12 +61,15 @@ def teaches(group: TrajectoryGroup) -> bool:
 
 
 def charge_overlong(groups: Sequence[TrajectoryGroup], settings: ShapingSettings) -> None:
-    """Take the overlong penalty from each reward, as its part `overlong`; a trajectory's length is all its tokens."""
+    """Take the overlong penalty from each reward, as its part `overlong`.
+
+    A trajectory's length is all its tokens; of several segments those of the longest, since max_tokens bounds each.
+    """
     if not settings.overlong_buffer_tokens:
         return
     for group in groups:
         for index, trajectory in enumerate(group.trajectories):
-            length = len(trajectory.tokens) if trajectory.tokens is not None else 0
+            length = trajectory.tokens.longest if trajectory.tokens is not None else 0
             share = overlong_penalty(length, settings.max_tokens, settings.overlong_buffer_tokens)
             group.rewards[index] = group.rewards[index].with_part("overlong", settings.overlong_penalty * share)
 
@@ -105,7 +108,8 @@ def charge_kl(experience: Experience, kl_coef: float, estimator: str) -> dict[st
     if batch.ref_logprobs is None:
         return {}
     own = batch.sampler_logprobs if batch.old_logprobs is None else batch.old_logprobs
-    sums = kl_of_sequences(own, batch.ref_logprobs, batch.loss_mask, estimator)
+    rows = kl_of_sequences(own, batch.ref_logprobs, batch.loss_mask, estimator)
+    sums = rows.new_zeros(len(experience.places)).index_add(0, batch.trajectories, rows)
     for (group, member), kl in zip(experience.places, sums.tolist(), strict=True):
         group.rewards[member] = group.rewards[member].with_part("kl", -kl_coef * kl)
     batch.ref_logprobs = None
@@ -165,7 +169,7 @@ def update_policy(
     """
     places, batch = experience.places, experience.batch
     advantages = [group.advantages[member] for group, member in places]
-    batch.advantages = torch.tensor(advantages, dtype=torch.float32)
+    batch.advantages = torch.tensor(advantages, dtype=torch.float32)[batch.trajectories]
     counts = {
         "policy/updates": 0.0,
         "policy/trajectories": float(len(places)),
@@ -186,16 +190,23 @@ def update_policy(
 
 
 def minibatches(batch: Batch, settings: UpdateSettings, shuffle_seed: str) -> Iterator[Batch]:
-    """The rows of every epoch in an order of its own, dealt out to minibatches; weights are counted within each."""
+    """The trajectories of every epoch in an order of its own, dealt out to minibatches with all their rows.
+
+    Weights are counted within each minibatch.
+    """
     lengths = batch.attention.sum(1)
+    numbers, counts = torch.unique_consecutive(batch.trajectories, return_counts=True)
+    rows_of = torch.arange(len(batch)).split(counts.tolist())
     for epoch in range(settings.epochs):
-        order = list(range(len(batch)))
+        order = list(range(len(numbers)))
         random.Random(f"{shuffle_seed}/{epoch}" if epoch else shuffle_seed).shuffle(order)
         for number in range(settings.minibatches):
-            rows = torch.tensor(order[number :: settings.minibatches], dtype=torch.long)
-            if len(rows):
+            if dealt := order[number :: settings.minibatches]:
+                rows = torch.cat([rows_of[place] for place in dealt])
                 part = batch.take(rows, int(lengths[rows].max()))
-                part.weights = token_weights(part.loss_mask, settings.loss_mean, settings.max_tokens)
+                part.weights = token_weights(
+                    part.loss_mask, part.trajectories, settings.loss_mean, settings.max_tokens
+                )
                 yield part
 
 

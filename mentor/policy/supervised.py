@@ -24,7 +24,7 @@ BUCKET = 64  # batches whose records are sorted by length together
 
 
 def check_masks(records: Sequence[Tokens], source: str) -> None:
-    """Refuse data in which some record is trained on nowhere or everywhere: its loss mask is wrong."""
+    """Refuse data (a segment each) in which some record is trained on nowhere or everywhere: its loss mask is wrong."""
     for index, tokens in enumerate(records):
         if tokens.sampled in (0, len(tokens)):
             share = "0 %" if tokens.sampled == 0 else "100 %"
@@ -83,6 +83,8 @@ def train_supervised(
     ranks: Ranks,
 ) -> dict[str, float]:
     """Train for `steps` optimiser steps, going on from the newest checkpoint; returns totals for the summary.
+
+    records: of one segment each; what a token counts is the same, whichever batch the rest of its trajectory is in.
 
     The loss is the last step's, also where an earlier process took it; the tokens are this process's.
     """

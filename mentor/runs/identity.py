@@ -27,8 +27,12 @@ SPREAD: dict[str, tuple[str, ...]] = {
 """Keys that say over what the work is spread or how far it may go, not what it is: a stage goes on with others."""
 
 
-ADDED_LATER: dict[str, tuple[str, ...]] = {"stage": ("decontaminate",)}
-"""Keys that change nothing while they are empty: folders made before there were such keys stay what they are."""
+ADDED_LATER: dict[str, dict[str, Any]] = {
+    "stage": {"decontaminate": []},
+    "model": {"think_history": "keep"},
+    "teacher": {"think_history": "keep"},
+}
+"""Keys that change nothing at these values: folders made before there were such keys stay what they are."""
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +46,7 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
             found[group] = {key: value for key, value in found[group].items() if key not in spread}
     for group, later in ADDED_LATER.items():
         if group in found:
-            found[group] = {key: value for key, value in found[group].items() if value or key not in later}
+            found[group] = {key: value for key, value in found[group].items() if (key, value) not in later.items()}
     return found
 
 

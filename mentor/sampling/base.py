@@ -1,6 +1,7 @@
 """The contract between the environment and whatever samples: requests in, completions out, one turn at a time.
 
-A session is one trajectory: its later requests extend the tokens of its earlier ones, so a sampler may keep a cache.
+A session is one trajectory: its later requests begin like its earlier ones, most often with all of their tokens, so a
+sampler may keep a cache.
 `step` advances everything that runs and never waits for a session that has no request (its tool is still busy).
 """
 
@@ -47,7 +48,7 @@ class Sampler(Protocol):
     dtype: torch.dtype
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
-        """Ask for the next turn of a session; `token_ids` are all of its tokens so far."""
+        """Ask for the next turn of a session; `token_ids` are all that it is sampled after."""
 
     def step(self) -> list[Completion]:
         """Advance every running request by at least one token; returns those that finished."""
@@ -83,18 +84,15 @@ def check_request(
     session: str,
     token_ids: Sequence[int],
     params: SamplingParams,
-    known: Sequence[int],
     limit: int | None,
     vocabulary: int,
 ) -> None:
-    """known: the session's tokens so far. limit: of tokens in one session, those to be sampled included."""
+    """limit: of tokens of one request, those to be sampled included."""
     if not token_ids:
         raise SamplerError(f"session {session}: a request needs at least one token")
     if min(token_ids) < 0 or max(token_ids) >= vocabulary:
         unknown = next(token for token in token_ids if not 0 <= token < vocabulary)
         raise SamplerError(f"session {session}: token {unknown}, accepted: 0 to {vocabulary - 1}")
-    if list(token_ids[: len(known)]) != list(known) or len(token_ids) <= len(known):
-        raise SamplerError(f"session {session}: a request extends the tokens of the earlier one")
     if params.max_tokens < 1:
         raise SamplerError(f"session {session}: max_tokens is {params.max_tokens}, accepted: 1 or more")
     if limit is not None and len(token_ids) + params.max_tokens > limit:

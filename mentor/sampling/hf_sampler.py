@@ -1,7 +1,7 @@
 """The embedded sampler: a transformers model decoded many trajectories at once, cache kept across turns.
 
 Every decode step runs all decoding rows; a row that finished its turn leaves at once, a row whose tool is busy keeps
-its cache and takes no part, and a row that comes back is prefilled with its new tokens only. Prompts that are equal
+its cache and takes no part, and a row that comes back is prefilled from its first new token on. Prompts that are equal
 (the group of one task) are prefilled once and copied. Sampling inverts the cumulative distribution at one uniform
 number per token, drawn per request from its own seed, so a row's randomness does not depend on its batch-mates.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from operator import eq
 
 import torch
 from transformers import PreTrainedModel
@@ -84,8 +86,11 @@ class TransformersSampler:
         known = self._sessions.get(session) or _Session(session, [])
         if known.params is not None:
             raise SamplerError(f"session {session} already has a running request")
-        check_request(session, token_ids, params, known.tokens, self.max_tokens, self.model.config.vocab_size)
+        check_request(session, token_ids, params, self.max_tokens, self.model.config.vocab_size)
         self._sessions[session] = known
+        # What was cached holds up to the first difference; at least the last token is computed, to sample after it.
+        same = sum(takewhile(bool, map(eq, known.tokens, token_ids[:-1])))
+        known.cached = min(known.cached, same)
         known.tokens = list(token_ids)
         known.params, known.sampled, known.logprobs = params, [], []
         generator = torch.Generator().manual_seed(params.seed)

@@ -46,7 +46,6 @@ class VllmSampler:
 
     def __init__(self, settings: EngineSettings, eos_id: int) -> None:
         self.settings, self.eos_id, self.dtype = settings, eos_id, settings.dtype
-        self._sessions: dict[str, list[int]] = {}  # all tokens so far
         self._running: set[str] = set()
         self._requests: dict[str, _Request] = {}  # by vLLM's name for them
         self._asked = 0
@@ -71,8 +70,7 @@ class VllmSampler:
         if self._asleep:
             raise SamplerError(f"session {session} asks while the sampler sleeps; it wakes with its new weights")
         engine = self._working_engine()
-        known, vocabulary = self._sessions.get(session, ()), engine.core.model_config.get_vocab_size()
-        check_request(session, token_ids, params, known, self.settings.max_tokens, vocabulary)
+        check_request(session, token_ids, params, self.settings.max_tokens, engine.core.model_config.get_vocab_size())
         tokens = list(token_ids)
         try:
             self._ask(
@@ -87,7 +85,6 @@ class VllmSampler:
             )
         except Exception as error:
             raise SamplerError(f"session {session}: vLLM takes no such request: {one_line(error)}") from error
-        self._sessions[session] = tokens
         self._running.add(session)
 
     def step(self) -> list[Completion]:
@@ -99,7 +96,6 @@ class VllmSampler:
     def end_session(self, session: str) -> None:
         if session in self._running:
             raise SamplerError(f"session {session} ended while its request runs")
-        self._sessions.pop(session, None)
 
     def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
         """One request for each of the tokens, which scores it as the next: at a temperature, vLLM scores no prompt.
@@ -121,7 +117,6 @@ class VllmSampler:
     def sleep(self) -> None:
         """On a GPU shared with the policy, give back the memory of weights and cache, which `load_weights` renews."""
         self._must_be_idle("sleep was asked for")
-        self._sessions.clear()
         if self._on_gpu and not self.settings.separate and not self._asleep:
             with self.engine_at_work() as engine:
                 engine.sleep(level=2)
@@ -151,9 +146,8 @@ class VllmSampler:
         self.forget()
 
     def forget(self) -> None:
-        """Drop all sessions and the prefix cache."""
+        """Drop the prefix cache."""
         self._must_be_idle("forgetting was asked for")
-        self._sessions.clear()
         with self.engine_at_work() as engine:
             if not engine.reset_prefix_cache():
                 raise RuntimeError("the prefix cache is in use and was not dropped")
@@ -166,7 +160,6 @@ class VllmSampler:
 
     def close(self) -> None:
         engine, self._engine = self._engine, None
-        self._sessions.clear()
         self._running.clear()
         self._requests.clear()
         if engine is not None:
@@ -193,7 +186,6 @@ class VllmSampler:
     def _complete(self, request: _Request) -> Completion:
         assert request.session is not None
         self._running.remove(request.session)
-        self._sessions[request.session] += request.token_ids
         stopped = request.token_ids[-1] == self.eos_id
         return Completion(request.session, request.token_ids, request.logprobs, stopped)
 

@@ -15,7 +15,9 @@ FILE = "chat_certificate.json"  # in a model folder that a training stage saved
 
 def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
     """The format of a model folder or hub name; raises InputError where its certificate has a failed check."""
-    chat = ChatFormat.from_pretrained(base, model.chat_template, model.question_template, model.enable_thinking)
+    chat = ChatFormat.from_pretrained(
+        base, model.chat_template, model.question_template, model.enable_thinking, model.think_history
+    )
     certificate = stored_certificate(Path(base), chat) or certify(chat)
     if certificate.failures and not model.uncertified:
         check, share = certificate.failures[0], f"{len(certificate.failures)} of {len(certificate.checks)} checks"

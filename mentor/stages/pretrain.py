@@ -40,8 +40,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     seed_everything(config.seed)
     conversations = make_conversations(stage, config.seed)
     tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size)
-    chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking)
-    records = [chat.render(trajectory) for trajectory in conversations]
+    chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking, model.think_history)
+    records = [segment for trajectory in conversations for segment in chat.render(trajectory).segments()]
     check_masks(records, "pretrain text")
     made = perf_counter()
 

@@ -39,6 +39,7 @@ def sample_model(
         chat_template=settings.chat_template,
         question_template=settings.question_template,
         enable_thinking=settings.enable_thinking,
+        think_history=settings.think_history,
     )
     sampler, samples = settings.sampler, settings.samples
     assert settings.path is not None

@@ -34,17 +34,18 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     records = [chat.render(trajectory) for trajectory in trajectories]
     student = load_student(base, model, trainer)
     longest = student.config.max_position_embeddings
-    fitting = [tokens for tokens in records if len(tokens) <= longest]
+    fitting = [tokens for tokens in records if tokens.longest <= longest]
     if not fitting:
         raise StageError(f"no trajectory of {source} fits the {longest} positions of {base}")
-    check_masks(fitting, str(source))
+    segments = [segment for tokens in fitting for segment in tokens.segments()]
+    check_masks(segments, str(source))
     too_long = len(records) - len(fitting)
     logger.message(
         f"starting from {base}; {len(fitting)} trajectories, {too_long} longer than {longest} tokens left out"
     )
     read = perf_counter()
 
-    totals = train_and_save(student, chat, fitting, model, trainer, config.seed, folder, logger, ranks)
+    totals = train_and_save(student, chat, segments, model, trainer, config.seed, folder, logger, ranks)
     return StageResult(
         headline=("loss/train", totals["loss"]),
         counts={
