@@ -28,7 +28,7 @@ from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
-from mentor.chat.syntax import SYNTAXES, CallSyntax
+from mentor.chat.syntax import SYNTAXES, CallSyntax, ParsedCall
 from mentor.errors import InputError
 from mentor.types import Tokens, Trajectory
 
@@ -42,6 +42,17 @@ _DATE = "26 Jul 2024"  # Llama's templates write a date into the prompt: a run m
 def make_call(name: str, arguments: dict[str, Any], number: int = 0) -> dict[str, Any]:
     """A call in the OpenAI shape."""
     return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def assistant_message(content: str, reasoning: str, calls: Sequence[ParsedCall], first_call: int) -> dict[str, Any]:
+    """A turn in the OpenAI shape, its calls numbered from `first_call`; reasoning and calls only where there are any."""
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    if calls:
+        numbered = enumerate(calls, start=first_call)
+        message["tool_calls"] = [make_call(call.name or "", call.arguments, number) for number, call in numbered]
+    return message
 
 
 _PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"key": 2}, 1))

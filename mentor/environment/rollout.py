@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mentor import progress
-from mentor.chat import AssistantTurn, ChatFormat, ParsedCall
+from mentor.chat import AssistantTurn, ChatFormat, ParsedCall, assistant_message
 from mentor.sampling.base import Completion, Sampler, SamplingParams
 from mentor.tools import Toolbox, ToolExecutor, error_text
 from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolResult, Trajectory
@@ -247,12 +247,4 @@ def _assistant_message(said: AssistantTurn, text: str, first_call: int) -> dict[
     """The turn in the OpenAI shape; one with a malformed call, which that shape cannot hold, keeps its text whole."""
     if any(call.problem for call in said.calls):
         return {"role": "assistant", "content": text}
-    message: dict[str, Any] = {"role": "assistant", "content": said.content}
-    if said.reasoning:
-        message["reasoning_content"] = said.reasoning
-    if said.calls:
-        message["tool_calls"] = [
-            {"id": f"call_{i}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for i, call in enumerate(said.calls, start=first_call)
-        ]
-    return message
+    return assistant_message(said.content, said.reasoning, said.calls, first_call)

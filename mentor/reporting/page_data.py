@@ -120,8 +120,13 @@ def _entry(stored: Stored, prefix: int, taught: bool) -> dict[str, Any]:
         "turns": conversation(trajectory),
         "teacher": "stored" if taught else reference_only(trajectory.task),
         "reward": _reward(record),
-        "tokens": None if tokens is None else {"ids": tokens.token_ids[prefix:], "runs": runs(tokens.loss_mask)},
+        "tokens": None if tokens is None else _tokens(tokens, prefix),
     }
+
+
+def _tokens(tokens: Tokens, prefix: int) -> dict[str, Any]:
+    """ids: without the source's prefix. starts: where further segments begin in all ids."""
+    return {"ids": tokens.token_ids[prefix:], "runs": runs(tokens.loss_mask), "starts": tokens.starts[1:]}
 
 
 def _reward(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -11,9 +11,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from mentor.chat import assistant_message
 from mentor.teachers.base import Rejection
 from mentor.teachers.endpoint import Endpoint, RequestFailed
-from mentor.teachers.reply import Reply, read_reply
+from mentor.teachers.reply import read_reply
 from mentor.teachers.sampled import Verifier
 from mentor.tools import ToolExecutor
 from mentor.types import CallRecord, StopReason, Task, Trajectory
@@ -70,7 +71,7 @@ class _Conversation:
             answer = await self.teacher.endpoint.complete(messages, self.tools, self.sample)
             reply = read_reply(answer["message"])
             first = len(self.calls)
-            self.messages.append(assistant_message(reply, first))
+            self.messages.append(assistant_message(reply.content, reply.reasoning, reply.calls, first))
             if answer["finish_reason"] == "length":
                 return StopReason.LENGTH  # its calls may be cut short, so they are not run
             if not reply.calls:
@@ -87,19 +88,6 @@ class _Conversation:
                 record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
                 self.calls.append(record)
         return StopReason.MAX_TURNS
-
-
-def assistant_message(reply: Reply, first_call: int) -> dict[str, Any]:
-    """A turn as trajectories hold it: arguments as objects, calls numbered through the trajectory, reasoning kept."""
-    message: dict[str, Any] = {"role": "assistant", "content": reply.content}
-    if reply.reasoning:
-        message["reasoning_content"] = reply.reasoning
-    if reply.calls:
-        message["tool_calls"] = [
-            {"id": f"call_{number}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for number, call in enumerate(reply.calls, start=first_call)
-        ]
-    return message
 
 
 def wire_messages(instruction: str | None, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

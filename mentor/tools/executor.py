@@ -82,7 +82,7 @@ class ToolExecutor:
         self._workers = workers
         self._limits = limits
         self._host = None if toolset.host is None else toolset.host(timeout_s, max_output_chars)
-        self._engine = self._new_engine()
+        self._engine = self._new_engine() if self._host is None else None
         self._threads: CallThreads | None = None
         self._sessions: dict[str, _Session] = {}
 
@@ -115,12 +115,12 @@ class ToolExecutor:
         return self
 
     async def _open_engine(self) -> None:
-        self._engine = self._new_engine()
-        await asyncio.to_thread(self._engine.__enter__)
-        if isinstance(self._engine, WorkerPool):
-            problem = self._problem(self._engine)
+        self._engine = engine = self._new_engine()
+        await asyncio.to_thread(engine.__enter__)
+        if isinstance(engine, WorkerPool):
+            problem = self._problem(engine)
             if problem is not None:
-                await asyncio.to_thread(self._engine.__exit__, None, None, None)
+                await asyncio.to_thread(engine.__exit__, None, None, None)
                 raise problem
 
     def _problem(self, pool: WorkerPool) -> ConfigError | ToolError | None:
@@ -146,7 +146,8 @@ class ToolExecutor:
             return
         while self._sessions:
             await self.end_session(next(iter(self._sessions)))
-        await asyncio.to_thread(self._engine.__exit__, None, None, None)
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.__exit__, None, None, None)
 
     async def call(self, name: str, arguments: dict[str, Any], session: str | None = None) -> ToolResult:
         """The result of one call, or the error text for the model.

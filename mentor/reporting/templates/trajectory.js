@@ -70,16 +70,20 @@ function visiblePiece(text) {
   return text.replaceAll("\n", "⏎\n").replaceAll("\t", "⇥\t");
 }
 
-/** Every token as a piece of its own; `runs` are the lengths of context and trained runs in turn, context first. */
-function tokenPieces(ids, runs, pieces) {
+/**
+ * Every token as a piece of its own; `runs` are the lengths of context and trained runs in turn, context first. `starts`:
+ * where a turn's prompt begins anew, without the thinking of earlier turns.
+ */
+function tokenPieces(ids, runs, starts, pieces) {
   const block = element("div", "tokens text");
   let start = 0;
   runs.forEach((length, place) => {
-    for (const id of ids.slice(start, start + length)) {
+    ids.slice(start, start + length).forEach((id, offset) => {
+      if (starts.includes(start + offset)) block.append(element("hr", ""));
       const piece = element(place % 2 ? "mark" : "span", "", pieces === null ? `${id} ` : visiblePiece(pieces[id]));
       piece.title = `token ${id}`;
       block.append(piece);
-    }
+    });
     start += length;
   });
   return block;
@@ -94,8 +98,10 @@ function tokensOf(entry, shared) {
   legend.append(" ", element("span", "soft", "context: prompt, tool replies, template"));
   const about = element("p", "caption", `${ids.length} tokens, ${trained} of them in the loss mask.`);
   if (tokenizer === null) about.append(" No tokenizer.json was found, so these are token ids.");
+  const starts = entry.tokens.starts;
+  if (starts.length) about.append(` ${starts.length + 1} prompts, each after a line: earlier thinking is not in them.`);
   const pieces = tokenizer === null ? null : shared.tokenizers[tokenizer];
-  return [legend, about, tokenPieces(ids, entry.tokens.runs, pieces)];
+  return [legend, about, tokenPieces(ids, entry.tokens.runs, starts, pieces)];
 }
 
 function studentSide(entry, shared, asTokens) {

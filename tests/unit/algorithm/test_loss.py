@@ -52,19 +52,29 @@ def test_kl_joins_the_loss_with_its_coefficient():
 
 
 MASK = torch.tensor([[0, 1, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]], dtype=torch.bool)
+OWN = torch.arange(3)  # every row is a trajectory of its own
 
 
 def test_token_mean_counts_every_trained_token_alike():
-    assert token_weights(MASK, "token")[MASK].tolist() == pytest.approx([0.25] * 4)
+    assert token_weights(MASK, OWN, "token")[MASK].tolist() == pytest.approx([0.25] * 4)
 
 
 def test_sequence_mean_counts_every_sequence_alike_and_empty_ones_not():
-    assert token_weights(MASK, "sequence")[MASK].tolist() == pytest.approx([1 / 6] * 3 + [1 / 2])
+    assert token_weights(MASK, OWN, "sequence")[MASK].tolist() == pytest.approx([1 / 6] * 3 + [1 / 2])
+
+
+def test_a_trajectory_of_several_rows_counts_once():
+    # trajectory 4 has 3 + 1 trained tokens in two rows, trajectory 7 has 2
+    mask = torch.tensor([[0, 1, 1, 1], [0, 0, 1, 0], [0, 1, 1, 0]], dtype=torch.bool)
+    numbers = torch.tensor([4, 4, 7])
+    assert token_weights(mask, numbers, "sequence")[mask].tolist() == pytest.approx([1 / 8] * 4 + [1 / 4] * 2)
+    assert token_weights(mask, numbers, "token")[mask].tolist() == pytest.approx([1 / 6] * 6)
+    assert token_weights(mask, numbers, "constant", 10)[mask].tolist() == pytest.approx([1 / 20] * 6)
 
 
 def test_nothing_trained_weighs_nothing():
     empty = torch.zeros(2, 3, dtype=torch.bool)
-    assert token_weights(empty, "token").sum() == 0 and token_weights(empty, "sequence").sum() == 0
+    assert token_weights(empty, OWN[:2], "token").sum() == 0 and token_weights(empty, OWN[:2], "sequence").sum() == 0
 
 
 @pytest.mark.parametrize(("estimator", "slope"), [("k1", [0.5, -1.0]), ("k3", [1 - math.exp(-0.5), 1 - math.e])])
@@ -77,9 +87,9 @@ def test_the_gradient_of_a_kl_estimate_points_to_the_reference(estimator, slope)
 
 def test_constant_mean_divides_by_a_fixed_number_of_tokens():
     # two sequences with a trained token, 10 tokens each
-    assert token_weights(MASK, "constant", 10)[MASK].tolist() == pytest.approx([1 / 20] * 4)
+    assert token_weights(MASK, OWN, "constant", 10)[MASK].tolist() == pytest.approx([1 / 20] * 4)
     with pytest.raises(ValueError, match="max_tokens"):
-        token_weights(MASK, "constant")
+        token_weights(MASK, OWN, "constant")
 
 
 def of_sequences(log_ratios, advantages, rows, settings, old=None, entropies=None):

@@ -8,7 +8,7 @@ from mentor.chat import ChatFormat
 from mentor.chat import certificate as module
 from mentor.chat.certificate import CHECKS, Certificate, certify, fingerprint
 from mentor.chat.format import make_call
-from mentor.chat.golden import CONVERSATIONS
+from mentor.chat.golden import CONVERSATIONS, TOOLS
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
 
@@ -59,7 +59,8 @@ def test_the_fingerprint_is_of_template_tags_and_thinking(chat, make_chat):
     more_tags = copy.deepcopy(chat.tokenizer)
     more_tags.add_special_tokens({"additional_special_tokens": ["<|extra|>"]})
     others = [ChatFormat(more_tags), ChatFormat(chat.tokenizer, enable_thinking=True), make_chat((CONTENT, "''"))]
-    assert len({fingerprint(other) for other in [chat, *others]}) == 4
+    others.append(ChatFormat(chat.tokenizer, think_history="strip"))
+    assert len({fingerprint(other) for other in [chat, *others]}) == 5
     assert fingerprint(make_chat()) == fingerprint(chat)
 
 
@@ -161,15 +162,39 @@ def qwen3(shared):
 def test_the_templates_of_qwen_and_hermes_are_certified(shared, qwen3, template, enable_thinking, thinking):
     tokenizer = copy.copy(qwen3.tokenizer)
     tokenizer.chat_template = (shared / f"data/chat_templates/{template}.jinja").read_text(encoding="utf-8")
-    certificate = certify(ChatFormat(tokenizer, enable_thinking=enable_thinking))
-    assert certificate.failures == [] and (certificate.syntax, certificate.thinking) == ("hermes", thinking)
-    lacking = {"text beside a call", "parallel calls after text"} if template == "hermes" else set()
-    assert set(certificate.skipped) == lacking
+    for think_history in ("keep", "strip"):
+        chat = ChatFormat(tokenizer, enable_thinking=enable_thinking, think_history=think_history)
+        certificate = certify(chat)
+        assert certificate.failures == [] and (certificate.syntax, certificate.thinking) == ("hermes", thinking)
+        lacking = {"text beside a call", "parallel calls after text"} if template == "hermes" else set()
+        assert set(certificate.skipped) == lacking
 
 
 def test_a_template_that_opens_the_thinking_itself_is_certified(qwen3):
-    certificate = certify(qwen3)
-    assert qwen3.opens_thinking and certificate.failures == [] and certificate.thinking == "kept"
+    for chat in (qwen3, ChatFormat(qwen3.tokenizer, think_history="strip")):
+        certificate = certify(chat)
+        assert chat.opens_thinking and certificate.failures == [] and certificate.thinking == "kept"
+
+
+@pytest.mark.parametrize(
+    ("template", "enable_thinking"), [("qwen3", True), ("qwen3", False), ("qwen3_instruct_2507", False), (None, True)]
+)
+def test_stripped_prompts_are_what_a_server_renders_from_messages_without_reasoning(
+    shared, qwen3, template, enable_thinking
+):
+    """By the template of Qwen3 itself; None is the one that opens the thinking."""
+    tokenizer = copy.copy(qwen3.tokenizer)
+    if template is not None:
+        tokenizer.chat_template = (shared / f"data/chat_templates/{template}.jinja").read_text(encoding="utf-8")
+    chat = ChatFormat(tokenizer, enable_thinking=enable_thinking, think_history="strip")
+    messages = next(talk.messages for talk in CONVERSATIONS if talk.name == "thinking in every turn")
+    plain = [{key: value for key, value in message.items() if key != "reasoning_content"} for message in messages]
+    for end in (3, 5):
+        tokens = chat.render_messages(messages[: end + 1], TOOLS)
+        turn = chat.turn_ids(messages[end])
+        prompt = tokens.last_segment()[: -len(turn)]
+        whole = chat._render(plain[:end], tools=json.loads(TOOLS), add_generation_prompt=True)
+        assert chat.decode(prompt) == whole and prompt == chat.encode(whole)
 
 
 @pytest.fixture
