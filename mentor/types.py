@@ -174,8 +174,8 @@ class Tokens:
     logprobs: (T,) float, the sampler's logprob where loss_mask is True, 0.0 elsewhere.
     The three grow together and only through the methods below, so they stay aligned.
 
-    starts: where each segment begins. A segment is a sequence of its own, whose tokens do not see the segments before it;
-    there is one, unless a turn's prompt did not go on from the turn before it (`model.think_history=strip`).
+    starts: where each segment begins. A segment is a sequence of its own, whose tokens do not see those before it.
+    There is one, unless a turn's prompt did not go on from the turn before it (`model.think_history=strip`).
     """
 
     token_ids: list[int] = field(default_factory=list)

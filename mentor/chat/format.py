@@ -45,7 +45,7 @@ def make_call(name: str, arguments: dict[str, Any], number: int = 0) -> dict[str
 
 
 def assistant_message(content: str, reasoning: str, calls: Sequence[ParsedCall], first_call: int) -> dict[str, Any]:
-    """A turn in the OpenAI shape, its calls numbered from `first_call`; reasoning and calls only where there are any."""
+    """A turn in the OpenAI shape, its calls numbered from `first_call`; reasoning and calls where there are any."""
     message: dict[str, Any] = {"role": "assistant", "content": content}
     if reasoning:
         message["reasoning_content"] = reasoning
@@ -65,8 +65,8 @@ class ChatFormat:
     `strip`, whether the thinking of earlier turns is in the prompt of later ones.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
-    Raises InputError where the tokenizer has no chat template or no end-of-turn token, where the template's calls are in
-    no known syntax, and where thinking that the prompt opens cannot be taken out of it again.
+    Raises InputError where the tokenizer has no chat template or no end-of-turn token, where the template's calls are
+    in no known syntax, and where thinking that the prompt opens cannot be taken out of it again.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class ChatFormat:
         return [*before, *self._encode_cut(_cut(visible, self._specials)), self.eos_id]
 
     def _find_thinking_ids(self) -> list[int]:
-        """The ids at the end of a prompt that open (or open and close) the turn's thinking; empty where there are none."""
+        """The ids at the end of a prompt that open (or open and close) the turn's thinking; none without `<think>`."""
         header = self._open_turn.split("<think>")[0]
         opening = self.encode(self._open_turn.removeprefix(header))
         if opening and self.encode(self._open_turn)[-len(opening) :] != opening:

@@ -22,8 +22,8 @@ from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolRe
 
 @dataclass(frozen=True)
 class RolloutLimits:
-    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output, as far as a turn is sampled after them;
-    the last turn gets what is left.
+    """Bounds of one trajectory. max_tokens counts prompt, turns and tool output, as far as a turn is sampled after
+    them; the last turn gets what is left.
 
     max_result_tokens: of one tool result, a longer one is cut with a mark; None leaves it to the executor's limit.
     """

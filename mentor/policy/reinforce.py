@@ -204,9 +204,7 @@ def minibatches(batch: Batch, settings: UpdateSettings, shuffle_seed: str) -> It
             if dealt := order[number :: settings.minibatches]:
                 rows = torch.cat([rows_of[place] for place in dealt])
                 part = batch.take(rows, int(lengths[rows].max()))
-                part.weights = token_weights(
-                    part.loss_mask, part.trajectories, settings.loss_mean, settings.max_tokens
-                )
+                part.weights = token_weights(part.loss_mask, part.trajectories, settings.loss_mean, settings.max_tokens)
                 yield part
 
 

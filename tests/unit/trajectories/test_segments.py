@@ -98,7 +98,11 @@ def make_segments(*segments):
 def test_a_prompt_goes_on_from_the_last_segment_or_begins_another():
     tokens = make_segments([1, 2, 3, 4])
     tokens.append_prompt([1, 2, 3, 4, 5])
-    assert (tokens.starts, tokens.last_segment(), tokens.loss_mask) == ([0], [1, 2, 3, 4, 5], [False] * 2 + [True] * 2 + [False])
+    assert (tokens.starts, tokens.last_segment(), tokens.loss_mask) == (
+        [0],
+        [1, 2, 3, 4, 5],
+        [False] * 2 + [True] * 2 + [False],
+    )
     tokens.append_prompt([1, 2, 4, 5, 6])
     tokens.append_sampled([7], [-0.5])
     assert tokens.starts == [0, 5] and tokens.last_segment() == [1, 2, 4, 5, 6, 7]
@@ -177,7 +181,9 @@ def test_thinking_that_the_prompt_opens_leaves_it_with_the_turn(chat):
     for segment in tokens.segments():
         text = opening.decode(segment.token_ids)
         assert text.count("<think>") == text.count("</think>") == 1
-        assert f"<|im_start|>assistant\n{call(2, 3)}{END}" in text or segment.token_ids == tokens.segments()[0].token_ids
+        assert (
+            f"<|im_start|>assistant\n{call(2, 3)}{END}" in text or segment.token_ids == tokens.segments()[0].token_ids
+        )
 
 
 def test_a_prompt_whose_opening_cannot_be_taken_out_is_refused(chat):
