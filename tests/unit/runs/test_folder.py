@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from mentor.config import Config, RewardConfig, RlStage, RlTrainer, RolloutStage, SftStage, TaskConfig, dump
+from mentor.config import (
+    Config,
+    ModelConfig,
+    RewardConfig,
+    RlStage,
+    RlTrainer,
+    RolloutStage,
+    SftStage,
+    TaskConfig,
+    dump,
+)
 from mentor.errors import RunFolderError
 from mentor.runs.folder import RunFolder, claim, settle, stage_folder, stored_config
 from mentor.runs.identity import config_hash, differences, identity
@@ -73,6 +83,13 @@ def test_identity_leaves_out_what_decides_no_result():
     assert len({config_hash(identity(values)) for values in [*same, *other]}) == 4
     sft = [dump(Config(stage=SftStage("sft"), init=init)) for init in ("base", "some/model")]
     assert config_hash(identity(sft[0])) != config_hash(identity(sft[1]))
+
+
+def test_keys_that_came_later_change_nothing_at_the_value_that_was_theirs_before():
+    config = dump(Config(stage=SftStage(name="sft"), model=ModelConfig(name="mine")))
+    before = {**config, "model": {key: value for key, value in config["model"].items() if key != "think_history"}}
+    strip = {**config, "model": {**config["model"], "think_history": "strip"}}
+    assert identity(config) == identity(before) != identity(strip)
 
 
 def test_differences_show_absent_keys():
