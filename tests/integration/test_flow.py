@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from torch import equal
 
 from mentor.cli import main
+from mentor.tasks.calculator import generate
+from mentor.tools import Toolset
 from tests.fixtures.wandb_files import wandb_history
 
 SMALL = ["debug=default", "run=flow"]
@@ -199,3 +201,51 @@ def test_rl_refuses_a_toolset_the_teacher_did_not_use(capfd: pytest.CaptureFixtu
     assert main([*RL, "name=tools", "tools=file", "tools.path=tools.py"]) == 2
     assert "another toolset" in capfd.readouterr().err
     assert not Path("outputs/flow/rl-tools-s0").exists()
+
+
+def rows_of(split: str, count: int) -> str:
+    """A file of MENTOR's shape: questions of one call, each with tools of its own (every other row has only four)."""
+    toolset = Toolset.builtin("calculator")
+    few = ("add", "subtract", "multiply", "divide")
+    path = Path(f"{split}_rows.jsonl")
+    with path.open("w") as file:
+        for index, task in enumerate(generate(split, count, 1, 0)):
+            schemas = [s for s in toolset.schemas if index % 2 == 0 or s["function"]["name"] in few]
+            row = {
+                "question": task.question,
+                "reward_model": {"style": "rule", "ground_truth": [f"\\boxed{{{task.answer[0]}}}"]},
+                "extra_info": json.dumps({"env": toolset.source, "func_schemas": schemas, "index": index}),
+            }
+            file.write(json.dumps(row) + "\n")
+    return str(path)
+
+
+def test_rows_with_their_own_tools_go_through_every_stage():
+    """teacher=model on rows, then rl, eval and the report with the tools that each row brings."""
+    rows = ["debug=default", "run=rows", "tools=row"]
+    base = "outputs/flow/pretrain-s0/model"
+    taught = ["task=rl_rows", f"task.path={rows_of('train', 24)}", "teacher=model", f"teacher.path={base}"]
+    assert main(["stage=rollout", *rows, *taught, "teacher.samples=4"]) == 0
+    few = ["trainer.steps=2", "trainer.prompts_per_step=4", "trainer.group_size=4"]
+    assert main(["stage=rl", *rows, *few, "reward=flexible", f"model.path={base}"]) == 0
+    held_out = ["benchmark=rl_rows", f"benchmark.rl_rows.task.path={rows_of('test', 8)}", "stage.samples=1"]
+    assert main(["stage=eval", *rows, *held_out]) == 0
+    assert main(["stage=report", "run=rows"]) == 0
+
+    run = Path("outputs/rows")
+    teacher = [json.loads(line) for line in (run / "rollout/trajectories.jsonl").read_text().splitlines()]
+    stored = (run / "rl-flexible-s0/trajectories/trajectories.jsonl").read_text().splitlines()
+    items = (run / "eval/rl-flexible-s0/rl_rows/items.jsonl").read_text().splitlines()
+    students = [json.loads(line) for line in [*stored, *items]]
+    for row in [*teacher, *students]:
+        assert json.loads(row["tools"]) == row["task"]["tools"]["schemas"]
+        assert not {call["name"] for call in row["calls"] if call["ok"]} - names_in(row["tools"])
+    assert {len(names_in(row["tools"])) for row in students} == {4, 12}, "rows of both kinds were rolled out"
+    assert any(call["ok"] for row in students for call in row["calls"])
+    metrics = [json.loads(line) for line in (run / "rl-flexible-s0/metrics.jsonl").read_text().splitlines()]
+    assert len(metrics) == 2 and sum(row["policy/updates"] for row in metrics) > 0
+    assert "rl_rows" in (run / "report/results.json").read_text()
+
+
+def names_in(schemas: str) -> set[str]:
+    return {schema["function"]["name"] for schema in json.loads(schemas)}
