@@ -8,8 +8,8 @@ arXiv:2507.18071, Eq. 5 and 7; of a trajectory of several segments, one per segm
 sampled, and w is 1. With an `importance_cap` it is the policy's own logprobs before the step's first update, and
 w = min(exp(old - sampler logprob), importance_cap) corrects for the difference between the two engines (truncated
 importance sampling; Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training"); like
-the ratio, w is one per sequence with ratio=sequence. No gradient
-flows through w, and the KL and entropy terms are without it.
+the ratio, w is one per sequence with ratio=sequence. No gradient flows through w, and the KL and entropy terms are
+without it.
 
 The mean is over trained tokens (`token`), or over trajectories of each trajectory's token mean (`sequence`); `constant`
 is the sum over trained tokens divided by (trajectories * max_tokens) (Dr.GRPO, arXiv:2503.20783). Normalisers are
@@ -42,9 +42,9 @@ class LossSettings:
 class TrainedTokens:
     """What the loss needs beside the policy's own numbers, all (N,) over the trained tokens of a micro-batch.
 
-    advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence (a
-    row of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update, where
-    they are known.
+    advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence (a row
+    of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update, where they
+    are known.
     """
 
     sampler_logprobs: torch.Tensor

@@ -202,8 +202,8 @@ class ChatFormat:
         """
         ids = tokens.last_segment()
         if self.think_history == "strip":
-            turn = next(i for i, trained in enumerate(reversed(tokens.loss_mask)) if not trained)
-            ids = self._without_thinking(ids[:-turn], ids[-turn:])
+            sampled = next(i for i, trained in enumerate(reversed(tokens.loss_mask)) if not trained)
+            ids = self._without_thinking(ids[:-sampled], ids[-sampled:])
         return [*ids, *self.tool_ids(results)]
 
     def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
