@@ -16,7 +16,7 @@ from typing import Any
 from mentor.tasks.programs import Program, evaluate, is_reference, reference, step, tidy
 from mentor.teachers.base import TOLERANCE, Rejection, execute
 from mentor.tools import ToolExecutor
-from mentor.types import Task, Trajectory
+from mentor.types import NamedCall, Task, Trajectory
 
 EQUATION = re.compile(
     r"<<(.*?)>>"  # an annotation, or in the prose:
@@ -63,14 +63,17 @@ def _why_empty(task: Task) -> Rejection:
         return Rejection("no_annotation", "the worked answer has no <<expression=value>> with an operation")
     if task.reference is None:
         return Rejection("no_annotation", "the row has neither a worked answer nor reference calls")
+    if task.reference:
+        return Rejection("names_only", "of the reference calls only the names are known, so none can be executed")
     return Rejection("no_calls", "the reference is empty, so no executed result can be the answer")
 
 
 def task_program(task: Task, prose: bool = False) -> Program:
-    """The calls of a task: from its worked answer, else from its reference."""
+    """The calls of a task: from its worked answer, else from its reference; none where only names are known."""
     if "solution" in task.source:
         return solution_program(task.source["solution"], prose)
-    return [call.to_dict() for call in task.reference or ()]
+    reference = task.reference or ()
+    return [] if any(isinstance(call, NamedCall) for call in reference) else [call.to_dict() for call in reference]
 
 
 def solution_program(solution: str, prose: bool = False) -> Program:

@@ -215,6 +215,7 @@ def rows_of(split: str, count: int) -> str:
                 "question": task.question,
                 "reward_model": {"style": "rule", "ground_truth": [f"\\boxed{{{task.answer[0]}}}"]},
                 "extra_info": json.dumps({"env": toolset.source, "func_schemas": schemas, "index": index}),
+                "tool_calls_used": ["add"],
             }
             file.write(json.dumps(row) + "\n")
     return str(path)

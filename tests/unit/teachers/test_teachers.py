@@ -14,7 +14,7 @@ from mentor.teachers import Rejection, build_teacher
 from mentor.teachers.annotated import UnparsableError, solution_program
 from mentor.teachers.base import matching_answer, shown_value
 from mentor.tools import ToolExecutor, Toolset
-from mentor.types import StopReason, Task, ToolCall, Trajectory
+from mentor.types import NamedCall, StopReason, Task, ToolCall, Trajectory
 
 
 def solve(tasks, teacher, toolset=None):
@@ -173,13 +173,15 @@ def test_reference_calls_are_executed_and_compared():
     wrong = referenced(("7",), ToolCall("add", {"a": 4, "b": 1}))
     unknown = referenced(("7",), ToolCall("addition", {"a": 4, "b": 3}))
     none = Task("row-2", "q", ("7",), "")
-    outcomes = solve([good, wrong, unknown, referenced(("7",)), none], build_teacher("annotated"))
+    names = referenced(("7",), NamedCall("add"))
+    outcomes = solve([good, wrong, unknown, referenced(("7",)), none, names], build_teacher("annotated"))
     assert outcomes[0].final_text == "The answer is \\boxed{5.0}." and outcomes[0].task.toolset == "calculator"
     assert [outcome.reason for outcome in outcomes[1:]] == [
         "wrong_result",
         "execution_error",
         "no_calls",
         "no_annotation",
+        "names_only",
     ]
 
 
