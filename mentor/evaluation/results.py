@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mentor.evaluation.lens import Answer, lens
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
 
 Item = dict[str, Any]
@@ -45,6 +46,7 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "calls_per_answer": len(calls) / len(items),
         "tool_similarity": tool_similarity(student, teacher),
         "tools": {"student": dict(student), "teacher": dict(teacher)},
+        "lens": lens([Answer.from_item(item) for item in items]),
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
     }
