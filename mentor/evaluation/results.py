@@ -46,9 +46,9 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "calls_per_answer": len(calls) / len(items),
         "tool_similarity": tool_similarity(student, teacher),
         "tools": {"student": dict(student), "teacher": dict(teacher)},
-        "lens": lens([Answer.from_item(item) for item in items]),
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
+        "lens": lens([Answer.from_item(item) for item in items]),
     }
 
 

@@ -31,6 +31,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         "rollout/calls": len(calls) / len(trajectories),
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
         **_failed_calls(calls),
+        "rollout/hidden_calls": _mean(float(trajectory.hidden_calls) for trajectory in trajectories),
         "rollout/tokens": float(sum(t.tokens.sampled for t in trajectories if t.tokens is not None)),
         **{f"rollout/stop_{reason}": stops.count(reason) / len(stops) for reason in sorted(set(stops))},
     }

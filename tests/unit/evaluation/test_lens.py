@@ -128,8 +128,10 @@ def test_a_step_of_training_logs_the_lens():
         Trajectory(task, [], "[]", StopReason.ANSWERED, calls, Tokens([1, 2], [False, True], [0.0, -1.0]))
         for calls in (made("add", "sqrt"), made("add"))
     ]
+    trajectories[0].hidden_calls = 3
     rewards = [RewardBreakdown(value, {"correct": value}) for value in (1.0, 0.0)]
     metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], AdvantageSettings())
+    assert metrics["rollout/hidden_calls"] == 1.5
     found = {name: value for name, value in metrics.items() if name.startswith("lens/")}
     assert found == {
         "lens/tool_similarity": pytest.approx(0.97928, abs=1e-5),
