@@ -31,6 +31,7 @@ from mentor.config import (
 )
 from mentor.errors import ConfigError
 from mentor.rewards import check_settings
+from mentor.rewards.grid import grid_points
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 
@@ -275,6 +276,11 @@ def _check_score(stage: ScoreStage) -> None:
     for name in stage.presets:
         if name not in presets("reward"):
             raise ConfigError(f"`stage.presets` has {name!r}, no reward preset{suggestion(name, presets('reward'))}")
+    if stage.grid is not None:
+        if stage.grid_base not in presets("reward"):
+            hint = suggestion(stage.grid_base, presets("reward"))
+            raise ConfigError(f"`stage.grid_base={stage.grid_base}` is no reward preset{hint}")
+        grid_points(stage.grid_base, stage.grid)
     if not Path(stage.input).is_file():
         raise ConfigError(f"`stage.input={stage.input}` is not a file")
     if Path(stage.output).resolve() == Path(stage.input).resolve():

@@ -114,6 +114,12 @@ class ScoreStage(StageConfig):
     output: str = "???"  # JSONL to write
     presets: list[str] = field(default_factory=lambda: ["sparse", "strict", "flexible"])  # reward presets to apply
     workers: int = count(2)  # grader processes
+    grid: Any = None  # map of reward keys to lists of values, {weights.tool: [0, 0.3]}: each combination is replayed
+    grid_base: str = "flexible"  # project preset that a point of stage.grid changes, and is compared with
+    advantage: str = choice("group", "group", "leave_one_out")  # baseline of stage.grid's advantages, as in training
+    normalize_std: bool = True  # divide stage.grid's advantages by the group's standard deviation, as in training
+    same_cosine: float = share(0.99)  # points of stage.grid are one if the cosine of their advantages is at least this
+    same_flips: float = share(0.01)  # and at most this share of the pairs within groups has another order
 
 
 @dataclass

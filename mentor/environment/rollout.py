@@ -150,6 +150,7 @@ class _Episode:
         self.response: list[int] = []  # all turns and what followed each
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
+        self.hidden_calls = 0
 
     async def run(self) -> Trajectory:
         async with self.toolbox.lease(self.request.task) as executor:
@@ -172,6 +173,7 @@ class _Episode:
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
             isolation=executor.isolation,
+            hidden_calls=self.hidden_calls,
         )
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
@@ -186,6 +188,7 @@ class _Episode:
             self.response += completion.token_ids
             said = self.chat.parse(completion.token_ids)
             self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
+            self.hidden_calls += said.hidden_calls
             if not completion.stopped:
                 return StopReason.LENGTH  # its calls may be cut short, so they are not run
             if not said.calls:

@@ -3,6 +3,7 @@
 Flow: trajectories of one group -> `build_reward(...).score` -> one RewardBreakdown each -> advantages.
 """
 
+from mentor.rewards.composite import CompositeReward
 from mentor.rewards.presets import PRESETS, Reward, build_reward, check_settings, load_preset
 
-__all__ = ["PRESETS", "Reward", "build_reward", "check_settings", "load_preset"]
+__all__ = ["PRESETS", "CompositeReward", "Reward", "build_reward", "check_settings", "load_preset"]

@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 
 from mentor.errors import GraderError, InputError
@@ -27,28 +28,65 @@ MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
 _THINKING = re.compile(r".*</think>|<think>.*", re.DOTALL)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a trajectory did, before any weight: the terms `correct`, `match` and `valid`, unweighted.
+
+    floor: which of the floors it gets; None where the formula applies.
+    """
+
+    terms: dict[str, float | None]
+    floor: str | None
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The formula with its numbers, which makes totals of what was judged. Pure."""
+
+    weights: Mapping[str, float]
+    wrong_scale: float
+    gate: str
+    floors: Mapping[str, float]
+
+    @property
+    def needs_reference(self) -> bool:
+        return self.weights["tool"] > 0 or self.weights["valid"] > 0
+
+    def combine(self, group: Sequence[Judged]) -> list[RewardBreakdown]:
+        """The breakdown of each trajectory of one group. `match` and `valid` are known where they are needed."""
+        solved = any(judged.terms["correct"] for judged in group)
+        return [self._breakdown(judged, solved) for judged in group]
+
+    def _breakdown(self, judged: Judged, group_solved: bool) -> RewardBreakdown:
+        terms, floor = judged.terms, judged.floor
+        if floor is not None:
+            return RewardBreakdown(self.floors[floor], terms, floor, {"floor": self.floors[floor]})
+        if terms["correct"] is None:
+            return RewardBreakdown(None, terms, "ungraded")
+        parts = self._parts(terms["correct"], terms["match"], terms["valid"], group_solved)
+        total = math.fsum(parts.values())  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
+        return RewardBreakdown(total, terms, parts=parts)
+
+    def _parts(self, correct: float, match: float | None, valid: float | None, group_solved: bool) -> dict[str, float]:
+        counts = {"none": True, "outcome": bool(correct), "group": group_solved}[self.gate]
+        scale = 1.0 if correct else self.wrong_scale
+        parts = {"correct": self.weights["correct"] * correct}
+        if counts and self.needs_reference:
+            assert match is not None and valid is not None  # a task without a reference was refused before
+            parts |= {"match": self.weights["tool"] * scale * match, "valid": self.weights["valid"] * valid}
+        return parts
+
+
 class CompositeReward:
     """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool."""
 
     def __init__(
-        self,
-        name: str,
-        matcher: Matcher,
-        weights: Mapping[str, float],
-        wrong_scale: float,
-        gate: str,
-        floors: Mapping[str, float],
-        grader: Grader,
-        max_ungraded: float,
-        workers: int,
+        self, name: str, matcher: Matcher, formula: Formula, grader: Grader, max_ungraded: float, workers: int
     ) -> None:
         self.name = name
-        self.needs_reference = weights["tool"] > 0 or weights["valid"] > 0
+        self.formula = formula
+        self.needs_reference = formula.needs_reference
         self._matcher = matcher
-        self._weights = weights
-        self._wrong_scale = wrong_scale
-        self._gate = gate
-        self._floors = floors
         self._grader = grader
         self._max_ungraded = max_ungraded
         self._threads = ThreadPoolExecutor(workers, "grader")
@@ -68,11 +106,17 @@ class CompositeReward:
                     f"task {trajectory.task.id!r} has no reference calls, and reward {self.name!r} compares with them: "
                     "leave the task out, or set reward.weights.tool=0 reward.weights.valid=0"
                 )
+        return self.formula.combine(self.judge(trajectories))
+
+    def judge(self, trajectories: Sequence[Trajectory]) -> list[Judged]:
+        """What `score` makes its totals of. `match`, and `valid` without any call, are None for an unknown teacher.
+
+        Raises GraderError when more than `max_ungraded` of the answers were not graded.
+        """
         answers = [boxed_answer(trajectory) for trajectory in trajectories]
-        verdicts = list(self._threads.map(self._grade, trajectories, answers))
-        group_solved = any(verdicts)
+        verdicts = self._threads.map(self._grade, trajectories, answers)
         return [
-            self._breakdown(trajectory, answer, verdict, group_solved)
+            self._judged(trajectory, answer, verdict)
             for trajectory, answer, verdict in zip(trajectories, answers, verdicts, strict=True)
         ]
 
@@ -90,29 +134,11 @@ class CompositeReward:
                 )
         return verdict
 
-    def _breakdown(
-        self, trajectory: Trajectory, answer: str | None, verdict: bool | None, group_solved: bool
-    ) -> RewardBreakdown:
+    def _judged(self, trajectory: Trajectory, answer: str | None, verdict: bool | None) -> Judged:
         correct = None if verdict is None else float(verdict)
-        match, valid = match_term(trajectory, self._matcher), valid_term(trajectory)
-        terms = {"correct": correct, "match": match, "valid": valid}
-        if answer is None:
-            floor = "unfinished" if trajectory.final_text is None else "no_answer"
-            return RewardBreakdown(self._floors[floor], terms, floor, {"floor": self._floors[floor]})
-        if correct is None:
-            return RewardBreakdown(None, terms, "ungraded")
-        parts = self._parts(correct, match, valid, group_solved)
-        total = math.fsum(parts.values())  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
-        return RewardBreakdown(total, terms, parts=parts)
-
-    def _parts(self, correct: float, match: float | None, valid: float | None, group_solved: bool) -> dict[str, float]:
-        counts = {"none": True, "outcome": bool(correct), "group": group_solved}[self._gate]
-        scale = 1.0 if correct else self._wrong_scale
-        parts = {"correct": self._weights["correct"] * correct}
-        if counts and self.needs_reference:
-            assert match is not None and valid is not None  # score() refused tasks without a reference
-            parts |= {"match": self._weights["tool"] * scale * match, "valid": self._weights["valid"] * valid}
-        return parts
+        terms = {"correct": correct, "match": match_term(trajectory, self._matcher), "valid": valid_term(trajectory)}
+        unfinished = "unfinished" if trajectory.final_text is None else "no_answer"
+        return Judged(terms, unfinished if answer is None else None)
 
     def close(self) -> None:
         self._threads.shutdown()

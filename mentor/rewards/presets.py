@@ -10,7 +10,7 @@ from typing import Any
 from mentor.conf_dir import conf_dir
 from mentor.config import RewardConfig
 from mentor.errors import ConfigError
-from mentor.rewards.composite import GATES, CompositeReward
+from mentor.rewards.composite import GATES, CompositeReward, Formula
 from mentor.rewards.correctness import Grader
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.released import RELEASED, ReleasedJudge, ReleasedReward
@@ -57,10 +57,7 @@ def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
     return CompositeReward(
         name=complete["name"],
         matcher=MATCHERS[complete["matcher"]],
-        weights=complete["weights"],
-        wrong_scale=complete["wrong_scale"],
-        gate=complete["gate"],
-        floors=complete["floors"],
+        formula=Formula(complete["weights"], complete["wrong_scale"], complete["gate"], complete["floors"]),
         grader=Grader(timeout_s, workers, pool),
         max_ungraded=complete["max_ungraded"],
         workers=workers,

@@ -1,5 +1,6 @@
 """Rewards of stored trajectories or raw rows, without any model: stage.input -> one row of totals and terms each.
 
+With `stage.grid` also what every combination of other reward numbers makes of them, in `<output>.grid.json`.
 Rows keep their order. Those of one group (same `group_id` and `step`) are scored together, as in training; a raw row
 is a group of its own. A total is null where the grader failed, or where a preset compares with an unknown teacher.
 """
@@ -9,10 +10,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,23 +21,13 @@ from mentor.errors import ConfigError, InputError
 from mentor.loggers import Logger
 from mentor.rewards import Reward, build_reward, load_preset
 from mentor.rewards.grader_pool import GraderPool
-from mentor.rewards.raw import raw_trajectory
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
-from mentor.tasks.rows import read_rows
-from mentor.trajectories.store import stored_trajectory
+from mentor.stages.grid import replay_rows
+from mentor.stages.rows import Row, groups_of, load_rows, work_on_groups
 from mentor.types import RewardBreakdown, Trajectory
 
 NO_REFERENCE = RewardBreakdown(None, {"correct": None, "match": None, "valid": None}, "no_reference")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One record to score. `group`: equal for the rows of one group."""
-
-    id: str | int
-    trajectory: Trajectory
-    group: tuple[Any, ...]
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
@@ -47,8 +36,12 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     stage = config.stage
     assert isinstance(stage, ScoreStage)
     output = Path(stage.output)
-    if output.exists() and not config.overwrite:
-        raise InputError(f"stage.output={stage.output} exists already, accepted: a new file, or overwrite=true")
+    grid_output = output.with_suffix(".grid.json")
+    for path in (output, *([grid_output] if stage.grid is not None else [])):
+        if path.exists() and not config.overwrite:
+            raise InputError(
+                f"stage.output={stage.output}: {path} exists already, accepted: a new file, or overwrite=true"
+            )
     if stage.workers < 1:
         raise ConfigError(f"stage.workers={stage.workers}, accepted: 1 or more")
     if not stage.presets:
@@ -62,39 +55,41 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         for name, preset in settings.items():
             rewards[name] = build_reward(pool, **preset)
             stack.callback(rewards[name].close)
+        found, record = replay_rows(rows, stage, pool, logger) if stage.grid is not None else (None, {})
+        replayed = time.perf_counter()
         scores = score_rows(rows, rewards, stage.workers, logger)
-    write_scores(output, rows, scores)
+    write_whole(output, score_lines(rows, scores))
+    if found is not None:
+        write_whole(grid_output, [json.dumps(record, ensure_ascii=False, indent=1) + "\n"])
+        logger.message(found.table())
     means = {name: fmean(totals) for name in rewards if (totals := _totals(scores, name))}
     logger.log(0, {f"reward/{name}": mean for name, mean in means.items()})
-    counts = {"rows": len(rows), "without_total": {name: len(rows) - len(_totals(scores, name)) for name in rewards}}
+    counts: dict[str, Any] = {
+        "rows": len(rows),
+        "without_total": {name: len(rows) - len(_totals(scores, name)) for name in rewards},
+    }
+    seconds = {"load": loaded - started, "score": time.perf_counter() - replayed}
+    if found is not None:
+        counts["grid"] = {"points": len(found.points), "distinguishable": len(found.clusters)}
+        seconds["grid"] = replayed - loaded
     last = stage.presets[-1]
     headline = (f"reward/{last}", means[last]) if last in means else None
-    return StageResult(headline, counts, {"load": loaded - started, "score": time.perf_counter() - loaded})
+    return StageResult(headline, counts, seconds)
 
 
 def score_rows(
     rows: Sequence[Row], rewards: dict[str, Reward], workers: int, logger: Logger
 ) -> list[dict[str, RewardBreakdown]]:
     """The breakdowns of each row by preset, in the order of the rows."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for position, row in enumerate(rows):
-        groups.setdefault(row.group, []).append(position)
+
+    def work(trajectories: list[Trajectory]) -> dict[str, Sequence[RewardBreakdown]]:
+        return {name: _score_group(reward, trajectories) for name, reward in rewards.items()}
+
     scores: list[dict[str, RewardBreakdown]] = [{} for _ in rows]
-
-    def score_group(positions: list[int]) -> list[int]:
-        trajectories = [rows[position].trajectory for position in positions]
-        for name, reward in rewards.items():
-            for position, breakdown in zip(positions, _score_group(reward, trajectories), strict=True):
+    for positions, by_preset in work_on_groups(rows, groups_of(rows), work, workers, logger, "score"):
+        for name, breakdowns in by_preset.items():
+            for position, breakdown in zip(positions, breakdowns, strict=True):
                 scores[position][name] = breakdown
-        return positions
-
-    with ThreadPoolExecutor(workers) as threads, logger.progress(len(rows), "score") as bar:
-        try:
-            for positions in threads.map(score_group, groups.values()):
-                bar.advance(len(positions))
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
     return scores
 
 
@@ -108,36 +103,23 @@ def _totals(scores: Sequence[dict[str, RewardBreakdown]], name: str) -> list[flo
     return [total for row in scores if (total := row[name].total) is not None]
 
 
-def write_scores(path: Path, rows: Sequence[Row], scores: Sequence[dict[str, RewardBreakdown]]) -> None:
+def score_lines(rows: Sequence[Row], scores: Sequence[dict[str, RewardBreakdown]]) -> Iterator[str]:
+    for row, by_preset in zip(rows, scores, strict=True):
+        record = {
+            "id": row.id,
+            "rewards": {name: breakdown.total for name, breakdown in by_preset.items()},
+            "terms": {name: breakdown.terms for name, breakdown in by_preset.items()},
+        }
+        yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def write_whole(path: Path, lines: Iterable[str]) -> None:
     """Written beside its place and moved there when whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            for row, by_preset in zip(rows, scores, strict=True):
-                record = {
-                    "id": row.id,
-                    "rewards": {name: breakdown.total for name, breakdown in by_preset.items()},
-                    "terms": {name: breakdown.terms for name, breakdown in by_preset.items()},
-                }
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            file.writelines(lines)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def load_rows(path: Path) -> list[Row]:
-    """Stored trajectories (records with the key `schema`) and raw rows, mixed as they come; plain or gzip JSONL.
-
-    Raises InputError naming file and line for anything else, and for a file without rows.
-    """
-    checked: set[str] = set()
-    return [_row(record, place, checked) for place, record in read_rows(path, "stage.input")]
-
-
-def _row(record: dict[str, Any], place: str, checked: set[str]) -> Row:
-    if "schema" not in record:
-        return Row(record.get("id", ""), raw_trajectory(record, place), (place,))
-    trajectory = stored_trajectory(record, place, checked)
-    group = (place,) if trajectory.group_id is None else (trajectory.group_id, record.get("step"))
-    return Row(record.get("id", trajectory.task.id), trajectory, group)

@@ -154,6 +154,12 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
         ("stage=score", "`stage.input` is not set"),
         ("stage=score stage.input=no.jsonl stage.output=out.jsonl", "`stage.input=no.jsonl` is not a file"),
         ("stage=score stage.input=rows.jsonl stage.output=o stage.presets=[spars]", "did you mean `sparse`?"),
+        ("stage=score stage.input=rows.jsonl stage.output=o stage.grid={weights.tol:[0]}", "has the key 'weights.tol'"),
+        ("stage=score stage.input=rows.jsonl stage.output=o stage.grid=3", "`stage.grid=3` is not accepted"),
+        (
+            "stage=score stage.input=rows.jsonl stage.output=o stage.grid={gate:[none]} stage.grid_base=flexibel",
+            "did you mean `flexible`?",
+        ),
         ("stage=sft", "outputs/default/rollout/trajectories.jsonl is missing: run `mentor stage=rollout` first"),
         ("stage=eval", "has no model yet"),
         ("stage=eval model.path=rows.jsonl", "`model.path=rows.jsonl` is not a folder"),
