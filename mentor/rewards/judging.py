@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from math_verify import parse, verify  # type: ignore[import-untyped]
 from math_verify.errors import TimeoutException  # type: ignore[import-untyped]
@@ -43,7 +44,7 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
     for answer in accepted:
         try:
             wanted = _read(answer, seconds)
-            if not wanted or timeout(seconds)(different)(given[0], wanted[0]):
+            if not wanted or _constants_differ(given[0], wanted[0], seconds):
                 continue
             if verify(wanted, given, timeout_seconds=seconds, raise_on_error=True):
                 return True
@@ -52,6 +53,14 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
     if failed:
         raise Undecided
     return False
+
+
+def _constants_differ(given: Any, wanted: Any, seconds: int) -> bool:
+    """False also where sympy cannot evaluate them, in time or at all: math-verify then decides."""
+    try:
+        return bool(timeout(seconds)(different)(given, wanted))
+    except (Exception, TimeoutException):
+        return False
 
 
 def _read(text: str, seconds: int) -> list:

@@ -37,11 +37,7 @@ def roll_out(chat, tasks: list[Task], corpus: Path, answers: list[str], **stage)
 
 
 def write_corpus(folder: Path) -> Path:
-    passages = {
-        "Lima": "Lima is the capital of Peru.",
-        "Peru": "Peru is a country in South America.",
-        "Tea": "A drink.",
-    }
+    passages = {"Lima": "Lima is the capital of Peru.", "Peru": "It is a country in South America.", "Tea": "A drink."}
     path = folder / "corpus.jsonl"
     path.write_text("".join(json.dumps({"title": key, "text": text}) + "\n" for key, text in passages.items()))
     return path

@@ -47,7 +47,7 @@ def test_a_row_is_read_by_the_keys_it_has(tmp_path, row, answer, task_id):
     [
         (
             {"problem": "p", "solution": "none"},
-            "rows.jsonl:2: no answer, given: 'problem', 'solution'; accepted: `answer`",
+            "rows.jsonl:2: no answer, given: 'problem', 'solution'; accepted",
         ),
         ({"answer": "5"}, "rows.jsonl:2: no key 'question', given: 'answer'"),
         ({"problem": "p", "answer": "5", "id": 1.5}, "rows.jsonl:2: the id is a number (1.5)"),
