@@ -33,7 +33,8 @@ from mentor.errors import ConfigError
 from mentor.rewards import check_settings
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
-DOMAIN = re.compile(r"id|ood|unknown|id:[^\s+:]+(\+[^\s+:]+)*")
+DATA_SET = r"[^\s+:]+"
+DOMAIN = re.compile(rf"id|ood|unknown|id:{DATA_SET}(\+{DATA_SET})*")
 FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa")
 
 
@@ -95,6 +96,8 @@ def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
     if task is not None and task.name in FILE_TASKS and task.path is None:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
+    if task is not None and task.data_set is not None and not re.fullmatch(DATA_SET, task.data_set):
+        raise ConfigError(f"`task.data_set={task.data_set}` is not accepted; accepted: a name without spaces, + and :")
     if task is not None and teacher is not None:
         if teacher.name == "oracle" and task.name != "calculator":
             raise ConfigError(

@@ -145,6 +145,7 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         (Config(task=TaskConfig("gsm8k"), teacher=TeacherConfig("oracle")), "oracle"),
         (Config(task=TaskConfig("calculator"), teacher=TeacherConfig("annotated")), "annotated"),
         (Config(task=TaskConfig("jsonl")), "task.path"),
+        (Config(task=TaskConfig("gsm8k", data_set="a+b")), "task.data_set=a"),
     ],
 )
 def test_bad_combination(config, message):
