@@ -172,7 +172,7 @@ class _Episode:
             response=self.chat.decode(self.response),
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
-            isolation=executor.isolation,
+            isolation=executor.isolation if executor.toolset.names else None,
             hidden_calls=self.hidden_calls,
         )
 

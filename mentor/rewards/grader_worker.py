@@ -27,7 +27,7 @@ def main() -> None:
     from mentor.rewards.judging import JUDGES
 
     for judge in JUDGES.values():
-        judge("\\frac{1}{2}", ["x+1"], 10.0)  # builds its parsers before the first clock runs
+        judge("\\frac{1}{2}", ["x+1"], 120.0)  # builds its parsers before the first clock runs
     _send(replies, {"ready": True})
     for line in sys.stdin:
         request = json.loads(line)

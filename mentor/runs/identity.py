@@ -29,6 +29,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
 
 ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {"decontaminate": []},
+    "task": {"data_set": None},
     "model": {"think_history": "keep"},
     "teacher": {"think_history": "keep"},
 }

@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from mentor.cli import main
-from mentor.compose import compose_steps, parse, register_schemas, to_config
+from mentor.compose import compose_steps, parse, refuse_unread, register_schemas, to_config
 from mentor.conf_dir import conf_dir
 from mentor.config import STAGE_GROUPS, STAGES, TRAINERS
 from mentor.errors import ConfigError
@@ -97,7 +97,7 @@ PRESETS = sorted(
 def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset: str):
     readers = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
     stage = preset if group == "trainer" else readers[0] if readers else "report"
-    if (group, preset) in {("task", "gsm8k"), ("task", "jsonl"), ("task", "rl_rows"), ("teacher", "annotated")}:
+    if (group == "task" and preset != "calculator") or (group, preset) == ("teacher", "annotated"):
         task = preset if group == "task" else "gsm8k"
         overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
     elif (group, preset) == ("teacher", "openai"):
@@ -240,3 +240,14 @@ def test_multirun_gives_each_point_a_folder_and_goes_on_after_a_failure(work: Pa
     for point in ("seed=0,task.size=3", "seed=1,task.size=3"):
         assert json.loads((sweep / point / "rollout" / "summary.json").read_text())["status"] == "done"
     assert sorted(path.name for path in work.iterdir()) == ["outputs", "rows.jsonl"]
+
+
+def test_two_benchmarks_of_one_kind_have_names_and_folders_of_their_own(hydra_conf: None, work: Path):
+    own = ["+benchmark@benchmark.second=jsonl", "benchmark.second.task.path=b.jsonl", "benchmark.second.grader=qa"]
+    overrides = ["stage=eval", "benchmark=jsonl", "benchmark.jsonl.task.path=a.jsonl", *own]
+    refuse_unread(parse(overrides), "eval")
+    found = to_config(compose("config", overrides=overrides)).benchmark
+    assert {name: (entry.task.path, entry.grader) for name, entry in found.items()} == {
+        "jsonl": ("a.jsonl", "answer"),
+        "second": ("b.jsonl", "qa"),
+    }

@@ -43,3 +43,22 @@ def test_different(prediction: str, accepted: str) -> None:
 )
 def test_mathematics_is_left_to_math_verify(prediction: str, accepted: str) -> None:
     assert compare(prediction, accepted) is None
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted", "verdict"),
+    [
+        ("52_8", "52_{8}", True), ("52", "52_8", True), ("52_7", "52_8", False), ("53_8", "52_8", False),
+        ("1A_{16}", r"1A_{16}", True), ("2516_{10}", r"2516_{\text{10}}", True), ("a_1", "a_2", None),
+        (r"15\text{ cm}^2", r"15\mbox{ cm}^2", True), (r"15\mbox{ cm}^7", r"15\mbox{ cm}^2", False),
+        ("15 square centimeters", r"15\mbox{ cm}^2", True), ("15", r"1\mbox{ cm}^2", False), ("36 km/h", "36", True),
+        (r"1620 \mathrm{~mm}^{4}", r"1620 \mathrm{~mm}^{2}", False), ("5 centimetres", "5 cm", True),
+        ("1, 16, 3, 1", "16,3,1,1", None), ("16,3,1,3", "16,3,1,1", False), ("$2$, $-1$", "-1,2", None),
+        (r"\frac{1}{2005005}", r"\frac{1}{2005004}", False), ("3025 \\frac{1}{2019}", "3025 \\frac{1}{2017}", False),
+        ("0.000000498752", r"\frac{1}{2005004}", True),
+    ],
+)  # fmt: skip
+def test_bases_powers_of_units_repeats_and_exact_fractions(
+    prediction: str, accepted: str, verdict: bool | None
+) -> None:
+    assert compare(prediction, accepted) is verdict

@@ -55,6 +55,11 @@ def test_extract_boxed_is_quick_on_many_open_boxes() -> None:
         ("4^9", "262144"),
         ("629", "x=629"),
         ("5", r"\boxed{5}"),
+        (r"1-\frac{1}{2^{2016}}", r"1-\left(\frac{1}{2}\right)^{2016}"),
+        (r"2.718281828", "e"),
+        (r"\{1, \sqrt{12}\}", r"\{2\sqrt{3}, 1\}"),
+        ("(2,7), (1,8)", "(1,8), (2,7)"),
+        (r"(\gamma-1)(\gamma+1)", r"\gamma^{2}-1"),
     ],
 )
 def test_right(grader: Grader, prediction: str, accepted: str) -> None:
@@ -74,6 +79,12 @@ def test_right(grader: Grader, prediction: str, accepted: str) -> None:
         ("593 + 7", "593"),
         (r"5 \text{ or } 6", "5"),
         (r"\frac{1}{0}", "5"),
+        (r"1-\left(\frac{1}{2}\right)^{2015}", r"1-\left(\frac{1}{2}\right)^{2016}"),
+        (r"\frac{0}{2^{1007}}", r"\frac{1}{2^{1007}}"),
+        (r"\frac{4^{2024}}{\binom{4048}{2029}}-2", r"\frac{4^{2024}}{\binom{4048}{2024}}-2"),
+        (r"2^{1006} \sqrt{8^{2010}+2}-2^{2011}", r"2^{1006} \sqrt{2^{2010}+2}-2^{2011}"),
+        ("(2,7), (1,9)", "(1,8), (2,7)"),
+        (r"\gamma^{2}-7", r"\gamma^{2}-1"),
     ],
 )
 def test_wrong(grader: Grader, prediction: str, accepted: str) -> None:
