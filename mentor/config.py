@@ -167,6 +167,7 @@ class BenchmarkConfig(Section):
     task: TaskConfig = field(default_factory=TaskConfig)  # where its questions come from
     splits: dict[str, str] = field(default_factory=lambda: {"test": "id"})  # split: id or ood (in, out of the domain)
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
+    grader: str = choice("answer", "answer", "qa")  # the boxed answer is an accepted one; or exact match, with token F1
 
 
 @dataclass

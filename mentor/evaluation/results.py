@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
@@ -27,7 +28,8 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
 
     The interval counts tasks, not samples, so several samples of a task do not narrow it. calls_per_answer is calls
     attempted per trajectory; the similarity compares calls that ran with the teacher's, on the tasks it solved, and
-    `tools` holds the counts it is made from.
+    `tools` holds the counts it is made from. `scores` are the grader's own numbers, each the mean over the trajectories
+    that have it; `reasons` counts the reasons it gave.
     """
     graded = [item for item in items if item["correct"] is not None]
     tasks = {item["task"]["id"] for item in graded}
@@ -45,9 +47,20 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "calls_per_answer": len(calls) / len(items),
         "tool_similarity": tool_similarity(student, teacher),
         "tools": {"student": dict(student), "teacher": dict(teacher)},
+        "scores": _means(items),
+        "reasons": dict(Counter(reason for item in items if (reason := item.get("reason")) is not None)),
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
     }
+
+
+def _means(items: Sequence[Item]) -> dict[str, float]:
+    """Of each named score, in the order they first appear; items of earlier versions have none."""
+    values: dict[str, list[float]] = {}
+    for item in items:
+        for name, value in item.get("scores", {}).items():
+            values.setdefault(name, []).append(value)
+    return {name: fmean(entry) for name, entry in values.items()}
 
 
 def _well_formed(call: Mapping[str, Any]) -> bool:

@@ -16,11 +16,12 @@ from typing import Any
 from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError, StageError
+from mentor.evaluation.graders import TrajectoryGrader, build_grader
 from mentor.evaluation.results import summarise
 from mentor.jsonl import JsonlWriter, read_jsonl
 from mentor.loggers import Logger
 from mentor.policy.model import torch_dtype
-from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.correctness import Grader
 from mentor.runs import Evaluation, RunFolder, claim, evaluations
 from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
@@ -52,10 +53,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     jobs = evaluations(config, folder.root)
     headline = None
     for path in dict.fromkeys(job.model for job in jobs):
-        with student_environment(path, tools, model, sampling) as environment, Grader() as grader:
+        with student_environment(path, tools, model, sampling) as environment, Grader() as answers:
             for job in jobs:
                 if job.model != path:
                     continue
+                grader = build_grader(config.benchmark[job.benchmark].grader, answers)
                 results = evaluate(job, tasks[job.benchmark], config, folder.path, environment, grader, logger)
                 headline = headline or (f"accuracy/{results[0]['split']}", results[0]["accuracy"])
             say_counts(environment.toolbox, logger)
@@ -92,7 +94,7 @@ def evaluate(
     config: Config,
     eval_folder: Path,
     environment: Environment,
-    grader: Grader,
+    grader: TrajectoryGrader,
     logger: Logger,
 ) -> list[dict[str, Any]]:
     """One model on one benchmark: the rows of its summary, from a stored one where it is done."""
@@ -187,8 +189,6 @@ def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, s
     return wanted
 
 
-def judged(trajectory: Trajectory, mode: str, grader: Grader) -> dict[str, Any]:
-    """A record of items.jsonl: the trajectory, how it was decoded, and whether its final boxed answer is right."""
-    text = trajectory.final_text
-    verdict = grader.grade(extract_boxed(text) if text else None, trajectory.task.answer)
-    return {"mode": mode, "correct": verdict, **trajectory.to_dict()}
+def judged(trajectory: Trajectory, mode: str, grader: TrajectoryGrader) -> dict[str, Any]:
+    """A record of items.jsonl: how the trajectory was decoded, the verdict on it, and the trajectory."""
+    return {"mode": mode, **grader.grade(trajectory).to_dict(), **trajectory.to_dict()}

@@ -104,3 +104,13 @@ def test_a_trajectory_scored_without_a_look_at_its_answer_is_not_correct():
     assert group_metrics([group], AdvantageSettings())["reward/correct"] == pytest.approx(1 / 3)
     none_read = TrajectoryGroup(task, [trajectory] * 2, [unread, unread])
     assert group_metrics([none_read], AdvantageSettings())["reward/correct"] == 0.0
+
+
+def test_rows_hold_the_means_of_the_graders_scores_and_the_counts_of_its_reasons():
+    judged = [
+        make_item(True, task="a") | {"scores": {"em": 1.0, "f1": 1.0}, "reason": None},
+        make_item(False, task="b") | {"scores": {"em": 0.0, "f1": 0.5}, "reason": "wrong_name"},
+        make_item(False, task="c") | {"scores": {}, "reason": "wrong_name"},
+    ]
+    (row,) = summarise(judged, {"test": "id"})
+    assert row["scores"] == {"em": 0.5, "f1": 0.75} and row["reasons"] == {"wrong_name": 2}
