@@ -91,6 +91,8 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
 
 def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
+    if task is not None and task.name == "bfcl":
+        raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
     if task is not None and task.name in ("jsonl", "rl_rows") and task.path is None:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
     if task is not None and teacher is not None:
@@ -261,6 +263,11 @@ def _check_stage(config: Config) -> None:
                 raise ConfigError(
                     f"`benchmark.{name}.task.split={benchmark.task.split}` is not read by stage=eval; "
                     f"benchmark.{name}.splits={{<split>: id|ood}} names the splits"
+                )
+            if (benchmark.grader == "bfcl") != (benchmark.task.name == "bfcl"):
+                raise ConfigError(
+                    f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
+                    f"{benchmark.task.name}; accepted: bfcl for both or for none"
                 )
             for split, domain in benchmark.splits.items():
                 if domain not in ("id", "ood"):

@@ -147,7 +147,9 @@ INSTRUCTION = "Solve the problem with the tools where they help. End with the fi
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
-    name: str = choice("???", "calculator", "gsm8k", "rl_rows", "jsonl")  # generated, or rows of GSM8K, verl, your own
+    name: str = choice(
+        "???", "calculator", "gsm8k", "rl_rows", "jsonl", "bfcl"
+    )  # generated, or rows of GSM8K, of verl, of your own; bfcl as a benchmark only
     path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
@@ -167,7 +169,7 @@ class BenchmarkConfig(Section):
     task: TaskConfig = field(default_factory=TaskConfig)  # where its questions come from
     splits: dict[str, str] = field(default_factory=lambda: {"test": "id"})  # split: id or ood (in, out of the domain)
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
-    grader: str = choice("answer", "answer", "qa")  # the boxed answer is an accepted one; or exact match, with token F1
+    grader: str = choice("answer", "answer", "qa", "bfcl")  # the boxed answer; exact match and token F1; calls alone
 
 
 @dataclass

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from mentor import progress
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall
 from mentor.sampling.base import Completion, Sampler, SamplingParams
 from mentor.tools import Toolbox, ToolExecutor, error_text
+from mentor.tools.toolsets import schemas_text
+from mentor.tools.validation import ArgumentValidator
 from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolResult, Trajectory
 
 
@@ -36,13 +39,17 @@ class RolloutLimits:
 
 @dataclass(frozen=True)
 class RolloutRequest:
-    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy."""
+    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy.
+
+    run_calls: False ends it after the first turn, whose calls are recorded but not run; its tools need no code then.
+    """
 
     task: Task
     seed: int
     group_id: str | None = None
     temperature: float = 1.0
     top_p: float = 1.0
+    run_calls: bool = True
 
 
 class Environment:
@@ -148,18 +155,23 @@ class _Episode:
         self.tokens = Tokens()
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
+        self.cut = False  # the last turn ran out of tokens
 
     async def run(self) -> Trajectory:
+        if not self.request.run_calls:
+            own = self.request.task.tools
+            tools = self.toolbox.schemas_json(self.request.task) if own is None else schemas_text(own.schemas)
+            return await self._run(tools, None)
         async with self.toolbox.lease(self.request.task) as executor:
-            return await self._run(executor)
+            return await self._run(executor.toolset.schemas_json, executor)
 
-    async def _run(self, executor: ToolExecutor) -> Trajectory:
-        tools = executor.toolset.schemas_json
+    async def _run(self, tools: str, executor: ToolExecutor | None) -> Trajectory:
         self.tokens.append_context(self.chat.prompt_ids(self.request.task.question, tools))
         prompt = len(self.tokens)
-        stop_reason = await self._turns(executor)
+        stop_reason = await (self._only_turn(tools) if executor is None else self._turns(executor))
         self.pump.end(self.index)
-        await executor.end_session(str(self.index))
+        if executor is not None:
+            await executor.end_session(str(self.index))
         return Trajectory(
             task=self.request.task,
             messages=self.messages,
@@ -170,21 +182,15 @@ class _Episode:
             response=self.chat.decode(self.tokens.token_ids[prompt:]),
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
-            isolation=executor.isolation,
+            isolation=None if executor is None else executor.isolation,
         )
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
         invalid_turns = 0
         for turn in range(self.limits.max_turns):
-            budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(self.tokens))
-            if budget < 1:
-                return StopReason.LENGTH
-            completion = await self.pump.sample(self.index, list(self.tokens.token_ids), self._params(turn, budget))
-            self.tokens.append_sampled(completion.token_ids, completion.logprobs)
-            said = self.chat.parse(completion.token_ids)
-            self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
-            if not completion.stopped:
-                return StopReason.LENGTH  # its calls may be cut short, so they are not run
+            said = await self._sample(turn)
+            if said is None or self.cut:
+                return StopReason.LENGTH  # calls of a turn may be cut short with it, so they are not run
             if not said.calls:
                 return StopReason.ANSWERED
             if turn + 1 == self.limits.max_turns:
@@ -196,6 +202,30 @@ class _Episode:
             if not self._append_results(len(records)):
                 return StopReason.LENGTH
         raise AssertionError("the last turn returns")
+
+    async def _only_turn(self, tools: str) -> StopReason:
+        """Its calls are recorded, those of a turn that was cut too: how much counts is for who judges them to say."""
+        said = await self._sample(0)
+        if said is not None:
+            schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in json.loads(tools)}
+            self.calls = [
+                CallRecord(0, call.name, call.arguments, False, _form_error(call, schemas)) for call in said.calls
+            ]
+        if said is None or self.cut:
+            return StopReason.LENGTH
+        return StopReason.CALLED if said.calls else StopReason.ANSWERED
+
+    async def _sample(self, turn: int) -> AssistantTurn | None:
+        """The next turn, which is `cut` where it ran out of tokens; None where there is no token left for one."""
+        budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(self.tokens))
+        if budget < 1:
+            return None
+        completion = await self.pump.sample(self.index, list(self.tokens.token_ids), self._params(turn, budget))
+        self.tokens.append_sampled(completion.token_ids, completion.logprobs)
+        said = self.chat.parse(completion.token_ids)
+        self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
+        self.cut = not completion.stopped
+        return said
 
     def _text(self, completion: Completion) -> str:
         return self.chat.decode(completion.token_ids).removesuffix(self.chat.eos_token)
@@ -237,6 +267,16 @@ def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed from its parts, the same on every machine."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def _form_error(call: ParsedCall, schemas: Mapping[str, dict[str, Any]]) -> CallError:
+    """What is wrong with the form of a call that is not run. schemas: tool name -> its parameters."""
+    if call.problem is not None:
+        return CallError.MALFORMED
+    if call.name not in schemas:
+        return CallError.UNKNOWN_TOOL
+    fits = ArgumentValidator(schemas[call.name]).problem(call.arguments) is None
+    return CallError.NOT_RUN if fits else CallError.INVALID_ARGUMENTS
 
 
 def _assistant_message(said: AssistantTurn, text: str, first_call: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mentor.errors import InputError
+from mentor.tasks.bfcl import category_of
 
 PYTHON_TYPES: dict[str, type] = {
     "string": str,
@@ -93,17 +94,6 @@ def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None,
     except _Undecided as raised:
         return Verdict(False, UNDECIDED, f"the official checker raises: {raised}")
     return Verdict(True)
-
-
-def category_of(row_id: str) -> str:
-    """`simple`, `multiple`, `parallel` or `irrelevance`, from an id such as `parallel_multiple_3`."""
-    for category in ("irrelevance", "parallel", "multiple", "simple"):
-        if category in row_id and "java" not in row_id:
-            return category
-    raise InputError(
-        f"row {row_id}: not judged by its calls, accepted: simple_python, multiple, parallel, parallel_multiple and "
-        "irrelevance"
-    )
 
 
 def _well_formed(calls: Any) -> list[tuple[Any, Arguments]] | None:
