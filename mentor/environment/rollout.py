@@ -271,7 +271,7 @@ def derive_seed(*parts: int | str) -> int:
 
 def _form_error(call: ParsedCall, schemas: Mapping[str, dict[str, Any]]) -> CallError:
     """What is wrong with the form of a call that is not run. schemas: tool name -> its parameters."""
-    if call.problem is not None:
+    if call.problem is not None or call.name is None:
         return CallError.MALFORMED
     if call.name not in schemas:
         return CallError.UNKNOWN_TOOL

@@ -138,6 +138,9 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         (Config(task=TaskConfig("gsm8k"), teacher=TeacherConfig("oracle")), "oracle"),
         (Config(task=TaskConfig("calculator"), teacher=TeacherConfig("annotated")), "annotated"),
         (Config(task=TaskConfig("jsonl")), "task.path"),
+        (Config(task=TaskConfig("bfcl")), "benchmark=bfcl_simple"),
+        (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("bfcl"))}), "x.grader=answer"),
+        (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), grader="bfcl")}), "x.grader=bfcl"),
     ],
 )
 def test_bad_combination(config, message):
