@@ -182,7 +182,7 @@ class _Episode:
             response=self.chat.decode(self.tokens.token_ids[prompt:]),
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
-            isolation=None if executor is None else executor.isolation,
+            isolation=executor.isolation if executor is not None and executor.toolset.names else None,
         )
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:

@@ -19,7 +19,7 @@ from mentor.types import CallError, Trajectory
 
 @dataclass(frozen=True)
 class Verdict:
-    """correct: None where none could be reached. scores: named numbers, whose means a row of results holds.
+    """correct: None where none could be reached. scores: named shares (0 to 1), whose means a row of results holds.
 
     reason: why an answer is wrong, in a word that can be counted; None where the grader gives none.
     """

@@ -15,7 +15,7 @@ from mentor.errors import RunFolderError
 from mentor.jsonl import read_jsonl
 from mentor.reporting.lineage import origins, with_base
 from mentor.reporting.notes import notes
-from mentor.reporting.records import Curve, EvalResult, Report, StageRecord, ToolCounts
+from mentor.reporting.records import NO_TOOLS, Curve, EvalResult, Report, StageRecord, ToolCounts
 from mentor.runs.provenance import SUMMARY_NAME, read_summary
 
 TRAINING_STAGES = ("pretrain", "sft", "rl")
@@ -165,7 +165,7 @@ def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Pat
             benchmark=str(benchmark),
             split=row["split"],
             domain=row["domain"],
-            mode=row["mode"],
+            mode=row["mode"] + ("" if row.get("with_tools", True) else NO_TOOLS),
             n=row["n"],
             accuracy=row["accuracy"],
             low=row["low"],
@@ -175,6 +175,8 @@ def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Pat
             tool_similarity=row.get("tool_similarity"),
             stop_reasons=row.get("stop_reasons") or {},
             ungraded=row.get("ungraded"),
+            domain_of=row.get("domain_of"),
+            scores=(row.get("scores") or {}) | {f"pass@{k}": share for k, share in (row.get("pass_at") or {}).items()},
             tools=ToolCounts(row["tools"]["student"], row["tools"]["teacher"]) if row.get("tools") else None,
             folder=folder.relative_to(root).as_posix(),
         )

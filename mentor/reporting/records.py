@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+NO_TOOLS = "-no-tools"  # at the end of a mode
+
 
 @dataclass(frozen=True)
 class StageRecord:
@@ -44,7 +46,9 @@ class ToolCounts:
 class EvalResult:
     """One model on one split in one decoding mode; rates and interval bounds are shares between 0 and 1.
 
-    `n` counts tasks and `ungraded` the trajectories no verdict was reached on. `folder` is where the row was read.
+    `mode` ends in `-no-tools` where none were offered. `domain_of` is the data set that `domain` refers to. `scores`
+    are the benchmark's own numbers and pass@k. `n` counts tasks and `ungraded` the trajectories no verdict was reached
+    on. `folder` is where the row was read.
     `base` names the evaluated model this one was trained from, `base_low` and `base_high` its interval on the same
     split in the same mode, `apart_from_base` whether the two are disjoint: None for a base and without one to compare.
     """
@@ -63,6 +67,8 @@ class EvalResult:
     tool_similarity: float | None
     stop_reasons: dict[str, float]
     ungraded: int | None = None
+    domain_of: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
     tools: ToolCounts | None = None
     folder: str = ""
     base: str | None = None

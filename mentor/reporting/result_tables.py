@@ -62,6 +62,11 @@ def _accuracy_table(benchmark: str, mode: str, results: Sequence[EvalResult]) ->
     )
 
 
+def domain_label(result: EvalResult) -> str:
+    """`ID for gsm8k`, `OOD`, `UNKNOWN`: with the data set it refers to, where that is known."""
+    return result.domain.upper() + (f" for {result.domain_of}" if result.domain_of else "")
+
+
 def task_counts(results: Sequence[EvalResult]) -> str:
     """`256`, or `200 to 700` where splits differ."""
     counts = [result.n for result in results]
@@ -78,7 +83,8 @@ def detail_table(report: Report) -> Table:
         title="All results",
         caption="n: tasks. Valid calls: share of calls of a known tool with arguments that fit it. Calls: per answer. "
         "Tool similarity: 1 − Jensen-Shannon divergence between the tools used here and the teacher's. "
-        "Ungraded: answers without a verdict, left out of the accuracy. Ended by: trajectories per stop reason.",
+        "Ungraded: answers without a verdict, left out of the accuracy. Other scores: of the benchmark's grader, "
+        "and pass@k. Ended by: trajectories per stop reason.",
         columns=[
             "model",
             "benchmark/split",
@@ -91,10 +97,11 @@ def detail_table(report: Report) -> Table:
             "calls",
             "tool similarity",
             "ungraded",
+            "other scores %",
             "ended by",
         ],
         rows=[_detail_row(result) for result in report.results],
-        text_columns=(0, 1, 2, 3, 11),
+        text_columns=(0, 1, 2, 3, 11, 12),
         main=False,
     )
 
@@ -110,10 +117,12 @@ def _detail_row(result: EvalResult) -> list[Cell]:
         number(result.ungraded),
     ]
     stops = ", ".join(f"{reason} {count:g}" for reason, count in result.stop_reasons.items()) or MISSING
-    where = f"{result.benchmark}/{result.split} ({result.domain.upper()})"
+    scores = ", ".join(f"{name} {percent(value)}" for name, value in result.scores.items()) or MISSING
+    where = f"{result.benchmark}/{result.split} ({domain_label(result)})"
     return [
         *plain(model_label(result), where, result.mode, apart(result)),
         *(Cell(text, evaluation="" if text == MISSING else result.folder) for text in numbers),
+        Cell(scores),
         Cell(stops),
     ]
 

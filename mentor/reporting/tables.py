@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mentor.reporting.records import EvalResult
+from mentor.reporting.records import NO_TOOLS, EvalResult
 
 MISSING = "–"
 ABOVE, BELOW = "▲", "▼"
-MODES = ("sampled", "greedy")
+MODES = ("sampled", "greedy", f"sampled{NO_TOOLS}", f"greedy{NO_TOOLS}")
 
 
 @dataclass(frozen=True)

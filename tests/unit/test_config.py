@@ -133,14 +133,28 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         (Config(stage=PretrainStage("pretrain"), model=ModelConfig("x", path="y")), "stage=pretrain"),
         (Config(stage=PretrainStage("pretrain", direct_share=0.6, alternative_share=0.6)), "up to 1"),
         (Config(stage=EvalStage("eval", greedy=False, samples=0)), "evaluates nothing"),
-        (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), {"test": "in"})}), "id, ood"),
+        (
+            replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), {"test": "in"})}),
+            "id, ood, unknown",
+        ),
+        (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), {"test": "id:a+"})}), "id, ood"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k", split="dev"))}), "x.splits"),
+        (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k", data_set="d"))}), "x.splits"),
+        (replace(eval_config(), stage=EvalStage("eval", with_tools=[])), r"accepted: \[true\], \[false\]"),
+        (replace(eval_config(), stage=EvalStage("eval", with_tools=[True, True])), "with_tools"),
         (Config(task=TaskConfig("gsm8k"), teacher=TeacherConfig("oracle")), "oracle"),
         (Config(task=TaskConfig("calculator"), teacher=TeacherConfig("annotated")), "annotated"),
         (Config(task=TaskConfig("jsonl")), "task.path"),
         (Config(task=TaskConfig("bfcl")), "benchmark=bfcl_simple"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("bfcl"))}), "x.grader=answer"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), grader="bfcl")}), "x.grader=bfcl"),
+        (
+            Config(
+                EvalStage("eval", with_tools=[True, False]),
+                benchmark={"x": BenchmarkConfig(TaskConfig("bfcl"), grader="bfcl")},
+            ),
+            "takes the tools away",
+        ),
     ],
 )
 def test_bad_combination(config, message):

@@ -52,7 +52,8 @@ def evaluated(chat, tasks, turns, **limits):
     wanted = requests(tasks, EvalStage("eval", samples=0), SamplerConfig("transformers"), 0, BfclGrader.runs_calls)
     with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, RolloutLimits(**limits)) as environment:
         found = environment.rollout(wanted)
-    return [judged(trajectory, "greedy", BfclGrader()) for trajectory in found], found
+    items = [judged(trajectory, request, BfclGrader()) for trajectory, request in zip(found, wanted, strict=True)]
+    return items, found
 
 
 def test_the_calls_of_one_turn_are_judged_and_not_run(chat, tmp_path):
