@@ -95,6 +95,8 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
 
 def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
+    if task is not None and task.name == "bfcl":
+        raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
     if task is not None and task.name in FILE_TASKS and task.path is None:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
     if task is not None and task.data_set is not None and not re.fullmatch(DATA_SET, task.data_set):
@@ -276,6 +278,16 @@ def _check_stage(config: Config) -> None:
                 raise ConfigError(
                     f"`benchmark.{name}.task.data_set={benchmark.task.data_set}` names training tasks; "
                     f"benchmark.{name}.splits={{<split>: id:<data set>}} is read by stage=eval"
+                )
+            if (benchmark.grader == "bfcl") != (benchmark.task.name == "bfcl"):
+                raise ConfigError(
+                    f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
+                    f"{benchmark.task.name}; accepted: bfcl for both or for none"
+                )
+            if benchmark.grader == "bfcl" and False in stage.with_tools:
+                raise ConfigError(
+                    f"`stage.with_tools={stage.with_tools}` takes the tools away that benchmark.{name} asks for; "
+                    "accepted with benchmark.<name>.grader=bfcl: [true]"
                 )
             for split, domain in benchmark.splits.items():
                 if not DOMAIN.fullmatch(domain):

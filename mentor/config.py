@@ -155,8 +155,8 @@ class TaskConfig(Section):
     """Where the training tasks come from."""
 
     name: str = choice(
-        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl"
-    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own
+        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl"
+    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own; bfcl as a benchmark only
     path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
@@ -183,7 +183,7 @@ class BenchmarkConfig(Section):
         default_factory=lambda: {"test": "unknown"}
     )  # split: id, ood, unknown, or id:<data set>+<data set>, which is ood after training on another
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
-    grader: str = choice("answer", "answer", "qa")  # the boxed answer is an accepted one; or exact match, with token F1
+    grader: str = choice("answer", "answer", "qa", "bfcl")  # the boxed answer; exact match and token F1; calls alone
 
 
 @dataclass

@@ -22,6 +22,7 @@ class StopReason(StrEnum):
     LENGTH = "length"  # a turn or the whole trajectory ran out of tokens
     MAX_TURNS = "max_turns"  # the last allowed turn still called a tool
     INVALID_CALLS = "invalid_calls"  # too many turns in a row with only invalid calls
+    CALLED = "called"  # the only turn of a trajectory that is judged by its calls, which are not run
 
 
 class CallError(StrEnum):
@@ -34,6 +35,7 @@ class CallError(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     CRASH = "crash"  # the worker died or ran past another sandbox limit (recursion, ...)
+    NOT_RUN = "not_run"  # nothing wrong with its form, but the trajectory is judged by its calls alone
 
 
 @dataclass(frozen=True)

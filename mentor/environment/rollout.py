@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from mentor import progress
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall, assistant_message
 from mentor.sampling.base import Completion, Sampler, SamplingParams
 from mentor.tools import Toolbox, ToolExecutor, error_text
+from mentor.tools.toolsets import schemas_text
+from mentor.tools.validation import ArgumentValidator
 from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolResult, Trajectory
 
 
@@ -37,13 +40,17 @@ class RolloutLimits:
 
 @dataclass(frozen=True)
 class RolloutRequest:
-    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy."""
+    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy.
+
+    run_calls: False ends it after the first turn, whose calls are recorded but not run; its tools need no code then.
+    """
 
     task: Task
     seed: int
     group_id: str | None = None
     temperature: float = 1.0
     top_p: float = 1.0
+    run_calls: bool = True
 
 
 class Environment:
@@ -151,17 +158,22 @@ class _Episode:
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
         self.hidden_calls = 0
+        self.cut = False  # the last turn ran out of tokens
 
     async def run(self) -> Trajectory:
+        if not self.request.run_calls:
+            own = self.request.task.tools
+            tools = self.toolbox.schemas_json(self.request.task) if own is None else schemas_text(own.schemas)
+            return await self._run(tools, None)
         async with self.toolbox.lease(self.request.task) as executor:
-            return await self._run(executor)
+            return await self._run(executor.toolset.schemas_json, executor)
 
-    async def _run(self, executor: ToolExecutor) -> Trajectory:
-        tools = executor.toolset.schemas_json
+    async def _run(self, tools: str, executor: ToolExecutor | None) -> Trajectory:
         self.tokens.append_prompt(self.chat.prompt_ids(self.request.task.question, tools))
-        stop_reason = await self._turns(executor)
+        stop_reason = await (self._only_turn(tools) if executor is None else self._turns(executor))
         self.pump.end(self.index)
-        await executor.end_session(str(self.index))
+        if executor is not None:
+            await executor.end_session(str(self.index))
         return Trajectory(
             task=self.request.task,
             messages=self.messages,
@@ -172,25 +184,16 @@ class _Episode:
             response=self.chat.decode(self.response),
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
-            isolation=executor.isolation if executor.toolset.names else None,
+            isolation=executor.isolation if executor is not None and executor.toolset.names else None,
             hidden_calls=self.hidden_calls,
         )
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
         invalid_turns = 0
         for turn in range(self.limits.max_turns):
-            prompt = self.tokens.last_segment()
-            budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(prompt))
-            if budget < 1:
-                return StopReason.LENGTH
-            completion = await self.pump.sample(self.index, prompt, self._params(turn, budget))
-            self.tokens.append_sampled(completion.token_ids, completion.logprobs)
-            self.response += completion.token_ids
-            said = self.chat.parse(completion.token_ids)
-            self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
-            self.hidden_calls += said.hidden_calls
-            if not completion.stopped:
-                return StopReason.LENGTH  # its calls may be cut short, so they are not run
+            said = await self._sample(turn)
+            if said is None or self.cut:
+                return StopReason.LENGTH  # calls of a turn may be cut short with it, so they are not run
             if not said.calls:
                 return StopReason.ANSWERED
             if turn + 1 == self.limits.max_turns:
@@ -202,6 +205,33 @@ class _Episode:
             if not self._append_results(len(records)):
                 return StopReason.LENGTH
         raise AssertionError("the last turn returns")
+
+    async def _only_turn(self, tools: str) -> StopReason:
+        """Its calls are recorded, those of a turn that was cut too: how much counts is for who judges them to say."""
+        said = await self._sample(0)
+        if said is not None:
+            schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in json.loads(tools)}
+            self.calls = [
+                CallRecord(0, call.name, call.arguments, False, _form_error(call, schemas)) for call in said.calls
+            ]
+        if said is None or self.cut:
+            return StopReason.LENGTH
+        return StopReason.CALLED if said.calls else StopReason.ANSWERED
+
+    async def _sample(self, turn: int) -> AssistantTurn | None:
+        """The next turn, which is `cut` where it ran out of tokens; None where there is no token left for one."""
+        prompt = self.tokens.last_segment()
+        budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(prompt))
+        if budget < 1:
+            return None
+        completion = await self.pump.sample(self.index, prompt, self._params(turn, budget))
+        self.tokens.append_sampled(completion.token_ids, completion.logprobs)
+        self.response += completion.token_ids
+        said = self.chat.parse(completion.token_ids)
+        self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
+        self.hidden_calls += said.hidden_calls
+        self.cut = not completion.stopped
+        return said
 
     def _text(self, completion: Completion) -> str:
         return self.chat.decode(completion.token_ids).removesuffix(self.chat.eos_token)
@@ -244,6 +274,16 @@ def derive_seed(*parts: int | str) -> int:
     """A 63-bit seed from its parts, the same on every machine."""
     digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def _form_error(call: ParsedCall, schemas: Mapping[str, dict[str, Any]]) -> CallError:
+    """What is wrong with the form of a call that is not run. schemas: tool name -> its parameters."""
+    if call.problem is not None or call.name is None:
+        return CallError.MALFORMED
+    if call.name not in schemas:
+        return CallError.UNKNOWN_TOOL
+    fits = ArgumentValidator(schemas[call.name]).problem(call.arguments) is None
+    return CallError.NOT_RUN if fits else CallError.INVALID_ARGUMENTS
 
 
 def _assistant_message(said: AssistantTurn, text: str, first_call: int) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from mentor.evaluation.bfcl import judge
 from mentor.evaluation.qa import exact_match, token_f1
 from mentor.rewards.correctness import Grader, extract_boxed
 from mentor.rewards.quantities import clean
-from mentor.types import Trajectory
+from mentor.types import CallError, Trajectory
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class Verdict:
 
 
 class TrajectoryGrader(Protocol):
-    """Judges finished trajectories of one benchmark, each by itself."""
+    """Judges finished trajectories of one benchmark, each by itself.
+
+    runs_calls: False where a trajectory is one turn whose calls are judged and not run.
+    """
+
+    runs_calls: bool
 
     def grade(self, trajectory: Trajectory) -> Verdict:
         """The verdict; a bad trajectory is judged, never an exception."""
@@ -41,6 +47,8 @@ class TrajectoryGrader(Protocol):
 
 class AnswerGrader:
     """Whether the boxed answer of the final turn is an accepted one, as in the project's rewards."""
+
+    runs_calls = True
 
     def __init__(self, answers: Grader) -> None:
         self._answers = answers
@@ -56,6 +64,8 @@ class QaGrader:
     Scores `em` and `f1`, each the best over the accepted answers; correct is em = 1.
     """
 
+    runs_calls = True
+
     def grade(self, trajectory: Trajectory) -> Verdict:
         text = trajectory.final_text or ""
         boxed = extract_boxed(text)
@@ -66,9 +76,27 @@ class QaGrader:
         return Verdict(em == 1.0, {"em": em, "f1": f1})
 
 
+class BfclGrader:
+    """Whether the calls are right for the task's row of BFCL; `reason` is the official checker's code, or `no_turn`."""
+
+    runs_calls = False
+
+    def grade(self, trajectory: Trajectory) -> Verdict:
+        if not trajectory.turns:
+            return Verdict(False, reason="no_turn")  # the prompt left no room for one: not even "no call" was said
+        calls = [
+            {"name": call.name, "arguments": None if call.error is CallError.MALFORMED else call.arguments}
+            for call in trajectory.calls
+        ]
+        source = trajectory.task.source
+        found = judge(source["question_row"], source["answer_row"], calls)
+        return Verdict(found.valid, reason=found.error_type)
+
+
 BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
     "answer": AnswerGrader,
     "qa": lambda answers: QaGrader(),
+    "bfcl": lambda answers: BfclGrader(),
 }
 """From the project's grader of answers, whose processes all benchmarks share, the grader of each name."""
 

@@ -92,9 +92,16 @@ def _well_formed(call: Mapping[str, Any]) -> bool:
     return call["error"] not in ("malformed", "unknown_tool", "invalid_arguments")
 
 
+def _counts(call: Mapping[str, Any]) -> bool:
+    return call["ok"] or call["error"] == "not_run"
+
+
 def _tools(items: Sequence[Item]) -> tuple[Counter[str], Counter[str]]:
-    """Calls per tool name, over the answers to tasks with a reference: the student's that ran, and the teacher's."""
+    """Calls per tool name, over the answers to tasks with a reference: the student's, and the teacher's.
+
+    Of the student's those that ran, and the well-formed ones where none is run.
+    """
     known = [item for item in items if item["task"]["reference"] is not None]
-    student = Counter(call["name"] for item in known for call in item["calls"] if call["ok"])
+    student = Counter(call["name"] for item in known for call in item["calls"] if _counts(call))
     teacher = Counter(call["name"] for item in known for call in item["task"]["reference"])
     return student, teacher

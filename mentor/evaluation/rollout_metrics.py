@@ -88,7 +88,8 @@ def _failed_calls(calls: Sequence[CallRecord]) -> dict[str, float]:
     if not calls:
         return {}
     errors = [call.error for call in calls]
-    return {f"rollout/call_{kind}": errors.count(kind) / len(calls) for kind in CallError}
+    failures = [kind for kind in CallError if kind is not CallError.NOT_RUN]
+    return {f"rollout/call_{kind}": errors.count(kind) / len(calls) for kind in failures}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

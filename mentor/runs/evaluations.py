@@ -16,6 +16,7 @@ from mentor.evaluation.domains import data_set
 from mentor.runs.base_model import local_or_hub
 from mentor.runs.folder import stored_config
 from mentor.runs.identity import content_hashes
+from mentor.tasks.bfcl import answers_file
 
 BLOCKS, BLOCK_BYTES = 16, 65536
 
@@ -110,10 +111,13 @@ def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dic
     values = dump(config)
     values["benchmark"] = {benchmark: values["benchmark"][benchmark]}
     values["model"] = {**values["model"], "path": model_name(model)}
+    task = config.benchmark[benchmark].task
     values["upstream"] = {
         "weights": fingerprint(model),
         **content_hashes(
-            task_file=config.benchmark[benchmark].task.path, tools_file=config.tools.path if config.tools else None
+            task_file=task.path,
+            answers_file=str(answers_file(task.path)) if task.name == "bfcl" and task.path is not None else None,
+            tools_file=config.tools.path if config.tools else None,
         ),
     }
     return values

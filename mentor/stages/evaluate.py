@@ -111,7 +111,7 @@ def evaluate(
     write_summary(folder, summary)
     path = folder / "items.jsonl"
     items = list(read_jsonl(path, logger.message)) if path.is_file() else []
-    wanted = requests(tasks, stage, sampling, config.seed)
+    wanted = requests(tasks, stage, sampling, config.seed, grader.runs_calls)
     left = wanted[len(items) :]
     with JsonlWriter(path, logger.message) as store, logger.progress(len(wanted), job.folder, len(items)) as progress:
         for start in range(0, len(left), sampling.max_running):
@@ -181,7 +181,9 @@ async def with_reference(tasks: Sequence[Task], teacher_name: str, toolbox: Tool
     ]
 
 
-def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, seed: int) -> list[RolloutRequest]:
+def requests(
+    tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, seed: int, run_calls: bool = True
+) -> list[RolloutRequest]:
     """One greedy request per task if asked for, then `samples` sampled ones, each with a seed of its own.
 
     All of them with tools, without, or both, one after the other.
@@ -190,11 +192,11 @@ def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, s
     for with_tools in stage.with_tools:
         offered = tasks if with_tools else [replace(task, tools=NO_TOOLS) for task in tasks]
         if stage.greedy:
-            wanted += [RolloutRequest(task, seed=0, temperature=0.0) for task in offered]
+            wanted += [RolloutRequest(task, seed=0, temperature=0.0, run_calls=run_calls) for task in offered]
         for sample in range(stage.samples):
             for task in offered:
                 own = derive_seed(seed, task.id, sample)
-                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p))
+                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p, run_calls))
     return wanted
 
 

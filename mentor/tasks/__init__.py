@@ -1,10 +1,11 @@
-"""Where questions come from: generated programs, GSM8K, rows of RL data sets, or a user's own. The flow starts here."""
+"""Where questions come from: generated programs, GSM8K, RL data sets, BFCL, or a user's own. The flow starts here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from mentor.errors import InputError
+from mentor.tasks.bfcl import load_single_turn
 from mentor.tasks.calculator import check_disjoint, generate
 from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
 from mentor.tasks.jsonl import load_jsonl
@@ -13,7 +14,7 @@ from mentor.tasks.multihop_qa import load_multihop_qa
 from mentor.tasks.rl_rows import load_rl_rows
 from mentor.types import Task
 
-SOURCES = ("calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl")
+SOURCES = ("calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl")
 
 
 def load_tasks(
@@ -57,4 +58,6 @@ def load_tasks(
         return load_multihop_qa(path, wanted[0], f"{where}.path")
     if name == "rl_rows":
         return load_rl_rows(path, wanted[0], placeholders, f"{where}.path")
+    if name == "bfcl":
+        return load_single_turn(path, wanted[0], f"{where}.path")
     return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")

@@ -30,19 +30,51 @@ CLASS_FILES = {
 }
 
 
-def load_bfcl(path: str | Path, answers: str | Path | None = None, split: str = "test") -> list[Task]:
+def load_single_turn(path: str | Path, split: str = "test", key: str = "task.path") -> list[Task]:
+    """The tasks of a category that is judged by the calls of one turn. Raises InputError naming a row of another."""
+    tasks = load_bfcl(path, split=split, key=key)
+    for task in tasks:
+        category_of(task.id)
+        turns = task.source["question_row"]["question"]
+        roles = sorted({message["role"] for message in turns[0]})
+        if len(turns) != 1 or roles != ["user"]:
+            raise InputError(
+                f"row {task.id}: {len(turns)} turns, the first of {' and '.join(roles)}; accepted: one turn of the user"
+            )
+    return tasks
+
+
+def category_of(row_id: str) -> str:
+    """`simple`, `multiple`, `parallel` or `irrelevance`, from an id such as `parallel_multiple_3`."""
+    for category in ("irrelevance", "parallel", "multiple", "simple"):
+        if category in row_id and "java" not in row_id:
+            return category
+    raise InputError(
+        f"row {row_id}: not judged by its calls, accepted: simple_python, multiple, parallel, parallel_multiple and "
+        "irrelevance"
+    )
+
+
+def answers_file(path: str | Path) -> Path:
+    """Where the accepted calls of a category's file are, if it has any."""
+    return Path(path).parent / "possible_answer" / Path(path).name
+
+
+def load_bfcl(
+    path: str | Path, answers: str | Path | None = None, split: str = "test", key: str = "task.path"
+) -> list[Task]:
     """Tasks of one category's file, whose name says which.
 
     answers: the file of accepted calls; without it `possible_answer/<same name>` beside `path`, which `irrelevance`
     does not have. The functions of a multi-turn row are in `multi_turn_func_doc/` beside it. `question` is the first
-    turn; `source` keeps the row's `turns` and its `ground_truth`. Raises InputError naming the row.
+    turn; `source` keeps the `question_row` and the `answer_row`, None without answers. key: the config key of `path`,
+    for messages. Raises InputError naming the row.
     """
     path = Path(path)
-    rows = read_rows(path, "task.path")
-    beside = path.parent / "possible_answer" / path.name
+    rows = read_rows(path, key)
     if answers is None and "irrelevance" not in path.name:
-        answers = beside
-    accepted = {} if answers is None else {row["id"]: row for _, row in read_rows(Path(answers), "answers")}
+        answers = answers_file(path)
+    accepted = {} if answers is None else {row["id"]: row for _, row in read_rows(Path(answers), f"{key}: its answers")}
     documents: dict[str, list[Row]] = {}
     return [_task(row, place, accepted, split, path.parent, documents) for place, row in rows]
 
@@ -62,15 +94,15 @@ def _task(
     truth: list[Any] = accepted[row["id"]]["ground_truth"] if accepted else []
     multi_turn = "involved_classes" in row
     calls = _multi_turn_calls(truth, schemas, place) if multi_turn else first_accepted(truth, schemas)
-    turns = [[message["content"] for message in turn if message["role"] == "user"] for turn in row["question"]]
+    first_turn = [message["content"] for message in row["question"][0] if message["role"] == "user"]
     return Task(
         id=row["id"],
-        question="\n\n".join(turns[0]),
+        question="\n\n".join(first_turn),
         answer=(),
         toolset=row["id"],
         split=split,
         reference=tuple(calls),
-        source={"turns": row["question"], "ground_truth": truth},
+        source={"question_row": row, "answer_row": accepted.get(row["id"])},
         tools=TaskTools(None, schemas),
     )
 

@@ -54,7 +54,7 @@ class Toolset:
     @cached_property
     def schemas_json(self) -> str:
         """The schemas as compact JSON text, as trajectories store them."""
-        return json.dumps(self.schemas, ensure_ascii=False, separators=(",", ":"))
+        return schemas_text(self.schemas)
 
     @cached_property
     def loaded(self) -> Source:
@@ -155,6 +155,10 @@ class Toolset:
         """The toolset with the engine that runs it."""
         chosen, note = choose_engine(self.loaded, tree, origin, engine)
         return replace(self, engine=chosen, note=note)
+
+
+def schemas_text(schemas: list[dict[str, Any]]) -> str:
+    return json.dumps(schemas, ensure_ascii=False, separators=(",", ":"))
 
 
 def build_toolset(
