@@ -221,6 +221,7 @@ def rows_of(split: str, count: int) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_rows_with_their_own_tools_go_through_every_stage():
     """teacher=model on rows, then rl, eval and the report with the tools that each row brings."""
     rows = ["debug=default", "run=rows", "tools=row"]
