@@ -10,20 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from mentor.jsonl import drop_torn_line, read_jsonl, to_line
+from mentor.runs.provenance import Headline
 
 MANIFEST_NAME = "manifest.jsonl"
 
 Status = Literal["running", "done", "failed"]
-
-
-class Headline(TypedDict):
-    """The number a sweep compares."""
-
-    name: str
-    value: float
 
 
 @dataclass(frozen=True)
