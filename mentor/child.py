@@ -29,6 +29,7 @@ from mentor.runs.parent import end_with_parent
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
 from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error
+from mentor.runs.sweep import wandb_names
 from mentor.stages import StageResult, stage_function
 
 
@@ -138,7 +139,8 @@ def _run_logged(config: Config, folder: RunFolder, values: dict[str, Any]) -> St
 
 def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger:
     own_folder = folder.path if config.stage.name in METRIC_STAGES else None
-    return build_logger(config.logger, own_folder, folder.path.name, config.run, values)
+    name, group = wandb_names(folder.path, config.run)
+    return build_logger(config.logger, own_folder, name, group, values)
 
 
 def _report(error: BaseException) -> tuple[str, int]:

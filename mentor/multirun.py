@@ -71,7 +71,7 @@ class Multirun:
             if isinstance(error, MentorError) and basic:
                 _set(entry, None)
         if basic and all(self.points.values()):
-            self.raise_failures()
+            raise ChildFailed("all points failed", min(self.points.values()))
 
     def raise_failures(self) -> None:
         """ChildFailed when points failed: exit code 2 when each was bad input, else 1."""

@@ -70,9 +70,7 @@ def _announce(jobs: Sequence[PointJob], at_once: int) -> None:
         return
     threads = share_threads(jobs[0].steps[-1], at_once)
     cores = f"{threads} threads each" if threads else f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} each"
-    say(
-        f"{len(jobs)} points, {at_once} at once with {cores}; what they say goes to {jobs[0].sweep_folder}/*/{LOG_NAME}"
-    )
+    say(f"{len(jobs)} points, {at_once} at once with {cores}; their output: {jobs[0].sweep_folder}/*/{LOG_NAME}")
 
 
 def share_threads(config: Config, at_once: int) -> int | None:

@@ -105,10 +105,10 @@ def point_name(swept: str, number: int) -> str:
     return name if name == swept else f"{name}-{hashlib.sha256(swept.encode()).hexdigest()[:6]}"
 
 
-def point_of(folder: Path) -> tuple[str, str] | None:
-    """The sweep's id and the point's name for a stage folder inside a point; None for any other."""
-    parts = folder.parts
-    return (parts[-3], parts[-2]) if len(parts) > 3 and parts[-4] == SWEEPS else None
+def wandb_names(folder: Path, run: str) -> tuple[str, str]:
+    """What W&B calls a stage and the group it belongs to: its run, or the sweep it is in a point of."""
+    *_, above, sweep_id, point, stage = ("", "", "", *folder.parts)
+    return (f"{point} {stage}", f"{run} {SWEEPS}/{sweep_id}") if above == SWEEPS else (stage, run)
 
 
 @dataclass
