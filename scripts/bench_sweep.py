@@ -1,7 +1,7 @@
 """Two points of a sweep at once against one after the other, one thread each: `python scripts/bench_sweep.py`.
 
-Makes a small base and a teacher set, then does the same two RL points both ways in turns, and prints the seconds of each
-sweep and the ratio. Give it two cores that nothing else uses.
+Makes a small base and a teacher set, then does two RL points both ways in turns, and prints the seconds of each sweep
+and the ratio. Give it two cores that nothing else uses.
 """
 
 from __future__ import annotations

@@ -53,6 +53,8 @@ def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJo
                     slot = min({*range(at_once)} - {entry.slot for entry in running})
                     running.append(_start(waiting.popleft(), slot, at_once, Path(scratch), watched))
                     register.append(running[-1].process)
+                    if received:  # while it was started
+                        running[-1].process.send_signal(received[0])
                 for entry in [entry for entry in running if entry.process.poll() is not None]:
                     running.remove(entry)
                     register.remove(entry.process)

@@ -10,6 +10,7 @@ import pytest
 
 from mentor.cli import main
 from mentor.runs.manifest import Point, read_manifest
+from tests.fixtures.wandb_files import wandb_records
 from tests.integration.test_survival import count, has_ended, ids, start, until
 
 QUIET = ["logger=quiet", "launcher.threads=1"]
@@ -103,6 +104,21 @@ def test_a_signal_ends_every_point_and_the_sweep_goes_on(tmp_path: Path, capfd: 
     kept = count(rollout(busy) / "trajectories.jsonl")
     assert main(command) == 0
     assert len(by_status("done")) == 2 and kept < count(rollout(busy) / "trajectories.jsonl") == 4000
+
+
+def test_a_point_has_one_wandb_run_which_is_closed_when_it_is_stopped(tmp_path: Path):
+    command = ["-m", "stage=rollout", "task.size=4000,3", "stage.concurrency=8", "logger.wandb=offline"]
+    parent = start([*command, "launcher.threads=1", "launcher.jobs=2"], tmp_path)
+    until(lambda: "task.size=4000" in working())
+    os.kill(pid("task.size=4000"), signal.SIGTERM)
+    parent.communicate(timeout=120)
+    assert parent.returncode == 1 and by_status("failed") == ["task.size=4000"]
+    for name, code in (("task.size=4000", 1), ("task.size=3", 0)):
+        (path,) = rollout(name).glob("wandb/offline-run-*/*.wandb")
+        by_kind = {record.WhichOneof("record_type"): record for record in wandb_records(path)}
+        assert by_kind["exit"].exit.exit_code == code
+        assert by_kind["run"].run.display_name == f"{name} rollout"
+        assert by_kind["run"].run.run_group == f"default sweeps/{sweep_folder().name}"
 
 
 def test_pipelines_make_what_they_share_once(capfd: pytest.CaptureFixture[str]):
