@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, given_stage, parse, refuse_unread, register_schemas
 from mentor.conf_dir import conf_dir
 from mentor.config import STAGES
-from mentor.errors import ConfigError, MentorError
-from mentor.multirun import Multirun
+from mentor.errors import ConfigError
+from mentor.multirun import Multirun, PointFailed
 from mentor.runs.folder import run_root
 from mentor.runs.launch import run_stage
 from mentor.runs.sweep import PointJob, sweep_id
@@ -38,6 +38,8 @@ def run_command(arguments: Sequence[str]) -> None:
     stage = given_stage(overrides)
     if stage in STAGES:
         refuse_unread(overrides, stage)
+    if any(entry.key_or_group == "hydra/launcher" for entry in overrides):
+        raise ConfigError("`hydra/launcher` is not accepted: launcher=local or launcher=slurm says where points run")
     register_schemas()
     command = Command({str(entry.key_or_group) for entry in overrides if not entry.is_sweep_override()})
     with tempfile.TemporaryDirectory(prefix="mentor-hydra-") as scratch:
@@ -53,9 +55,8 @@ def run_command(arguments: Sequence[str]) -> None:
             if command.started:
                 raise
             raise ConfigError(f"{' '.join(lines)}: {explain(error)}") from None
-        except MentorError:
-            command.multirun.raise_failures()  # of points, at which a sweeper has stopped
-            raise
+        except PointFailed:  # where the sweeper stops at one, or nothing else has come of the sweep
+            command.multirun.raise_failures()
         command.multirun.keep_results(sweep)
     if command.error is not None:
         raise command.error

@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from mentor.compose import compose_stage
-from mentor.errors import MentorError, StageError
+from mentor.errors import MentorError
 from mentor.runs.identity import config_hash
 from mentor.runs.launch import ChildFailed, say
 from mentor.runs.manifest import Point, record
@@ -25,6 +25,10 @@ from mentor.runs.points import run_points
 from mentor.runs.slurm import submit_points, submit_shared
 from mentor.runs.sweep import SWEEPS, Outcome, PointJob, find_shared, point_job, point_name, without_shared
 from mentor.stages import pipeline
+
+
+class PointFailed(ChildFailed):
+    """What a sweeper is given for a point that failed and has said why."""
 
 
 class Multirun:
@@ -56,7 +60,7 @@ class Multirun:
         """Do the points that were composed for one batch; what each returns becomes its headline number.
 
         A failed point does not stop the others. The basic sweeper is given None for it, any other the exception, as it
-        may know what to do. Raises ChildFailed when all points have failed so far and the sweeper is the basic one.
+        may know what to do. Raises PointFailed when all points have failed so far and the sweeper is the basic one.
         """
         jobs = {job.hash: job for job in (entry._return_value for entry in returns) if isinstance(job, PointJob)}
         basic = returns[0].hydra_cfg.hydra.runtime.choices["hydra/sweeper"] == "basic"  # type: ignore[union-attr]
@@ -71,7 +75,7 @@ class Multirun:
             if isinstance(error, MentorError) and basic:
                 _set(entry, None)
         if basic and all(self.points.values()):
-            raise ChildFailed("all points failed", min(self.points.values()))
+            raise PointFailed("all points failed", min(self.points.values()))
 
     def raise_failures(self) -> None:
         """ChildFailed when points failed: exit code 2 when each was bad input, else 1."""
@@ -95,11 +99,11 @@ class Multirun:
             self.points[job.name] = outcome.code
             results[job.hash] = outcome.headline and outcome.headline["value"]
             if outcome.code:
-                results[job.hash] = ChildFailed(f"{job.name}: {outcome.error}", outcome.code)
+                results[job.hash] = PointFailed(f"{job.name}: {outcome.error}", outcome.code)
             elif needed and outcome.headline is None:
-                results[job.hash] = StageError(
-                    f"stage={job.steps[-1].stage.name} has no number for a sweeper to compare"
-                )
+                self.points[job.name] = 1
+                results[job.hash] = PointFailed(f"{job.name} has no number", 1)
+                say(f"point {job.name} has no headline number, and the sweeper has nothing to compare")
             say(f"point {job.name}: {_ended(outcome)} ({len(results)} of {len(jobs)})")
         return results
 

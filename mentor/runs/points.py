@@ -68,9 +68,10 @@ def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJo
 
 
 def _announce(jobs: Sequence[PointJob], at_once: int) -> None:
-    if at_once == 1:
+    steps = [step for job in jobs for step in job.steps]
+    if at_once == 1 or not steps:
         return
-    threads = share_threads(jobs[0].steps[-1], at_once)
+    threads = share_threads(steps[0], at_once)
     cores = f"{threads} threads each" if threads else f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']} each"
     say(f"{len(jobs)} points, {at_once} at once with {cores}; their output: {jobs[0].sweep_folder}/*/{LOG_NAME}")
 

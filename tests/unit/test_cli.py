@@ -147,6 +147,7 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
         ("stage=rollout init=sft", "`init` is not read by stage=rollout"),
         ("-m stage=sft reward.weights.tool=1,2", "`reward` is not read by stage=sft"),
         ("stage=rl seed=0,1", "-m sweeps over them"),
+        ("-m stage=rl seed=0,1 hydra/launcher=basic", "`hydra/launcher` is not accepted: launcher=local"),
         ("stage=rl nonsense", "`nonsense` is not an override"),
         ("stage=rollout task.path=${nowhere}", "Interpolation key 'nowhere' not found full_key: task.path"),
         ("stage=rl --nonsense", "`--nonsense` is not an option"),
