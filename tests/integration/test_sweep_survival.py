@@ -89,13 +89,18 @@ def test_a_sweep_killed_twice_ends_complete_and_runs_nothing_twice(tmp_path: Pat
 
 
 def test_a_signal_ends_every_point_and_the_sweep_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    command = ["-m", "stage=rollout", "task.size=4000", "seed=0,1", "stage.concurrency=8", *QUIET, "launcher.jobs=2"]
+    size = f"task.size={TASKS}"
+    command = ["-m", "stage=rollout", size, "seed=0,1", "stage.concurrency=8", *QUIET, "launcher.jobs=2"]
     parent = start(command, tmp_path)
     until(lambda: len(working()) == 2)
     busy, children = working()[0], [pid(name) for name in working()]
+    for child in children:
+        os.kill(child, signal.SIGSTOP)
     assert main(command) == 2, "the points are in use"
     assert capfd.readouterr().err.count("is in use by process") == 2
     assert len(by_status("running")) == 2, "what another process does is not noted as failed"
+    for child in children:
+        os.kill(child, signal.SIGCONT)
     parent.send_signal(signal.SIGINT)
     parent.communicate(timeout=60)
     assert parent.returncode == 130
@@ -103,7 +108,7 @@ def test_a_signal_ends_every_point_and_the_sweep_goes_on(tmp_path: Path, capfd: 
     assert "stopped by SIGINT" in (sweep_folder() / busy / "output.log").read_text()
     kept = count(rollout(busy) / "trajectories.jsonl")
     assert main(command) == 0
-    assert len(by_status("done")) == 2 and kept < count(rollout(busy) / "trajectories.jsonl") == 4000
+    assert len(by_status("done")) == 2 and kept < count(rollout(busy) / "trajectories.jsonl") == TASKS
 
 
 def test_a_point_has_one_wandb_run_which_is_closed_when_it_is_stopped(tmp_path: Path):
