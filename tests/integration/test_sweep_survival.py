@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from mentor.cli import main
 from mentor.runs.manifest import Point, read_manifest
 from tests.fixtures.wandb_files import wandb_records
-from tests.integration.test_survival import count, has_ended, ids, start, until
+from tests.integration.test_survival import count, has_ended, ids, start
+from tests.integration.test_survival import until as until_within
 
+until = partial(until_within, seconds=180)  # several commands start at once
 QUIET = ["logger=quiet", "launcher.threads=1"]
 TASKS = 1500
 SIX = ["-m", "stage=rollout", f"task.size={TASKS}", "task.seed=0,1,2", "seed=0,1", "stage.concurrency=8", *QUIET]
@@ -160,7 +163,7 @@ def test_points_are_jobs_of_submitit_and_go_on_when_they_are_interrupted(tmp_pat
     pytest.importorskip("submitit")
     command = ["-m", "stage=rollout", "task.size=4000", "seed=0,1", "stage.concurrency=8", *QUIET]
     parent = start([*command, "launcher=slurm", "launcher.slurm.cluster=local", "launcher.slurm.gpus=0"], tmp_path)
-    until(lambda: len(working()) == 2, seconds=180)
+    until(lambda: len(working()) == 2)
     name = working()[0]
     child = pid(name)
     job = int(Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[1])  # its parent, submitit's process
