@@ -11,7 +11,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -26,9 +25,11 @@ from mentor.progress import RENDEZVOUS
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import sign
+from mentor.runs.parent import end_with_parent
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
 from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error
+from mentor.runs.sweep import wandb_names
 from mentor.stages import StageResult, stage_function
 
 
@@ -39,8 +40,6 @@ class Stopped(KeyboardInterrupt):
         self.signum = signum
         super().__init__(f"stopped by {signal.Signals(signum).name}; the same command goes on where it was")
 
-
-LAST_WORDS_S = 60  # from SIGTERM to SIGKILL where the parent has gone
 
 METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
 """Stages with a metrics.jsonl; what the others measure is in their summaries and tables."""
@@ -54,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sign(arguments.lock_fd)
         os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
     if arguments.parent_fd is not None:
-        _end_with_parent(arguments.parent_fd)
+        end_with_parent(arguments.parent_fd)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm warns every process of a job: the one of submitit answers
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     try:
@@ -139,7 +139,8 @@ def _run_logged(config: Config, folder: RunFolder, values: dict[str, Any]) -> St
 
 def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger:
     own_folder = folder.path if config.stage.name in METRIC_STAGES else None
-    return build_logger(config.logger, own_folder, folder.path.name, config.run, values)
+    name, group = wandb_names(folder.path, config.run)
+    return build_logger(config.logger, own_folder, name, group, values)
 
 
 def _report(error: BaseException) -> tuple[str, int]:
@@ -162,19 +163,6 @@ def _seconds(result: StageResult, started: float) -> dict[str, float]:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise Stopped(signum)
-
-
-def _end_with_parent(fd: int) -> None:
-    """Stop as by SIGTERM when the parent is gone, however it ended: nobody would be left to wait for this process."""
-    os.set_inheritable(fd, False)
-
-    def watch() -> None:
-        os.read(fd, 1)  # nothing is ever written: it returns when the parent's end is closed
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(LAST_WORDS_S)
-        os.kill(os.getpid(), signal.SIGKILL)  # it waits for another process and does not hear signals
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _note_failure(folder: Path, summary: Mapping[str, Any], error: BaseException) -> None:

@@ -17,22 +17,14 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mentor.compose import (
-    COMPOSE_ERRORS,
-    compose_steps,
-    explain,
-    given_stage,
-    parse,
-    refuse_unread,
-    register_schemas,
-    to_config,
-)
+from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, given_stage, parse, refuse_unread, register_schemas
 from mentor.conf_dir import conf_dir
-from mentor.config import STAGES, Config, PipelineStage
-from mentor.errors import ConfigError, MentorError
+from mentor.config import STAGES
+from mentor.errors import ConfigError
+from mentor.multirun import Multirun, PointFailed
 from mentor.runs.folder import run_root
-from mentor.runs.launch import ChildFailed, run_stage, say
-from mentor.runs.sweep import Point, point_name, record_point, sweep_id
+from mentor.runs.launch import run_stage
+from mentor.runs.sweep import PointJob, sweep_id
 from mentor.stages import pipeline
 
 NOT_IN_SWEEP_ID = ("hydra", "overwrite", "logger", "launcher")
@@ -46,11 +38,14 @@ def run_command(arguments: Sequence[str]) -> None:
     stage = given_stage(overrides)
     if stage in STAGES:
         refuse_unread(overrides, stage)
+    if any(entry.key_or_group == "hydra/launcher" for entry in overrides):
+        raise ConfigError("`hydra/launcher` is not accepted: launcher=local or launcher=slurm says where points run")
     register_schemas()
-    command = Command()
+    command = Command({str(entry.key_or_group) for entry in overrides if not entry.is_sweep_override()})
     with tempfile.TemporaryDirectory(prefix="mentor-hydra-") as scratch:
         # Hydra notes the sweep in a folder of its own; the run's folders hold the resolved config of each point.
-        extra = [f"hydra.sweep.dir={scratch}/{_sweep_id(overrides)}", _fixed_keys(overrides)]
+        sweep = Path(scratch) / _sweep_id(overrides)
+        extra = [f"hydra.sweep.dir={sweep}", _fixed_keys(overrides)]
         try:
             with _argv(["mentor", *options, *lines, *extra]):
                 hydra.main(config_path=str(conf_dir()), config_name="config", version_base="1.3")(command.job)()
@@ -60,86 +55,42 @@ def run_command(arguments: Sequence[str]) -> None:
             if command.started:
                 raise
             raise ConfigError(f"{' '.join(lines)}: {explain(error)}") from None
-    command.raise_failures()
+        except PointFailed:  # where the sweeper stops at one, or nothing else has come of the sweep
+            command.multirun.raise_failures()
+        command.multirun.keep_results(sweep)
+    if command.error is not None:
+        raise command.error
+    command.multirun.raise_failures()
 
 
 class Command:
     """What Hydra calls for every job of one command."""
 
-    def __init__(self) -> None:
-        self.started = 0
+    def __init__(self, fixed: set[str]) -> None:
+        self.started = False
         self.error: Exception | None = None  # of a single job
-        self.failed: list[tuple[str, int]] = []  # points of a multirun, with their exit codes
+        self.multirun = Multirun(fixed)
 
-    def job(self, cfg: DictConfig) -> float | None:
-        """Do the composed stage; the headline number goes back to Hydra's sweeper.
+    def job(self, cfg: DictConfig) -> float | PointJob | None:
+        """Do the composed stage and return its headline number; a point of a multirun is only composed, to be done in
+        `multirun.do`.
 
-        Hydra prints the overrides of a job that raises, so what is raised here comes out in `raise_failures`; only a
-        sweeper that handles failed points itself is handed the exception.
+        Hydra prints the overrides of a job that raises, so what a single one raises is kept.
         """
-        self.started += 1
+        self.started = True
         settings = HydraConfig.get()
         unresolved: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
-        lines: tuple[str, ...] = tuple(unresolved)  # an interpolation that leads nowhere is told of below
-        if settings.mode != RunMode.MULTIRUN:
-            try:
-                return _run(cfg, parse(lines), None)
-            except Exception as error:
-                self.error = error
-                return None
-        point = Point(Path(settings.sweep.dir).name, point_name(settings.job.override_dirname, settings.job.num), lines)
-        say(f"point {settings.job.num}: {point.name}")
+        overrides = parse(unresolved)  # an interpolation that leads nowhere is told of by `compose_stage`
+        if settings.mode == RunMode.MULTIRUN:
+            return self.multirun.compose(cfg, overrides)
         try:
-            return _run(cfg, parse(lines), point)
-        except MentorError as error:
-            self.failed.append((point.name, error.exit_code))
-            if not isinstance(error, ChildFailed):
-                say(f"point {settings.job.num}: {' '.join(str(error).split())}")
-            if settings.runtime.choices["hydra/sweeper"] == "basic":
-                return None
-            raise
-
-    def raise_failures(self) -> None:
-        """What a single job raised, or ChildFailed for failed points: exit code 2 when each was bad input, else 1."""
-        if self.error is not None:
-            raise self.error
-        if self.failed:
-            names = ", ".join(name for name, _ in self.failed)
-            say(f"{len(self.failed)} of {self.started} points failed: {names}")
-            raise ChildFailed("points failed", min(code for _, code in self.failed))
-
-
-def _run(cfg: DictConfig, overrides: Sequence[Override], point: Point | None) -> float | None:
-    refuse_unread(overrides, str(cfg.stage.name))
-    config = to_config(cfg)
-    steps = compose_steps(config.stage, overrides) if isinstance(config.stage, PipelineStage) else None
-    root = run_root(config)
-    if point is None:
-        return run_stage(config, root) if steps is None else pipeline.run(steps, root)
-    return _run_point(config, steps, point, root)
-
-
-def _run_point(config: Config, steps: Sequence[Config] | None, point: Point, root: Path) -> float | None:
-    """A point's stage or pipeline in its own folder, noted in the manifest from its start on."""
-    own_root = point.folder(root)
-    outcome: dict[str, object] = {"stage": config.stage.name, "folder": str(own_root)}
-
-    def on_start(config_hash: str | None) -> None:
-        outcome["config_hash"] = config_hash
-        record_point(point, root, "running", **outcome)
-
-    try:
-        if steps is None:
-            headline = run_stage(config, root, own_root, on_start)
-        else:
-            on_start(None)
-            headline = pipeline.run(steps, own_root)
-    except BaseException as error:
-        if "config_hash" in outcome:
-            record_point(point, root, "failed", **outcome, error=str(error) or type(error).__name__)
-        raise
-    record_point(point, root, "done", **outcome, headline=headline)
-    return headline
+            config, steps = compose_stage(cfg, overrides)
+            root = run_root(config)
+            headline = run_stage(config, root) if steps is None else pipeline.run(steps, root)
+        except Exception as error:
+            self.error = error
+            return None
+        return headline and headline["value"]
 
 
 def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

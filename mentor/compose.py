@@ -107,6 +107,13 @@ def to_config(cfg: DictConfig) -> Config:
     return config
 
 
+def compose_stage(cfg: DictConfig, overrides: Sequence[Override]) -> tuple[Config, list[Config] | None]:
+    """The checked config of a composed stage, and those of its steps where it is a pipeline."""
+    refuse_unread(overrides, str(cfg.stage.name))
+    config = to_config(cfg)
+    return config, compose_steps(config.stage, overrides) if isinstance(config.stage, PipelineStage) else None
+
+
 def compose_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> list[Config]:
     """The config of every step: its own overrides, then those of the command that it reads and does not set itself.
 

@@ -434,9 +434,29 @@ class LoggerConfig(Section):
 
 
 @dataclass
+class SlurmConfig(Section):
+    """What launcher=slurm asks the cluster for, for every point."""
+
+    cluster: str = choice("slurm", "slurm", "local")  # local: submitit's processes on this machine, to try it out
+    partition: str | None = None  # the cluster's default when null
+    account: str | None = None  # who is charged; the cluster's default when null
+    time_min: int = count(240)  # minutes; near the limit a point is queued again and goes on
+    gpus: int = number(1, low=0)  # for each point
+    cpus: int = count(8)  # cores for each point
+    memory_gib: float = number(64.0, low=0.1)  # for each point
+    requeues: int = number(10, low=0)  # times a point that ran out of time is queued again
+    setup: list[str] = field(default_factory=list)  # shell lines before a point starts, such as module load
+    options: dict[str, str] = field(default_factory=dict)  # further options of sbatch by name, such as qos
+
+
+@dataclass
 class LauncherConfig(Section):
-    name: str = choice("local", "local")  # one after another on this machine
-    threads: int | None = count(None)  # CPU threads of one process; its share of the cores when null
+    name: str = choice("local", "local", "slurm")  # where the points of a sweep run: this machine or a Slurm cluster
+    jobs: int = count(1)  # points of a sweep at once
+    threads: int | None = count(
+        None
+    )  # CPU threads of one process; when null OMP_NUM_THREADS, else a share of the cores
+    slurm: SlurmConfig = field(default_factory=SlurmConfig)  # what launcher=slurm asks for
     stall_timeout_s: float = number(45.0, low=1)  # a process of several without progress for so long ends the stage
     device_memory_gib: float | None = number(None, low=0.1)  # of one GPU, for stage=check; what is there when null
 

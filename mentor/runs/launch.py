@@ -9,17 +9,17 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mentor.config import Config, ScaledTrainer, dump
 from mentor.errors import MentorError
 from mentor.runs.folder import FOLDERLESS, RunFolder, claim, settle, stage_folder, write_config
-from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import FolderLock
 from mentor.runs.preflight import preflight
 from mentor.runs.processes import Ending, run_processes
-from mentor.runs.provenance import headline_value, note_failure, read_summary
+from mentor.runs.provenance import Headline, headline, note_failure, read_summary
 
 REMADE = ("eval", "report")
 """Stages whose folder takes any config: eval compares below it, a report is always made anew."""
@@ -42,14 +42,15 @@ class ChildFailed(MentorError):
 
 
 def run_stage(
-    config: Config, root: Path, own_root: Path | None = None, on_start: Callable[[str | None], None] | None = None
-) -> float | None:
-    """Do one stage and return its headline number (None where it has none). A stage that is done is not run again.
+    config: Config, root: Path, own_root: Path | None = None, on_start: Callable[[], None] = lambda: None
+) -> Headline | None:
+    """Do one stage and return its headline (None where it has none). A stage that is done is not run again.
 
     root: where earlier stages are read. own_root: where this stage's folder is made; root itself unless it is a point.
-    on_start: called with the config hash just before the child starts.
+    on_start: called just before the child starts.
     """
     if config.stage.name in FOLDERLESS or getattr(config.teacher, "dry_run", False):
+        on_start()
         return _run_folderless(config, root)
     folder = RunFolder((own_root or root) / stage_folder(config), root)
     values = dump(config)
@@ -61,17 +62,17 @@ def run_stage(
         summary = read_summary(folder.path) if resumed else None
         if summary is not None and summary["status"] == "done" and "stopped_by" not in summary.get("counts", {}):
             say(f"stage={config.stage.name} is done in {folder.path}; overwrite=true runs it again")
-            return headline_value(summary)
+            return headline(summary)
         write_config(folder.path, values)  # resumed: with this command's logger and launcher
-        if on_start is not None:
-            on_start(config_hash(identity(values)))
+        on_start()
         ending = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd)
+        left = read_summary(folder.path)
         if ending.code == 2 and lock.created:
             lock.remove()
         else:
             settle(folder.path, restore=ending.code == 2)
-        _raise_failed(config, ending)
-        return headline_value(read_summary(folder.path))
+        _raise_failed(config, ending, left)
+        return headline(read_summary(folder.path))
 
 
 def say(text: str) -> None:
@@ -80,23 +81,27 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _run_folderless(config: Config, root: Path) -> float | None:
+def _run_folderless(config: Config, root: Path) -> Headline | None:
     """The config and summary of a stage without a folder of its own live in one that goes away."""
     with tempfile.TemporaryDirectory(prefix=f"mentor-{config.stage.name}-") as temporary:
         folder = RunFolder(Path(temporary), root)
         write_config(folder.path, dump(config))
-        _raise_failed(config, _run_child(config, folder, None))
-        return headline_value(read_summary(folder.path))
+        ending = _run_child(config, folder, None)
+        _raise_failed(config, ending, read_summary(folder.path))
+        return headline(read_summary(folder.path))
 
 
-def _raise_failed(config: Config, ending: Ending) -> None:
+def _raise_failed(config: Config, ending: Ending, summary: Mapping[str, Any] | None) -> None:
+    """summary: what the child left."""
     stage, again = f"stage={config.stage.name}", "running it again resumes it"
     if ending.code < 0:
         raise MentorError(f"{stage} was ended by {signal.Signals(-ending.code).name}; {again}")
     if ending.cause is not None:
         raise MentorError(f"{stage}: {ending.cause}; {again}")
     if ending.code:
-        raise ChildFailed(f"{stage} failed", 2 if ending.code == 2 else 1)
+        raise ChildFailed(
+            f"{stage} failed: {(summary or {}).get('error') or 'it left no reason'}", 2 if ending.code == 2 else 1
+        )
 
 
 def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending:
@@ -109,8 +114,7 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
     only_plans = config.stage.name == "check"  # for the processes of another stage, and asks no hub
     trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) and not only_plans else ScaledTrainer()
-    threads = config.launcher.threads or max(1, len(os.sched_getaffinity(0)) // trainer.num_processes)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, **_threads(config.launcher.threads, trainer.num_processes)}
     environment.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait by spinning starve others on shared cores
     environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # gloo warns of a backend it does not need
     if not sys.stderr.isatty():
@@ -138,6 +142,13 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
     if ending.cause is not None:
         note_failure(folder.path, ending.cause)
     return ending
+
+
+def _threads(wanted: int | None, processes: int) -> dict[str, str]:
+    """For each process: what the config says, else what the user's shell says, else a share of the cores."""
+    if wanted is None and os.environ.get("OMP_NUM_THREADS"):
+        return {}
+    return {"OMP_NUM_THREADS": str(wanted or max(1, len(os.sched_getaffinity(0)) // processes))}
 
 
 def _names_the_hub(config: Config) -> bool:

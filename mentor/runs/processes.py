@@ -53,7 +53,7 @@ def run_processes(
     distributed: they join a process group, so they are told who they are. Each is in a process group of its own, so
     that a Ctrl-C reaches it once, through this process.
     """
-    with tempfile.TemporaryDirectory(prefix="mentor-ranks-") as scratch, _passing_on_signals() as (register, received):
+    with tempfile.TemporaryDirectory(prefix="mentor-ranks-") as scratch, passing_on_signals() as (register, received):
         folder = Path(scratch)
         for rank in range(count):
             child = subprocess.Popen(
@@ -64,7 +64,11 @@ def run_processes(
                 process_group=0,
             )
             register.append(child)
-        ending = Ending(register[0].wait()) if count == 1 else _watch(register, folder, stall_timeout_s, received)
+        try:
+            ending = Ending(register[0].wait()) if count == 1 else _watch(register, folder, stall_timeout_s, received)
+        except BaseException:  # a signal handler that ends this process (submitit's, to be queued again)
+            end(register)
+            raise
     return replace(ending, received=received[0]) if received else ending
 
 
@@ -95,7 +99,7 @@ def _watch(
         statuses = [read_status(_status_file(folder, rank)) for rank in range(len(children))]
         if received:
             _wait(children, TERMINATE_S)
-            _end(children)
+            end(children)
             return Ending(1, report=read_status(_status_file(folder, 0)).report)
         if any(child.poll() not in (None, 0) for child in children):
             return _after_failure(children, folder)
@@ -105,7 +109,7 @@ def _watch(
                 seen[rank] = (status.beats, now)
             limit = stall_timeout_s * (PATIENT if status.phase in PATIENT_PHASES else 1)
             if child.poll() is None and now - seen[rank][1] > limit:
-                _end(children)
+                end(children)
                 cause = f"{_name(rank, children)} made no progress for {limit:.0f} s in phase {status.phase}"
                 return Ending(1, cause, _stack(status))
     return Ending(next((child.returncode for child in children if child.returncode), 0))
@@ -115,7 +119,7 @@ def _after_failure(children: Sequence[subprocess.Popen[bytes]], folder: Path) ->
     """Who is to blame: a process ended by a signal, else the one that failed first; the rest follow from it."""
     _wait(children, GRACE_S)
     codes = {rank: child.poll() for rank, child in enumerate(children)}
-    _end(children)
+    end(children)
     failed = {rank: code for rank, code in codes.items() if code}
     statuses = {rank: read_status(_status_file(folder, rank)) for rank in failed}
     rank = min(failed, key=lambda r: (failed[r] > 0, statuses[r].failed_at or float("inf"), r))
@@ -143,7 +147,7 @@ def _wait(children: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
         time.sleep(POLL_S)
 
 
-def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask those that still run to end, then end them; one that is stopped or waits for another cannot hear."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         for child in children:
@@ -153,7 +157,7 @@ def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
+def passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
     """Signals to this process go to the registered children; what came is listed. Only the main thread can do so."""
     children: list[subprocess.Popen[bytes]] = []
     received: list[int] = []

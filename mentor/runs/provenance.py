@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from mentor.errors import RunFolderError
 
@@ -49,6 +49,13 @@ def new_summary(stage: str, seed: int, config_hash: str) -> dict[str, Any]:
     }
 
 
+class Headline(TypedDict):
+    """The number a sweep compares."""
+
+    name: str
+    value: float
+
+
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """Whole or not at all."""
     partial = folder / f"{SUMMARY_NAME}.partial"
@@ -76,9 +83,8 @@ def note_failure(folder: Path, error: str) -> None:
         write_summary(folder, {**summary, "status": "failed", "ended": time.time(), "error": error})
 
 
-def headline_value(summary: Mapping[str, Any] | None) -> float | None:
-    headline = (summary or {}).get("headline")
-    return headline["value"] if headline else None
+def headline(summary: Mapping[str, Any] | None) -> Headline | None:
+    return (summary or {}).get("headline")
 
 
 def versions() -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -16,21 +16,24 @@ from mentor.errors import ConfigError
 from mentor.runs.folder import FOLDERLESS, stage_folder
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.launch import run_stage, say
+from mentor.runs.provenance import Headline
 
 
-def run(steps: Sequence[Config], root: Path) -> float | None:
-    """Do every step below `root`; returns the last headline number. Prints the run's report when there is one."""
+def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lambda: None) -> Headline | None:
+    """Do every step below `root`; returns the last headline. Prints the run's report when there is one.
+
+    on_start: called whenever a child starts.
+    """
     refuse_clashes(steps)
-    headline = None
+    last = None
     for number, config in enumerate(steps, 1):
         folder = "" if config.stage.name in FOLDERLESS else f" in {root / stage_folder(config)}"
         say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
-        value = run_stage(config, root)
-        headline = headline if value is None else value
+        last = run_stage(config, root, on_start=on_start) or last
     if any(config.stage.name == "report" for config in steps):
         report = root / "report" / "report.md"
         sys.stdout.write(f"{_first_table(report.read_text())}\n\n{report.with_suffix('.html')}\n")
-    return headline
+    return last
 
 
 def refuse_clashes(steps: Sequence[Config]) -> None:

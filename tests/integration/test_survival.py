@@ -44,7 +44,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(command: list[str], cwd: Path) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent)}
+    path = os.pathsep.join([str(conf_dir().parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
     return subprocess.Popen(
         [sys.executable, "-m", "mentor.cli", *command], cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
     )

@@ -15,6 +15,7 @@ from mentor.compose import compose_steps, parse, refuse_unread, register_schemas
 from mentor.conf_dir import conf_dir
 from mentor.config import STAGE_GROUPS, STAGES, TRAINERS
 from mentor.errors import ConfigError
+from mentor.runs.manifest import read_manifest
 
 REPOSITORY = conf_dir().parent
 # What a stage cannot do without.
@@ -146,6 +147,7 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
         ("stage=rollout init=sft", "`init` is not read by stage=rollout"),
         ("-m stage=sft reward.weights.tool=1,2", "`reward` is not read by stage=sft"),
         ("stage=rl seed=0,1", "-m sweeps over them"),
+        ("-m stage=rl seed=0,1 hydra/launcher=basic", "`hydra/launcher` is not accepted: launcher=local"),
         ("stage=rl nonsense", "`nonsense` is not an override"),
         ("stage=rollout task.path=${nowhere}", "Interpolation key 'nowhere' not found full_key: task.path"),
         ("stage=rl --nonsense", "`--nonsense` is not an option"),
@@ -226,17 +228,27 @@ def test_rollout_is_done_once_and_refuses_another_config(work: Path, capfd: pyte
     assert json.loads((folder / "summary.json").read_text())["config_hash"] != summary["config_hash"]
 
 
-def test_multirun_gives_each_point_a_folder_and_goes_on_after_a_failure(work: Path, capfd: pytest.CaptureFixture[str]):
-    command = ["-m", "stage=rollout", "task.size=3,0", "seed=0,1", "logger=quiet"]
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_multirun_gives_each_point_a_folder_and_goes_on_after_a_failure(
+    work: Path, jobs: int, capfd: pytest.CaptureFixture[str]
+):
+    command = ["-m", "stage=rollout", "task.size=3,0", "seed=0,1", "logger=quiet", f"launcher.jobs={jobs}"]
     assert main(command) == 2
     said = capfd.readouterr().err
     assert "2 of 4 points failed: seed=0,task.size=0, seed=1,task.size=0" in said
     (sweep,) = (work / "outputs" / "default" / "sweeps").iterdir()
-    rows = [json.loads(line) for line in (sweep / "manifest.jsonl").read_text().splitlines()]
-    assert [(row["point"], row["status"]) for row in rows] == [
-        (point, status) for point in ("seed=0,task.size=3", "seed=1,task.size=3") for status in ("running", "done")
-    ]
-    assert len({row["config_hash"] for row in rows}) == 2 and rows[1]["headline"] == 1.0
+    states = list(read_manifest(sweep).values())
+    assert {(state.point, state.status) for state in states} == {
+        ("seed=0,task.size=3", "done"), ("seed=1,task.size=3", "done"),
+        ("seed=0,task.size=0", "failed"), ("seed=1,task.size=0", "failed"),
+    }  # fmt: skip
+    done = {state.point: state for state in states if state.status == "done"}
+    assert done["seed=0,task.size=3"].headline == {"name": "rollout/verified_share", "value": 1.0}
+    assert done["seed=0,task.size=3"].overrides == {"seed": 0, "task.size": 3}
+    assert all("`task.size=0` is out of range" in state.error for state in states if state.status == "failed")
+    tools = "12 tools of calculator"  # what a rollout says first: here, or in the logs of points that run together
+    assert (tools in said) == (jobs == 1)
+    assert all((sweep / name / "output.log").is_file() == (jobs == 2) for name in done)
     for point in ("seed=0,task.size=3", "seed=1,task.size=3"):
         assert json.loads((sweep / point / "rollout" / "summary.json").read_text())["status"] == "done"
     assert sorted(path.name for path in work.iterdir()) == ["outputs", "rows.jsonl"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 
 from mentor.command import _split_arguments
 from mentor.compose import compose_steps, parse, refuse_unread, register_schemas, to_config
@@ -85,14 +85,16 @@ def test_every_command_composes(hydra_conf: None, command: str):
 
 
 def first_point(overrides: list[Override]) -> list[Override]:
-    """The overrides of a sweep's first point."""
-    lines = [
-        f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
-        if override.is_sweep_override()
-        else str(override.input_line)
-        for override in overrides
-    ]
-    return parse(lines)
+    """The overrides of a sweep's first point. Settings of Hydra itself may be of a plugin that is not installed."""
+    return parse([_first(override) for override in overrides if not override.key_or_group.startswith("hydra")])
+
+
+def _first(override: Override) -> str:
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    sweep = override.value()
+    first = sweep.start if isinstance(sweep, IntervalSweep) else next(iter(override.sweep_string_iterator()))
+    return f"{override.key_or_group}={first}"
 
 
 def make_file(name: str) -> None:

@@ -1,0 +1,148 @@
+"""The points of one `mentor -m`: composed one by one, done batch by batch, and what became of them.
+
+Hydra's sweepers (the grid of the command line, Optuna, ...) choose the points. A batch is what a sweeper wants to know
+before it goes on: all points of a grid, a few of an optimiser.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig
+
+from mentor.compose import compose_stage
+from mentor.errors import MentorError
+from mentor.runs.identity import config_hash
+from mentor.runs.launch import ChildFailed, say
+from mentor.runs.manifest import Point, record
+from mentor.runs.points import run_points
+from mentor.runs.slurm import submit_points, submit_shared
+from mentor.runs.sweep import SWEEPS, Outcome, PointJob, find_shared, point_job, point_name, without_shared
+from mentor.stages import pipeline
+
+
+class PointFailed(ChildFailed):
+    """What a sweeper is given for a point that failed and has said why."""
+
+
+class Multirun:
+    """fixed: the keys that all points set alike; a point is named from the others."""
+
+    def __init__(self, fixed: set[str]) -> None:
+        self.fixed = fixed
+        self.points: dict[str, int] = {}  # exit codes by name
+        self.sweep_folder: Path | None = None
+
+    def compose(self, cfg: DictConfig, overrides: Sequence[Override]) -> PointJob:
+        """What a point has to do. Raises MentorError for one that cannot be, which is noted in the manifest."""
+        settings = HydraConfig.get()
+        sweep_id = Path(settings.sweep.dir).name
+        name = point_name(settings.job.override_dirname, settings.job.num)
+        varied = {str(entry.key_or_group): _plain(entry) for entry in overrides if entry.key_or_group not in self.fixed}
+        self.sweep_folder = Path(cfg.paths.outputs) / cfg.run / SWEEPS / sweep_id
+        try:
+            config, steps = compose_stage(cfg, overrides)
+        except MentorError as error:
+            say(f"point {name}: {' '.join(str(error).split())}")
+            hashed = config_hash({"point": name, "overrides": varied})
+            record(self.sweep_folder, Point(hashed, name, varied, "failed", error=str(error)))
+            self.points[name] = error.exit_code
+            raise
+        return point_job(sweep_id, name, varied, config, steps)
+
+    def do(self, returns: Sequence[JobReturn]) -> None:
+        """Do the points that were composed for one batch; what each returns becomes its headline number.
+
+        A failed point does not stop the others. The basic sweeper is given None for it, any other the exception, as it
+        may know what to do. Raises PointFailed when all points have failed so far and the sweeper is the basic one.
+        """
+        jobs = {job.hash: job for job in (entry._return_value for entry in returns) if isinstance(job, PointJob)}
+        basic = returns[0].hydra_cfg.hydra.runtime.choices["hydra/sweeper"] == "basic"  # type: ignore[union-attr]
+        for hashed, value in self._results(list(jobs.values()), needed=not basic).items():
+            for entry in returns:
+                if isinstance(entry._return_value, PointJob) and entry._return_value.hash == hashed:
+                    _set(entry, value)
+        for entry in returns:
+            error = entry._return_value
+            if isinstance(error, Exception) and not isinstance(error, MentorError):
+                raise error
+            if isinstance(error, MentorError) and basic:
+                _set(entry, None)
+        if basic and all(self.points.values()):
+            raise PointFailed("all points failed", min(self.points.values()))
+
+    def raise_failures(self) -> None:
+        """ChildFailed when points failed: exit code 2 when each was bad input, else 1."""
+        failed = {name: code for name, code in self.points.items() if code}
+        if failed:
+            how_many = "all" if len(failed) == len(self.points) else f"{len(failed)} of"
+            say(f"{how_many} {len(self.points)} points failed: {', '.join(failed)}")
+            raise ChildFailed("points failed", min(failed.values()))
+
+    def keep_results(self, scratch: Path) -> None:
+        """What a sweeper wrote (Optuna's optimization_results.yaml) goes beside the points."""
+        for path in sorted(scratch.glob("*.yaml")):
+            if path.name != "multirun.yaml" and self.sweep_folder is not None:
+                shutil.copy(path, self.sweep_folder / path.name)
+                say(f"the sweeper wrote {self.sweep_folder / path.name}")
+
+    def _results(self, jobs: list[PointJob], needed: bool) -> dict[str, float | None | MentorError]:
+        """Headline numbers by hash, or why there is none. needed: for a sweeper that compares them."""
+        results: dict[str, float | None | MentorError] = {}
+        for job, outcome in _do(jobs):
+            self.points[job.name] = outcome.code
+            results[job.hash] = outcome.headline and outcome.headline["value"]
+            if outcome.code:
+                results[job.hash] = PointFailed(f"{job.name}: {outcome.error}", outcome.code)
+            elif needed and outcome.headline is None:
+                self.points[job.name] = 1
+                results[job.hash] = PointFailed(f"{job.name} has no number", 1)
+                say(f"point {job.name} has no headline number, and the sweeper has nothing to compare")
+            say(f"point {job.name}: {_ended(outcome)} ({len(results)} of {len(jobs)})")
+        return results
+
+
+def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, Outcome]]:
+    """What pipelines share is made first, then the points as the launcher does them."""
+    if not jobs:
+        return
+    launcher = jobs[0].steps[0].launcher
+    sharing = find_shared(jobs)
+    for stage in sorted(sharing.differing):
+        say(f"stage={stage} differs between the points, or from what the run holds: each makes its own")
+    for root in sorted({path.parent for path in sharing.steps}):
+        steps = [step for path, step in sharing.steps.items() if path.parent == root]
+        if launcher.name == "slurm":
+            submit_shared(steps, root, launcher)
+        else:
+            pipeline.run(steps, root)
+    jobs = [without_shared(job, sharing) for job in jobs]
+    yield from submit_points(jobs, launcher) if launcher.name == "slurm" else run_points(jobs, launcher.jobs)
+
+
+def _ended(outcome: Outcome) -> str:
+    if outcome.code:
+        return f"failed: {outcome.error}"
+    done = "done" if outcome.ran else "done already"
+    return f"{done}, {outcome.headline['name']} {outcome.headline['value']:.4g}" if outcome.headline else done
+
+
+def _set(entry: JobReturn, value: float | None | MentorError) -> None:
+    entry.return_value = value
+    entry.status = JobStatus.FAILED if isinstance(value, MentorError) else JobStatus.COMPLETED
+
+
+def _plain(override: Override) -> Any:
+    """The value an override sets: a number, text, true, false or null; anything else as it is written."""
+    value = override.value()
+    if isinstance(value, QuotedString):
+        return value.text
+    return (
+        value if value is None or isinstance(value, bool | int | float | str) else override.get_value_element_as_str()
+    )

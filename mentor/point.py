@@ -1,0 +1,95 @@
+"""The process that does one point of a sweep: `python -m mentor.point job.json outcome.json --parent-fd ...`.
+
+Knows no Hydra. It holds the point's folder, notes the point in the sweep's manifest, starts the stages the point has
+to do as children, as the command does for a single stage, and ends with the command's exit codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mentor.errors import MentorError, RunFolderError
+from mentor.runs.launch import ChildFailed, ChildStopped, run_stage, say
+from mentor.runs.lock import FolderLock
+from mentor.runs.manifest import read_manifest
+from mentor.runs.parent import end_with_parent
+from mentor.runs.provenance import Headline
+from mentor.runs.sweep import Outcome, PointJob
+from mentor.stages import pipeline
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="mentor.point", description="Do one point of a sweep; started by `mentor`.")
+    parser.add_argument("job", type=Path, help="what to do, as JSON")
+    parser.add_argument("outcome", type=Path, help="where to write what became of it, as JSON")
+    parser.add_argument("--parent-fd", type=int, required=True, help="read end of a pipe that closes with the parent")
+    arguments = parser.parse_args(argv)
+    end_with_parent(arguments.parent_fd)
+    outcome = run_point(PointJob.from_json(arguments.job.read_text()))
+    arguments.outcome.write_text(json.dumps(asdict(outcome)))
+    return outcome.code
+
+
+def run_point(job: PointJob) -> Outcome:
+    """Do what is not yet done of a point. One that another process has is left to it, and not noted."""
+    try:
+        with FolderLock(job.folder) as lock:
+            outcome = _run_held(job)
+            if outcome.code == 2 and lock.created and not any(job.folder.glob("*/")):
+                lock.remove()  # bad input, found before anything was made
+            return outcome
+    except RunFolderError as error:
+        say(str(error))
+        return Outcome(error.exit_code, error=str(error))
+
+
+def _run_held(job: PointJob) -> Outcome:
+    started = False
+
+    def on_start() -> None:
+        nonlocal started
+        if not started:
+            job.note("running")
+        started = True
+
+    try:
+        headline = _do(job, on_start)
+    except (Exception, ChildStopped) as error:
+        job.note("failed", error=_one_line(error))
+        return Outcome(_report(error), error=_one_line(error))
+    known = read_manifest(job.sweep_folder).get(job.hash)
+    if started or known is None or known.status != "done":
+        job.note("done", headline=headline)
+    return Outcome(0, headline, ran=started)
+
+
+def _do(job: PointJob, on_start: Callable[[], None]) -> Headline | None:
+    job.link_shared()
+    if job.pipeline:
+        return pipeline.run(job.steps, job.folder, on_start)
+    return run_stage(job.steps[0], job.root, job.folder, on_start)
+
+
+def _report(error: BaseException) -> int:
+    """Say what the children have not said; the exit code."""
+    if isinstance(error, ChildFailed | ChildStopped):
+        return error.exit_code
+    if isinstance(error, MentorError):
+        say(_one_line(error))
+        return error.exit_code
+    traceback.print_exception(error)
+    return 1
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
