@@ -64,8 +64,8 @@ def likeness(answers: Sequence[Answer]) -> Numbers:
 
     tool_similarity: 1 - Jensen-Shannon divergence of the two distributions over tool names, of all calls that ran
     and all of the teacher's; None where a side made none.
-    bag_f1, set_f1: means over answers of the reward matchers of these names.
-    edit_distance: mean over answers of `edit_distance`; 0 is the teacher's sequence of names, 1 shares nothing.
+    bag_f1, set_f1: means over answers of the reward matchers `bag_f1` and `f1`.
+    edit_distance: mean over answers of `edit_distance`; 0 is the teacher's sequence of names, at 1 no call is kept.
     argument_agreement: of the calls that share their name with one of the teacher's (`shared_calls`), summed over all
     answers, the share whose arguments are the teacher's too; None where no call is shared.
     never_diverges: share of answers with the teacher's names in its order, each call run.

@@ -56,7 +56,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Replay:
-    """rows: the numbers of the preset itself and of each point. clusters: indices of points, the representative first.
+    """The numbers of the preset itself and of each point. clusters: indices of points, the representative first.
 
     Every row holds `reward_mean` over graded trajectories; `dead_groups`, the share of groups with equal rewards;
     `abs_advantage` and `share_all_fail`, as RL logs them; and against the preset: `flips`, the share of pairs of a
@@ -157,7 +157,7 @@ def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths == 0, 1.0, lengths)
     both_dead = (lengths == 0) & (lengths.T == 0)
-    return np.where(both_dead, 1.0, np.clip(units @ units.T, -1.0, 1.0))
+    return np.where(both_dead, 1.0, np.clip(np.round(units @ units.T, 12), -1.0, 1.0))
 
 
 def _flips(orders: NDArray[np.int8]) -> NDArray[np.float64]:
