@@ -25,6 +25,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
         **_kinds(groups),
         **advantage_metrics(groups, settings),
+        "rollout/correct": float(sum(breakdown.correct == 1 for breakdown in breakdowns)),
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
         "rollout/calls": len(calls) / len(trajectories),
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
