@@ -1,0 +1,64 @@
+"""What became of the points of a sweep: `manifest.jsonl`, appended to, the last line of a point's hash being its state.
+
+A point that is recorded as running and whose folder nobody holds was killed; running the sweep again takes it up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from mentor.jsonl import drop_torn_line, read_jsonl, to_line
+
+MANIFEST_NAME = "manifest.jsonl"
+
+Status = Literal["running", "done", "failed"]
+
+
+class Headline(TypedDict):
+    """The number a sweep compares."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One line of the manifest.
+
+    hash: of the point's config and name. point: its folder below the sweep's. overrides: what it sets differently from
+    the other points, by dotted key. error: one line, of a failed point. time: unix seconds.
+    """
+
+    hash: str
+    point: str
+    overrides: Mapping[str, Any]
+    status: Status
+    headline: Headline | None = None
+    error: str | None = None
+    time: float = field(default_factory=time.time)
+
+
+def record(sweep_folder: Path, point: Point) -> None:
+    """Append to the manifest. Points may end at the same time, in several processes: the file is locked meanwhile."""
+    sweep_folder.mkdir(parents=True, exist_ok=True)
+    path = sweep_folder / MANIFEST_NAME
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        drop_torn_line(path)
+        file.write(to_line(asdict(point)).encode())
+
+
+def read_manifest(sweep_folder: Path) -> dict[str, Point]:
+    """The newest line of every point by its hash, in the order they first started; empty where there is no manifest.
+
+    Raises InputError on an unreadable line other than a half-written last one.
+    """
+    path = sweep_folder / MANIFEST_NAME
+    if not path.is_file():
+        return {}
+    return {row["hash"]: Point(**row) for row in read_jsonl(path, report=lambda _: None)}
