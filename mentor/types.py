@@ -216,6 +216,7 @@ class Trajectory:
     calls: every call attempted, with its outcome. tokens: None for a teacher's trajectory.
     response: the decoded assistant side after the prompt, special tokens included (None for a teacher's).
     isolation: the level its calls ran with (`ToolExecutor.isolation`); None where no tool was at hand.
+    hidden_calls: calls that a student wrote inside its thinking, where none is run.
     """
 
     task: Task
@@ -228,6 +229,7 @@ class Trajectory:
     eos: str | None = None
     group_id: str | None = None
     isolation: str | None = None
+    hidden_calls: int = 0
 
     @property
     def turns(self) -> int:
@@ -256,6 +258,7 @@ class Trajectory:
             "calls": [call.to_dict() for call in self.calls],
             "group_id": self.group_id,
             "isolation": self.isolation,
+            "hidden_calls": self.hidden_calls,
             "response": self.response,
             "eos": self.eos,
             "tokens": None,
@@ -286,6 +289,7 @@ class Trajectory:
             eos=row.get("eos"),
             group_id=row.get("group_id"),
             isolation=row.get("isolation"),
+            hidden_calls=row.get("hidden_calls", 0),
         )
 
 

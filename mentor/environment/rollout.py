@@ -148,6 +148,7 @@ class _Episode:
         self.tokens = Tokens()
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
         self.calls: list[CallRecord] = []
+        self.hidden_calls = 0
 
     async def run(self) -> Trajectory:
         async with self.toolbox.lease(self.request.task) as executor:
@@ -171,6 +172,7 @@ class _Episode:
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
             isolation=executor.isolation,
+            hidden_calls=self.hidden_calls,
         )
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
@@ -183,6 +185,7 @@ class _Episode:
             self.tokens.append_sampled(completion.token_ids, completion.logprobs)
             said = self.chat.parse(completion.token_ids)
             self.messages.append(_assistant_message(said, self._text(completion), len(self.calls)))
+            self.hidden_calls += said.hidden_calls
             if not completion.stopped:
                 return StopReason.LENGTH  # its calls may be cut short, so they are not run
             if not said.calls:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mentor.evaluation.lens import Answer, lens
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
 
 Item = dict[str, Any]
@@ -47,6 +48,7 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "tools": {"student": dict(student), "teacher": dict(teacher)},
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
+        "lens": lens([Answer.from_item(item) for item in items]),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mentor.algorithm.advantage import AdvantageSettings, advantage_parts, zero_variance
+from mentor.evaluation.lens import Answer, Numbers, likeness, price
 from mentor.types import CallError, CallRecord, GroupKind, TrajectoryGroup
 
 
@@ -26,10 +27,12 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         **_kinds(groups),
         **advantage_metrics(groups, settings),
         "rollout/correct": float(sum(breakdown.correct == 1 for breakdown in breakdowns)),
+        **{f"lens/{name}": value for name, value in _lens(groups).items()},
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
         "rollout/calls": len(calls) / len(trajectories),
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
         **_failed_calls(calls),
+        "rollout/hidden_calls": _mean(float(trajectory.hidden_calls) for trajectory in trajectories),
         "rollout/tokens": float(sum(t.tokens.sampled for t in trajectories if t.tokens is not None)),
         **{f"rollout/stop_{reason}": stops.count(reason) / len(stops) for reason in sorted(set(stops))},
     }
@@ -69,6 +72,16 @@ def _kinds(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
     dead = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
     shares = {f"groups/{kind}": kinds.count(kind) / len(groups) for kind in GroupKind}
     return {**shares, "groups/zero_variance": sum(dead) / len(groups)}
+
+
+def _lens(groups: Sequence[TrajectoryGroup]) -> Numbers:
+    """What `mentor.evaluation.lens` sees beyond the forms of the calls, which `rollout/call_<kind>` are."""
+    answers = [
+        Answer.from_trajectory(trajectory, breakdown.correct)
+        for group in groups
+        for trajectory, breakdown in zip(group.trajectories, group.rewards, strict=True)
+    ]
+    return {**likeness(answers), **price(answers)}
 
 
 def _failed_calls(calls: Sequence[CallRecord]) -> dict[str, float]:

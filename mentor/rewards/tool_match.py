@@ -95,13 +95,13 @@ def _f1(shared: int, student: int, teacher: int) -> float:
 def _same_call(student: CallRecord, teacher: ToolCall) -> bool:
     if student.name != teacher.name:
         return False
-    return isinstance(teacher, NamedCall) or _same_value(student.arguments, teacher.arguments)
+    return isinstance(teacher, NamedCall) or same_value(student.arguments, teacher.arguments)
 
 
-def _same_value(ours: Any, theirs: Any) -> bool:
+def same_value(ours: Any, theirs: Any) -> bool:
     """Equality of JSON values: numbers by value, true never equal to 1."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(_same_value(ours[key], theirs[key]) for key in ours)
+        return ours.keys() == theirs.keys() and all(same_value(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
-        return len(ours) == len(theirs) and all(map(_same_value, ours, theirs))
+        return len(ours) == len(theirs) and all(map(same_value, ours, theirs))
     return isinstance(ours, bool) == isinstance(theirs, bool) and ours == theirs

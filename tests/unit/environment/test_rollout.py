@@ -8,7 +8,7 @@ from mentor.environment.groups import as_groups, group_requests, shuffled_index
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import TransformersSampler
 from mentor.tools import Toolbox, ToolExecutor, Toolset
-from mentor.types import CallError, StopReason, Task
+from mentor.types import CallError, StopReason, Task, Trajectory
 from tests.fixtures.scripted_sampler import ScriptedSampler
 
 END = "<|im_end|>"
@@ -75,6 +75,13 @@ def test_a_malformed_call_goes_back_as_a_structured_error(chat):
     assert trajectory.calls[0].error is CallError.MALFORMED
     assert '"error": "malformed"' in trajectory.messages[2]["content"]
     assert trajectory.messages[1]["content"] == "<tool_call>{add 2 3}</tool_call>"
+
+
+def test_calls_inside_thinking_are_not_run_but_counted_over_all_turns(chat):
+    turns = [f"<think>{call()} or {call()}</think>{call()}" + END, f"<think>{call()}</think>\\boxed{{5}}" + END]
+    trajectory = one(chat, turns)
+    assert len(trajectory.calls) == 1 and trajectory.hidden_calls == 3
+    assert Trajectory.from_dict(trajectory.to_dict()).hidden_calls == 3
 
 
 def test_invalid_turns_in_a_row_are_bounded_and_a_valid_one_starts_again(chat):

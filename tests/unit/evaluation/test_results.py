@@ -6,7 +6,17 @@ from mentor.algorithm.advantage import AdvantageSettings
 from mentor.evaluation.results import summarise
 from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
-from mentor.types import CallError, CallRecord, RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
+from mentor.types import (
+    CallError,
+    CallRecord,
+    RewardBreakdown,
+    StopReason,
+    Task,
+    Tokens,
+    ToolCall,
+    Trajectory,
+    TrajectoryGroup,
+)
 
 
 def test_wilson_interval():
@@ -26,12 +36,12 @@ def test_tool_similarity():
 
 
 def make_item(correct, mode="greedy", calls=(), reference=("add",), task="t0", stop="answered"):
-    teacher = None if reference is None else [{"name": name} for name in reference]
+    teacher = None if reference is None else tuple(ToolCall(name, {}) for name in reference)
     return {
-        "task": {"id": task, "split": "test", "reference": teacher},
+        "task": Task(task, "q", ("1",), "calculator", "test", teacher).to_dict(),
         "mode": mode,
         "correct": correct,
-        "calls": [{"name": name, "ok": error is None, "error": error} for name, error in calls],
+        "calls": [CallRecord(0, name, {}, error is None, error).to_dict() for name, error in calls],
         "stop_reason": stop,
     }
 
@@ -39,7 +49,7 @@ def make_item(correct, mode="greedy", calls=(), reference=("add",), task="t0", s
 def test_rows_count_tasks_calls_and_stop_reasons():
     items = [
         make_item(True, calls=[("add", None)], task="a"),
-        make_item(False, calls=[("add", "exception"), (None, "malformed")], task="b"),
+        make_item(False, calls=[("add", CallError.EXCEPTION), (None, CallError.MALFORMED)], task="b"),
         make_item(None, calls=[], task="c", stop="length"),
     ]
     (row,) = summarise(items, {"test": "id", "long": "ood"})
@@ -54,9 +64,11 @@ def test_rows_count_tasks_calls_and_stop_reasons():
 
 def test_calls_per_tool_are_those_the_similarity_is_made_from():
     items = [
-        make_item(True, calls=[("add", None), ("add", None), ("divide", "exception")], reference=("add", "sqrt")),
+        make_item(
+            True, calls=[("add", None), ("add", None), ("divide", CallError.EXCEPTION)], reference=("add", "sqrt")
+        ),
         make_item(True, calls=[("sqrt", None)], reference=None),  # no teacher: neither side counts
-        make_item(False, calls=[("divide", None), ("plus", "unknown_tool")], reference=()),
+        make_item(False, calls=[("divide", None), ("plus", CallError.UNKNOWN_TOOL)], reference=()),
     ]
     (row,) = summarise(items, {"test": "id"})
     assert row["tools"] == {"student": {"add": 2, "divide": 1}, "teacher": {"add": 1, "sqrt": 1}}
@@ -67,6 +79,27 @@ def test_several_samples_of_a_task_do_not_narrow_the_interval():
     items = [make_item(i % 2 == 0, mode="sampled", task=f"t{i % 10}") for i in range(10)] * 8
     (row,) = summarise(items, {"test": "id"})
     assert row["trajectories"] == 80 and (row["low"], row["high"]) == pytest.approx(wilson_interval(5, 10))
+
+
+def test_the_row_holds_the_lens_of_its_items():
+    item = {**make_item(True, calls=[("add", None), ("add", CallError.EXCEPTION)]), "tokens": {"loss_mask": [0, 1, 1]}}
+    (row,) = summarise([item], {"test": "id"})
+    assert row["lens"] == {
+        "tool_similarity": row["tool_similarity"],
+        "bag_f1": pytest.approx(2 / 3),
+        "set_f1": 1.0,
+        "edit_distance": 0.5,
+        "argument_agreement": 1.0,
+        "never_diverges": 0.0,
+        "first_divergent_turn": 1.0,
+        "teacher_calls_per_answer": 1.0,
+        "calls_per_correct": 2.0,
+        "tokens_per_correct": 2.0,
+        "invalid_malformed": 0.0,
+        "invalid_unknown_tool": 0.0,
+        "invalid_arguments": 0.0,
+        "failed_calls": 0.5,
+    }
 
 
 def test_unknown_teacher_and_no_calls_are_missing_not_zero():

@@ -1,0 +1,170 @@
+"""A student's tool use beside the teacher's on the same tasks, call by call: likeness, price and form.
+
+Names are compared, and arguments where it says so. The student's calls are all that it attempted, in order: one that
+failed is like none of the teacher's. References hold the teacher's calls in order, without its turns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from mentor.evaluation.statistics import tool_similarity
+from mentor.rewards.tool_match import bag_f1, same_value, set_f1
+from mentor.types import CallError, CallRecord, NamedCall, Task, ToolCall, Trajectory
+
+Numbers = dict[str, float | None]
+
+INVALID = {  # metric: the model's own fault of form that it counts
+    "invalid_malformed": CallError.MALFORMED,
+    "invalid_unknown_tool": CallError.UNKNOWN_TOOL,
+    "invalid_arguments": CallError.INVALID_ARGUMENTS,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One trajectory as the lens sees it. reference: the teacher's calls, None where the teacher is unknown.
+
+    correct: None where it was not graded. tokens: how many the student sampled, None where there is no record of them.
+    """
+
+    calls: Sequence[CallRecord]
+    reference: Sequence[ToolCall] | None
+    correct: float | None
+    tokens: int | None
+
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Answer:
+        """From a record of an evaluation's items.jsonl."""
+        tokens = item.get("tokens")
+        return cls(
+            calls=[CallRecord.from_dict(call) for call in item["calls"]],
+            reference=Task.from_dict(item["task"]).reference,
+            correct=item["correct"],
+            tokens=None if tokens is None else sum(tokens["loss_mask"]),
+        )
+
+    @classmethod
+    def from_trajectory(cls, trajectory: Trajectory, correct: float | None) -> Answer:
+        tokens = None if trajectory.tokens is None else trajectory.tokens.sampled
+        return cls(trajectory.calls, trajectory.task.reference, correct, tokens)
+
+
+def lens(answers: Sequence[Answer]) -> Numbers:
+    """All numbers of `likeness`, `price` and `form`. None: there is nothing to take that number of."""
+    return {**likeness(answers), **price(answers), **form(answers)}
+
+
+def likeness(answers: Sequence[Answer]) -> Numbers:
+    """Over the answers to tasks with a reference (no answer: all None).
+
+    tool_similarity: 1 - Jensen-Shannon divergence of the two distributions over tool names, of all calls that ran
+    and all of the teacher's; None where a side made none.
+    bag_f1, set_f1: means over answers of the reward matchers of these names.
+    edit_distance: mean over answers of `edit_distance`; 0 is the teacher's sequence of names, 1 shares nothing.
+    argument_agreement: of the calls that share their name with one of the teacher's (`shared_calls`), summed over all
+    answers, the share whose arguments are the teacher's too; None where no call is shared.
+    never_diverges: share of answers with the teacher's names in its order, each call run.
+    first_divergent_turn: mean of `first_divergent_turn` over the answers that diverge; None where none does.
+    teacher_calls_per_answer: the teacher's calls for the same answers.
+    """
+    pairs = [(answer.calls, answer.reference) for answer in answers if answer.reference is not None]
+    ran = Counter(call.name for calls, _ in pairs for call in calls if call.ok and call.name is not None)
+    taught = Counter(call.name for _, reference in pairs for call in reference)
+    shared = [shared_calls(*pair) for pair in pairs]
+    turns = [first_divergent_turn(*pair) for pair in pairs]
+    return {
+        "tool_similarity": tool_similarity(ran, taught),
+        "bag_f1": _mean([bag_f1(*pair) for pair in pairs]),
+        "set_f1": _mean([set_f1(*pair) for pair in pairs]),
+        "edit_distance": _mean([edit_distance(*pair) for pair in pairs]),
+        "argument_agreement": _share(sum(same for same, _ in shared), sum(count for _, count in shared)),
+        "never_diverges": _share(turns.count(None), len(turns)),
+        "first_divergent_turn": _mean([turn for turn in turns if turn is not None]),
+        "teacher_calls_per_answer": _share(taught.total(), len(pairs)),
+    }
+
+
+def price(answers: Sequence[Answer]) -> Numbers:
+    """Calls attempted and tokens sampled over all graded answers, wrong ones included, per right answer.
+
+    None where none is right; tokens_per_correct also where an answer has no record of its tokens.
+    """
+    graded = [answer for answer in answers if answer.correct is not None]
+    right = sum(answer.correct for answer in graded if answer.correct is not None)
+    tokens = [answer.tokens for answer in graded if answer.tokens is not None]
+    return {
+        "calls_per_correct": _share(sum(len(answer.calls) for answer in graded), right),
+        "tokens_per_correct": _share(sum(tokens), right) if len(tokens) == len(graded) else None,
+    }
+
+
+def form(answers: Sequence[Answer]) -> Numbers:
+    """Shares of all calls attempted (None without any): those of each fault of form, and those whose tool failed."""
+    calls = [call for answer in answers for call in answer.calls]
+    errors = Counter(call.error for call in calls)
+    failed = sum(not call.ok and call.well_formed for call in calls)
+    shares = {name: _share(errors[error], len(calls)) for name, error in INVALID.items()}
+    return {**shares, "failed_calls": _share(failed, len(calls))}
+
+
+def edit_distance(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
+    """Calls to insert, remove or replace to get the teacher's names in order, over the length of the longer side.
+
+    Levenshtein (1966); 0 where both sides are empty.
+    """
+    row = list(range(len(teacher) + 1))  # row[j]: edits from the student's calls so far to the teacher's first j
+    for made, ours in enumerate(student, start=1):
+        before, row = row, [made]
+        for column, theirs in enumerate(teacher):
+            replaced = before[column] + (not _like(ours, theirs))
+            row.append(min(replaced, before[column + 1] + 1, row[column] + 1))
+    return row[-1] / max(len(student), len(teacher), 1)
+
+
+def shared_calls(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> tuple[int, int]:
+    """(calls equal in name and arguments, calls equal in name) of both sides, in any order, each used once.
+
+    Numbers are equal by value, so 2 is 2.0. A teacher's call of which only the name is known counts in neither.
+    """
+    ran = [call for call in student if call.ok and call.name is not None]
+    known = [call for call in teacher if not isinstance(call, NamedCall)]
+    names = Counter(call.name for call in ran) & Counter(call.name for call in known)
+    left, same = list(known), 0
+    for ours in ran:
+        for place, theirs in enumerate(left):
+            if ours.name == theirs.name and same_value(ours.arguments, theirs.arguments):
+                del left[place]
+                same += 1
+                break
+    return same, names.total()
+
+
+def first_divergent_turn(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> int | None:
+    """The student's turn, from 1, in which its calls first depart from the teacher's names in order; None: in none.
+
+    That is the turn of its first call that failed, has another name or is one too many. A student that stops early
+    departs in the turn after its last call. How the teacher spread its calls over turns is not known and not compared.
+    """
+    for place, ours in enumerate(student):
+        if place == len(teacher) or not _like(ours, teacher[place]):
+            return ours.turn + 1
+    if len(student) == len(teacher):
+        return None
+    return student[-1].turn + 2 if student else 1
+
+
+def _like(ours: CallRecord, theirs: ToolCall) -> bool:
+    return ours.ok and ours.name == theirs.name
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
