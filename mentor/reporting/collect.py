@@ -17,7 +17,8 @@ from mentor.jsonl import read_jsonl
 from mentor.reporting.lineage import origins, with_base
 from mentor.reporting.methods import Scores, against_base, compare, method_results
 from mentor.reporting.notes import notes
-from mentor.reporting.records import Curve, EvalResult, Report, StageRecord, ToolCounts
+from mentor.reporting.records import Curve, EvalResult, Report, StageRecord, Sweep, ToolCounts
+from mentor.reporting.sweeps import read_sweeps
 from mentor.reporting.verdicts import TaskKey, Verdicts, read_verdicts
 from mentor.runs.provenance import SUMMARY_NAME, read_summary
 
@@ -62,6 +63,7 @@ def collect(root: Path, title: str) -> Report:
         methods=against_base(methods, pairs),
         pairs=pairs,
         resamples=resamples,
+        sweeps=[_with_evaluations(sweep, root, missing) for sweep in read_sweeps(root)],
         missing=missing,
         notes=notes(stages, results),
     )
@@ -183,6 +185,17 @@ def _evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], list
         if any("tools" not in row for row in rows):
             missing.append(f"{name}: no calls per tool (evaluated by an earlier version)")
     return results, records, scores
+
+
+def _with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
+    """The sweep with the evaluations that its points have in their own folders."""
+    points = []
+    for point in sweep.points:
+        lines: list[str] = []
+        results, _, _ = _evaluations(root / "sweeps" / sweep.id / point.name, lines)
+        missing += [f"sweeps/{sweep.id}/{point.name}/{line}" for line in lines]
+        points.append(replace(point, results=results))
+    return replace(sweep, points=points)
 
 
 def _with_verdicts(record: StageRecord, verdicts: Sequence[Verdicts]) -> StageRecord:

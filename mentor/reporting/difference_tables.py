@@ -31,8 +31,8 @@ def intro(report: Report) -> str:
         "the task's samples and the method's training seeds. Tasks are resampled, so a result is about these "
         "checkpoints on tasks like these. Interval: 95 % paired percentile bootstrap; p: paired randomisation test "
         f"(random signs); both of {report.resamples:,} resamples from a fixed seed. A difference is called real where "
-        f"p stays below {REAL:g} after Holm's adjustment for all comparisons of its table. Not told apart does not mean "
-        "equal: the interval says how large a difference these tasks leave open."
+        f"p stays below {REAL:g} after Holm's adjustment for all comparisons of its table. Not told apart does not "
+        "mean equal: the interval says how large a difference these tasks leave open."
     )
 
 

@@ -64,17 +64,19 @@ def render(
     height: float = 2.5,
     grid: str = "y",
 ) -> Drawing:
-    """A figure of one pair of axes with its legend below. height: inches, without the legend."""
+    """A figure of one pair of axes with its legend below. height: inches, without the legend. grid: "" for none."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
         paint(axes)
-        axes.grid(axis=grid, color="#888888", alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
+        if grid:
+            axes.grid(axis=grid, color="#888888", alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
         axes.set_axisbelow(True)
         handles, labels = axes.get_legend_handles_labels()
         rows = (len(labels) + 1) // 2
         figure.set_size_inches(WIDTH, height + 0.2 * rows)
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
+        if labels:
+            figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
         png, svg = io.BytesIO(), io.StringIO()
         chosen_later = [
             artist for artist in axes.get_children() if (artist.get_gid() or "").startswith(line_id("seed", ""))

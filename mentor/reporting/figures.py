@@ -10,6 +10,7 @@ from mentor.reporting.curves import curve_drawings
 from mentor.reporting.drawing import COLORS, Colors, Drawing, percent_axis, render
 from mentor.reporting.methods import method_of, trained_folders
 from mentor.reporting.records import MethodResult, Report
+from mentor.reporting.sweep_figures import sweep_drawings
 from mentor.reporting.tables import DOMAINS, distinct, settings
 from mentor.reporting.tool_figures import similarity_drawings, tool_drawings
 
@@ -26,6 +27,7 @@ def draw(report: Report) -> list[Drawing]:
     return [
         *_accuracy_drawings(report, colors),
         *curve_drawings(report.curves, colors),
+        *sweep_drawings(report),
         *similarity_drawings(report, colors),
         *tool_drawings(report, colors),
     ]

@@ -45,8 +45,8 @@ def _accuracy_table(domain: str, setting: str, methods: Sequence[MethodResult], 
         title=f"{DOMAINS[domain]}: accuracy, {setting} (%)",
         caption=f"Percent correct [95 % interval], n = {task_counts(methods)} tasks a column. With several training "
         "seeds it is their mean, the interval is that of one model, and below it stand the lowest and the highest "
-        f"seed. {SIGNS['better']} really better, {SIGNS['worse']} really worse than the base, as the paired tests below "
-        "say; no sign: not told apart with this many tasks, or no base to compare with.",
+        f"seed. {SIGNS['better']} really better, {SIGNS['worse']} really worse than the base, as the paired tests "
+        "below say; no sign: not told apart with this many tasks, or no base to compare with.",
         columns=["method", *(f"{benchmark}/{split}" for benchmark, split in columns)],
         rows=rows,
         main=main,

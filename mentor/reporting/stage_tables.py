@@ -78,8 +78,8 @@ def method_cost_table(report: Report) -> Table:
     names = distinct([*groups, *(method.method for method in report.methods)])
     return Table(
         title="Cost by method",
-        caption="Training: means over the seeds of the method's own stage, without what it was trained from. Tokens per "
-        "correct answer: all sampled tokens over all correct answers, in training and in every evaluation.",
+        caption="Training: means over the seeds of the method's own stage, without what it was trained from. Tokens "
+        "per correct answer: all sampled tokens over all correct answers, in training and in every evaluation.",
         columns=[
             "method",
             "seeds",
