@@ -31,7 +31,7 @@ def lens_tables(report: Report) -> list[Table]:
     """Methods x lens numbers, one table per benchmark split and setting that has any."""
     shown = settings(report.results)
     trained = trained_folders(report)
-    tables = []
+    tables: list[Table] = []
     for setting in shown:
         rows = [result for result in report.results if result.setting == setting and result.lens]
         for benchmark, split, domain in distinct((r.benchmark, r.split, r.domain) for r in rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -80,7 +81,7 @@ def _line_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], No
 
     def paint(axes: Axes) -> None:
         x = [setting.values[0] for setting in known]
-        axes.plot(x, [setting.mean for setting in known], color=COLORS[0], label="mean over seeds")
+        axes.plot(x, [fmean(setting.headlines) for setting in known], color=COLORS[0], label="mean over seeds")
         axes.fill_between(
             x,
             [min(setting.headlines) for setting in known],
