@@ -33,6 +33,8 @@ from mentor.errors import ConfigError
 from mentor.rewards import check_settings
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
+DOMAIN = re.compile(r"id|ood|unknown|id:[^\s+:]+(\+[^\s+:]+)*")
+FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa")
 
 
 def check(config: Config) -> None:
@@ -91,7 +93,7 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
 
 def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
-    if task is not None and task.name in ("jsonl", "rl_rows") and task.path is None:
+    if task is not None and task.name in FILE_TASKS and task.path is None:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
     if task is not None and teacher is not None:
         if teacher.name == "oracle" and task.name != "calculator":
@@ -256,15 +258,27 @@ def _check_stage(config: Config) -> None:
     if isinstance(stage, EvalStage):
         if not stage.greedy and not stage.samples:
             raise ConfigError("`stage.samples=0` with stage.greedy=false evaluates nothing")
+        if sorted(set(stage.with_tools)) != sorted(stage.with_tools) or not stage.with_tools:
+            raise ConfigError(
+                f"`stage.with_tools={stage.with_tools}` is not accepted; accepted: [true], [false], [true,false]"
+            )
         for name, benchmark in config.benchmark.items():
             if benchmark.task.split != TaskConfig.split:
                 raise ConfigError(
                     f"`benchmark.{name}.task.split={benchmark.task.split}` is not read by stage=eval; "
-                    f"benchmark.{name}.splits={{<split>: id|ood}} names the splits"
+                    f"benchmark.{name}.splits={{<split>: <domain>}} names the splits"
+                )
+            if benchmark.task.data_set is not None:
+                raise ConfigError(
+                    f"`benchmark.{name}.task.data_set={benchmark.task.data_set}` names training tasks; "
+                    f"benchmark.{name}.splits={{<split>: id:<data set>}} is read by stage=eval"
                 )
             for split, domain in benchmark.splits.items():
-                if domain not in ("id", "ood"):
-                    raise ConfigError(f"`benchmark.{name}.splits.{split}={domain}` is not accepted; accepted: id, ood")
+                if not DOMAIN.fullmatch(domain):
+                    raise ConfigError(
+                        f"`benchmark.{name}.splits.{split}={domain}` is not accepted; "
+                        "accepted: id, ood, unknown, id:<data set>, id:<data set>+<data set>"
+                    )
     if isinstance(stage, ScoreStage):
         _check_score(stage)
 

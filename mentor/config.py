@@ -104,6 +104,7 @@ class EvalStage(StageConfig):
     limit: int | None = count(None)  # at most this many tasks per benchmark
     greedy: bool = True  # also decode once greedily
     samples: int = number(1, low=0)  # sampled trajectories per task
+    with_tools: list[bool] = field(default_factory=lambda: [True])  # true: with the tools; false: with none; or both
 
 
 @dataclass
@@ -147,7 +148,9 @@ INSTRUCTION = "Solve the problem with the tools where they help. End with the fi
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
-    name: str = choice("???", "calculator", "gsm8k", "rl_rows", "jsonl")  # generated, or rows of GSM8K, verl, your own
+    name: str = choice(
+        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl"
+    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own
     path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
@@ -158,15 +161,23 @@ class TaskConfig(Section):
     reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
     id_key: str = "id"  # jsonl: key of a unique id; without it the file's name and the row's number
     placeholders: dict[str, str] = field(default_factory=dict)  # rl_rows: texts in the tools' source: their replacement
+    data_set: str | None = None  # what a file's tasks are called where a benchmark says id:<data set>
+
+    def source(self) -> dict[str, Any]:
+        """The arguments of `load_tasks`: all but what the tasks are called."""
+        return {key: value for key, value in asdict(self).items() if key != "data_set"}
 
 
 @dataclass
 class BenchmarkConfig(Section):
-    """One evaluation set; `splits` maps each split to `id` or `ood`: in or out of the training domain."""
+    """One evaluation set; `splits` maps each split to its domain: in or out of that of the training tasks."""
 
     task: TaskConfig = field(default_factory=TaskConfig)  # where its questions come from
-    splits: dict[str, str] = field(default_factory=lambda: {"test": "id"})  # split: id or ood (in, out of the domain)
+    splits: dict[str, str] = field(
+        default_factory=lambda: {"test": "unknown"}
+    )  # split: id, ood, unknown, or id:<data set>+<data set>, which is ood after training on another
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
+    grader: str = choice("answer", "answer", "qa")  # the boxed answer is an accepted one; or exact match, with token F1
 
 
 @dataclass

@@ -121,6 +121,10 @@ class TaskTools:
         return {"env": self.env, "schemas": self.schemas}
 
 
+NO_TOOLS = TaskTools(None, [])
+"""Of a task that is to be solved without any tool: its prompt offers none."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A question with its accepted answers.

@@ -64,7 +64,7 @@ TRAINER_GROUPS = {
 }
 COMMAND = re.compile(r"mentor(?: [\w.]+=\S+)+")
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any value"}
-PLURALS = {str: "texts", list[str]: "lists of texts"}
+PLURALS = {str: "texts", bool: "true or false", list[str]: "lists of texts"}
 
 HEADER = """\
 # Configuration

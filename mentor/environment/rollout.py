@@ -171,7 +171,7 @@ class _Episode:
             response=self.chat.decode(self.tokens.token_ids[prompt:]),
             eos=self.chat.eos_token,
             group_id=self.request.group_id,
-            isolation=executor.isolation,
+            isolation=executor.isolation if executor.toolset.names else None,
             hidden_calls=self.hidden_calls,
         )
 

@@ -4,31 +4,56 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
+from statistics import fmean
 from typing import Any
 
+from mentor.evaluation.domains import domain
 from mentor.evaluation.lens import Answer, lens
-from mentor.evaluation.statistics import tool_similarity, wilson_interval
+from mentor.evaluation.statistics import pass_at_k, tool_similarity, wilson_interval
 
 Item = dict[str, Any]
 
 
-def summarise(items: Sequence[Item], domains: Mapping[str, str]) -> list[dict[str, Any]]:
-    """One row per split and mode, in the order of `domains` (split -> id or ood)."""
+def summarise(items: Sequence[Item], splits: Mapping[str, str], trained_on: str | None = None) -> list[dict[str, Any]]:
+    """One row per split, with tools and without, and mode, in the order of `splits` (split -> what is said of it).
+
+    trained_on: the data set that `domain` refers to, where it is known (see `domains.py`).
+    """
     rows = []
-    for split, domain in domains.items():
-        for mode in ("greedy", "sampled"):
-            part = [item for item in items if item["task"]["split"] == split and item["mode"] == mode]
-            if part:
-                rows.append({"split": split, "domain": domain, "mode": mode, **row(part)})
-    return rows
+    for split, with_tools, mode in product(splits, (True, False), ("greedy", "sampled")):
+        key = (split, with_tools, mode)
+        part = [item for item in items if (item["task"]["split"], item["with_tools"], item["mode"]) == key]
+        if part:
+            rows.append({"split": split, "mode": mode, "with_tools": with_tools, **row(part)})
+            if mode == "sampled":
+                rows[-1]["pass_at"] = pass_at(part)
+    return with_domains(rows, splits, trained_on)
+
+
+def with_domains(rows: Sequence[Item], splits: Mapping[str, str], trained_on: str | None) -> list[dict[str, Any]]:
+    """The rows with what each split is to the data set trained on, which a run may say after its first rows."""
+    return [{**entry, "domain": domain(splits[entry["split"]], trained_on), "domain_of": trained_on} for entry in rows]
+
+
+def pass_at(items: Sequence[Item]) -> dict[str, float]:
+    """pass@k for k = 1, 2, 4, ... and the number of samples: the mean over the tasks with k graded samples or more."""
+    graded = [item for item in items if item["correct"] is not None]
+    samples = Counter(item["task"]["id"] for item in graded)
+    correct = Counter(item["task"]["id"] for item in graded if item["correct"])
+    most = max(samples.values(), default=0)
+    ks = sorted({*(2**power for power in range(most.bit_length()) if 2**power <= most), most} - {0})
+    estimates = {k: [pass_at_k(n, correct[task], k) for task, n in samples.items() if n >= k] for k in ks}
+    return {str(k): fmean(values) for k, values in estimates.items()}
 
 
 def row(items: Sequence[Item]) -> dict[str, Any]:
     """Numbers of the trajectories of one split and mode.
 
-    The interval counts tasks, not samples, so several samples of a task do not narrow it. calls_per_answer is calls
-    attempted per trajectory; the similarity compares calls that ran with the teacher's, on the tasks it solved, and
-    `tools` holds the counts it is made from.
+    The accuracy of k samples is avg@k. The interval counts tasks, not samples, so several samples of a task do not
+    narrow it. calls_per_answer is calls attempted per trajectory; the similarity compares calls that ran with the
+    teacher's, on the tasks it solved, and `tools` holds the counts it is made from. `scores` are the grader's own
+    numbers, each the mean over the trajectories that have it; `reasons` counts the reasons it gave.
     """
     graded = [item for item in items if item["correct"] is not None]
     tasks = {item["task"]["id"] for item in graded}
@@ -46,10 +71,21 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "calls_per_answer": len(calls) / len(items),
         "tool_similarity": tool_similarity(student, teacher),
         "tools": {"student": dict(student), "teacher": dict(teacher)},
+        "scores": _means(items),
+        "reasons": dict(Counter(reason for item in items if (reason := item.get("reason")) is not None)),
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
         "lens": lens([Answer.from_item(item) for item in items]),
     }
+
+
+def _means(items: Sequence[Item]) -> dict[str, float]:
+    """Of each named score, in the order they first appear; items of earlier versions have none."""
+    values: dict[str, list[float]] = {}
+    for item in items:
+        for name, value in item.get("scores", {}).items():
+            values.setdefault(name, []).append(value)
+    return {name: fmean(entry) for name, entry in values.items()}
 
 
 def _well_formed(call: Mapping[str, Any]) -> bool:

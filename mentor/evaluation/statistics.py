@@ -19,6 +19,14 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The unbiased estimate of the chance that one of k samples is right, from n samples of which c are.
+
+    1 - C(n - c, k) / C(n, k): Chen et al. 2021, arXiv:2107.03374, Eq. 1. Needs 1 <= k <= n.
+    """
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+
+
 def tool_similarity(student: Mapping[str, int], teacher: Mapping[str, int]) -> float | None:
     """1 - Jensen-Shannon divergence (base 2) of two distributions of tool names, given as counts: 1 is the same mix.
 

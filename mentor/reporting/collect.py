@@ -225,6 +225,7 @@ def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Pat
             tool_similarity=row.get("tool_similarity"),
             stop_reasons=row.get("stop_reasons") or {},
             ungraded=row.get("ungraded"),
+            domain_of=row.get("domain_of"),
             tools=ToolCounts(row["tools"]["student"], row["tools"]["teacher"]) if row.get("tools") else None,
             folder=folder.relative_to(root).as_posix(),
             with_tools=row.get("with_tools"),

@@ -48,7 +48,7 @@ class EvalResult:
     """One model on one split in one decoding mode; rates and interval bounds are shares between 0 and 1.
 
     `n` counts tasks and `ungraded` the trajectories no verdict was reached on. `with_tools` is False where the model
-    had none, None where the row does not say. `pass_at` is by number of tries, `scores` and `lens` by name; a lens
+    had none, None where the row does not say. `domain_of` is the data set that `domain` refers to. `pass_at` is by number of tries, `scores` and `lens` by name; a lens
     number may be None. `folder` is where the row was read. `base` names the evaluated model this one was trained from,
     itself for a base. `sampled_tokens` and `correct` are sums over the trajectories of the row; None without them.
     """
@@ -71,6 +71,7 @@ class EvalResult:
     folder: str = ""
     base: str | None = None
     with_tools: bool | None = None
+    domain_of: str | None = None
     pass_at: dict[str, float | None] = field(default_factory=dict)
     scores: dict[str, float | None] = field(default_factory=dict)
     lens: dict[str, float | None] = field(default_factory=dict)

@@ -78,6 +78,11 @@ def task_counts(results: Iterable[EvalResult | MethodResult]) -> str:
     return number(counts[0]) if len(counts) == 1 else f"{number(counts[0])} to {number(counts[-1])}"
 
 
+def domain_label(result: EvalResult) -> str:
+    """`ID for gsm8k`, `OOD`, `UNKNOWN`: with the data set it refers to, where that is known."""
+    return result.domain.upper() + (f" for {result.domain_of}" if result.domain_of else "")
+
+
 def detail_table(report: Report) -> Table:
     """Every evaluated model x split x setting with its tool use."""
     scores = distinct(name for result in report.results for name in result.scores)
@@ -122,7 +127,7 @@ def _detail_row(result: EvalResult, tries: Sequence[str], scores: Sequence[str])
         number(result.ungraded),
     ]
     stops = ", ".join(f"{reason} {count:g}" for reason, count in result.stop_reasons.items()) or MISSING
-    where = f"{result.benchmark}/{result.split} ({result.domain.upper()})"
+    where = f"{result.benchmark}/{result.split} ({domain_label(result)})"
     return [
         *plain(model_label(result), where, result.setting),
         *(Cell(text, evaluations=() if text == MISSING else (result.folder,)) for text in numbers),

@@ -13,7 +13,7 @@ from mentor.reporting.records import EvalResult, MethodResult, setting_name
 
 MISSING = "–"
 SIGNS = {"better": "▲", "worse": "▼"}
-DOMAINS = {"id": "In domain", "ood": "Out of domain"}
+DOMAINS = {"id": "In domain", "ood": "Out of domain", "unknown": "Domain unknown"}
 MODES = ("sampled", "greedy")
 
 

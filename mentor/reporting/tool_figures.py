@@ -12,7 +12,7 @@ from mentor.reporting.records import EvalResult, Report
 from mentor.reporting.tables import MODES, distinct
 from mentor.reporting.tool_use import ToolUse, tool_use
 
-DOMAINS = {"id": ("o", "in domain"), "ood": ("^", "out of domain")}
+DOMAINS = {"id": ("o", "in domain"), "ood": ("^", "out of domain"), "unknown": ("D", "domain unknown")}
 BAR = 0.085  # inches; the height of one student's bar
 
 
@@ -48,7 +48,7 @@ def _similarity_painter(points: Sequence[EvalResult], trained: set[str], colors:
                 point.tool_similarity or 0.0,
                 100 * (point.accuracy or 0.0),
                 yerr=interval_bars([point]),
-                fmt=DOMAINS.get(point.domain, DOMAINS["ood"])[0],
+                fmt=DOMAINS[point.domain][0],
                 color=colors[point.model],
                 markersize=5,
                 elinewidth=0.7,
@@ -56,7 +56,7 @@ def _similarity_painter(points: Sequence[EvalResult], trained: set[str], colors:
             )
         for method in distinct(method_of(point.model, trained) for point in points):
             axes.plot([], [], "s", color=colors[method], markersize=5, label=method)
-        for marker, label in DOMAINS.values():
+        for marker, label in (DOMAINS[domain] for domain in DOMAINS if domain in {point.domain for point in points}):
             axes.plot([], [], marker, color=INK, markersize=5, label=label)
         percent_axis(axes.yaxis)
         axes.set_ylabel("accuracy %")

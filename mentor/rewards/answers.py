@@ -3,11 +3,12 @@
 First half of the project's grader. `compare` settles what it can be sure of and returns None for the rest, which
 math-verify then judges in a grader process. Numbers are compared as exact fractions (see `quantities.py`):
 
-- two integers must be equal, however long;
-- otherwise they may be 1e-6 apart (1e-6 of the accepted value where that is below 1), so that 33.333333 is 100/3 and
-  0.455 is not 5/11; 33.33 is neither 33.4 nor 33.3333. Beyond 1e6 the last digits of a double are forgiven as well
-  (1e-12 of the value);
-- a unit may be left out, but two different units differ; 62% is 62 and 0.62, but 62 is not 0.62.
+- two integers or fractions must be equal, however long;
+- where one is a decimal they may be 1e-6 apart (1e-6 of the accepted value where that is below 1), so that 33.333333 is
+  100/3 and 0.455 is not 5/11; 33.33 is neither 33.4 nor 33.3333. Beyond 1e6 the last digits of a double are forgiven as
+  well (1e-12 of the value);
+- a unit may be left out, but two different units differ; 62% is 62 and 0.62, but 62 is not 0.62;
+- 52_8 is 52_8 or 52 alone, as in a question that asks for base 8; 16, 3, 1, 1 in any order, but not 16, 3, 1, 3.
 
 A number inside a sentence is not an answer.
 """
@@ -35,6 +36,10 @@ _ARTICLES = frozenset({"a", "an", "the"})
 _MEMBERSHIP = re.compile(r"^[A-Za-z] *\\in(?![a-z]) *")
 _BRACKETED = re.compile(r"(\(|\[|\\?\{).*,.*(\)|\]|\})", re.DOTALL)
 
+_BASED = re.compile(
+    r"(?P<digits>[0-9][0-9A-F]*)(?:\s*_\s*(?:(?P<base>\d)|\{\s*(?:\\text\s*\{\s*)?(?P<braced>\w+)\s*\}?\s*\}))?"
+)
+
 
 def compare(prediction: str, accepted: str) -> bool | None:
     """Whether the prediction is the accepted answer; None where only symbolic mathematics can tell."""
@@ -43,6 +48,9 @@ def compare(prediction: str, accepted: str) -> bool | None:
         return False
     if _compact(given) == _compact(wanted):
         return True
+    based = _in_base(wanted)
+    if based is not None and based[1] is not None:
+        return (found := _in_base(given)) is not None and found[0] == based[0] and found[1] in (based[1], None)
     wanted_quantity = parse_quantity(wanted)
     if wanted_quantity is not None:
         given_quantity = parse_quantity(given)
@@ -52,9 +60,35 @@ def compare(prediction: str, accepted: str) -> bool | None:
             return False
     elif is_text(wanted):
         return words(given) == words(wanted)
-    if len(given) > MAX_SYMBOLIC_CHARS or _other_brackets(given, wanted):
+    if len(given) > MAX_SYMBOLIC_CHARS or _other_brackets(given, wanted) or _other_items(given, wanted):
         return False
     return None
+
+
+def _in_base(text: str) -> tuple[str, str | None] | None:
+    """Digits and the base below them, None without one; None for what is no such number."""
+    found = _BASED.fullmatch(text)
+    return None if found is None else (found["digits"].lstrip("0"), found["base"] or found["braced"])
+
+
+def _items(text: str) -> list[Quantity] | None:
+    """The plain numbers of a list without brackets, in its order; None for what is no such list."""
+    parts = [parse_quantity(clean(part)) for part in text.split(",")]
+    found = [part for part in parts if part is not None]
+    return found if len(found) == len(parts) > 1 else None
+
+
+def _other_items(given: str, wanted: str) -> bool:
+    """Whether two lists of as many numbers hold different ones; math-verify takes them for sets."""
+    left, right = _items(given), _items(wanted)
+    if left is None or right is None or len(left) != len(right):
+        return False
+    pairs = zip(sorted(left, key=_value), sorted(right, key=_value), strict=True)
+    return not all(equal_quantities(*pair) for pair in pairs)
+
+
+def _value(quantity: Quantity) -> Fraction:
+    return quantity.value
 
 
 def equal_quantities(given: Quantity, wanted: Quantity) -> bool:
@@ -62,15 +96,15 @@ def equal_quantities(given: Quantity, wanted: Quantity) -> bool:
     if given.unit and wanted.unit and given.unit != wanted.unit:
         return False
     if given.percent == wanted.percent:
-        return _close(given, wanted.value, wanted.integer)
+        return _close(given, wanted.value, wanted.exact)
     if given.percent:  # 62% for 62, or for 0.62
-        return _close(given, wanted.value, wanted.integer) or _close(given, wanted.value * 100, False)
-    return _close(given, wanted.value, wanted.integer) or _close(given, wanted.value / 100, False)
+        return _close(given, wanted.value, wanted.exact) or _close(given, wanted.value * 100, False)
+    return _close(given, wanted.value, wanted.exact) or _close(given, wanted.value / 100, False)
 
 
-def _close(given: Quantity, wanted: Fraction, wanted_integer: bool) -> bool:
+def _close(given: Quantity, wanted: Fraction, wanted_exact: bool) -> bool:
     distance = abs(given.value - wanted)
-    if distance == 0 or (given.integer and wanted_integer):
+    if distance == 0 or (given.exact and wanted_exact):
         return distance == 0
     if wanted == 0:
         return distance <= Fraction(1, 10**12)

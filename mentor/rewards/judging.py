@@ -13,7 +13,10 @@ from math_verify import parse, verify  # type: ignore[import-untyped]
 from math_verify.errors import TimeoutException  # type: ignore[import-untyped]
 from math_verify.metric import math_metric  # type: ignore[import-untyped]
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig  # type: ignore[import-untyped]
-from sympy import nan, zoo  # type: ignore[import-untyped]
+from math_verify.utils import timeout  # type: ignore[import-untyped]
+from sympy import Basic, nan, zoo  # type: ignore[import-untyped]
+
+from mentor.rewards.constants import different
 
 _LATEX = (LatexExtractionConfig(),)
 _released_metric = math_metric(
@@ -35,12 +38,14 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
     seconds = max(1, math.floor(limit_s / 2))
     failed = False
     given = _read(prediction, seconds)
-    if not given or any(value in (nan, zoo) for value in given if not isinstance(value, str)):
+    if not given:
         return False
     for answer in accepted:
         try:
             wanted = _read(answer, seconds)
-            if wanted and verify(wanted, given, timeout_seconds=seconds, raise_on_error=True):
+            if not wanted or timeout(seconds)(different)(given[0], wanted[0]):
+                continue
+            if verify(wanted, given, timeout_seconds=seconds, raise_on_error=True):
                 return True
         except (Exception, TimeoutException):  # math-verify raises what sympy does; the other answers still count
             failed = True
@@ -50,17 +55,19 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
 
 
 def _read(text: str, seconds: int) -> list:
-    """The expression and its text, or an empty list where there is none."""
+    """The expression and its text, or an empty list where there is none, or one with infinity for a number."""
     try:
-        return parse(f"${to_latex(text)}$", _LATEX, parsing_timeout=seconds, raise_on_error=True)
+        found = parse(f"${to_latex(text)}$", _LATEX, parsing_timeout=seconds, raise_on_error=True)
     except TimeoutException as error:
         raise Undecided from error
+    return [] if any(isinstance(value, Basic) and value.has(nan, zoo) for value in found) else found
 
 
 def to_latex(text: str) -> str:
     """Plain notations as LaTeX: sqrt(2), 2*x**3, pi, infinity."""
     text = text.replace("\\$", "").replace("$", " ").replace("\n", " ")
     text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("**", "^").replace("*", "\\cdot ")
+    text = re.sub(r"\\gamma(?![A-Za-z])", r"\\kappa_{999}", text)  # not Euler's constant or the gamma function
     text = re.sub(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|infty|inf)(?![A-Za-z])", r"\\infty ", text)
     return re.sub(r"(?<![\\A-Za-z])(pi|sin|cos|tan|log|ln)(?![A-Za-z])", r"\\\1 ", text)

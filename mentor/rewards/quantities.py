@@ -24,16 +24,23 @@ _FRACTION = re.compile(
 )
 _CURRENCY = re.compile(r"(?P<before>[-+]?)\s*(?:\\?\$|€|£|¥|₹)\s*(?P<after>[-+]?.*)", re.DOTALL)
 _PERCENT = re.compile(r"(?P<number>.*?)\s*(?:\\?%|percent)", re.DOTALL | re.IGNORECASE)
-_UNITS = (
-    "dollar|cent|euro|pound|degree|mm|cm|m|km|in|inch|inches|ft|foot|feet|yard|mile|mph|s|sec|second|min|minute|hour|"
-    "day|week|month|year|mg|g|kg|gram|kilogram|ton|ml|l|liter|litre|meter|metre|kilometer|centimeter|millimeter"
-)
+_SPELLINGS = (  # of one unit in a group, the first is its name
+    ("dollar",), ("cent",), ("euro",), ("pound",), ("degree",), ("mm", "millimeter", "millimetre"),
+    ("cm", "centimeter", "centimetre"), ("m", "meter", "metre"), ("km", "kilometer", "kilometre"),
+    ("in", "inch", "inche"), ("ft", "foot", "feet"), ("yard",), ("mile",), ("mph",), ("s", "sec", "second"),
+    ("min", "minute"), ("h", "hr", "hour"), ("day",), ("week",), ("month",), ("year",), ("mg", "milligram"),
+    ("g", "gram"), ("kg", "kilogram"), ("ton",), ("ml",), ("l", "liter", "litre"),
+)  # fmt: skip
+_NAMES = {spelling: group[0] for group in _SPELLINGS for spelling in group}
+_WORD = rf"(?:{'|'.join(_NAMES)})s?"
 _UNIT = re.compile(
     r"(?P<number>.*?)\s*(?:(?P<degree>\^\s*\{?\s*\\circ\s*\}?|°)"
-    r"|\\(?:text|mathrm|textrm|mbox)\s*\{(?P<latex>[A-Za-z ./]{1,40})\}"
-    rf"|(?<=\s)(?P<word>(?:square |cubic )?(?:{_UNITS})s?))",
+    r"|(?:\\(?:text|mathrm|textrm|mbox)\s*\{(?P<latex>[A-Za-z ./]{1,40})\}"
+    rf"|(?<=\s)(?P<word>(?:square |cubic )?{_WORD}(?:(?: per |/){_WORD})?))"
+    r"(?:\s*\^\s*(?:(?P<power>\d)|\{\s*(?P<braced>\d)\s*\}))?)",
     re.DOTALL | re.IGNORECASE,
 )
+_POWERS = {"square": "2", "cubic": "3"}
 _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!,;:]|\\ |~")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
@@ -41,10 +48,10 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 @dataclass(frozen=True)
 class Quantity:
-    """A plain number. `integer`: written without point, fraction or exponent. `unit`: empty where none was given."""
+    """A plain number. `exact`: written without decimal point or exponent. `unit`: empty where none was given."""
 
     value: Fraction
-    integer: bool
+    exact: bool
     percent: bool = False
     unit: str = ""
 
@@ -94,19 +101,27 @@ def parse_quantity(text: str) -> Quantity | None:
         text, percent = with_percent["number"], True
     elif with_unit := _UNIT.fullmatch(text):
         text, unit = with_unit["number"], _unit_name(with_unit)
-    value, integer = _number(text)
-    return None if value is None else Quantity(value, integer, percent, unit)
+    value, exact = _number(text)
+    return None if value is None else Quantity(value, exact, percent, unit)
 
 
 def _unit_name(match: re.Match[str]) -> str:
+    """`cm^2` for `cm^2`, `square cm` and `square centimeters`."""
     if match["degree"]:
         return "degree"
-    name = " ".join((match["latex"] or match["word"]).lower().split())
-    return name[:-1] if len(name) > 2 and name.endswith("s") else name
+    first, *rest = (match["latex"] or match["word"]).lower().replace("/", " per ").split() or [""]
+    power = match["power"] or match["braced"] or _POWERS.get(first)
+    names = " ".join(map(_one_unit, rest if first in _POWERS else [first, *rest]))
+    return f"{names}^{power}" if power else names
+
+
+def _one_unit(word: str) -> str:
+    singular = word[:-1] if len(word) > 2 and word.endswith("s") else word
+    return _NAMES.get(singular, singular)
 
 
 def _number(text: str) -> tuple[Fraction | None, bool]:
-    """The signed value, and whether it is written as an integer."""
+    """The signed value, and whether it is exact."""
     sign, text = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if match := _PLAIN.fullmatch(text):
         exponent = match["exponent"]
@@ -115,7 +130,7 @@ def _number(text: str) -> tuple[Fraction | None, bool]:
         return sign * _scaled(match["number"], match["braced"] or match["bare"]), False
     if (match := _RATIO.fullmatch(text)) or (match := _FRACTION.fullmatch(text)):
         value = _ratio(match)
-        return None if value is None else sign * value, False
+        return None if value is None else sign * value, "." not in text
     return None, False
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mentor.config import Config, dump
+from mentor.config import Config, TaskConfig, build, dump
 from mentor.errors import RunFolderError
+from mentor.evaluation.domains import data_set
 from mentor.runs.base_model import local_or_hub
 from mentor.runs.folder import stored_config
 from mentor.runs.identity import content_hashes
@@ -21,12 +22,16 @@ BLOCKS, BLOCK_BYTES = 16, 65536
 
 @dataclass(frozen=True)
 class Evaluation:
-    """model: a local folder or a hub name. folder: relative to `eval/`. config: what `claim` stores and compares."""
+    """model: a local folder or a hub name. folder: relative to `eval/`. config: what `claim` stores and compares.
+
+    trained_on: the data set that the model's run trains on, also for the base; None where that is not known.
+    """
 
     model: Path | str
     model_name: str
     benchmark: str
     config: dict[str, Any]
+    trained_on: str | None = None
 
     @property
     def folder(self) -> str:
@@ -45,7 +50,7 @@ def evaluations(config: Config, root: Path) -> list[Evaluation]:
             f"{root} has no model yet: run `mentor stage=pretrain`, sft or rl first, or give model.path=<folder>"
         )
     return [
-        Evaluation(model, model_name(model), name, _evaluation_config(config, model, name))
+        Evaluation(model, model_name(model), name, _evaluation_config(config, model, name), trained_on(model, root))
         for model in models
         for name in config.benchmark
     ]
@@ -59,6 +64,15 @@ def run_models(root: Path) -> list[Path]:
         for model in sorted(root.glob(f"{kind}-*/model"))
         if (model / "config.json").is_file()
     ]
+
+
+def trained_on(model: Path | str, root: Path) -> str | None:
+    """The data set of the teacher's trajectories in the run that made the model, else in this run (`root`)."""
+    runs = [root]
+    if isinstance(model, Path) and model.resolve().parent.name.startswith(("sft-", "rl-")):
+        runs.insert(0, model.resolve().parents[1])
+    stored = next((found for run in runs if (found := stored_config(run / "rollout"))), None)
+    return data_set(build(TaskConfig, stored["task"], "task.")) if stored else None
 
 
 def _made_from(model: Path, base: Path | str) -> bool:

@@ -27,7 +27,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
 """Keys that say over what the work is spread or how far it may go, not what it is: a stage goes on with others."""
 
 
-ADDED_LATER: dict[str, tuple[str, ...]] = {"stage": ("decontaminate",)}
+ADDED_LATER: dict[str, tuple[str, ...]] = {"stage": ("decontaminate",), "task": ("data_set",)}
 """Keys that change nothing while they are empty: folders made before there were such keys stay what they are."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,11 +16,12 @@ from typing import Any
 from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError, StageError
-from mentor.evaluation.results import summarise
+from mentor.evaluation.graders import TrajectoryGrader, build_grader
+from mentor.evaluation.results import summarise, with_domains
 from mentor.jsonl import JsonlWriter, read_jsonl
 from mentor.loggers import Logger
 from mentor.policy.model import torch_dtype
-from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.correctness import Grader
 from mentor.runs import Evaluation, RunFolder, claim, evaluations
 from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
@@ -34,7 +35,7 @@ from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
 from mentor.teachers import Rejection, build_teacher
 from mentor.tools import Toolbox
-from mentor.types import Task, Trajectory
+from mentor.types import NO_TOOLS, Task, Trajectory
 
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
 
@@ -52,10 +53,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     jobs = evaluations(config, folder.root)
     headline = None
     for path in dict.fromkeys(job.model for job in jobs):
-        with student_environment(path, tools, model, sampling) as environment, Grader() as grader:
+        with student_environment(path, tools, model, sampling) as environment, Grader() as answers:
             for job in jobs:
                 if job.model != path:
                     continue
+                grader = build_grader(config.benchmark[job.benchmark].grader, answers)
                 results = evaluate(job, tasks[job.benchmark], config, folder.path, environment, grader, logger)
                 headline = headline or (f"accuracy/{results[0]['split']}", results[0]["accuracy"])
             say_counts(environment.toolbox, logger)
@@ -92,15 +94,16 @@ def evaluate(
     config: Config,
     eval_folder: Path,
     environment: Environment,
-    grader: Grader,
+    grader: TrajectoryGrader,
     logger: Logger,
 ) -> list[dict[str, Any]]:
     """One model on one benchmark: the rows of its summary, from a stored one where it is done."""
     stage, sampling = config.stage, config.sampler
     assert isinstance(stage, EvalStage) and isinstance(sampling, SamplerConfig)
-    folder = eval_folder / job.folder
+    folder, splits = eval_folder / job.folder, config.benchmark[job.benchmark].splits
     if claim(folder, job.config, config.overwrite) and (done := read_summary(folder)) and done["status"] == "done":
         logger.message(f"{job.folder}: already done")
+        write_summary(folder, done | {"results": with_domains(done["results"], splits, job.trained_on)})
         return list(done["results"])
     settle(folder, restore=False)
     began = perf_counter()
@@ -114,7 +117,7 @@ def evaluate(
         for start in range(0, len(left), sampling.max_running):
             part = left[start : start + sampling.max_running]
             for request, trajectory in zip(part, environment.rollout(part), strict=True):
-                item = judged(trajectory, "greedy" if request.temperature == 0 else "sampled", grader)
+                item = judged(trajectory, request, grader)
                 store.write(item)
                 items.append(item)
             correct = sum(item["correct"] is True for item in items)
@@ -122,7 +125,7 @@ def evaluate(
     ungraded = sum(item["correct"] is None for item in items)
     if ungraded > MAX_UNGRADED * len(items):
         raise GraderError(f"{job.folder}: {ungraded} of {len(items)} answers could not be graded")
-    results = summarise(items, config.benchmark[job.benchmark].splits)
+    results = summarise(items, splits, job.trained_on)
     summary.update(
         status="done",
         model=job.model_name,
@@ -135,7 +138,8 @@ def evaluate(
     )
     write_summary(folder, summary)
     for entry in results:
-        logger.message(f"{job.folder} {entry['split']} {entry['mode']}: {entry['accuracy']:.1%} of {entry['n']}")
+        how = entry["mode"] + ("" if entry["with_tools"] else " without tools")
+        logger.message(f"{job.folder} {entry['split']} {how}: {entry['accuracy']:.1%} of {entry['n']}")
     return results
 
 
@@ -143,7 +147,7 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[T
     """The tasks of one benchmark, with the teacher's calls where a teacher is named for it."""
     stage, tools = config.stage, config.tools
     assert isinstance(stage, EvalStage) and isinstance(tools, ToolsConfig)
-    loaded = load_tasks(**asdict(entry.task), splits=list(entry.splits), where=f"benchmark.{name}.task")
+    loaded = load_tasks(**entry.task.source(), splits=list(entry.splits), where=f"benchmark.{name}.task")
     tasks = [task for split in entry.splits for task in [t for t in loaded if t.split == split][: stage.limit]]
     if not tasks:
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")
@@ -178,17 +182,24 @@ async def with_reference(tasks: Sequence[Task], teacher_name: str, toolbox: Tool
 
 
 def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, seed: int) -> list[RolloutRequest]:
-    """One greedy request per task if asked for, then `samples` sampled ones, each with a seed of its own."""
-    wanted = [RolloutRequest(task, seed=0, temperature=0.0) for task in tasks] if stage.greedy else []
-    for sample in range(stage.samples):
-        for task in tasks:
-            own = derive_seed(seed, task.id, sample)
-            wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p))
+    """One greedy request per task if asked for, then `samples` sampled ones, each with a seed of its own.
+
+    All of them with tools, without, or both, one after the other.
+    """
+    wanted: list[RolloutRequest] = []
+    for with_tools in stage.with_tools:
+        offered = tasks if with_tools else [replace(task, tools=NO_TOOLS) for task in tasks]
+        if stage.greedy:
+            wanted += [RolloutRequest(task, seed=0, temperature=0.0) for task in offered]
+        for sample in range(stage.samples):
+            for task in offered:
+                own = derive_seed(seed, task.id, sample)
+                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p))
     return wanted
 
 
-def judged(trajectory: Trajectory, mode: str, grader: Grader) -> dict[str, Any]:
-    """A record of items.jsonl: the trajectory, how it was decoded, and whether its final boxed answer is right."""
-    text = trajectory.final_text
-    verdict = grader.grade(extract_boxed(text) if text else None, trajectory.task.answer)
-    return {"mode": mode, "correct": verdict, **trajectory.to_dict()}
+def judged(trajectory: Trajectory, request: RolloutRequest, grader: TrajectoryGrader) -> dict[str, Any]:
+    """A record of items.jsonl: how the trajectory came about, the verdict on it, and the trajectory."""
+    mode = "greedy" if request.temperature == 0 else "sampled"
+    how = {"mode": mode, "with_tools": request.task.tools != NO_TOOLS}
+    return {**how, **grader.grade(trajectory).to_dict(), **trajectory.to_dict()}

@@ -40,7 +40,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     stage, task, teacher, tools = config.stage, config.task, config.teacher, config.tools
     assert isinstance(stage, RolloutStage) and isinstance(task, TaskConfig) and isinstance(tools, ToolsConfig)
     began = perf_counter()
-    tasks = load_tasks(**asdict(task))
+    tasks = load_tasks(**task.source())
     dropped = contaminated(tasks, stage.decontaminate)
     tasks = [task for task in tasks if task.id not in dropped][: stage.limit]
     toolbox = configured_toolbox(tools)

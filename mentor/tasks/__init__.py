@@ -8,10 +8,12 @@ from mentor.errors import InputError
 from mentor.tasks.calculator import check_disjoint, generate
 from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
 from mentor.tasks.jsonl import load_jsonl
+from mentor.tasks.mathematics import load_math
+from mentor.tasks.multihop_qa import load_multihop_qa
 from mentor.tasks.rl_rows import load_rl_rows
 from mentor.types import Task
 
-SOURCES = ("calculator", "gsm8k", "rl_rows", "jsonl")
+SOURCES = ("calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl")
 
 
 def load_tasks(
@@ -49,6 +51,10 @@ def load_tasks(
         raise InputError(f"{where}.path={path}: one file is one split, given: {', '.join(wanted)}")
     if name == "gsm8k":
         return load_gsm8k(path, wanted[0], f"{where}.path")
+    if name == "math":
+        return load_math(path, wanted[0], f"{where}.path")
+    if name == "multihop_qa":
+        return load_multihop_qa(path, wanted[0], f"{where}.path")
     if name == "rl_rows":
         return load_rl_rows(path, wanted[0], placeholders, f"{where}.path")
     return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")

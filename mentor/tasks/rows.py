@@ -6,7 +6,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,27 @@ def read_rows(path: Path, key: str) -> list[tuple[str, Row]]:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{key}={path}: {found}, accepted: a JSONL (plain or gzip) or parquet file")
-    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path))
+    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path, _text(path)))
     if not rows:
         raise InputError(f"{path}: the file holds no rows")
     return rows
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Row]]:
+    """One object a line, or the objects of the list that a `.json` file holds; `number` then counts these."""
+    lines: Sequence[str] = text.split("\n")
+    if ".json" in path.suffixes and text.lstrip().startswith("["):
+        lines = [json.dumps(entry, ensure_ascii=False) for entry in _json_list(path, text)]
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             yield f"{path}:{number}", parse_row(line, f"{path}:{number}")
+
+
+def _json_list(path: Path, text: str) -> list[Any]:
+    try:
+        return list(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({str(error)[:80]}), accepted: a list of objects, or one a line") from None
 
 
 def parse_row(line: str, place: str) -> Row:

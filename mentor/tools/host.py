@@ -29,6 +29,7 @@ class SearchTools:
 
     def __init__(self, corpus: Corpus, timeout_s: float, max_output_chars: int) -> None:
         self._corpus, self._timeout_s, self._max_output_chars = corpus, timeout_s, max_output_chars
+        corpus.prepare()
 
     async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> Outcome:
         start = perf_counter()

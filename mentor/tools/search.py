@@ -65,6 +65,10 @@ class Corpus:
             raise InputError(f"tools.path={path}: the corpus has no passage, accepted: {ACCEPTED}")
         self._cache = cache or default_cache()
 
+    def prepare(self) -> None:
+        """Build or load the index now, so that the first search takes no longer than the others."""
+        self.search(self.passages[0].text, 1)
+
     def search(self, query: str, top_k: int | None = None) -> list[Passage]:
         """The best passages, the best first; none that shares no word with the query."""
         import bm25s

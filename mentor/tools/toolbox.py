@@ -17,7 +17,7 @@ from types import TracebackType
 from mentor.errors import InputError
 from mentor.tools.executor import ToolExecutor
 from mentor.tools.toolsets import Toolset
-from mentor.types import Task
+from mentor.types import NO_TOOLS, Task
 
 MAX_IDLE = 8  # open executors that nothing uses; each holds worker processes
 
@@ -58,6 +58,8 @@ class Toolbox:
                     "such as tools=calculator"
                 )
             return self.default
+        if task.tools == NO_TOOLS:
+            return Toolset.none()
         if task.tools.env is None:
             raise InputError(f"task {task.id}: its tools have schemas but no code, so no call of them can run")
         key = _key(task)

@@ -75,6 +75,11 @@ class Toolset:
         return cls(name, source, schemas, stateless=True)
 
     @classmethod
+    def none(cls) -> Toolset:
+        """No tools at all: every call is of an unknown one."""
+        return cls("none", "", [], stateless=True)
+
+    @classmethod
     def search(cls, path: str | Path, top_k: int = 3) -> Toolset:
         """`search` over a corpus file; `top_k` passages where a call does not say. Raises InputError for the file."""
         corpus = Corpus(path, top_k)

@@ -3,9 +3,11 @@ import math
 import pytest
 
 from mentor.algorithm.advantage import AdvantageSettings
-from mentor.evaluation.results import summarise
+from mentor.config import TaskConfig
+from mentor.evaluation.domains import data_set
+from mentor.evaluation.results import summarise, with_domains
 from mentor.evaluation.rollout_metrics import group_metrics
-from mentor.evaluation.statistics import tool_similarity, wilson_interval
+from mentor.evaluation.statistics import pass_at_k, tool_similarity, wilson_interval
 from mentor.types import (
     CallError,
     CallRecord,
@@ -35,11 +37,12 @@ def test_tool_similarity():
     assert tool_similarity({}, {"add": 1}) is None
 
 
-def make_item(correct, mode="greedy", calls=(), reference=("add",), task="t0", stop="answered"):
+def make_item(correct, mode="greedy", calls=(), reference=("add",), task="t0", stop="answered", with_tools=True):
     teacher = None if reference is None else tuple(ToolCall(name, {}) for name in reference)
     return {
         "task": Task(task, "q", ("1",), "calculator", "test", teacher).to_dict(),
         "mode": mode,
+        "with_tools": with_tools,
         "correct": correct,
         "calls": [CallRecord(0, name, {}, error is None, error).to_dict() for name, error in calls],
         "stop_reason": stop,
@@ -137,3 +140,78 @@ def test_a_trajectory_scored_without_a_look_at_its_answer_is_not_correct():
     assert group_metrics([group], AdvantageSettings())["reward/correct"] == pytest.approx(1 / 3)
     none_read = TrajectoryGroup(task, [trajectory] * 2, [unread, unread])
     assert group_metrics([none_read], AdvantageSettings())["reward/correct"] == 0.0
+
+
+def test_rows_hold_the_means_of_the_graders_scores_and_the_counts_of_its_reasons():
+    judged = [
+        make_item(True, task="a") | {"scores": {"em": 1.0, "f1": 1.0}, "reason": None},
+        make_item(False, task="b") | {"scores": {"em": 0.0, "f1": 0.5}, "reason": "wrong_name"},
+        make_item(False, task="c") | {"scores": {}, "reason": "wrong_name"},
+    ]
+    (row,) = summarise(judged, {"test": "id"})
+    assert row["scores"] == {"em": 0.5, "f1": 0.75} and row["reasons"] == {"wrong_name": 2}
+
+
+def test_pass_at_k_by_hand():
+    # 5 samples, 2 right: 1 - C(3, k) / C(5, k)
+    assert [pass_at_k(5, 2, k) for k in (1, 2, 3, 4, 5)] == pytest.approx([0.4, 1 - 3 / 10, 1 - 1 / 10, 1.0, 1.0])
+    assert pass_at_k(4, 0, 4) == 0.0 and pass_at_k(4, 4, 1) == 1.0
+    assert pass_at_k(200, 1, 100) == pytest.approx(0.5)
+
+
+def test_sampled_rows_hold_pass_at_k_and_their_accuracy_is_avg_at_k():
+    answers = {"a": [True, False, False, False, False, False], "b": [True, True, True, False, False, False]}
+    items = [make_item(right, "sampled", task=task) for task, right6 in answers.items() for right in right6]
+    (row,) = summarise(items, {"test": "id"})
+    assert row["accuracy"] == pytest.approx((1 / 6 + 3 / 6) / 2)
+    # a: 1/6, 1/3, 2/3, 1; b: 1/2, 1 - 3/15, 1 - 0/15, 1
+    assert list(row["pass_at"]) == ["1", "2", "4", "6"]
+    assert row["pass_at"] == pytest.approx({"1": 1 / 3, "2": (1 / 3 + 4 / 5) / 2, "4": (2 / 3 + 1) / 2, "6": 1.0})
+    (greedy,) = summarise([make_item(True)], {"test": "id"})
+    assert "pass_at" not in greedy
+
+
+def test_an_ungraded_sample_is_no_wrong_one():
+    items = [
+        make_item(right, "sampled", task=task) for task, right in [("a", True), ("a", None), ("b", False), ("b", True)]
+    ]
+    (row,) = summarise(items, {"test": "id"})
+    assert row["pass_at"] == pytest.approx({"1": 0.75, "2": 1.0})  # only b has two graded samples
+    (none,) = summarise([make_item(None, "sampled")], {"test": "id"})
+    assert none["pass_at"] == {}
+
+
+def test_rows_with_tools_and_without_are_apart():
+    items = [make_item(True), make_item(False, with_tools=False), make_item(True, "sampled", with_tools=False)]
+    rows = summarise(items, {"test": "id"})
+    assert [(row["mode"], row["with_tools"], row["accuracy"]) for row in rows] == [
+        ("greedy", True, 1.0),
+        ("greedy", False, 0.0),
+        ("sampled", False, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "trained_on", "expected"),
+    [
+        ("id", None, "id"),
+        ("ood", "gsm8k", "ood"),
+        ("unknown", "gsm8k", "unknown"),
+        ("id:gsm8k", "gsm8k", "id"),
+        ("id:gsm8k", "calculator", "ood"),
+        ("id:gsm8k+math", "math", "id"),
+        ("id:gsm8k", "gsm", "ood"),
+        ("id:gsm8k", None, "unknown"),
+    ],
+)
+def test_the_domain_depends_on_what_was_trained_on(said, trained_on, expected):
+    (row,) = summarise([make_item(True)], {"test": said}, trained_on)
+    assert (row["domain"], row["domain_of"]) == (expected, trained_on)
+    (later,) = with_domains([row], {"test": said}, "other")
+    assert later["domain"] == ("ood" if said.startswith("id:") else said) and later["domain_of"] == "other"
+
+
+def test_a_file_has_the_name_it_is_given_and_else_none():
+    assert data_set(TaskConfig("calculator")) == "calculator" and data_set(TaskConfig("jsonl", path="x")) is None
+    assert data_set(TaskConfig("multihop_qa", data_set="hotpotqa")) == "hotpotqa"
+    assert data_set(TaskConfig("gsm8k", data_set="mine")) == "mine"

@@ -1,0 +1,22 @@
+"""Whether a split is in the domain of the tasks that a run trains on, as far as that is known."""
+
+from __future__ import annotations
+
+from mentor.config import TaskConfig
+
+IN, OUT, UNKNOWN = "id", "ood", "unknown"
+NAMED_BY_LOADER = ("calculator", "gsm8k")  # the others hold what their file holds
+
+
+def data_set(task: TaskConfig) -> str | None:
+    """What the tasks are called: `task.data_set`, else the generator or benchmark they come from; None if unknown."""
+    return task.data_set or (task.name if task.name in NAMED_BY_LOADER else None)
+
+
+def domain(said: str, trained_on: str | None) -> str:
+    """id, ood or unknown for what `benchmark.<name>.splits` says of a split and the data set trained on, if known."""
+    if not said.startswith(f"{IN}:"):
+        return said
+    if trained_on is None:
+        return UNKNOWN
+    return IN if trained_on in said.removeprefix(f"{IN}:").split("+") else OUT

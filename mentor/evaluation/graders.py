@@ -1,0 +1,78 @@
+"""How a benchmark is judged: a finished trajectory to a verdict, by the name that `benchmark.<name>.grader` gives.
+
+Each grader is a class with `grade`, entered in `BUILDERS` and in the choices of `BenchmarkConfig.grader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from mentor.evaluation.qa import exact_match, token_f1
+from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.quantities import clean
+from mentor.types import Trajectory
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """correct: None where none could be reached. scores: named shares (0 to 1), whose means a row of results holds.
+
+    reason: why an answer is wrong, in a word that can be counted; None where the grader gives none.
+    """
+
+    correct: bool | None
+    scores: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    reason: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys that a record of items.jsonl has for it."""
+        return {"correct": self.correct, "scores": dict(self.scores), "reason": self.reason}
+
+
+class TrajectoryGrader(Protocol):
+    """Judges finished trajectories of one benchmark, each by itself."""
+
+    def grade(self, trajectory: Trajectory) -> Verdict:
+        """The verdict; a bad trajectory is judged, never an exception."""
+
+
+class AnswerGrader:
+    """Whether the boxed answer of the final turn is an accepted one, as in the project's rewards."""
+
+    def __init__(self, answers: Grader) -> None:
+        self._answers = answers
+
+    def grade(self, trajectory: Trajectory) -> Verdict:
+        text = trajectory.final_text
+        return Verdict(self._answers.grade(extract_boxed(text) if text else None, trajectory.task.answer))
+
+
+class QaGrader:
+    """Exact match and token F1 of what the final turn boxes, or of all it says where it boxes nothing.
+
+    Scores `em` and `f1`, each the best over the accepted answers; correct is em = 1.
+    """
+
+    def grade(self, trajectory: Trajectory) -> Verdict:
+        text = trajectory.final_text or ""
+        boxed = extract_boxed(text)
+        said = text if boxed is None else clean(boxed)
+        accepted = trajectory.task.answer
+        em = max((exact_match(said, answer) for answer in accepted), default=0.0)
+        f1 = max((token_f1(said, answer) for answer in accepted), default=0.0)
+        return Verdict(em == 1.0, {"em": em, "f1": f1})
+
+
+BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
+    "answer": AnswerGrader,
+    "qa": lambda answers: QaGrader(),
+}
+"""From the project's grader of answers, whose processes all benchmarks share, the grader of each name."""
+
+
+def build_grader(name: str, answers: Grader) -> TrajectoryGrader:
+    """Raises KeyError for a name that `BenchmarkConfig.grader` does not offer."""
+    return BUILDERS[name](answers)
