@@ -21,7 +21,7 @@ def difference_tables(report: Report) -> list[Table]:
                 if len({(p.first, p.second) for p in chosen}) > 1:
                     tables.append(_matrix(label, chosen, main))
                 tables.append(_listing(label, chosen, main))
-    return [*tables, _full_table(report.pairs)] if tables else []
+    return [*tables, _full_table(report)] if tables else []
 
 
 def intro(report: Report) -> str:
@@ -106,10 +106,10 @@ def p_text(p: float) -> str:
     return f"{p:.2f}" if p >= 0.1 else f"{p:.4f}"
 
 
-def _full_table(pairs: Sequence[Pair]) -> Table:
+def _full_table(report: Report) -> Table:
     return Table(
         title="Every paired test",
-        caption="p: of the comparison alone. Adjusted p: by Holm's method over all rows of one domain and setting. "
+        caption=f"{intro(report)} p: of the comparison alone. Adjusted p: by Holm's method over all rows of one domain and setting. "
         "Seeds: of the first and of the second.",
         columns=[
             "first",
@@ -124,7 +124,7 @@ def _full_table(pairs: Sequence[Pair]) -> Table:
             "adjusted p",
             "the first is",
         ],
-        rows=[_full_row(pair) for pair in pairs],
+        rows=[_full_row(pair) for pair in report.pairs],
         text_columns=(0, 1, 2, 3, 10),
         main=False,
     )

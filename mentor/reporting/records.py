@@ -48,9 +48,10 @@ class EvalResult:
     """One model on one split in one decoding mode; rates and interval bounds are shares between 0 and 1.
 
     `n` counts tasks and `ungraded` the trajectories no verdict was reached on. `with_tools` is False where the model
-    had none, None where the row does not say. `domain_of` is the data set that `domain` refers to. `pass_at` is by number of tries, `scores` and `lens` by name; a lens
-    number may be None. `folder` is where the row was read. `base` names the evaluated model this one was trained from,
-    itself for a base. `sampled_tokens` and `correct` are sums over the trajectories of the row; None without them.
+    had none, None where the row does not say. `domain_of` is the data set that `domain` refers to. `pass_at` is by
+    number of tries, `scores` and `lens` by name; a lens number may be None. `folder` is where the row was read. `base`
+    names the evaluated model this one was trained from, itself for a base. `sampled_tokens` and `correct` are sums
+    over the trajectories of the row; None without them.
     """
 
     model: str
