@@ -109,8 +109,8 @@ def p_text(p: float) -> str:
 def _full_table(report: Report) -> Table:
     return Table(
         title="Every paired test",
-        caption=f"{intro(report)} p: of the comparison alone. Adjusted p: by Holm's method over all rows of one domain and setting. "
-        "Seeds: of the first and of the second.",
+        caption=f"{intro(report)} p: of the comparison alone. Adjusted p: by Holm's method over all rows of one domain "
+        "and setting. Seeds: of the first and of the second.",
         columns=[
             "first",
             "second",
