@@ -50,7 +50,7 @@ def _map_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], Non
             shade = _blend(place) if setting.mean is not None else "none"
             corner = (x - 0.48, y - 0.48)
             axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=shade, edgecolor="#888888", linewidth=0.6))
-            ink = INK if setting.mean is None else "#000000" if place < 0.5 else "#ffffff"
+            ink = INK if setting.mean is None else "#000000" if place < 0.6 else "#ffffff"
             axes.text(x, y, _cell_text(setting), ha="center", va="center", fontsize=8, color=ink)
         axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs])
         axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])
