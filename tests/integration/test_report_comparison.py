@@ -142,7 +142,7 @@ def test_the_tables_hold_methods_by_benchmarks(page: Page, results: dict[str, An
     assert page("document.querySelectorAll('#results td.better').length") == against.count("better") > 0
     page.click(numbers[-1].find_element("css selector", "button"))
     origin = page.get("origin").text
-    assert all(f"This evaluation: eval/rl-strict-s{seed}/nestful" in origin for seed in SEEDS)
+    assert all(f"This evaluation: eval/rl-strict-s{seed}/svamp" in origin for seed in SEEDS)
     page.click(page.get("origin-close"))
     matrix = page("document.querySelector('#differences table').innerText")
     assert "2 ▲ of 2" in matrix and "pretrain" in matrix
