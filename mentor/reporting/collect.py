@@ -63,7 +63,7 @@ def collect(root: Path, title: str) -> Report:
         methods=against_base(methods, pairs),
         pairs=pairs,
         resamples=resamples,
-        sweeps=[_with_evaluations(sweep, root, missing) for sweep in read_sweeps(root)],
+        sweeps=[_with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)],
         missing=missing,
         notes=notes(stages, results),
     )

@@ -70,10 +70,11 @@ def to_html(
 
 def _lines(report: Report) -> dict[str, list[str]]:
     """The folders that have learning curves, by method; empty where there is nothing to choose."""
+    folders, trained = distinct(curve.folder for curve in report.curves), trained_folders(report)
     found: dict[str, list[str]] = {}
-    for folder in distinct(curve.folder for curve in report.curves):
-        found.setdefault(method_of(folder, trained_folders(report)), []).append(folder)
-    return found if len(report.curves) > 1 else {}
+    for folder in folders:
+        found.setdefault(method_of(folder, trained), []).append(folder)
+    return found if len(folders) > 1 else {}
 
 
 def _origins(report: Report) -> dict[str, Any]:

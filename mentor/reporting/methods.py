@@ -22,7 +22,6 @@ SAME = "not told apart"
 
 Scores = Mapping[tuple[str, str, str, str], Mapping[TaskKey, float]]
 """Share of correct answers by task, by model, benchmark, split and setting."""
-Column = tuple[str, str]  # benchmark and split
 
 
 def method_of(folder: str, trained: set[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mentor.jsonl import read_jsonl
 from mentor.reporting.records import Sweep, SweepPoint
 from mentor.reporting.tables import distinct
 from mentor.runs.manifest import MANIFEST_NAME, read_manifest
@@ -16,9 +17,15 @@ from mentor.runs.manifest import MANIFEST_NAME, read_manifest
 SEED = "seed"
 
 
-def read_sweeps(root: Path) -> list[Sweep]:
-    """Every sweeps/<id>/ of the run folder that has a manifest."""
-    return [_sweep(path.parent) for path in sorted(root.glob(f"sweeps/*/{MANIFEST_NAME}"))]
+def read_sweeps(root: Path, missing: list[str]) -> list[Sweep]:
+    """Every sweeps/<id>/ of the run folder that has a manifest; one of an earlier version is noted in `missing`."""
+    found = []
+    for path in sorted(root.glob(f"sweeps/*/{MANIFEST_NAME}")):
+        if all("hash" in row for row in read_jsonl(path, missing.append)):
+            found.append(_sweep(path.parent))
+        else:
+            missing.append(f"{path.relative_to(root).as_posix()}: written by an earlier version, so not shown")
+    return found
 
 
 def _sweep(folder: Path) -> Sweep:

@@ -8,17 +8,18 @@ from mentor.reporting.records import Report, Sweep
 from mentor.reporting.sweep_figures import sweep_drawings
 from mentor.reporting.sweep_tables import sweep_tables
 from mentor.reporting.sweeps import numeric, read_sweeps, settings_of
-from mentor.runs.manifest import Headline, Point, record
+from mentor.runs.manifest import Point, record
+from tests.fixtures.run_folder import write_lines
 
 
 def put(folder: Path, swept: dict, headline: float | None, status="done", error: str | None = None) -> None:
     name = ",".join(f"{key}={value}" for key, value in swept.items())
-    number = None if headline is None else Headline(name="reward/correct", value=headline)
+    number = None if headline is None else {"name": "reward/correct", "value": headline}
     record(folder, Point(f"hash of {name}", name, swept, status, number, error))
 
 
 def the_sweep(root: Path) -> Sweep:
-    [sweep] = read_sweeps(root)
+    [sweep] = read_sweeps(root, [])
     return sweep
 
 
@@ -59,4 +60,13 @@ def test_names_and_unfinished_sweeps_are_only_listed(tmp_path: Path) -> None:
     sweep = the_sweep(tmp_path)
     assert not numeric(sweep) and [setting.mean for setting in settings_of(sweep)] == [0.5, None]
     assert [table.rows[0][0].text for table in sweep_tables(shown(sweep))] == ["sparse", "reward=sparse"]
-    assert read_sweeps(tmp_path / "none") == []
+    assert read_sweeps(tmp_path / "none", []) == []
+
+
+def test_a_manifest_of_an_earlier_version_is_said(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "sweeps" / "old" / "manifest.jsonl", [{"point": "seed=0", "status": "done", "headline": 0.5}]
+    )
+    missing: list[str] = []
+    assert read_sweeps(tmp_path, missing) == []
+    assert missing == ["sweeps/old/manifest.jsonl: written by an earlier version, so not shown"]
