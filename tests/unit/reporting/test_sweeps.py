@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from mentor.reporting import collect
 from mentor.reporting.records import Report, Sweep
 from mentor.reporting.sweep_figures import sweep_drawings
 from mentor.reporting.sweep_tables import sweep_tables
 from mentor.reporting.sweeps import numeric, read_sweeps, settings_of
 from mentor.runs.manifest import Point, record
-from tests.fixtures.run_folder import write_lines
+from tests.fixtures.run_folder import make_row, write_eval, write_lines
 
 
 def put(folder: Path, swept: dict, headline: float | None, status="done", error: str | None = None) -> None:
@@ -70,3 +71,15 @@ def test_a_manifest_of_an_earlier_version_is_said(tmp_path: Path) -> None:
     missing: list[str] = []
     assert read_sweeps(tmp_path, missing) == []
     assert missing == ["sweeps/old/manifest.jsonl: written by an earlier version, so not shown"]
+
+
+def test_evaluations_of_a_point_stand_beside_it(tmp_path: Path) -> None:
+    for weight in (0.1, 0.5):
+        put(tmp_path / "sweeps" / "s", {"reward.weights.tool": weight}, weight)
+    write_eval(tmp_path / "sweeps" / "s" / "reward.weights.tool=0.5", "rl-flexible-s0", make_row(0.6, 0.5, 0.7))
+    report = collect(tmp_path, "t")
+    assert report.results == [] and [len(point.results) for point in report.sweeps[0].points] == [0, 1]
+    _, points = sweep_tables(report)
+    assert points.columns[4] == "calculator/test, sampled"
+    assert [row[4].text for row in points.rows] == ["–", "60.0 [50.0, 70.0]"]
+    assert any(line.startswith("sweeps/s/reward.weights.tool=0.5/eval/") for line in report.missing)
