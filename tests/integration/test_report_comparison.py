@@ -114,7 +114,8 @@ def test_a_sure_difference_is_marked_and_an_unsure_one_is_not(page: Page, result
     cells = {
         (row, column): (text, names)
         for row, column, text, names in page(
-            """[...document.querySelectorAll('#differences .table')].filter((t) => /points/.test(t.textContent))
+            """[...document.querySelectorAll('#differences .table')]
+            .filter((t) => /in points/.test(t.querySelector('h3').textContent))
             .flatMap((t) => [...t.querySelectorAll('tbody tr')].flatMap((row) => [...row.cells].slice(1).map((cell) =>
             [row.cells[0].textContent, t.querySelectorAll('thead th')[cell.cellIndex].textContent, cell.innerText,
              cell.className])))"""
