@@ -34,7 +34,8 @@ def lens_tables(report: Report) -> list[Table]:
     tables: list[Table] = []
     for setting in shown:
         rows = [result for result in report.results if result.setting == setting and result.lens]
-        for benchmark, split, domain in distinct((r.benchmark, r.split, r.domain) for r in rows):
+        columns = distinct((r.benchmark, r.split, r.domain) for r in rows)
+        for benchmark, split, domain in sorted(columns, key=lambda column: column[2] != "id"):
             chosen = [r for r in rows if (r.benchmark, r.split) == (benchmark, split)]
             title = f"{benchmark}/{split} ({domain.upper()}): tool use beside the teacher's, {setting}"
             tables.append(_table(title, chosen, trained, main=setting == shown[0] and not tables))

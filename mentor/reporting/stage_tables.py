@@ -10,6 +10,9 @@ from mentor.reporting.records import Report, StageRecord
 from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, plain
 
 
+MAX_SHOWN = 40  # stage folders whose costs are shown without unfolding
+
+
 def cost_table(report: Report) -> Table:
     """What every stage folder spent, and their sums."""
     return Table(
@@ -32,6 +35,7 @@ def cost_table(report: Report) -> Table:
         ],
         rows=[*(_cost_row(record) for record in report.stages), _total_row(report.stages)],
         text_columns=(0, 1, 9),
+        main=len(report.stages) <= MAX_SHOWN,
     )
 
 

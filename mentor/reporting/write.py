@@ -101,7 +101,7 @@ def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
         Chapter(
             "lens", "Tool use beside the teacher's", lens_tables(report), more="Other benchmarks and decoding modes"
         ),
-        Chapter("cost", "Cost", [method_cost_table(report), cost_table(report)]),
+        Chapter("cost", "Cost", [method_cost_table(report), cost_table(report)], more="Every stage folder"),
         Chapter("details", "All results", [detail_table(report)], more="Every model, split and decoding mode"),
         Chapter("provenance", "Provenance", [provenance_table(report), versions_table(report)]),
     ]
