@@ -9,7 +9,6 @@ from mentor.reporting.methods import method_of, trained_folders
 from mentor.reporting.records import Report, StageRecord
 from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, plain
 
-
 MAX_SHOWN = 40  # stage folders whose costs are shown without unfolding
 
 
