@@ -26,6 +26,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
         **_kinds(groups),
         **advantage_metrics(groups, settings),
+        "rollout/correct": float(sum(breakdown.correct == 1 for breakdown in breakdowns)),
         **{f"lens/{name}": value for name, value in _lens(groups).items()},
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
         "rollout/calls": len(calls) / len(trajectories),

@@ -1,21 +1,25 @@
 """Read what the stages of one run left in its folder and put it into one `Report`.
 
 Nothing is measured or invented here: what a stage did not write stays None and is named under `missing`. No formatting.
-The trajectories are not part of it: `trajectories.py` reads those that the page shows.
+Of the trajectories of an evaluation only the verdicts are kept; `trajectories.py` reads those that the page shows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import RunFolderError
 from mentor.jsonl import read_jsonl
 from mentor.reporting.lineage import origins, with_base
+from mentor.reporting.methods import Scores, against_base, compare, method_results
 from mentor.reporting.notes import notes
-from mentor.reporting.records import NO_TOOLS, Curve, EvalResult, Report, StageRecord, ToolCounts
+from mentor.reporting.records import Curve, EvalResult, Report, StageRecord, Sweep, ToolCounts
+from mentor.reporting.sweeps import read_sweeps
+from mentor.reporting.verdicts import TaskKey, Verdicts, read_verdicts
 from mentor.runs.provenance import SUMMARY_NAME, read_summary
 
 TRAINING_STAGES = ("pretrain", "sft", "rl")
@@ -39,20 +43,27 @@ def collect(root: Path, title: str) -> Report:
             missing.append(f"{folder.name}/metrics.jsonl: no learning curve")
         if summary.get("stage") == "rl":
             _look_for(folder / "trajectories" / "trajectories.jsonl", root, missing)
-    results, evaluations = _evaluations(root, missing)
+    results, evaluations, scores = _evaluations(root, missing)
     if results and all(result.tool_similarity is None for result in results):
         missing.append("eval: no result has a similarity to the teacher's tool use, so none is drawn")
     for record in stages:
         if record.stage in TRAINING_STAGES and record.folder not in {result.model for result in results}:
             missing.append(f"eval/{record.folder}: this model was not evaluated")
+    results = with_base(results, stages)
+    methods = method_results(results, stages)
+    pairs, resamples = compare(methods, scores)
     stages = sorted(stages, key=_started) + sorted(evaluations, key=_started)
     return Report(
         title=title,
         run=root.name,
         stages=stages,
-        results=with_base(results, stages),
+        results=results,
         curves=curves,
         origins=origins(results, stages),
+        methods=against_base(methods, pairs),
+        pairs=pairs,
+        resamples=resamples,
+        sweeps=[_with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)],
         missing=missing,
         notes=notes(stages, results),
     )
@@ -117,9 +128,18 @@ def _stage_record(folder: str, summary: Mapping[str, Any], records: list[dict[st
         ended=summary.get("ended"),
         steps=len(records) or None,
         sampled_tokens=_total(records, ["rollout/tokens"]),
-        trained_tokens=_total(records, ["tokens/trained"]),
+        trained_tokens=_total(records, ["tokens/trained", "policy/tokens"]),
         step_seconds=_total(records, sorted({key for record in records for key in record if key.startswith("time/")})),
+        updates=_updates(summary.get("stage"), records),
+        correct=_total(records, ["rollout/correct"]),
     )
+
+
+def _updates(stage: str | None, records: Sequence[Mapping[str, Any]]) -> float | None:
+    """Optimiser steps: pretrain and SFT take one a step, RL says how many it took."""
+    if stage in ("pretrain", "sft"):
+        return len(records) or None
+    return _total(records, ["policy/updates"])
 
 
 def _total(records: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> float | None:
@@ -140,21 +160,51 @@ def _curves(folder: str, records: list[dict[str, Any]]) -> list[Curve]:
     return [Curve(folder, metric, steps, values) for metric, (steps, values) in series.items()]
 
 
-def _evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], list[StageRecord]]:
-    """The rows of eval/<model>/<benchmark>/summary.json, and what those folders say about themselves."""
+def _evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], list[StageRecord], Scores]:
+    """The rows of eval/<model>/<benchmark>/summary.json, what those folders say about themselves, and the verdicts."""
     results: list[EvalResult] = []
     records: list[StageRecord] = []
+    scores: dict[tuple[str, str, str, str], Mapping[TaskKey, float]] = {}
     for folder in sorted(path for path in root.glob("eval/*/*") if path.is_dir()):
         summary = _summary(folder, root, missing)
         if summary is None:
             continue
-        records.append(_stage_record(folder.relative_to(root).as_posix(), summary, []))
         _look_for(folder / "items.jsonl", root, missing)
         rows = summary.get("results") or []
-        results += [_eval_result(row, summary, folder, root) for row in rows]
+        items = folder / "items.jsonl"
+        verdicts = read_verdicts(items, missing.append) if rows and items.is_file() else {}
+        name = folder.relative_to(root).as_posix()
+        records.append(_with_verdicts(_stage_record(name, summary, []), list(verdicts.values())))
+        for row in rows:
+            result = _eval_result(row, summary, folder, root)
+            own = verdicts.get((result.split, result.setting))
+            if own is not None:
+                result = replace(result, sampled_tokens=own.sampled_tokens, correct=own.correct)
+                scores[result.model, result.benchmark, result.split, result.setting] = own.scores()
+            results.append(result)
         if any("tools" not in row for row in rows):
-            missing.append(f"{records[-1].folder}: no calls per tool (evaluated by an earlier version)")
-    return results, records
+            missing.append(f"{name}: no calls per tool (evaluated by an earlier version)")
+    return results, records, scores
+
+
+def _with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
+    """The sweep with the evaluations that its points have in their own folders."""
+    points = []
+    for point in sweep.points:
+        lines: list[str] = []
+        results, _, _ = _evaluations(root / "sweeps" / sweep.id / point.name, lines)
+        missing += [f"sweeps/{sweep.id}/{point.name}/{line}" for line in lines]
+        points.append(replace(point, results=results))
+    return replace(sweep, points=points)
+
+
+def _with_verdicts(record: StageRecord, verdicts: Sequence[Verdicts]) -> StageRecord:
+    """The record with what the evaluation sampled and how often it was right."""
+    if not verdicts:
+        return record
+    tokens = [own.sampled_tokens for own in verdicts]
+    known = None if None in tokens else float(sum(count or 0 for count in tokens))
+    return replace(record, sampled_tokens=known, correct=float(sum(own.correct for own in verdicts)))
 
 
 def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Path, root: Path) -> EvalResult:
@@ -165,7 +215,7 @@ def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Pat
             benchmark=str(benchmark),
             split=row["split"],
             domain=row["domain"],
-            mode=row["mode"] + ("" if row.get("with_tools", True) else NO_TOOLS),
+            mode=row["mode"],
             n=row["n"],
             accuracy=row["accuracy"],
             low=row["low"],
@@ -176,9 +226,12 @@ def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Pat
             stop_reasons=row.get("stop_reasons") or {},
             ungraded=row.get("ungraded"),
             domain_of=row.get("domain_of"),
-            scores=(row.get("scores") or {}) | {f"pass@{k}": share for k, share in (row.get("pass_at") or {}).items()},
             tools=ToolCounts(row["tools"]["student"], row["tools"]["teacher"]) if row.get("tools") else None,
             folder=folder.relative_to(root).as_posix(),
+            with_tools=row.get("with_tools"),
+            pass_at=row.get("pass_at") or {},
+            scores=row.get("scores") or {},
+            lens=row.get("lens") or {},
         )
     except KeyError as error:
         raise RunFolderError(f"{folder / 'summary.json'}: a row of `results` has no {error}") from error

@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from mentor.reporting.records import EvalResult
@@ -63,19 +64,28 @@ def render(
     height: float = 2.5,
     grid: str = "y",
 ) -> Drawing:
-    """A figure of one pair of axes with its legend below. height: inches, without the legend."""
+    """A figure of one pair of axes with its legend below. height: inches, without the legend. grid: "" for none."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
         paint(axes)
-        axes.grid(axis=grid, color="#888888", alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
+        if grid:
+            axes.grid(axis=grid, color="#888888", alpha=0.25, linewidth=0.6)  # type: ignore[arg-type]
         axes.set_axisbelow(True)
         handles, labels = axes.get_legend_handles_labels()
         rows = (len(labels) + 1) // 2
         figure.set_size_inches(WIDTH, height + 0.2 * rows)
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
+        if labels:
+            figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
         png, svg = io.BytesIO(), io.StringIO()
+        chosen_later = [
+            artist for artist in axes.get_children() if (artist.get_gid() or "").startswith(line_id("seed", ""))
+        ]
+        for artist in chosen_later:
+            artist.set_visible(False)
         figure.savefig(png, format="png", dpi=170, facecolor="white")
+        for artist in chosen_later:
+            artist.set_visible(True)
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
     return Drawing(stem, title, _for_page(svg.getvalue()), png.getvalue(), main, chapter, tuple(folders))
@@ -88,16 +98,23 @@ def interval_bars(results: Sequence[EvalResult]) -> list[list[float]]:
     return [below, above]
 
 
-def percent_axis(axes: Axes) -> None:
+def percent_axis(axis: Axis) -> None:
     """From 0 to 100, with room for whole markers at both ends."""
-    axes.set_ylim(-2.5, 102.5)
-    axes.set_yticks(range(0, 101, 20))
+    axis.set_view_interval(-2.5, 102.5, ignore=True)
+    axis.set_ticks(range(0, 101, 20))
+
+
+def line_id(kind: str, name: str) -> str:
+    """What the page finds a line by. kind: `method`, or `seed` for a line that is shown only when it is chosen."""
+    return f"line:{kind}:{name}"
 
 
 def _for_page(svg: str) -> str:
-    """The <svg> element alone, without a fixed size, in the page's text colour."""
+    """The <svg> element alone, without a fixed size, in the page's text colour, paths to a hundredth of a point."""
     element = svg[svg.index("<svg") :]
     head, rest = element.split(">", 1)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
+    rest = re.sub(r'\sd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), rest)
+    rest = rest.replace('id="line:', 'data-line="')
     return f'{head} aria-hidden="true">{rest}'.replace(INK, "currentColor")

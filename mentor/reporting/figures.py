@@ -1,136 +1,77 @@
-"""Draw a `Report`: accuracy with its intervals, one small panel per training metric, and what tools were used."""
+"""Draw a `Report`: accuracy with its intervals, learning curves, sweeps, and what tools were used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import fmean
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from mentor.reporting.drawing import COLORS, Colors, Drawing, interval_bars, percent_axis, render
-from mentor.reporting.records import Curve, EvalResult, Report
-from mentor.reporting.tables import MODES, distinct
+from mentor.reporting.curves import curve_drawings
+from mentor.reporting.drawing import COLORS, Colors, Drawing, percent_axis, render
+from mentor.reporting.methods import method_of, trained_folders
+from mentor.reporting.records import MethodResult, Report
+from mentor.reporting.sweep_figures import sweep_drawings
+from mentor.reporting.tables import DOMAINS, distinct, settings
 from mentor.reporting.tool_figures import similarity_drawings, tool_drawings
 
-LINE_STYLES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
-MAX_POINTS = 300  # of one curve: about one a pixel, and it keeps the page of a long run small
-
-MAIN_METRICS = {
-    "reward/mean": "Mean training reward (scales differ by preset)",
-    "reward/correct": "Share of correct answers in training",
-    "reward/match": "Match with the teacher's tool use",
-    "rollout/valid_call_rate": "Share of valid calls",
-    "groups/zero_variance": "Share of dead groups (equal rewards)",
-    "advantage/share_all_fail": "Share of |advantage| from groups without a correct answer",
-    "policy/entropy": "Entropy of a sampled token (nats)",
-    "rollout/turns": "Turns of one trajectory",
-    "loss/train": "Training loss of pretrain and SFT",
-}
-"""Shown first, in this order; every other metric a stage logged follows under its own name."""
 
 
 def draw(report: Report) -> list[Drawing]:
-    """All figures of the report, in the order to show them."""
-    names = distinct([r.model for r in report.results] + [curve.folder for curve in report.curves])
-    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
+    """All figures of the report, in the order to show them. A method and all its models have one colour."""
+    folders = distinct([r.model for r in report.results] + [curve.folder for curve in report.curves])
+    trained = trained_folders(report)
+    methods = distinct(method_of(folder, trained) for folder in folders)
+    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(methods)}
+    colors |= {folder: colors[method_of(folder, trained)] for folder in folders}
     return [
         *_accuracy_drawings(report, colors),
-        *_curve_drawings(report.curves, colors),
+        *curve_drawings(report.curves, colors),
+        *sweep_drawings(report),
         *similarity_drawings(report, colors),
         *tool_drawings(report, colors),
     ]
 
 
 def _accuracy_drawings(report: Report, colors: Colors) -> list[Drawing]:
+    """One per domain and setting: methods side by side over each benchmark."""
+    shown = settings(report.results)
     drawings = []
-    for benchmark in distinct(result.benchmark for result in report.results):
-        for mode in MODES:
-            chosen = [
-                r for r in report.results if (r.benchmark, r.mode) == (benchmark, mode) and r.accuracy is not None
-            ]
+    for setting in shown:
+        for domain, label in DOMAINS.items():
+            chosen = [m for m in report.methods if (m.domain, m.setting) == (domain, setting)]
             if chosen:
                 drawing = render(
-                    f"accuracy-{benchmark}-{mode}",
-                    f"{benchmark}: accuracy with 95 % intervals, {mode}",
+                    f"accuracy-{domain}-{setting}",
+                    f"{label}: accuracy with 95 % intervals, {setting}",
                     _accuracy_painter(chosen, colors),
                     chapter="results",
-                    folders=distinct(r.folder for r in chosen),
+                    folders=distinct(folder for m in chosen for folder in m.folders),
+                    main=setting == shown[0],
+                    height=0.6 + 0.14 * len(chosen) + 0.16 * len(distinct((m.benchmark, m.split) for m in chosen)),
+                    grid="x",
                 )
                 drawings.append(drawing)
     return drawings
 
 
-def _accuracy_painter(results: Sequence[EvalResult], colors: Colors) -> Callable[[Axes], None]:
-    """Models side by side over each split; in-domain splits first."""
-    splits = distinct((r.split, r.domain) for r in sorted(results, key=lambda r: r.domain != "id"))
-    models = distinct(r.model for r in results)
+def _accuracy_painter(results: Sequence[MethodResult], colors: Colors) -> Callable[[Axes], None]:
+    """A row per benchmark, methods one below the other in it."""
+    columns = distinct((m.benchmark, m.split) for m in results)
+    methods = distinct(m.method for m in results)
 
     def paint(axes: Axes) -> None:
-        for index, model in enumerate(models):
-            shift = 0.7 * ((index + 0.5) / len(models) - 0.5)
-            rows = [r for r in results if r.model == model]
-            x = [splits.index((r.split, r.domain)) + shift for r in rows]
-            y = [100 * (r.accuracy or 0.0) for r in rows]
-            axes.errorbar(
-                x,
-                y,
-                yerr=interval_bars(rows),
-                fmt=MARKERS[index % len(MARKERS)],
-                color=colors[model],
-                markersize=4,
-                label=model,
-            )
-        axes.set_xticks(range(len(splits)), [f"{split}\n({domain.upper()})" for split, domain in splits])
-        axes.set_xlim(-0.6, len(splits) - 0.4)
-        percent_axis(axes)
-        axes.set_ylabel("%")
+        for index, method in enumerate(methods):
+            shift = 0.8 * ((index + 0.5) / len(methods) - 0.5)
+            rows = [m for m in results if m.method == method]
+            y = [columns.index((m.benchmark, m.split)) + shift for m in rows]
+            x = [100 * m.accuracy for m in rows]
+            reach = [[100 * (m.accuracy - m.low) for m in rows], [100 * (m.high - m.accuracy) for m in rows]]
+            marker = MARKERS[index % len(MARKERS)]
+            axes.errorbar(x, y, xerr=reach, fmt=marker, color=colors[method], markersize=4, elinewidth=1, label=method)
+        axes.set_yticks(range(len(columns)), [f"{benchmark}\n{split}" for benchmark, split in columns])
+        axes.set_ylim(len(columns) - 0.5, -0.5)
+        percent_axis(axes.xaxis)
+        axes.set_xlabel("%")
 
     return paint
-
-
-def _curve_drawings(curves: Sequence[Curve], colors: Colors) -> list[Drawing]:
-    found = distinct(curve.metric for curve in curves)
-    ordered = [metric for metric in MAIN_METRICS if metric in found]
-    ordered += sorted(metric for metric in found if metric not in MAIN_METRICS)
-    drawings = []
-    for metric in ordered:
-        chosen = [curve for curve in curves if curve.metric == metric]
-        drawing = render(
-            metric.replace("/", "-"),
-            MAIN_METRICS.get(metric, metric),
-            _curve_painter(chosen, colors),
-            chapter="curves",
-            folders=distinct(curve.folder for curve in chosen),
-            main=metric in MAIN_METRICS,
-        )
-        drawings.append(drawing)
-    return drawings
-
-
-def _curve_painter(curves: Sequence[Curve], colors: Colors) -> Callable[[Axes], None]:
-    """One line per folder, told apart by line style as well as by its colour."""
-
-    def paint(axes: Axes) -> None:
-        for index, curve in enumerate(curves):
-            steps, values = thinned(curve)
-            style = LINE_STYLES[index % len(LINE_STYLES)]
-            marker = "." if len(values) == 1 else None
-            color = colors[curve.folder]
-            axes.plot(steps, values, style, color=color, marker=marker, linewidth=1.4, label=curve.folder)
-        axes.set_xlabel("step")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-
-    return paint
-
-
-def thinned(curve: Curve) -> tuple[list[float], list[float]]:
-    """(steps, values) to draw: NaN for a gap, and means of equal blocks of steps where there are too many to see."""
-    size = -(-len(curve.steps) // MAX_POINTS)
-    steps, values = [], []
-    for start in range(0, len(curve.steps), size):
-        known = [value for value in curve.values[start : start + size] if value is not None]
-        steps.append(fmean(curve.steps[start : start + size]))
-        values.append(fmean(known) if known else float("nan"))
-    return steps, values

@@ -10,10 +10,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mentor.reporting.drawing import Drawing
+from mentor.reporting.methods import method_of, trained_folders
 from mentor.reporting.page_data import script_json
 from mentor.reporting.records import Report
 from mentor.reporting.stage_tables import package_versions, provenance
-from mentor.reporting.tables import Table
+from mentor.reporting.tables import Table, distinct
 
 SCRIPTS = ("report.js", "trajectory.js", "trajectories.js")  # one script element, in this order
 
@@ -58,12 +59,22 @@ def to_html(
         notes=notes,
         missing=missing,
         anchors={record.folder: f"from-{place}" for place, record in enumerate(report.stages)},
+        lines=_lines(report),
         style=source("report.css"),
         script=Markup("\n").join(source(name) for name in SCRIPTS),
         origins=Markup(script_json(_origins(report))),
         trajectories=None if trajectories is None else Markup(trajectories),
         choice=choice,
     )
+
+
+def _lines(report: Report) -> dict[str, list[str]]:
+    """The folders that have learning curves, by method; empty where there is nothing to choose."""
+    folders, trained = distinct(curve.folder for curve in report.curves), trained_folders(report)
+    found: dict[str, list[str]] = {}
+    for folder in folders:
+        found.setdefault(method_of(folder, trained), []).append(folder)
+    return found if len(folders) > 1 else {}
 
 
 def _origins(report: Report) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str
 
 
 def with_base(results: list[EvalResult], stages: Sequence[StageRecord]) -> list[EvalResult]:
-    """The results, bases first, each with its base and whether the two intervals are apart.
+    """The results, bases first, each with its base.
 
     The base of a model that was not made from another is the model itself; None where the base is not known or was not
     evaluated.
@@ -37,24 +37,11 @@ def with_base(results: list[EvalResult], stages: Sequence[StageRecord]) -> list[
     evaluated = {result.model for result in results}
     started_elsewhere = {record.folder for record in stages if record.stage in ("sft", "rl")}
     bases = {model: ancestors(model, stages, evaluated)[-1] for model in evaluated}
-    by_key = {(r.model, r.benchmark, r.split, r.mode): r for r in results}
-    compared = []
-    for result in results:
-        base = bases[result.model] if bases[result.model] in evaluated - started_elsewhere else None
-        other = by_key.get((base or "", result.benchmark, result.split, result.mode))
-        if other is None or base == result.model:
-            compared.append(replace(result, base=base))
-            continue
-        apart = intervals_apart(result, other)
-        compared.append(replace(result, base=base, base_low=other.low, base_high=other.high, apart_from_base=apart))
-    return sorted(compared, key=lambda r: (r.benchmark, not r.is_base, not r.model.startswith("sft"), r.model))
-
-
-def intervals_apart(one: EvalResult, other: EvalResult) -> bool | None:
-    """Whether two intervals share no value; None when one of them is unknown."""
-    if one.low is None or one.high is None or other.low is None or other.high is None:
-        return None
-    return one.low > other.high or one.high < other.low
+    known = [
+        replace(result, base=base if (base := bases[result.model]) in evaluated - started_elsewhere else None)
+        for result in results
+    ]
+    return sorted(known, key=lambda r: (r.benchmark, not r.is_base, not r.model.startswith("sft"), r.model))
 
 
 def origins(results: Sequence[EvalResult], stages: Sequence[StageRecord]) -> dict[str, list[Origin]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mentor.reporting.tables import Table
+from mentor.reporting.tables import Cell, Table
 
 SPECIAL = re.compile(r"([\\`*_\[\]|])")
 
@@ -17,9 +17,13 @@ def escape(text: str) -> str:
 
 def table_to_markdown(table: Table) -> str:
     alignment = ["---" if index in table.text_columns else "---:" for index in range(len(table.columns))]
-    lines = [table.columns, alignment, *([cell.text for cell in row] for row in table.rows)]
+    lines = [table.columns, alignment, *([_text(cell) for cell in row] for row in table.rows)]
     cells = [line if line is alignment else [escape(cell) for cell in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell.text} ({cell.note})" if cell.note else cell.text
 
 
 def to_markdown(

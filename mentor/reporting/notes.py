@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mentor.reporting.records import EvalResult, StageRecord
 
 ALWAYS = [
-    "The intervals say how sure the accuracy on these questions is for one checkpoint; they leave out how much it "
-    "moves between training seeds and checkpoints. Many comparisons at 95 % make a chance difference likely somewhere.",
+    "Intervals and tests say how sure a number is for these checkpoints on questions like these; they leave out how "
+    "much it moves between training seeds and checkpoints, which the lowest and the highest seed hint at.",
     "A gain of RL over its base can be elicitation of what the base already does at times; compare with SFT on the "
     "same teacher trajectories before crediting a reward.",
 ]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-NO_TOOLS = "-no-tools"  # at the end of a mode
-
 
 @dataclass(frozen=True)
 class StageRecord:
     """What one stage folder says about itself.
 
-    `seconds` is per phase, of the process that finished the stage; `started` and `ended` are unix seconds. The last
-    four fields are sums over metrics.jsonl, so they cover resumed stages whole; None where nothing of it was logged.
+    `seconds` is per phase, of the process that finished the stage; `started` and `ended` are unix seconds. The fields
+    from `steps` on are sums over metrics.jsonl or over the trajectories of an evaluation, so they cover resumed stages
+    whole; None where nothing of it was logged. `correct` counts correct answers.
     """
 
     folder: str
@@ -32,6 +31,8 @@ class StageRecord:
     sampled_tokens: float | None = None
     trained_tokens: float | None = None
     step_seconds: float | None = None
+    updates: float | None = None
+    correct: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class ToolCounts:
 class EvalResult:
     """One model on one split in one decoding mode; rates and interval bounds are shares between 0 and 1.
 
-    `mode` ends in `-no-tools` where none were offered. `domain_of` is the data set that `domain` refers to. `scores`
-    are the benchmark's own numbers and pass@k. `n` counts tasks and `ungraded` the trajectories no verdict was reached
-    on. `folder` is where the row was read.
-    `base` names the evaluated model this one was trained from, `base_low` and `base_high` its interval on the same
-    split in the same mode, `apart_from_base` whether the two are disjoint: None for a base and without one to compare.
+    `n` counts tasks and `ungraded` the trajectories no verdict was reached on. `with_tools` is False where the model
+    had none, None where the row does not say. `domain_of` is the data set that `domain` refers to. `pass_at` is by
+    number of tries, `scores` and `lens` by name; a lens number may be None. `folder` is where the row was read. `base`
+    names the evaluated model this one was trained from, itself for a base. `sampled_tokens` and `correct` are sums
+    over the trajectories of the row; None without them.
     """
 
     model: str
@@ -67,18 +68,105 @@ class EvalResult:
     tool_similarity: float | None
     stop_reasons: dict[str, float]
     ungraded: int | None = None
-    domain_of: str | None = None
-    scores: dict[str, float] = field(default_factory=dict)
     tools: ToolCounts | None = None
     folder: str = ""
     base: str | None = None
-    base_low: float | None = None
-    base_high: float | None = None
-    apart_from_base: bool | None = None
+    with_tools: bool | None = None
+    domain_of: str | None = None
+    pass_at: dict[str, float | None] = field(default_factory=dict)
+    scores: dict[str, float | None] = field(default_factory=dict)
+    lens: dict[str, float | None] = field(default_factory=dict)
+    sampled_tokens: int | None = None
+    correct: int | None = None
 
     @property
     def is_base(self) -> bool:
         return self.base == self.model
+
+    @property
+    def setting(self) -> str:
+        return setting_name(self.mode, self.with_tools)
+
+
+def setting_name(mode: str, with_tools: bool | None) -> str:
+    """How the answers were made: `sampled`, `greedy`, `sampled, without tools`, ..."""
+    return f"{mode}, without tools" if with_tools is False else mode
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """The models that differ in their training seed alone, on one split in one setting.
+
+    `accuracy` is the mean over them, and [low, high] its Wilson interval for `n` tasks: seeds do not narrow it.
+    `lowest` and `highest` are the accuracies of single seeds. `base` is the method trained from, itself for a base.
+    `against_base`: `better`, `worse` or `not told apart`; None for a base and without a base to compare with.
+    """
+
+    method: str
+    benchmark: str
+    split: str
+    domain: str
+    setting: str
+    n: int
+    models: list[str]
+    folders: list[str]
+    accuracy: float
+    low: float
+    high: float
+    lowest: float
+    highest: float
+    base: str | None
+    against_base: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods on the same `n` tasks: the difference of their accuracies (first - second, shares) and its tests.
+
+    `p` is of this comparison alone, `p_holm` adjusted for all of one domain and setting. `verdict` is about the first:
+    `better` or `worse` where `p_holm` is below 0.05, else `not told apart`.
+    """
+
+    first: str
+    second: str
+    benchmark: str
+    split: str
+    domain: str
+    setting: str
+    n: int
+    seeds: tuple[int, int]
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    verdict: str
+    folders: list[str]
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """One point of a multirun. `overrides`: what it sets, by key. `headline`: the number its stage ended with.
+
+    `results`: rows of evaluations below the point's own folder.
+    """
+
+    name: str
+    status: str
+    overrides: dict[str, Any]
+    headline_name: str | None
+    headline: float | None
+    error: str | None
+    results: list[EvalResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All points of one multirun, and the keys whose values differ between them; the seed is not one of these."""
+
+    id: str
+    keys: list[str]
+    points: list[SweepPoint]
 
 
 @dataclass(frozen=True)
@@ -101,7 +189,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Report:
-    """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first."""
+    """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first.
+
+    `resamples`: of each paired test.
+    """
 
     title: str
     run: str
@@ -109,8 +200,12 @@ class Report:
     results: list[EvalResult]
     curves: list[Curve]
     origins: dict[str, list[Origin]] = field(default_factory=dict)
+    methods: list[MethodResult] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    resamples: int = 0
+    sweeps: list[Sweep] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": 1, **asdict(self)}
+        return {"schema": 2, **asdict(self)}

@@ -1,65 +1,81 @@
-"""Tables of what was evaluated: accuracy by split, every number of every result, calls per tool."""
+"""Tables of what was evaluated: methods by benchmarks, every number of every model, calls per tool."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from mentor.reporting.records import EvalResult, Report
+from mentor.reporting.records import EvalResult, MethodResult, Report
 from mentor.reporting.tables import (
-    ABOVE,
-    BELOW,
+    DOMAINS,
     MISSING,
-    MODES,
+    SIGNS,
     Cell,
     Table,
     distinct,
     interval,
-    mark,
     model_label,
     number,
     percent,
     plain,
+    settings,
 )
 from mentor.reporting.tool_use import ToolUse, tool_use
 
 
-def apart(result: EvalResult) -> str:
-    """`yes, above`, `yes, below` or `no`; `base` for a base, `MISSING` where there is nothing to compare with."""
-    if result.is_base:
-        return "base"
-    if result.apart_from_base is None:
-        return MISSING
-    return {ABOVE: "yes, above", BELOW: "yes, below", "": "no"}[mark(result)]
-
-
 def accuracy_tables(report: Report) -> list[Table]:
-    """One table of models x splits per benchmark and mode, in-domain splits first."""
-    tables = []
-    for benchmark in distinct(result.benchmark for result in report.results):
-        for mode in MODES:
-            chosen = [r for r in report.results if r.benchmark == benchmark and r.mode == mode]
-            if chosen:
-                tables.append(_accuracy_table(benchmark, mode, chosen))
-    return tables
+    """One table of methods x benchmarks per domain and setting; the first setting that the run has is the main one."""
+    shown = settings(report.results)
+    return [
+        _accuracy_table(domain, setting, chosen, main=setting == shown[0])
+        for setting in shown
+        for domain in DOMAINS
+        if (chosen := [m for m in report.methods if (m.domain, m.setting) == (domain, setting)])
+    ]
 
 
-def _accuracy_table(benchmark: str, mode: str, results: Sequence[EvalResult]) -> Table:
-    splits = distinct((r.split, r.domain) for r in sorted(results, key=lambda r: r.domain != "id"))
-    cells = {(r.model, r.split): r for r in results}
+def _accuracy_table(domain: str, setting: str, methods: Sequence[MethodResult], main: bool) -> Table:
+    columns = distinct((m.benchmark, m.split) for m in methods)
+    cells = {(m.method, m.benchmark, m.split): m for m in methods}
     rows = []
-    for model in distinct(r.model for r in results):
-        row = plain(model_label(next(r for r in results if r.model == model)))
-        for split, _ in splits:
-            found = cells.get((model, split))
-            row.append(Cell(MISSING) if found is None else Cell(accuracy_text(found), evaluation=found.folder))
-        rows.append(row)
+    for name in distinct(m.method for m in methods):
+        of_method = [m for m in methods if m.method == name]
+        found = [cells.get((name, *column)) for column in columns]
+        rows.append([Cell(method_label(of_method)), *(Cell(MISSING) if m is None else _accuracy(m) for m in found)])
     return Table(
-        title=f"{benchmark}: accuracy, {mode} (%)",
-        caption=f"Percent correct [95 % interval], n = {task_counts(results)} tasks a split. {ABOVE} above, {BELOW} "
-        "below the base with the two intervals apart; no sign: they overlap, or there is no base to compare with.",
-        columns=["model", *(f"{split} ({domain.upper()})" for split, domain in splits)],
+        title=f"{DOMAINS[domain]}: accuracy, {setting} (%)",
+        caption=f"Percent correct [95 % interval], n = {task_counts(methods)} tasks a column. With several training "
+        "seeds it is their mean, the interval is that of one model, and below it stand the lowest and the highest "
+        f"seed. {SIGNS['better']} really better, {SIGNS['worse']} really worse than the base, as the paired tests "
+        "below say; no sign: not told apart with this many tasks, or no base to compare with.",
+        columns=["method", *(f"{benchmark}/{split}" for benchmark, split in columns)],
         rows=rows,
+        main=main,
     )
+
+
+def _accuracy(result: MethodResult) -> Cell:
+    several = len(result.models) > 1
+    text = f"{percent(result.accuracy)} [{percent(result.low)}, {percent(result.high)}]"
+    sign = SIGNS.get(result.against_base or "", "")
+    return Cell(
+        f"{text} {sign}".rstrip(),
+        evaluations=tuple(result.folders),
+        note=f"seeds {percent(result.lowest)} to {percent(result.highest)}" if several else "",
+        verdict=result.against_base or "",
+    )
+
+
+def method_label(results: Sequence[MethodResult]) -> str:
+    """`rl-flexible (3 seeds)`, `pretrain (base)`."""
+    most = max(len(result.models) for result in results)
+    said = ["base"] * (results[0].base == results[0].method) + [f"{most} seeds"] * (most > 1)
+    return f"{results[0].method} ({', '.join(said)})" if said else results[0].method
+
+
+def task_counts(results: Iterable[EvalResult | MethodResult]) -> str:
+    """`256`, or `200 to 700` where splits differ."""
+    counts = sorted({result.n for result in results})
+    return number(counts[0]) if len(counts) == 1 else f"{number(counts[0])} to {number(counts[-1])}"
 
 
 def domain_label(result: EvalResult) -> str:
@@ -67,62 +83,54 @@ def domain_label(result: EvalResult) -> str:
     return result.domain.upper() + (f" for {result.domain_of}" if result.domain_of else "")
 
 
-def task_counts(results: Sequence[EvalResult]) -> str:
-    """`256`, or `200 to 700` where splits differ."""
-    counts = [result.n for result in results]
-    return number(counts[0]) if len(set(counts)) == 1 else f"{number(min(counts))} to {number(max(counts))}"
-
-
-def accuracy_text(result: EvalResult) -> str:
-    return f"{percent(result.accuracy)} {interval(result)} {mark(result)}".rstrip()
-
-
 def detail_table(report: Report) -> Table:
-    """Every evaluated model x split x mode with its tool use."""
+    """Every evaluated model x split x setting with its tool use."""
+    scores = distinct(name for result in report.results for name in result.scores)
+    tries = sorted({count for result in report.results for count in result.pass_at}, key=int)
+    extra = [*(f"pass@{count} %" for count in tries), *(f"{name} %" for name in scores)]
     return Table(
         title="All results",
-        caption="n: tasks. Valid calls: share of calls of a known tool with arguments that fit it. Calls: per answer. "
-        "Tool similarity: 1 − Jensen-Shannon divergence between the tools used here and the teacher's. "
-        "Ungraded: answers without a verdict, left out of the accuracy. Other scores: of the benchmark's grader, "
-        "and pass@k. Ended by: trajectories per stop reason.",
+        caption="One row per model, so per training seed. n: tasks. Valid calls: share of calls of a known tool with "
+        "arguments that fit it. Calls: per answer. Tool similarity: 1 − Jensen-Shannon divergence between the tools "
+        "used here and the teacher's. Ungraded: answers without a verdict, left out of the accuracy. Ended by: "
+        "trajectories per stop reason." + (" pass@k: tasks solved by at least one of k answers." if tries else ""),
         columns=[
             "model",
             "benchmark/split",
             "mode",
-            "apart from base",
             "n",
             "accuracy %",
             "95 % interval",
+            *extra,
             "valid calls %",
             "calls",
             "tool similarity",
             "ungraded",
-            "other scores %",
             "ended by",
         ],
-        rows=[_detail_row(result) for result in report.results],
-        text_columns=(0, 1, 2, 3, 11, 12),
+        rows=[_detail_row(result, tries, scores) for result in report.results],
+        text_columns=(0, 1, 2, 10 + len(extra)),
         main=False,
     )
 
 
-def _detail_row(result: EvalResult) -> list[Cell]:
+def _detail_row(result: EvalResult, tries: Sequence[str], scores: Sequence[str]) -> list[Cell]:
     numbers = [
         number(result.n),
         percent(result.accuracy),
         interval(result),
+        *(percent(result.pass_at.get(count)) for count in tries),
+        *(percent(result.scores.get(name)) for name in scores),
         percent(result.valid_call_rate),
         number(result.calls_per_answer, 2),
         number(result.tool_similarity, 3),
         number(result.ungraded),
     ]
     stops = ", ".join(f"{reason} {count:g}" for reason, count in result.stop_reasons.items()) or MISSING
-    scores = ", ".join(f"{name} {percent(value)}" for name, value in result.scores.items()) or MISSING
     where = f"{result.benchmark}/{result.split} ({domain_label(result)})"
     return [
-        *plain(model_label(result), where, result.mode, apart(result)),
-        *(Cell(text, evaluation="" if text == MISSING else result.folder) for text in numbers),
-        Cell(scores),
+        *plain(model_label(result), where, result.setting),
+        *(Cell(text, evaluations=() if text == MISSING else (result.folder,)) for text in numbers),
         Cell(stops),
     ]
 
@@ -138,7 +146,7 @@ def _tool_table(use: ToolUse) -> Table:
     return Table(
         title=f"{use.benchmark}: calls per tool, {use.label}",
         caption="All splits together, over the answers to tasks whose teacher is known: the student's calls that ran, "
-        "and the teacher's calls on the same tasks, as often as they were answered.",
+        "and the teacher's calls on the same tasks, as often as they were answered; means over training seeds.",
         columns=["tool", "teacher", *use.students],
         rows=[*rows, plain("all", *map(number, sums))],
         folders=use.folders,

@@ -2,43 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from mentor.reporting.methods import method_of, trained_folders
 from mentor.reporting.records import Report, StageRecord
-from mentor.reporting.tables import MISSING, Cell, Table, number, plain
+from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, plain
+
+MAX_SHOWN = 40  # stage folders whose costs are shown without unfolding
 
 
 def cost_table(report: Report) -> Table:
-    """What every stage folder spent."""
+    """What every stage folder spent, and their sums."""
     return Table(
         title="Cost by stage",
-        caption="Steps, tokens and step seconds are sums over all logged steps. Seconds: the process that finished the "
-        "stage, on the machine that ran it; compare machines by tokens. A folder's name leads to its provenance.",
+        caption="Steps, updates (of the optimiser), tokens and step seconds are sums over all logged steps. Trained "
+        "tokens: in pretrain and SFT those in the loss, in RL all that the updates went through, prompts included. "
+        "Tokens per correct: sampled tokens over correct answers. Seconds: the process that finished the stage, on the "
+        "machine that ran it; compare machines by tokens. A folder's name leads to its provenance.",
         columns=[
             "stage folder",
             "status",
             "steps",
+            "updates",
             "sampled tokens",
             "trained tokens",
+            "tokens per correct",
             "step seconds",
             "seconds",
             "seconds per phase",
         ],
-        rows=[_cost_row(record) for record in report.stages],
-        text_columns=(0, 1, 7),
+        rows=[*(_cost_row(record) for record in report.stages), _total_row(report.stages)],
+        text_columns=(0, 1, 9),
+        main=len(report.stages) <= MAX_SHOWN,
     )
 
 
 def _cost_row(record: StageRecord) -> list[Cell]:
     phases = ", ".join(f"{phase} {seconds:,.1f}" for phase, seconds in record.seconds.items() if phase != "total")
-    spent = [
-        number(record.steps),
-        number(record.sampled_tokens),
-        number(record.trained_tokens),
-        number(record.step_seconds, 1),
-        number(record.seconds.get("total"), 1),
+    return [
+        Cell(record.folder, stage=record.folder),
+        *plain(record.status or MISSING, number(record.steps), number(record.updates), number(record.sampled_tokens)),
+        *plain(number(record.trained_tokens), number(tokens_per_correct(record.sampled_tokens, record.correct))),
+        *plain(number(record.step_seconds, 1), number(spent_seconds(record), 1), phases or MISSING),
     ]
-    return [Cell(record.folder, stage=record.folder), *plain(record.status or MISSING, *spent, phases or MISSING)]
+
+
+def _total_row(records: Sequence[StageRecord]) -> list[Cell]:
+    """Sums over the stages that logged a number."""
+    steps, updates, sampled, trained, stepped, seconds = (
+        sum(known) if (known := [value for value in values if value is not None]) else None
+        for values in zip(
+            *(
+                (r.steps, r.updates, r.sampled_tokens, r.trained_tokens, r.step_seconds, spent_seconds(r))
+                for r in records
+            ),
+            strict=True,
+        )
+    )
+    return [
+        *plain("all", MISSING, number(steps), number(updates), number(sampled), number(trained), MISSING),
+        *plain(number(stepped, 1), number(seconds, 1), MISSING),
+    ]
+
+
+def spent_seconds(record: StageRecord) -> float | None:
+    """The stage's own total, or the sum of its phases."""
+    return record.seconds.get("total", sum(record.seconds.values()) if record.seconds else None)
+
+
+def method_cost_table(report: Report) -> Table:
+    """What it took to make and to run each method: means over its training seeds."""
+    trained = trained_folders(report)
+    groups: dict[str, list[StageRecord]] = {}
+    for record in report.stages:
+        if record.stage in ("pretrain", "sft", "rl"):
+            groups.setdefault(method_of(record.folder, trained), []).append(record)
+    names = distinct([*groups, *(method.method for method in report.methods)])
+    return Table(
+        title="Cost by method",
+        caption="Training: means over the seeds of the method's own stage, without what it was trained from. Tokens "
+        "per correct answer: all sampled tokens over all correct answers, in training and in every evaluation.",
+        columns=[
+            "method",
+            "seeds",
+            "updates",
+            "sampled tokens",
+            "trained tokens",
+            "seconds",
+            "tokens per correct, training",
+            "tokens per correct, evaluation",
+        ],
+        rows=[_method_row(name, groups.get(name, []), report) for name in names],
+    )
+
+
+def _method_row(method: str, records: Sequence[StageRecord], report: Report) -> list[Cell]:
+    models = {model for m in report.methods if m.method == method for model in m.models}
+    answers = [result for result in report.results if result.model in models]
+    return plain(
+        method,
+        number(len(records) or len(models)),
+        number(_mean(record.updates for record in records)),
+        number(_mean(record.sampled_tokens for record in records)),
+        number(_mean(record.trained_tokens for record in records)),
+        number(_mean(spent_seconds(record) for record in records), 1),
+        number(tokens_per_correct(_sum(r.sampled_tokens for r in records), _sum(r.correct for r in records))),
+        number(tokens_per_correct(_sum(r.sampled_tokens for r in answers), _sum(r.correct for r in answers))),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None unless all are known: a mean over some seeds would be another number."""
+    listed = list(values)
+    total = _sum(listed)
+    return None if total is None else total / len(listed)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    listed = list(values)
+    known = [value for value in listed if value is not None]
+    return sum(known) if listed and len(known) == len(listed) else None
+
+
+def tokens_per_correct(tokens: float | None, correct: float | None) -> float | None:
+    """None without tokens on record, and without a correct answer."""
+    return tokens / correct if tokens and correct else None
 
 
 def provenance_table(report: Report) -> Table:

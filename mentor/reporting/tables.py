@@ -9,21 +9,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mentor.reporting.records import NO_TOOLS, EvalResult
+from mentor.reporting.records import EvalResult, MethodResult, setting_name
 
 MISSING = "–"
-ABOVE, BELOW = "▲", "▼"
-MODES = ("sampled", "greedy", f"sampled{NO_TOOLS}", f"greedy{NO_TOOLS}")
+SIGNS = {"better": "▲", "worse": "▼"}
+DOMAINS = {"id": "In domain", "ood": "Out of domain", "unknown": "Domain unknown"}
+MODES = ("sampled", "greedy")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """`evaluation`: the evaluation folder a number was read from, whose origins the page shows on request.
-    `stage`: the folder whose provenance the text links to. Empty where there is nothing of the kind."""
+    """`evaluations`: the evaluation folders a number was read from, whose origins the page shows on request.
+    `stage`: the folder whose provenance the text links to. `note`: said below the text, smaller. `verdict`: `better`,
+    `worse` or `not told apart`, for the page's colours. Empty where there is nothing of the kind."""
 
     text: str
-    evaluation: str = ""
+    evaluations: tuple[str, ...] = ()
     stage: str = ""
+    note: str = ""
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,15 @@ def interval(result: EvalResult) -> str:
     return f"[{percent(result.low)}, {percent(result.high)}]"
 
 
-def mark(result: EvalResult) -> str:
-    """The sign of an accuracy whose interval is apart from the base's; empty when they overlap or there is no base."""
-    if not result.apart_from_base or result.low is None:
-        return ""
-    base_is_below = result.base_high is not None and result.low > result.base_high
-    return ABOVE if base_is_below else BELOW
-
-
 def model_label(result: EvalResult) -> str:
     return f"{result.model} (base)" if result.is_base else result.model
+
+
+def settings(results: Iterable[EvalResult | MethodResult]) -> list[str]:
+    """The settings found, in the order to show them: sampled, greedy, then those without tools."""
+    order = {setting_name(mode, with_tools): None for with_tools in (None, False) for mode in MODES}
+    found = {result.setting for result in results}
+    return [*(setting for setting in order if setting in found), *sorted(found - order.keys())]
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 
 from mentor.reporting.drawing import INK, Colors, Drawing, interval_bars, percent_axis, render
+from mentor.reporting.methods import method_of, trained_folders
 from mentor.reporting.records import EvalResult, Report
 from mentor.reporting.tables import MODES, distinct
 from mentor.reporting.tool_use import ToolUse, tool_use
@@ -19,7 +20,7 @@ def similarity_drawings(report: Report, colors: Colors) -> list[Drawing]:
     """Accuracy over similarity of tool use, a point per model and split: one figure per mode."""
     drawings: list[Drawing] = []
     for mode in MODES:
-        rows = [r for r in report.results if r.mode == mode]
+        rows = [r for r in report.results if r.setting == mode]
         points = [r for r in rows if r.tool_similarity is not None and r.accuracy is not None]
         if points:
             left_out = len(rows) - len(points)
@@ -27,7 +28,7 @@ def similarity_drawings(report: Report, colors: Colors) -> list[Drawing]:
             drawing = render(
                 f"similarity-{mode}",
                 f"Accuracy over similarity of tool use, {mode}{without}",
-                _similarity_painter(points, colors),
+                _similarity_painter(points, trained_folders(report), colors),
                 chapter="similarity",
                 folders=distinct(r.folder for r in points),
                 main=not drawings,
@@ -38,8 +39,8 @@ def similarity_drawings(report: Report, colors: Colors) -> list[Drawing]:
     return drawings
 
 
-def _similarity_painter(points: Sequence[EvalResult], colors: Colors) -> Callable[[Axes], None]:
-    """Colour by model, marker by domain, a thin line for the 95 % interval of the accuracy."""
+def _similarity_painter(points: Sequence[EvalResult], trained: set[str], colors: Colors) -> Callable[[Axes], None]:
+    """Colour by method, marker by domain, a thin line for the 95 % interval of the accuracy."""
 
     def paint(axes: Axes) -> None:
         for point in points:
@@ -53,11 +54,11 @@ def _similarity_painter(points: Sequence[EvalResult], colors: Colors) -> Callabl
                 elinewidth=0.7,
                 alpha=0.9,
             )
-        for model in distinct(point.model for point in points):
-            axes.plot([], [], "s", color=colors[model], markersize=5, label=model)
+        for method in distinct(method_of(point.model, trained) for point in points):
+            axes.plot([], [], "s", color=colors[method], markersize=5, label=method)
         for marker, label in (DOMAINS[domain] for domain in DOMAINS if domain in {point.domain for point in points}):
             axes.plot([], [], marker, color=INK, markersize=5, label=label)
-        percent_axis(axes)
+        percent_axis(axes.yaxis)
         axes.set_ylabel("accuracy %")
         axes.set_xlabel("similarity to the teacher's tool use (1: the same mix)")
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from mentor.errors import InputError
 from mentor.jsonl import Record, read_jsonl
-from mentor.reporting.records import NO_TOOLS
+from mentor.reporting.records import setting_name
 from mentor.trajectories.store import stored_trajectory
 from mentor.types import Trajectory
 
@@ -90,7 +90,7 @@ def _training_place(path: Path, number: int, record: Record, name: str) -> Place
 def _evaluation_place(path: Path, number: int, record: Record) -> Place:
     benchmark, model = path.parent.name, path.parents[1].name
     split = _key(path, number, _key(path, number, record, "task"), "split")
-    mode = _key(path, number, record, "mode") + ("" if record.get("with_tools", True) else NO_TOOLS)
+    mode = setting_name(_key(path, number, record, "mode"), record.get("with_tools"))
     return Place(path, number, "evaluation", model, f"{benchmark}/{split}", mode)
 
 

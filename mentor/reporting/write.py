@@ -6,15 +6,18 @@ import json
 import shutil
 from pathlib import Path
 
+from mentor.reporting.curves import MAX_POINTS
+from mentor.reporting.difference_tables import difference_tables, intro
 from mentor.reporting.drawing import Drawing
-from mentor.reporting.figures import MAX_POINTS
 from mentor.reporting.html import Chapter, to_html
+from mentor.reporting.lens_tables import lens_tables
 from mentor.reporting.markdown import to_markdown
 from mentor.reporting.notes import ALWAYS
 from mentor.reporting.page_data import Embedded, embed
 from mentor.reporting.records import Report
 from mentor.reporting.result_tables import accuracy_tables, detail_table, tool_tables
-from mentor.reporting.stage_tables import cost_table, provenance_table, versions_table
+from mentor.reporting.stage_tables import cost_table, method_cost_table, provenance_table, versions_table
+from mentor.reporting.sweep_tables import sweep_tables
 from mentor.reporting.tokenizer_files import tokenizer_of
 from mentor.reporting.trajectories import Gathered
 
@@ -60,14 +63,31 @@ def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
         return [drawing for drawing in drawings if drawing.chapter == chapter]
 
     return [
-        Chapter("results", "Results", accuracy_tables(report), drawn("results")),
+        Chapter("results", "Results", accuracy_tables(report), drawn("results"), more="Other decoding modes"),
+        Chapter(
+            "differences",
+            "Which differences are real",
+            difference_tables(report),
+            intro=intro(report),
+            more="Other decoding modes, and every test in full",
+        ),
         Chapter(
             "curves",
             "Learning curves",
             drawings=drawn("curves"),
-            intro=f"A curve of more than {MAX_POINTS} steps is drawn as means of equal blocks of steps; results.json "
-            "has every step.",
+            intro="A line is the mean over the training seeds of a method, its band reaches from the lowest to the "
+            f"highest seed. A curve of more than {MAX_POINTS} steps is drawn as means of equal blocks of steps; "
+            "results.json has every step of every seed.",
             more="All other metrics",
+        ),
+        Chapter(
+            "sweeps",
+            "Sweeps",
+            sweep_tables(report),
+            drawn("sweeps"),
+            intro="A setting is what the points of a sweep share beside the seed; n counts its points that are done. "
+            "Two swept numbers are drawn as a map, one as a line with a band from the lowest to the highest seed.",
+            more="Every point",
         ),
         Chapter(
             "similarity",
@@ -78,7 +98,10 @@ def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
             more="Other decoding mode",
         ),
         Chapter("tools", "Which tools were called", tool_tables(report), drawn("tools"), more="Other decoding mode"),
-        Chapter("cost", "Cost", [cost_table(report)]),
+        Chapter(
+            "lens", "Tool use beside the teacher's", lens_tables(report), more="Other benchmarks and decoding modes"
+        ),
+        Chapter("cost", "Cost", [method_cost_table(report), cost_table(report)], more="Every stage folder"),
         Chapter("details", "All results", [detail_table(report)], more="Every model, split and decoding mode"),
         Chapter("provenance", "Provenance", [provenance_table(report), versions_table(report)]),
     ]

@@ -2,22 +2,20 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions, Keys
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
-from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
 from mentor.chat import ChatFormat
 from mentor.reporting import collect, draw, gather, write_report
 from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolCall, Trajectory
+from tests.fixtures.chromium import Page, open_chromium
 from tests.fixtures.run_folder import (
     evaluation_record,
     make_row,
@@ -29,10 +27,6 @@ from tests.fixtures.run_folder import (
 
 pytestmark = pytest.mark.slow
 
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 HOSTILE = (
     "</script><script>alert(1)</script> <!-- <img src=x onerror=alert(2)> {{ 7 * 7 }} ${x} &lt; "
     "\u202eright to left\u202c שלום 👩‍🔬 " + "a" * 3000
@@ -120,69 +114,24 @@ def report(tmp_path_factory: pytest.TempPathFactory, chat, calculator_tools) -> 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = ChromeOptions()
-    options.binary_location = binary
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = Chrome(options=options, service=Service(driver))
-    opened.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
-    yield opened
-    opened.quit()
+    with open_chromium(tmp_path_factory.mktemp("profile")) as opened:
+        opened.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
+        yield opened
 
 
 @pytest.fixture
-def page(browser: Chrome, report: Path) -> Iterator["Page"]:
+def page(browser: Chrome, report: Path) -> Iterator["Browsed"]:
     """The page freshly opened on a desktop screen in light colours; afterwards nothing may be in its console."""
-    shown = Page(browser)
+    shown = Browsed(browser)
     shown.screen(1280, 900)
     browser.get("about:blank")  # else a fragment of the test before would be kept
     browser.get(report.as_uri())
     yield shown
-    assert browser.get_log("browser") == []
+    assert shown.console() == []
 
 
-class Page:
-    """The report in the browser, with the steps that tests repeat."""
-
-    def __init__(self, browser: Chrome) -> None:
-        self.browser = browser
-
-    def __call__(self, script: str, *arguments: Any) -> Any:
-        return self.browser.execute_script(f"return {script}", *arguments)
-
-    def screen(self, width: int, height: int) -> None:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-    def get(self, id: str) -> WebElement:
-        return self.browser.find_element("id", id)
-
-    def text(self, id: str) -> str:
-        return str(self("document.getElementById(arguments[0]).textContent", id))
-
-    def click(self, element: WebElement) -> None:
-        ActionChains(self.browser).move_to_element(element).click().perform()
-
-    def press(self, *keys: str) -> None:
-        """Keys sent one after another to whatever has the focus."""
-        chain = ActionChains(self.browser)
-        for key in keys:
-            chain.send_keys(key)
-        chain.perform()
-
-    def focused(self) -> str:
-        return str(self("document.activeElement.id"))
-
-    def tab_to(self, id: str) -> None:
-        for _ in range(200):
-            if self.focused() == id:
-                return
-            self.press(Keys.TAB)
-        raise AssertionError(f"the Tab key does not lead to {id}")
+class Browsed(Page):
+    """The trajectory browser, with the steps that its tests repeat."""
 
     def matches(self) -> int:
         """How many trajectories match, as the page says."""
@@ -201,7 +150,7 @@ class Page:
         return entries
 
 
-def test_it_opens_fast_with_two_thousand_trajectories(page: Page, report: Path) -> None:
+def test_it_opens_fast_with_two_thousand_trajectories(page: Browsed, report: Path) -> None:
     assert report.stat().st_size < 15e6
     assert len(page.entries()) == 2000 == page.matches()
     assert "2,000 of 2,760 trajectories shown" in page("document.querySelector('#trajectories').innerText")
@@ -211,7 +160,7 @@ def test_it_opens_fast_with_two_thousand_trajectories(page: Page, report: Path) 
     assert page("performance.getEntriesByType('resource').length") == 0, "nothing is fetched"
 
 
-def test_hostile_texts_are_shown_as_they_are(page: Page) -> None:
+def test_hostile_texts_are_shown_as_they_are(page: Browsed) -> None:
     page.get("filter-text").send_keys("alert(1)")
     assert page.matches() == 2
     shown = page("document.getElementById('trajectory').textContent")
@@ -224,7 +173,7 @@ def test_hostile_texts_are_shown_as_they_are(page: Page) -> None:
     assert page("document.querySelectorAll('#trajectories img, #trajectories script').length") == 0
 
 
-def test_filters_by_mouse(page: Page) -> None:
+def test_filters_by_mouse(page: Browsed) -> None:
     entries = page.entries()
     for name, value in (
         ("source", "rl-sparse-s0, training"),
@@ -240,7 +189,7 @@ def test_filters_by_mouse(page: Page) -> None:
         assert page.matches() == 2000 and page.get(f"filter-{name}").get_property("value") == ""
 
 
-def test_filters_by_keys(page: Page) -> None:
+def test_filters_by_keys(page: Browsed) -> None:
     entries = page.entries()
     for name in ("source", "group", "mode", "verdict", "stop"):
         page.tab_to(f"filter-{name}")
@@ -258,7 +207,7 @@ def test_filters_by_keys(page: Page) -> None:
     assert page.matches() == 2000
 
 
-def test_filters_combine_and_an_empty_match_says_so(page: Page) -> None:
+def test_filters_combine_and_an_empty_match_says_so(page: Browsed) -> None:
     Select(page.get("filter-source")).select_by_visible_text("rl-sparse-s0, training")
     Select(page.get("filter-group")).select_by_visible_text("step 3")
     assert page.matches() == sum(e["source"].startswith("rl-sparse") and e["group"] == "step 3" for e in page.entries())
@@ -272,7 +221,7 @@ def test_filters_combine_and_an_empty_match_says_so(page: Page) -> None:
     assert page.matches() == 0
 
 
-def test_moving_through_the_list_by_mouse(page: Page) -> None:
+def test_moving_through_the_list_by_mouse(page: Browsed) -> None:
     def selected() -> str:
         return str(page("document.querySelector('#list [aria-selected=true] .text').textContent"))
 
@@ -292,7 +241,7 @@ def test_moving_through_the_list_by_mouse(page: Page) -> None:
     assert page.get("next").get_attribute("aria-disabled") == "false"
 
 
-def test_moving_through_the_list_by_keys(page: Page) -> None:
+def test_moving_through_the_list_by_keys(page: Browsed) -> None:
     page.tab_to("list")
     assert page("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is visible"
     for keys, place in (
@@ -323,7 +272,7 @@ def test_moving_through_the_list_by_keys(page: Page) -> None:
 
 
 @pytest.mark.parametrize("by", ["mouse", "keys"])
-def test_tokens_are_shown_with_their_loss_mask(page: Page, by: str) -> None:
+def test_tokens_are_shown_with_their_loss_mask(page: Browsed, by: str) -> None:
     if by == "mouse":
         page.click(page.get("tokens"))
     else:
@@ -350,7 +299,7 @@ def test_tokens_are_shown_with_their_loss_mask(page: Page, by: str) -> None:
     assert page("document.querySelector('.tokens')") is None and "Turn 1" in page.text("trajectory")
 
 
-def test_a_training_trajectory_shows_its_reward_beside_the_teacher(page: Page) -> None:
+def test_a_training_trajectory_shows_its_reward_beside_the_teacher(page: Browsed) -> None:
     page.get("filter-text").send_keys("What is 25 plus")
     Select(page.get("filter-source")).select_by_visible_text("rl-flexible-s0, training")
     rows = page("[...document.querySelectorAll('.reward tr')].map((row) => row.innerText)")
@@ -366,17 +315,17 @@ def test_a_training_trajectory_shows_its_reward_beside_the_teacher(page: Page) -
     assert "Advantage 0.25; answers of its group: mixed." in page.text("trajectory")
 
 
-def test_a_source_without_tokenizer_shows_ids(page: Page) -> None:
+def test_a_source_without_tokenizer_shows_ids(page: Browsed) -> None:
     Select(page.get("filter-source")).select_by_visible_text("pretrain-s0, evaluation")
     page.click(page.get("tokens"))
     assert "No tokenizer.json was found" in page.text("trajectory")
     assert re.fullmatch(r"(\d+ )+", page("document.querySelector('.tokens').textContent"))
 
 
-def test_every_number_says_where_it_comes_from(page: Page) -> None:
+def test_every_number_says_where_it_comes_from(page: Browsed) -> None:
     numbers = page.browser.find_elements("css selector", "#results td")
     assert numbers and all(cell.find_element("css selector", "button.number") for cell in numbers)
-    button = page.browser.find_elements("css selector", "#results button.number")[2]
+    button = page.browser.find_elements("css selector", "#results button.number")[1]
     page.click(button)
     dialog = page.get("origin")
     assert dialog.is_displayed()
@@ -396,7 +345,7 @@ def test_every_number_says_where_it_comes_from(page: Page) -> None:
     assert not dialog.is_displayed(), "a press beside the dialog closes it"
 
 
-def test_the_dialog_by_keys(page: Page) -> None:
+def test_the_dialog_by_keys(page: Browsed) -> None:
     while page("document.activeElement.className") != "number":
         page.press(Keys.TAB)
     button = page.browser.switch_to.active_element
@@ -408,7 +357,7 @@ def test_the_dialog_by_keys(page: Page) -> None:
         assert page.browser.switch_to.active_element == button
 
 
-def test_links_lead_to_the_provenance(page: Page) -> None:
+def test_links_lead_to_the_provenance(page: Browsed) -> None:
     link = page.browser.find_element("css selector", "#cost a[href]")
     page.click(link)
     assert page("document.querySelector('tr:target th').textContent") == link.text
@@ -416,7 +365,7 @@ def test_links_lead_to_the_provenance(page: Page) -> None:
         assert href.startswith("#") and page.get(href[1:])
 
 
-def test_folds_open_by_mouse_and_keys(page: Page) -> None:
+def test_folds_open_by_mouse_and_keys(page: Browsed) -> None:
     fold = page.browser.find_element("css selector", "#details details")
     summary = fold.find_element("tag name", "summary")
     page.click(summary)
@@ -425,7 +374,7 @@ def test_folds_open_by_mouse_and_keys(page: Page) -> None:
     assert not fold.get_property("open")
 
 
-def test_a_phone_has_no_page_to_scroll_sideways(page: Page) -> None:
+def test_a_phone_has_no_page_to_scroll_sideways(page: Browsed) -> None:
     page.screen(390, 844)
     page.browser.execute_script("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
     page.get("filter-text").send_keys("alert(1)")
@@ -438,7 +387,7 @@ def test_a_phone_has_no_page_to_scroll_sideways(page: Page) -> None:
     assert page("document.getElementById('origin').scrollWidth <= document.documentElement.clientWidth")
 
 
-def test_dark_mode_changes_the_page(page: Page) -> None:
+def test_dark_mode_changes_the_page(page: Browsed) -> None:
     colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
     light = page(colours)
     dark = [{"name": "prefers-color-scheme", "value": "dark"}]

@@ -48,14 +48,17 @@ function startOrigins() {
   function open(button) {
     opener = button;
     byId("origin-number").textContent = describeNumber(button);
-    const blocks = (origins[button.dataset.evaluation] ?? []).map((origin) => originBlock(origin, folders));
-    byId("origin-folders").replaceChildren(...blocks);
+    const seen = new Map(); // evaluations of several seeds share what their models were trained from
+    for (const evaluation of button.dataset.evaluations.split("\n")) {
+      for (const origin of origins[evaluation] ?? []) seen.set(`${origin.role}: ${origin.folder}`, origin);
+    }
+    byId("origin-folders").replaceChildren(...[...seen.values()].map((origin) => originBlock(origin, folders)));
     dialog.showModal();
     dialog.scrollTop = 0;
   }
 
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-evaluation]");
+    const button = event.target.closest("button[data-evaluations]");
     if (button !== null) open(button);
     else if (event.target === dialog) dialog.close(); // the backdrop: the content has an element of its own
   });
@@ -63,4 +66,28 @@ function startOrigins() {
   dialog.addEventListener("close", () => opener.focus());
 }
 
+// --- Which lines the learning curves show --------------------------------------------------------------------------
+
+function startLines() {
+  const choice = byId("lines");
+  if (choice === null) return;
+  const lines = [...document.querySelectorAll("#curves [data-line]")];
+
+  function show() {
+    const group = choice.selectedOptions[0].parentElement;
+    const own = new Set([...group.querySelectorAll("option")].map((option) => option.value));
+    const whole = choice.value.startsWith("method:");
+    for (const line of lines) {
+      const name = line.dataset.line;
+      const shown = whole ? own.has(name) : name === choice.value;
+      line.classList.toggle("shown", choice.value !== "" && shown);
+      line.classList.toggle("faded", choice.value !== "" && !shown);
+    }
+  }
+
+  choice.addEventListener("change", show);
+  show(); // a browser may keep the choice of an earlier visit
+}
+
 startOrigins();
+startLines();

@@ -2,25 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
 from mentor.reporting import collect
-from mentor.reporting.lineage import intervals_apart
-from mentor.reporting.records import EvalResult, Origin
-from mentor.reporting.tables import mark
+from mentor.reporting.records import Origin
 from tests.fixtures.run_folder import make_row, write_eval, write_stage
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(0.35, 0.45, True), (0.22, 0.23, True), (0.3, 0.5, False), (0.2, 0.24, False), (None, None, None)],
-)
-def test_apart_means_no_value_in_common(low: float | None, high: float | None, expected: bool | None) -> None:
-    def result(low: float | None, high: float | None) -> EvalResult:
-        return EvalResult("m", "b", "s", "id", "greedy", 9, 0.3, low, high, None, None, None, {})
-
-    assert intervals_apart(result(low, high), result(0.24, 0.34)) is expected
-    assert intervals_apart(result(0.24, 0.34), result(low, high)) is expected
 
 
 def make_run(root: Path) -> Path:
@@ -42,12 +26,11 @@ def make_run(root: Path) -> Path:
 def test_base_is_what_training_started_from(tmp_path: Path) -> None:
     results = collect(make_run(tmp_path / "demo"), "t").results
     assert results[0].model == "Qwen--Qwen3-0.6B", "bases come first"
-    bases = {r.model: (r.base, r.apart_from_base) for r in results}
-    assert bases["rl-hub-s0"] == ("Qwen--Qwen3-0.6B", True), "through SFT"
-    assert bases["Qwen--Qwen3-0.6B"] == ("Qwen--Qwen3-0.6B", None)
-    assert bases["rl-other-s3"] == (None, None), "its base was not evaluated"
-    assert bases["rl-going-s0"] == (None, None), "an RL model is nobody's base"
-    assert {r.model: mark(r) for r in results}["rl-hub-s0"] == "▼"
+    bases = {r.model: r.base for r in results}
+    assert bases["rl-hub-s0"] == "Qwen--Qwen3-0.6B", "through SFT"
+    assert bases["Qwen--Qwen3-0.6B"] == "Qwen--Qwen3-0.6B"
+    assert bases["rl-other-s3"] is None, "its base was not evaluated"
+    assert bases["rl-going-s0"] is None, "an RL model is nobody's base"
 
 
 def test_origins_lead_from_the_evaluation_to_the_teacher(tmp_path: Path) -> None:

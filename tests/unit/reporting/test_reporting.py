@@ -9,7 +9,7 @@ import pytest
 
 from mentor.errors import InputError, RunFolderError
 from mentor.reporting import collect, draw, gather, write_report
-from mentor.reporting.figures import MAX_POINTS, thinned
+from mentor.reporting.curves import MAX_POINTS, thinned
 from mentor.reporting.markdown import escape
 from mentor.reporting.records import Curve
 from tests.fixtures.run_folder import (
@@ -52,10 +52,10 @@ def test_three_files_hold_the_same_numbers(tmp_path: Path) -> None:
     html, markdown, results = outputs(make_run(tmp_path / "demo"))
     assert [r["model"] for r in results["results"]] == ["pretrain-s0", "rl-flexible-s0"]
     trained = results["results"][1]
-    assert (trained["accuracy"], trained["base"], trained["apart_from_base"]) == (0.7277, "pretrain-s0", True)
+    assert (trained["accuracy"], trained["base"]) == (0.7277, "pretrain-s0")
     stage = next(s for s in results["stages"] if s["folder"] == "rl-flexible-s0")
     assert (stage["steps"], stage["sampled_tokens"], stage["step_seconds"]) == (2, 12345, 3.5)
-    accuracy = ["72.8 [67.0, 77.9] ▲", "28.3 [23.2, 34.1]", "yes, above"]
+    accuracy = ["72.8 [67.0, 77.9]", "28.3 [23.2, 34.1]"]
     tool_use = ["90.4", "1.38", "0.812", "256", "answered 250, length 6"]
     cost = ["12,345", "3.5", "16.1", "0123456789ab-dirty", "1970-01-02 00:00:00", "hash-rl-flexible-s0"]
     for cell in accuracy + tool_use + cost:
@@ -86,7 +86,7 @@ def test_curves_keep_gaps_and_leave_out_a_half_written_line(tmp_path: Path) -> N
     assert any("half-written" in line for line in report.missing)
     names = [drawing.name for drawing in draw(report)]
     curves_drawn = ["reward-mean", "loss-train", "rollout-tokens", "time-a_s", "time-b_s"]
-    assert names == ["accuracy-calculator-sampled", *curves_drawn, "similarity-sampled", "tools-calculator-sampled"]
+    assert names == ["accuracy-id-sampled", *curves_drawn, "similarity-sampled", "tools-calculator-sampled"]
 
 
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_missing_parts_are_said_not_invented(tmp_path: Path) -> None:
         assert any(line.startswith(start) for line in missing)
     for line in missing:
         assert escape(line) in markdown and line in html
-    assert "| sft-s0 | running | – | – | – | – | – | – |" in markdown
+    assert "| sft-s0 | running | – | – | – | – | – | – | – | – |" in markdown
     assert "40.0, 60.0\\] | – | – | – | – | – |" in markdown
 
 

@@ -46,7 +46,7 @@ def test_report_of_one_evaluation(tmp_path: Path) -> None:
         "eval/m/gsm8k: no calls per tool (evaluated by an earlier version)",
         "eval: no result has a similarity to the teacher's tool use, so none is drawn",
     ]
-    assert [path.name for path in (folder.path / "figures").iterdir()] == ["accuracy-gsm8k-greedy.png"]
+    assert [path.name for path in (folder.path / "figures").iterdir()] == ["accuracy-id-greedy.png"]
 
 
 def test_the_number_of_trajectories_is_a_setting(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""The map of a sweep: a heat map over two numbers, a line over one; more are left to the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from mentor.reporting.drawing import COLORS, INK, Drawing, render
+from mentor.reporting.records import Report, Sweep
+from mentor.reporting.sweeps import Setting, headline_names, numeric, settings_of
+
+PALE, DARK = "#d3e5fa", "#123a66"  # both ends of the colours: black text reads on the one, white on the other
+
+
+def sweep_drawings(report: Report) -> list[Drawing]:
+    """One per sweep over one or two numbers that has a headline."""
+    drawings = []
+    for sweep in report.sweeps:
+        found = settings_of(sweep)
+        if not numeric(sweep) or len(sweep.keys) > 2 or not any(setting.headlines for setting in found):
+            continue
+        two = len(sweep.keys) == 2
+        drawings.append(
+            render(
+                f"sweep-{sweep.id}",
+                f"{headline_names(sweep)} over {' and '.join(sweep.keys)}",
+                _map_painter(sweep, found) if two else _line_painter(sweep, found),
+                chapter="sweeps",
+                folders=(),
+                height=0.9 + 0.45 * len({setting.values[1] for setting in found}) if two else 2.5,
+                grid="" if two else "y",
+            )
+        )
+    return drawings
+
+
+def _map_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], None]:
+    """A cell per pair of values, with the mean over seeds and their number; a cross where every point failed."""
+    xs, ys = (sorted({setting.values[axis] for setting in found}) for axis in (0, 1))
+    means = [setting.mean for setting in found if setting.mean is not None]
+    low, high = min(means), max(means)
+
+    def paint(axes: Axes) -> None:
+        for setting in found:
+            x, y = xs.index(setting.values[0]), ys.index(setting.values[1])
+            place = 0.5 if high == low or setting.mean is None else (setting.mean - low) / (high - low)
+            shade = _blend(place) if setting.mean is not None else "none"
+            corner = (x - 0.48, y - 0.48)
+            axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=shade, edgecolor="#888888", linewidth=0.6))
+            ink = INK if setting.mean is None else "#000000" if place < 0.6 else "#ffffff"
+            axes.text(x, y, _cell_text(setting), ha="center", va="center", fontsize=8, color=ink)
+        axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs])
+        axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])
+        axes.set_xlim(-0.5, len(xs) - 0.5)
+        axes.set_ylim(-0.5, len(ys) - 0.5)
+        axes.set_xlabel(sweep.keys[0])
+        axes.set_ylabel(sweep.keys[1])
+
+    return paint
+
+
+def _cell_text(setting: Setting) -> str:
+    failed = f"\n✕ {setting.failed} failed" if setting.failed else ""
+    if setting.mean is None:
+        return failed.strip() or "not done"
+    return f"{setting.mean:.3f}\nn = {len(setting.headlines)}{failed}"
+
+
+def _blend(place: float) -> str:
+    """A colour between PALE (0) and DARK (1)."""
+    ends = [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in (PALE, DARK)]
+    return "#" + "".join(f"{round(a + place * (b - a)):02x}" for a, b in zip(*ends, strict=True))
+
+
+def _line_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], None]:
+    """The mean over seeds, a band from the lowest to the highest, a dot per point, a cross where one failed."""
+    known = sorted((setting for setting in found if setting.headlines), key=lambda setting: setting.values[0])
+
+    def paint(axes: Axes) -> None:
+        x = [setting.values[0] for setting in known]
+        axes.plot(x, [fmean(setting.headlines) for setting in known], color=COLORS[0], label="mean over seeds")
+        axes.fill_between(
+            x,
+            [min(setting.headlines) for setting in known],
+            [max(setting.headlines) for setting in known],
+            color=COLORS[0],
+            alpha=0.18,
+            linewidth=0,
+        )
+        dots = [(setting.values[0], value) for setting in known for value in setting.headlines]
+        axes.plot(*zip(*dots, strict=True), "o", color=COLORS[0], markersize=3, label="one point")
+        failed = [setting.values[0] for setting in found if setting.failed]
+        if failed:
+            floor = min(value for _, value in dots)
+            axes.plot(failed, [floor] * len(failed), "x", color=COLORS[6], label="failed")
+        axes.set_xlabel(sweep.keys[0])
+        axes.set_ylabel(headline_names(sweep))
+
+    return paint

@@ -1,0 +1,79 @@
+"""Tables of sweeps: settings by their headline, best first, and every point."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mentor.reporting.records import EvalResult, Report, Sweep, SweepPoint
+from mentor.reporting.sweeps import SEED, Setting, headline_names, settings_of
+from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, percent, plain
+
+
+def sweep_tables(report: Report) -> list[Table]:
+    tables = []
+    for sweep in report.sweeps:
+        tables += [_settings_table(sweep), _points_table(sweep)]
+    return tables
+
+
+def _settings_table(sweep: Sweep) -> Table:
+    found = sorted(settings_of(sweep), key=lambda s: -math.inf if s.mean is None else s.mean, reverse=True)
+    return Table(
+        title=f"Sweep {sweep.id}: settings by {headline_names(sweep)}",
+        caption="Mean over the seeds of a setting, highest first, with the lowest and the highest seed. The headline "
+        "is the number that the stage ended with, not an evaluation on held-out tasks; the best of many settings looks "
+        "better than it is.",
+        columns=[*(sweep.keys or ["setting"]), "done", "failed", headline_names(sweep), "lowest", "highest"],
+        rows=[_setting_row(setting) for setting in found],
+        text_columns=tuple(range(max(1, len(sweep.keys)))),
+    )
+
+
+def _setting_row(setting: Setting) -> list[Cell]:
+    values = setting.headlines
+    counts = [number(len(values)), number(setting.failed)]
+    spread = [number(setting.mean, 4), *(number(edge(values), 4) if values else MISSING for edge in (min, max))]
+    return plain(*([text_of(value) for value in setting.values] or ["all"]), *counts, *spread)
+
+
+def _points_table(sweep: Sweep) -> Table:
+    columns = distinct((r.benchmark, r.split, r.setting) for point in sweep.points for r in point.results)
+    return Table(
+        title=f"Sweep {sweep.id}: every point",
+        caption="As sweeps/"
+        + sweep.id
+        + "/manifest.jsonl has them, newest state of each point."
+        + (" Accuracy in percent [95 % interval] where a point has an evaluation of its own." if columns else ""),
+        columns=[
+            *("point", "status", "seed", headline_names(sweep)),
+            *(f"{benchmark}/{split}, {setting}" for benchmark, split, setting in columns),
+            "error",
+        ],
+        rows=[_point_row(point, columns) for point in sweep.points],
+        text_columns=(0, 1, 4 + len(columns)),
+        main=False,
+    )
+
+
+def _point_row(point: SweepPoint, columns: list[tuple[str, str, str]]) -> list[Cell]:
+    results = {(r.benchmark, r.split, r.setting): r for r in point.results}
+    return plain(
+        point.name,
+        point.status,
+        text_of(point.overrides.get(SEED)),
+        number(point.headline, 4),
+        *(_accuracy(results.get(column)) for column in columns),
+        point.error or MISSING,
+    )
+
+
+def _accuracy(result: EvalResult | None) -> str:
+    return MISSING if result is None else f"{percent(result.accuracy)} [{percent(result.low)}, {percent(result.high)}]"
+
+
+def text_of(value: Any) -> str:
+    """A swept value as it is typed."""
+    if value is None:
+        return MISSING
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,95 @@
+"""The multiruns of a run folder: what each point set and came to, gathered over training seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mentor.jsonl import read_jsonl
+from mentor.reporting.records import Sweep, SweepPoint
+from mentor.reporting.tables import distinct
+from mentor.runs.manifest import MANIFEST_NAME, read_manifest
+
+SEED = "seed"
+
+
+def read_sweeps(root: Path, missing: list[str]) -> list[Sweep]:
+    """Every sweeps/<id>/ of the run folder that has a manifest; one of an earlier version is noted in `missing`."""
+    found = []
+    for path in sorted(root.glob(f"sweeps/*/{MANIFEST_NAME}")):
+        if all("hash" in row for row in read_jsonl(path, missing.append)):
+            found.append(_sweep(path.parent))
+        else:
+            missing.append(f"{path.relative_to(root).as_posix()}: written by an earlier version, so not shown")
+    return found
+
+
+def _sweep(folder: Path) -> Sweep:
+    points = [
+        SweepPoint(
+            name=point.point,
+            status=point.status,
+            overrides=dict(point.overrides),
+            headline_name=point.headline["name"] if point.headline else None,
+            headline=_finite(point.headline["value"]) if point.headline else None,
+            error=point.error,
+        )
+        for point in read_manifest(folder).values()
+    ]
+    keys = distinct(key for point in points for key in point.overrides if key != SEED)
+    swept = [key for key in keys if len({str(point.overrides.get(key)) for point in points}) > 1]
+    return Sweep(folder.name, swept, points)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The points that differ in their seed alone. `values`: of the swept keys. `mean`: of the headlines there are."""
+
+    values: tuple[Any, ...]
+    points: list[SweepPoint]
+
+    @property
+    def headlines(self) -> list[float]:
+        return [point.headline for point in self.points if point.status == "done" and point.headline is not None]
+
+    @property
+    def mean(self) -> float | None:
+        return fmean(self.headlines) if self.headlines else None
+
+    @property
+    def failed(self) -> int:
+        return sum(point.status == "failed" for point in self.points)
+
+
+def settings_of(sweep: Sweep) -> list[Setting]:
+    """In the order the points started."""
+    groups: dict[str, tuple[tuple[Any, ...], list[SweepPoint]]] = {}
+    for point in sweep.points:
+        values = tuple(point.overrides.get(key) for key in sweep.keys)
+        groups.setdefault(repr(values), (values, []))[1].append(point)
+    return [Setting(values, points) for values, points in groups.values()]
+
+
+def numeric(sweep: Sweep) -> bool:
+    """Whether every swept key has a number at every point, so that the sweep can be drawn over them."""
+    return bool(sweep.keys) and all(
+        _is_number(point.overrides.get(key)) for point in sweep.points for key in sweep.keys
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def headline_names(sweep: Sweep) -> str:
+    """What the points' headlines are called: one name, as long as they all ran the same stage."""
+    names: Sequence[str] = distinct(point.headline_name for point in sweep.points if point.headline_name)
+    return ", ".join(names) or "headline"

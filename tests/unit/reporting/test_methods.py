@@ -1,0 +1,106 @@
+"""Models of one method over their seeds, and which differences between methods are called real."""
+
+from pathlib import Path
+
+import pytest
+
+from mentor.reporting import collect
+from mentor.reporting.methods import SAME, compare, method_of, method_results
+from mentor.reporting.records import EvalResult, Pair, StageRecord
+from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_lines, write_stage
+
+
+def make_result(model: str, accuracy: float | None, **changes) -> EvalResult:
+    known = {"split": "test", "domain": "id", "mode": "greedy", "n": 100, "low": 0.1, "high": 0.9, "base": "base"}
+    unknown = dict.fromkeys(("valid_call_rate", "calls_per_answer", "tool_similarity"))
+    return EvalResult(
+        **{"model": model, "benchmark": "b", "accuracy": accuracy, "stop_reasons": {}} | known | unknown | changes
+    )
+
+
+def stage(folder: str) -> StageRecord:
+    return StageRecord(folder, "rl", "done", 0, None, None, {}, {}, {}, None, None, None)
+
+
+def test_only_a_folder_of_the_run_has_a_seed() -> None:
+    trained = {"rl-flexible-s0", "rl-flexible-s12", "rl-a-s1-s0"}
+    names = ["rl-flexible-s0", "rl-flexible-s12", "rl-a-s1-s0", "hub--model-s3", "base"]
+    assert [method_of(n, trained) for n in names] == ["rl-flexible", "rl-flexible", "rl-a-s1", "hub--model-s3", "base"]
+
+
+def test_a_method_is_the_mean_of_its_seeds() -> None:
+    rows = [
+        make_result("base", 0.5),
+        make_result("rl-x-s0", 0.6),
+        make_result("rl-x-s1", 0.8),
+        make_result("rl-x-s2", None),
+    ]
+    base, trained = method_results(rows, [stage(f"rl-x-s{seed}") for seed in range(3)])
+    assert (base.method, base.accuracy, base.low, base.high, base.base) == ("base", 0.5, 0.1, 0.9, "base")
+    assert (trained.method, trained.models, trained.lowest, trained.highest) == (
+        "rl-x",
+        ["rl-x-s0", "rl-x-s1"],
+        0.6,
+        0.8,
+    )
+    assert trained.accuracy == pytest.approx(0.7)
+    assert (trained.low, trained.high) == pytest.approx((0.604, 0.781), abs=5e-4), "Wilson's for 70 of 100"
+
+
+def scored(**right: int) -> dict:
+    """100 tasks, of which a model has the first so many right."""
+    return {
+        (model.replace("_", "-"), "b", "test", "greedy"): {(f"t{n}", "q"): float(n < count) for n in range(100)}
+        for model, count in right.items()
+    }
+
+
+def test_pairs_average_seeds_within_a_task_and_are_adjusted_together() -> None:
+    rows = [make_result(model, 0.5) for model in ("base", "rl-x-s0", "rl-x-s1", "other")]
+    methods = method_results(rows, [stage("rl-x-s0"), stage("rl-x-s1")])
+    pairs, resamples = compare(methods, scored(base=50, rl_x_s0=80, rl_x_s1=70, other=52))
+    assert resamples == 10_000
+    named: dict[tuple[str, str], Pair] = {(pair.first, pair.second): pair for pair in pairs}
+    assert list(named) == [("rl-x", "base"), ("other", "base"), ("other", "rl-x")], "later ones against earlier ones"
+    gain = named["rl-x", "base"]
+    assert gain.difference == pytest.approx(0.25) and gain.seeds == (2, 1) and gain.n == 100
+    assert gain.verdict == "better" and named["other", "rl-x"].verdict == "worse"
+    assert gain.p_holm == pytest.approx(3 * gain.p), "the smallest of three"
+    chance = named["other", "base"]
+    assert (chance.verdict, chance.p_holm) == (SAME, chance.p) and chance.p == pytest.approx(0.5, abs=0.02), (
+        "2 of 2 coins"
+    )
+
+
+def test_only_tasks_that_all_have_a_verdict_on_are_compared() -> None:
+    methods = method_results([make_result("base", 0.5), make_result("x", 0.5), make_result("y", 0.5)], [])
+    scores = scored(base=50, x=60)
+    scores["x", "b", "test", "greedy"] |= {("t0", "another question"): 1.0}
+    del scores["x", "b", "test", "greedy"]["t99", "q"]
+    [pair], _ = compare(methods, scores)
+    assert (pair.first, pair.second, pair.n) == ("x", "base", 99), "y has no verdicts at all"
+
+
+def test_answers_without_tools_are_rows_of_their_own(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_stage(tmp_path, f"rl-x-s{seed}", "rl", base="m", seed=seed)
+    for model, right in (("m", 3), ("rl-x-s0", 9), ("rl-x-s1", 10)):
+        rows = [make_row(right / 10, 0.1, 0.9, n=10, with_tools=tools, pass_at={"1": 0.5}) for tools in (True, False)]
+        folder = write_eval(tmp_path, model, *rows)
+        items = [
+            evaluation_record(make_trajectory(f"t{n}", split="test"), correct=n < right - 3 * (not tools))
+            | {"with_tools": tools}
+            for tools in (True, False)
+            for n in range(10)
+        ]
+        write_lines(folder / "items.jsonl", items)
+    report = collect(tmp_path, "t")
+    assert [(p.first, p.second, p.setting) for p in report.pairs] == [
+        ("rl-x", "m", "sampled"),
+        ("rl-x", "m", "sampled, without tools"),
+    ]
+    assert [pair.difference for pair in report.pairs] == pytest.approx([0.65, 0.65])
+    told = {(m.method, m.setting): m.against_base for m in report.methods}
+    assert told["rl-x", "sampled"] == "better" and told["m", "sampled"] is None
+    trained = next(result for result in report.results if result.model == "rl-x-s0")
+    assert (trained.correct, trained.sampled_tokens, trained.pass_at) == (9, 20, {"1": 0.5})
