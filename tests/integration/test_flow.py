@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import equal
 
 from mentor.cli import main
+from mentor.runs.manifest import read_manifest
 from mentor.tasks.calculator import generate
 from mentor.tools import Toolset
 from tests.fixtures.wandb_files import wandb_history
@@ -119,16 +120,16 @@ def test_running_it_again_does_nothing_twice(capfd: pytest.CaptureFixture[str]):
 
 
 def test_a_sweep_has_a_process_and_a_folder_for_every_point():
-    assert main(["-m", *RL, *FEW, "reward=flexible", "reward.weights.tool=0.1,0.3", "seed=0,1"]) == 0
-    (manifest,) = Path("outputs/flow/sweeps").glob("*/manifest.jsonl")
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
-    done = {row["point"]: row for row in rows if row["status"] == "done"}
-    assert len(done) == 4
-    summaries = [
-        json.loads(Path(row["folder"]).glob("rl-*/summary.json").__next__().read_text()) for row in done.values()
+    assert main(["-m", *RL, *FEW, "reward=flexible", "reward.weights.tool=0.1,0.3"]) == 0
+    (sweep,) = Path("outputs/flow/sweeps").iterdir()
+    points = list(read_manifest(sweep).values())
+    assert [(point.status, point.overrides) for point in points] == [
+        ("done", {"reward.weights.tool": weight}) for weight in (0.1, 0.3)
     ]
-    assert len({entry["pid"] for entry in summaries}) == 4 and len({entry["config_hash"] for entry in summaries}) == 4
+    summaries = [json.loads((sweep / point.point / "rl-flexible-s0/summary.json").read_text()) for point in points]
+    assert len({entry["pid"] for entry in summaries}) == 2 and len({entry["config_hash"] for entry in summaries}) == 2
     assert all(len(entry["counts"]["base"].split("pretrain-s0")) == 2 for entry in summaries)
+    assert [point.headline for point in points] == [entry["headline"] for entry in summaries]
 
 
 def test_wandb_holds_what_metrics_jsonl_holds():
@@ -221,7 +222,6 @@ def rows_of(split: str, count: int) -> str:
     return str(path)
 
 
-@pytest.mark.slow
 def test_rows_with_their_own_tools_go_through_every_stage():
     """teacher=model on rows, then rl, eval and the report with the tools that each row brings."""
     rows = ["debug=default", "run=rows", "tools=row"]
