@@ -56,7 +56,7 @@ def test_extract_boxed_is_quick_on_many_open_boxes() -> None:
         ("629", "x=629"),
         ("5", r"\boxed{5}"),
         (r"1-\frac{1}{2^{2016}}", r"1-\left(\frac{1}{2}\right)^{2016}"),
-        (r"2.718281828", "e"),
+        ("3.14159265", r"\pi"),
         (r"\{1, \sqrt{12}\}", r"\{2\sqrt{3}, 1\}"),
         ("(2,7), (1,8)", "(1,8), (2,7)"),
         (r"(\gamma-1)(\gamma+1)", r"\gamma^{2}-1"),
