@@ -158,6 +158,7 @@ def test_optuna_is_told_the_headline_numbers():
     assert by_status("done") and not by_status("failed")
 
 
+@pytest.mark.slow
 def test_points_are_jobs_of_submitit_and_go_on_when_they_are_interrupted(tmp_path: Path):
     """submitit's own processes take the place of a cluster's; what Slurm sends before the time limit is sent to one."""
     pytest.importorskip("submitit")
