@@ -93,12 +93,20 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
         raise ConfigError(f"`{key}={value}` is out of range; accepted: {accepted}")
 
 
+def _check_placeholders(key: str, task: TaskConfig) -> None:
+    for pair in task.placeholders:
+        if not pair.partition("=")[0] or "=" not in pair:
+            raise ConfigError(f"`{key}.placeholders` has {pair!r}; accepted: text=replacement")
+
+
 def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
     if task is not None and task.name == "bfcl":
         raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
     if task is not None and task.name in FILE_TASKS and task.path is None:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
+    if task is not None:
+        _check_placeholders("task", task)
     if task is not None and task.data_set is not None and not re.fullmatch(DATA_SET, task.data_set):
         raise ConfigError(f"`task.data_set={task.data_set}` is not accepted; accepted: a name without spaces, + and :")
     if task is not None and teacher is not None:
@@ -269,6 +277,7 @@ def _check_stage(config: Config) -> None:
                 f"`stage.with_tools={stage.with_tools}` is not accepted; accepted: [true], [false], [true,false]"
             )
         for name, benchmark in config.benchmark.items():
+            _check_placeholders(f"benchmark.{name}.task", benchmark.task)
             if benchmark.task.split != TaskConfig.split:
                 raise ConfigError(
                     f"`benchmark.{name}.task.split={benchmark.task.split}` is not read by stage=eval; "

@@ -166,7 +166,7 @@ class TaskConfig(Section):
     answer_key: str = "answer"  # jsonl: key of the answer: text, a number, or a list of accepted ones
     reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
     id_key: str = "id"  # jsonl: key of a unique id; without it the file's name and the row's number
-    placeholders: dict[str, str] = field(default_factory=dict)  # rl_rows: texts in the tools' source: their replacement
+    placeholders: list[str] = field(default_factory=list)  # rl_rows: text=replacement, in the source of tools
     data_set: str | None = None  # what a file's tasks are called where a benchmark says id:<data set>
 
     def source(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mentor.errors import InputError
 from mentor.tasks.bfcl import load_single_turn
@@ -28,7 +28,7 @@ def load_tasks(
     answer_key: str = "answer",
     reference_key: str = "reference",
     id_key: str = "id",
-    placeholders: Mapping[str, str] | None = None,
+    placeholders: Sequence[str] = (),
     splits: Sequence[str] | None = None,
     where: str = "task",
 ) -> list[Task]:
@@ -57,7 +57,13 @@ def load_tasks(
     if name == "multihop_qa":
         return load_multihop_qa(path, wanted[0], f"{where}.path")
     if name == "rl_rows":
-        return load_rl_rows(path, wanted[0], placeholders, f"{where}.path")
+        return load_rl_rows(path, wanted[0], dict(_pair(entry) for entry in placeholders), f"{where}.path")
     if name == "bfcl":
         return load_single_turn(path, wanted[0], f"{where}.path")
     return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")
+
+
+def _pair(placeholder: str) -> tuple[str, str]:
+    """`text=replacement`, at the first sign."""
+    text, _, replacement = placeholder.partition("=")
+    return text, replacement

@@ -47,7 +47,7 @@ def load(tmp_path, *rows: dict, **options) -> list[Task]:
 
 
 def test_the_three_kinds_in_one_file(tmp_path):
-    verl, recall, mentor = load(tmp_path, VERL, RECALL, MENTOR, placeholders={"<search-url-placeholder>": "http://x"})
+    verl, recall, mentor = load(tmp_path, VERL, RECALL, MENTOR, placeholders=["<search-url-placeholder>=http://x"])
     assert (verl.id, verl.question, verl.answer, verl.tools) == ("rows-000000", "Be brief.\n\n6*7?", ("42",), None)
     assert (recall.id, recall.answer, recall.reference) == ("2hop__1", ("A", "B"), None)
     assert recall.tools.env.startswith("URL = 'http://x/search'") and recall.tools.schemas == [SCHEMA]
