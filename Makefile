@@ -24,8 +24,8 @@ $(READY): pyproject.toml constraints-cpu.txt
 test: setup ## Quick tests (no slow, proof, gpu or network marks), two files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-slow: setup ## Tests marked slow
-	$(BIN)/python -m pytest -m "slow and not proof and not gpu and not network"
+test-slow: setup ## Tests marked slow, two files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not proof and not gpu and not network"
 
 test-proof: setup ## Tests marked proof, each minutes long
 	$(BIN)/python -m pytest -m proof

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -162,6 +163,8 @@ def _seconds(result: StageResult, started: float) -> dict[str, float]:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """The signal may come between the making of a coroutine and its scheduling, which is no news."""
+    warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
     raise Stopped(signum)
 
 

@@ -8,6 +8,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def own_wandb_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """wandb names its service in the environment: one that a test started must not be that of a later test's stages."""
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of public data sets: MENTOR_SHARED, or `shared` beside the checkout; the test skips without it."""

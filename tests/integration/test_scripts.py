@@ -14,7 +14,7 @@ from mentor.conf_dir import conf_dir
 SCRIPTS = conf_dir().parent / "scripts"
 QUIET = ["debug=default"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 
 def run_script(name: str, *arguments: str, cwd: Path) -> None:
@@ -43,7 +43,6 @@ def test_gsm8k(tmp_path: Path):
     assert {row["model"] for row in results(run)["results"]} == {"pretrain-s0", "sft-s0", "rl-flexible-s0"}
 
 
-@pytest.mark.proof
 def test_compare_rewards_on_a_run_with_a_base_and_a_teacher_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     assert main(["stage=pretrain", *QUIET, "run=mine"]) == 0 and main(["stage=rollout", *QUIET, "run=mine"]) == 0
@@ -52,7 +51,6 @@ def test_compare_rewards_on_a_run_with_a_base_and_a_teacher_set(tmp_path: Path, 
     assert models == {"pretrain-s0", "rl-sparse-s1", "rl-strict-s1", "rl-flexible-s1"}
 
 
-@pytest.mark.proof
 def test_resume_is_proven_over_three_kills(tmp_path: Path):
     """Deterministic rl, killed at random points, ends bit for bit as unbroken; `make prove-resume` kills ten times."""
     only = ["--record-kills", "0", "--rank-kills", "0"]

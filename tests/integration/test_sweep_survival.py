@@ -130,9 +130,9 @@ def test_a_point_has_one_wandb_run_which_is_closed_when_it_is_stopped(tmp_path: 
 
 
 def test_pipelines_make_what_they_share_once(capfd: pytest.CaptureFixture[str]):
-    row = {"id": "1", "response": "\\boxed{2}", "eos": True, "ground_truth": "2", "teacher_tools": []}
+    row = {"id": "1", "response": "\\boxed{2}<end>", "eos": "<end>", "ground_truth": "2", "teacher_tools": []}
     Path("rows.jsonl").write_text(json.dumps(row) + "\n")
-    score = "'stage=score','stage.input=rows.jsonl','stage.output=scores.jsonl'"
+    score = "'stage=score','stage.input=rows.jsonl','stage.output=scores-${seed}.jsonl'"
     steps = f"stage.steps=[['stage=rollout','seed=0'],[{score}]]"
     assert main(["-m", "stage=pipeline", steps, "task.size=3", "seed=0,1", *QUIET]) == 0
     assert capfd.readouterr().err.count("stage=rollout in outputs/default/rollout") == 1
