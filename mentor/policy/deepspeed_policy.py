@@ -11,8 +11,8 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,18 @@ from mentor.policy.state import Entry
 from mentor.policy.torch_policy import BETAS, OptimizerSettings, Part, TorchPolicy
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@contextmanager
+def shapes_for_values() -> Iterator[None]:
+    """Parameters are shown by their shapes. ZeRO-3 begins by formatting every value of every parameter into a message
+    that it then does not print; that takes time, and now and then torch fails at it."""
+    values = nn.Parameter.__repr__
+    nn.Parameter.__repr__ = lambda parameter: f"Parameter{tuple(parameter.shape)}"  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Parameter.__repr__ = values  # type: ignore[method-assign]
 
 
 class DeepSpeedPolicy(TorchPolicy):
@@ -72,7 +84,7 @@ class DeepSpeedPolicy(TorchPolicy):
             return
         build_operators([SHARED_MEMORY, CPU_ADAM] if self.offload and trained else [SHARED_MEMORY])
         optimizer = _adamw(trained, self.settings, self.offload) if trained else None
-        with redirect_stdout(StringIO()):  # it prints which operators it has built
+        with redirect_stdout(StringIO()), shapes_for_values():  # it prints which operators it has built
             self.engine, *_ = deepspeed.initialize(
                 model=self.module, optimizer=optimizer, model_parameters=trained or None, config=self._config()
             )
