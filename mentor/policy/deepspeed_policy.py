@@ -36,12 +36,13 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 def shapes_for_values() -> Iterator[None]:
     """Parameters are shown by their shapes. ZeRO-3 begins by formatting every value of every parameter into a message
     that it then does not print; that takes time, and now and then torch fails at it."""
-    values = nn.Parameter.__repr__
-    nn.Parameter.__repr__ = lambda parameter: f"Parameter{tuple(parameter.shape)}"  # type: ignore[method-assign]
+    shown: Any = nn.Parameter
+    values = shown.__repr__
+    shown.__repr__ = lambda parameter: f"Parameter{tuple(parameter.shape)}"
     try:
         yield
     finally:
-        nn.Parameter.__repr__ = values  # type: ignore[method-assign]
+        shown.__repr__ = values
 
 
 class DeepSpeedPolicy(TorchPolicy):
