@@ -8,12 +8,12 @@ exception (traceback shown), or with 130 or 143 when SIGINT or SIGTERM stopped i
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import signal
 import sys
 import time
 import traceback
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -163,8 +163,18 @@ def _seconds(result: StageResult, started: float) -> dict[str, float]:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """The signal may come between the making of a coroutine and its scheduling, which is no news."""
-    warnings.filterwarnings("ignore", r"coroutine .* was never awaited", RuntimeWarning)
+    """A running event loop is stopped between two of its callbacks, where no wake-up of a task can be lost; a second
+    signal does not wait for that."""
+    signal.signal(signum, _interrupt_now)
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # none runs
+        _interrupt_now(signum, frame)
+    else:
+        loop.call_soon_threadsafe(_interrupt_now, signum, None)
+
+
+def _interrupt_now(signum: int, frame: FrameType | None) -> None:
     raise Stopped(signum)
 
 

@@ -54,7 +54,7 @@ def pid(point: str) -> int:
 
 def working() -> list[str]:
     """Points that have written some of their records."""
-    if not Path("outputs/default/sweeps").is_dir():
+    if not list(Path("outputs/default/sweeps").glob("*/manifest.jsonl")):
         return []
     return [name for name in by_status("running") if written(name) > 20]
 
