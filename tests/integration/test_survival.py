@@ -21,7 +21,7 @@ from mentor.policy.checkpoint import latest_checkpoint
 
 QUIET = ["logger=quiet", "launcher.threads=1"]
 TOOLS = "12 tools of calculator in monty, isolation: interpreter"  # what a rollout says first
-TASKS = 4000
+TASKS = 8000
 ROLLOUT = ["stage=rollout", f"task.size={TASKS}", "stage.concurrency=8", *QUIET]
 SFT = ["stage=sft", "debug=default", "run=default", "stage.limit=null", "trainer.steps=40", "trainer.save_every=1"]
 
