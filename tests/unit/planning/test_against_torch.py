@@ -42,7 +42,12 @@ def test_plain_torch(recompute: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "recompute", "rank"),
-    [(1, True, 0), (2, False, 0), (2, True, 8), (3, True, 0)],
+    [
+        pytest.param(1, True, 0, marks=pytest.mark.proof),
+        pytest.param(2, False, 0, marks=pytest.mark.proof),
+        (2, True, 8),
+        (3, True, 0),
+    ],
 )
 def test_deepspeed(stage: int, recompute: bool, rank: int) -> None:
     alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "OMP_NUM_THREADS": "1"}
