@@ -32,10 +32,6 @@ class Point:
     settings: dict[str, Any]
 
     @property
-    def label(self) -> str:
-        return " ".join(f"{key}={value}" for key, value in self.values.items())
-
-    @property
     def formula(self) -> Formula:
         of = self.settings
         return Formula(of["weights"], of["wrong_scale"], of["gate"], of["floors"])
