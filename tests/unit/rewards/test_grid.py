@@ -10,7 +10,6 @@ def test_points_are_all_combinations_over_the_preset():
     assert [list(point.values.values()) for point in points] == [
         [0, "none", 1], [0, "group", 1], [0.3, "none", 1], [0.3, "group", 1]
     ]  # fmt: skip
-    assert points[1].label == "weights.tool=0 gate=group wrong_scale=1"
     settings = points[1].settings
     assert settings["weights"] == {"correct": 0.6, "tool": 0, "valid": 0.1} and settings["matcher"] == "sequence_args"
     assert base.settings["weights"]["tool"] == 0.3  # left as it was
