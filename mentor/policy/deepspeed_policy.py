@@ -12,8 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
-from io import StringIO
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mentor.algorithm.batch import Batch
 from mentor.errors import PolicyError
-from mentor.policy.operators import CPU_ADAM, SHARED_MEMORY, build_operators
+from mentor.policy.operators import build_cpu_adam, skip_shared_memory
 from mentor.policy.ranks import Ranks
 from mentor.policy.sharing import balanced_shares
 from mentor.policy.state import Entry
@@ -83,9 +82,11 @@ class DeepSpeedPolicy(TorchPolicy):
         if not trained and self.stage < 3:
             self.device = next(self.model.parameters()).device
             return
-        build_operators([SHARED_MEMORY, CPU_ADAM] if self.offload and trained else [SHARED_MEMORY])
+        skip_shared_memory()
+        if self.offload and trained:
+            build_cpu_adam()
         optimizer = _adamw(trained, self.settings, self.offload) if trained else None
-        with redirect_stdout(StringIO()), shapes_for_values():  # it prints which operators it has built
+        with shapes_for_values():
             self.engine, *_ = deepspeed.initialize(
                 model=self.module, optimizer=optimizer, model_parameters=trained or None, config=self._config()
             )
@@ -218,7 +219,7 @@ def import_deepspeed() -> Any:
 
 
 def _adamw(parameters: list[nn.Parameter], settings: OptimizerSettings, offload: bool) -> torch.optim.Optimizer:
-    """torch's, or DeepSpeed's for states in the CPU's memory (it compiles itself on first use)."""
+    """torch's, or DeepSpeed's for states in the CPU's memory."""
     options: dict[str, Any] = {"lr": settings.learning_rate, "betas": BETAS, "weight_decay": settings.weight_decay}
     if not offload:
         return torch.optim.AdamW(parameters, **options)

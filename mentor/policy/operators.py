@@ -1,4 +1,4 @@
-"""DeepSpeed's own operators, compiled once per environment and safe against a process that dies while compiling.
+"""The operators DeepSpeed has on a CPU: which it compiles, once per environment and safe against a process that dies.
 
 torch guards a build with a file that its maker removes, so one left by a killed process makes every later one wait for
 ever. Here one process at a time builds, in a folder of this environment's own, holding a lock that ends with it.
@@ -14,27 +14,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SHARED_MEMORY = "ShareMemCommBuilder"
-CPU_ADAM = "CPUAdamBuilder"
-
 FOLDER_KEY = "TORCH_EXTENSIONS_DIR"
 
 
-def build_operators(names: list[str]) -> None:
-    """Load the operators of DeepSpeed's builders into this process, compiling those that are not there yet.
+def skip_shared_memory() -> None:
+    """DeepSpeed on a CPU compiles an all-reduce of its own for inference, at its start; nothing here would call it."""
+    from deepspeed.accelerator import get_accelerator
 
-    DeepSpeed then finds them loaded. A builder that this machine's accelerator does not have is left out.
+    builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
+    if builder is not None:
+        from deepspeed.ops import __compatible_ops__ as compatible
+
+        compatible[builder.NAME] = False
+
+
+def build_cpu_adam() -> None:
+    """Load DeepSpeed's Adam for states in the CPU's memory into this process, compiling it where it is not there yet.
+
+    DeepSpeed then finds it loaded.
     """
     from deepspeed.accelerator import get_accelerator
-    from deepspeed.ops import __compatible_ops__ as compatible
 
-    builders = [get_accelerator().create_op_builder(name) for name in names]
+    builder = get_accelerator().create_op_builder("CPUAdamBuilder")
     with _alone() as folder:
         for left in folder.glob("*/lock"):
             left.unlink()  # its maker is gone: we hold the lock
-        for builder in builders:
-            if builder is not None and compatible.get(builder.NAME, False):
-                builder.load()
+        builder.load()
 
 
 def operators_folder() -> Path:
