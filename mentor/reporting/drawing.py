@@ -77,6 +77,7 @@ def render(
         figure.set_size_inches(WIDTH, height + 0.2 * rows)
         if labels:
             figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
+        _lay_out(figure)
         png, svg = io.BytesIO(), io.StringIO()
         chosen_later = [
             artist for artist in axes.get_children() if (artist.get_gid() or "").startswith(line_id("seed", ""))
@@ -89,6 +90,14 @@ def render(
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
     return Drawing(stem, title, _for_page(svg.getvalue()), png.getvalue(), main, chapter, tuple(folders))
+
+
+def _lay_out(figure: Figure) -> None:
+    """Once for both files: saving a figure that has a layout engine draws it twice."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 def interval_bars(results: Sequence[EvalResult]) -> list[list[float]]:
