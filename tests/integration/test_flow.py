@@ -132,20 +132,25 @@ def test_a_sweep_has_a_process_and_a_folder_for_every_point():
     assert [point.headline for point in points] == [entry["headline"] for entry in summaries]
 
 
-def test_wandb_holds_what_metrics_jsonl_holds():
-    assert main([*RL, "reward=flexible", "name=wandb", "logger.wandb=offline"]) == 0
-    (path,) = Path("outputs/flow/rl-wandb-s0").glob("wandb/offline-run-*/*.wandb")
-    metrics = records("rl-wandb-s0/metrics.jsonl")
-    assert wandb_history(path) == metrics
+@pytest.fixture(scope="module")
+def repeated(work: Path) -> None:
+    """`rl-a`, which W&B follows, `rl-b`, which is the same otherwise, and `rl-c` with another seed."""
+    few = [*RL, "reward=flexible", "sampler.deterministic=true", "trainer.prompts_per_step=4", "trainer.group_size=4"]
+    assert main([*few, "trainer.steps=2", "name=a", "logger.wandb=offline"]) == 0
+    assert main([*few, "trainer.steps=2", "name=b"]) == 0
+    assert main([*few, "trainer.steps=1", "name=c", "seed=1"]) == 0
+
+
+def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
+    (path,) = Path("outputs/flow/rl-a-s0").glob("wandb/offline-run-*/*.wandb")
+    metrics = records("rl-a-s0/metrics.jsonl")
+    assert len(metrics) == 2 and wandb_history(path) == metrics
     assert {"advantage/share_mixed", "policy/mismatch_kl", "throughput/update_tokens_per_s"} <= metrics[-1].keys()
     assert metrics[0]["policy/mismatch_kl"] < 1e-6, "both engines are the same model"
 
 
-def test_another_seed_gives_other_numbers_and_the_same_one_the_same():
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        command = [*RL, *FEW, "reward=flexible", "sampler.deterministic=true", f"name={name}", f"seed={seed}"]
-        assert main(command) == 0
-        assert summary(f"rl-{name}-s{seed}")["counts"]["updates"] > 0
+def test_another_seed_gives_other_numbers_and_the_same_one_the_same(repeated: None):
+    assert all(summary(name)["counts"]["updates"] > 0 for name in ("rl-a-s0", "rl-b-s0", "rl-c-s1"))
     assert same(weights("rl-a-s0"), weights("rl-b-s0"))
     assert not same(weights("rl-a-s0"), weights("rl-c-s1"))
 

@@ -69,20 +69,20 @@ def test_a_command_composes_and_checks_without_torch(work: Path):
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(
-    "overlay", ["", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*.yaml"))]
+    "overlay",
+    ["", "debug=default", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*.yaml"))],
 )
 def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path, stage: str, overlay: str):
     overrides = [f"stage={stage}", *NEEDED.get(stage, []), *([overlay] if overlay else [])]
-    for debug in ([], ["debug=default"]):
-        config = to_config(compose("config", overrides=[*overrides, *debug]))
-        assert config.stage.name == stage
-        assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
-        if stage == "pipeline" and "paper" in overlay:  # presets for a model that exists
-            with pytest.raises(ConfigError, match="not for stage=pretrain, which starts from nothing"):
-                compose_steps(config.stage, parse([*overrides, *debug]))
-        elif stage == "pipeline":
-            steps = compose_steps(config.stage, parse([*overrides, *debug]))
-            assert [step.stage.name for step in steps][:3] == ["pretrain", "rollout", "sft"]
+    config = to_config(compose("config", overrides=overrides))
+    assert config.stage.name == stage
+    assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
+    if stage == "pipeline" and "paper" in overlay:  # presets for a model that exists
+        with pytest.raises(ConfigError, match="not for stage=pretrain, which starts from nothing"):
+            compose_steps(config.stage, parse(overrides))
+    elif stage == "pipeline":
+        steps = compose_steps(config.stage, parse(overrides))
+        assert [step.stage.name for step in steps][:3] == ["pretrain", "rollout", "sft"]
 
 
 PRESETS = sorted(

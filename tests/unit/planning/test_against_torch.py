@@ -45,7 +45,7 @@ def test_plain_torch(recompute: bool) -> None:
     [
         pytest.param(1, True, 0, marks=pytest.mark.proof),
         pytest.param(2, False, 0, marks=pytest.mark.proof),
-        (2, True, 8),
+        pytest.param(2, True, 8, marks=pytest.mark.proof),
         (3, True, 0),
     ],
 )

@@ -249,6 +249,7 @@ def test_a_separate_engine_keeps_the_contract(opened, chat, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_bench_sampler_runs_to_its_report(chat, tmp_path):
     save_student(chat, tmp_path / "student")
     script = conf_dir().parent / "scripts" / "bench_sampler.py"
