@@ -134,11 +134,10 @@ def test_a_sweep_has_a_process_and_a_folder_for_every_point():
 
 @pytest.fixture(scope="module")
 def repeated(work: Path) -> None:
-    """`rl-a`, which W&B follows, `rl-b`, which is the same otherwise, and `rl-c` with another seed."""
+    """`rl-a`, which W&B follows, and `rl-b`, which is the same otherwise."""
     few = [*RL, "reward=flexible", "sampler.deterministic=true", "trainer.prompts_per_step=4", "trainer.group_size=4"]
-    assert main([*few, "trainer.steps=2", "name=a", "logger.wandb=offline"]) == 0
-    assert main([*few, "trainer.steps=2", "name=b"]) == 0
-    assert main([*few, "trainer.steps=1", "name=c", "seed=1"]) == 0
+    assert main([*few, "name=a", "logger.wandb=offline"]) == 0
+    assert main([*few, "name=b"]) == 0
 
 
 def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
@@ -149,10 +148,9 @@ def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
     assert metrics[0]["policy/mismatch_kl"] < 1e-6, "both engines are the same model"
 
 
-def test_another_seed_gives_other_numbers_and_the_same_one_the_same(repeated: None):
-    assert all(summary(name)["counts"]["updates"] > 0 for name in ("rl-a-s0", "rl-b-s0", "rl-c-s1"))
+def test_the_same_seed_gives_the_same_numbers(repeated: None):
+    assert all(summary(name)["counts"]["updates"] > 0 for name in ("rl-a-s0", "rl-b-s0"))
     assert same(weights("rl-a-s0"), weights("rl-b-s0"))
-    assert not same(weights("rl-a-s0"), weights("rl-c-s1"))
 
 
 def test_rl_that_cannot_learn_is_an_error(capfd: pytest.CaptureFixture[str]):

@@ -68,7 +68,7 @@ def steps(folder: Path) -> list[int]:
     return [json.loads(line)["step"] for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.proof)])
 def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_goes_on(taught: Path, how: int):
     folder = taught / "outputs" / "default" / f"rl-{how}-s0"
     parent = start([*RL, f"name={how}", "launcher.stall_timeout_s=15"], taught)
@@ -92,6 +92,7 @@ def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_go
         assert steps(folder) == [1, 2, 3, 4]
 
 
+@pytest.mark.proof
 def test_a_tool_that_hangs_in_one_process_costs_its_timeout(taught: Path):
     """With ZeRO-3, where every push of weights is gathered by both processes at once, whenever their rollouts end."""
     command = [*RL, "run=hanging", "tools=file", "tools.path=tools.py", "tools.timeout_s=0.3", "trainer.steps=2"]
@@ -103,6 +104,7 @@ def test_a_tool_that_hangs_in_one_process_costs_its_timeout(taught: Path):
     assert max(row["sync/canary_difference"] for row in rows) < 1e-3
 
 
+@pytest.mark.proof
 def test_an_engine_that_fails_in_the_middle_of_a_rollout_ends_the_run_by_name(taught: Path, tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text(
         "import os\n"

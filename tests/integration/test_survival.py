@@ -19,6 +19,8 @@ from mentor.cli import main
 from mentor.conf_dir import conf_dir
 from mentor.policy.checkpoint import latest_checkpoint
 
+pytestmark = pytest.mark.slow
+
 QUIET = ["logger=quiet", "launcher.threads=1"]
 TOOLS = "12 tools of calculator in monty, isolation: interpreter"  # what a rollout says first
 TASKS = 8000
@@ -169,14 +171,13 @@ def test_a_disk_that_is_full_from_the_start(rollout: Path, small_disk: Callable[
     assert said.startswith("mentor: ") and "No space left on device" in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("logger", ["quiet", "default"])
 def test_a_full_disk_leaves_the_last_checkpoint_whole(
-    taught: Path, logger: str, small_disk: Callable[[Path, str], None], monkeypatch: pytest.MonkeyPatch, capfd
+    taught: Path, small_disk: Callable[[Path, str], None], monkeypatch: pytest.MonkeyPatch, capfd
 ):
-    """With W&B (logger=default) and without: its files are on the full disk too."""
+    """Of its last step's metrics, its checkpoint and W&B's files, any may be what no longer fits."""
     monkeypatch.chdir(taught)
-    command = [*SFT, f"logger={logger}", f"seed={int(logger == 'quiet')}"]
-    folder = taught / "outputs" / "default" / f"sft-s{int(logger == 'quiet')}"
+    command = [*SFT, "logger.wandb=offline"]
+    folder = taught / "outputs" / "default" / "sft-s0"
     small_disk(folder, "27m")  # two checkpoints of about 10 MB, and part of a third
     assert main(command) == 1
     said = capfd.readouterr().err

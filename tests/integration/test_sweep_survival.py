@@ -107,6 +107,7 @@ def test_a_sweep_killed_twice_ends_complete_and_runs_nothing_twice(tmp_path: Pat
     assert count(sweep_folder() / "manifest.jsonl") == len(rows)
 
 
+@pytest.mark.slow
 def test_a_signal_ends_every_point_and_the_sweep_goes_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     size = f"task.size={TASKS}"
     command = ["-m", "stage=rollout", size, "seed=0,1", "stage.concurrency=8", *QUIET, "launcher.jobs=2"]
@@ -130,6 +131,7 @@ def test_a_signal_ends_every_point_and_the_sweep_goes_on(tmp_path: Path, capfd: 
     assert len(by_status("done")) == 2 and kept < count(rollout(busy) / "trajectories.jsonl") == TASKS
 
 
+@pytest.mark.slow
 def test_a_point_has_one_wandb_run_which_is_closed_when_it_is_stopped(tmp_path: Path):
     command = ["-m", "stage=rollout", "task.size=4000,3", "stage.concurrency=8", "logger.wandb=offline"]
     parent = start([*command, "launcher.threads=1", "launcher.jobs=2"], tmp_path)

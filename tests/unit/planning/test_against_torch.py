@@ -39,16 +39,8 @@ def test_plain_torch(recompute: bool) -> None:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("stage", "recompute", "rank"),
-    [
-        pytest.param(1, True, 0, marks=pytest.mark.proof),
-        pytest.param(2, False, 0, marks=pytest.mark.proof),
-        pytest.param(2, True, 8, marks=pytest.mark.proof),
-        (3, True, 0),
-    ],
-)
+@pytest.mark.proof
+@pytest.mark.parametrize(("stage", "recompute", "rank"), [(1, True, 0), (2, False, 0), (2, True, 8), (3, True, 0)])
 def test_deepspeed(stage: int, recompute: bool, rank: int) -> None:
     alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(live_memory.__file__)), str(stage), str(recompute), str(rank)]
