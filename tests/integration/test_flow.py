@@ -151,6 +151,7 @@ def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
 def test_the_same_seed_gives_the_same_numbers(repeated: None):
     assert all(summary(name)["counts"]["updates"] > 0 for name in ("rl-a-s0", "rl-b-s0"))
     assert same(weights("rl-a-s0"), weights("rl-b-s0"))
+    assert not same(weights("rl-a-s0"), weights("pretrain-s0"))
 
 
 def test_rl_that_cannot_learn_is_an_error(capfd: pytest.CaptureFixture[str]):
