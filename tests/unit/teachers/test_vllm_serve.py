@@ -28,10 +28,11 @@ TASKS = generate("train", 300, 2, 0)
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
-    """A student that can make calls, as stage=pretrain leaves it."""
+    """A student that can make calls for questions of several steps, as stage=pretrain leaves it."""
     work = tmp_path_factory.mktemp("pretrain")
     environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent)}
-    overrides = ["stage=pretrain", "debug=default", "logger=quiet"]
+    taught = ["stage.max_steps_per_question=3", "stage.conversations=2500", "trainer.batch_tokens=2048"]
+    overrides = ["stage=pretrain", "debug=default", *taught, "logger=quiet"]
     subprocess.run([sys.executable, "-m", "mentor.cli", *overrides], cwd=work, env=environment, check=True)
     return work / "outputs/debug/pretrain-s0/model"
 
