@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+import wandb
 
 from mentor.config import LoggerConfig
 from mentor.loggers import build_logger
@@ -79,6 +80,7 @@ def test_wandb_offline_holds_the_same_values_and_a_resume_keeps_the_id(tmp_path:
         for step in steps:
             logger.log(step, {"reward/mean": 0.25 * step, "policy/kl": math.nan, "policy/updates": 2})
         logger.close()
+    wandb.teardown()  # as at the end of a process: its service writes on for a moment after a run is finished
 
     runs = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))
     assert len({path.name for path in runs}) == 1, "one run id"

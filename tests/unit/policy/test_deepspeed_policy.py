@@ -60,6 +60,7 @@ def distance(found, expected, start) -> float:
     return apart / sum(float((start[name] - value).norm()) ** 2 for name, value in expected.items()) ** 0.5
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_does_in_plain_torch(base, chat, tmp_path):
     found = run(base, tmp_path, 2, "zero1", "zero2", "zero3", "zero2-packed", "zero3-lora")
     assert_equal_to_torch(found, base, tmp_path, chat, 2)

@@ -1,0 +1,136 @@
+"""RL over one pretraining and one rollout, through the command line: points of a sweep, equal seeds, rows with tools of
+their own."""
+
+import json
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from torch import equal
+
+from mentor.cli import main
+from mentor.runs.manifest import read_manifest
+from mentor.tasks.calculator import generate
+from mentor.tools import Toolset
+from tests.fixtures.wandb_files import wandb_history
+
+pytestmark = pytest.mark.slow
+
+SMALL = ["debug=default", "run=flow"]
+FEW = ["trainer.prompts_per_step=4", "trainer.group_size=4"]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a student and what a teacher did."""
+    folder = tmp_path_factory.mktemp("rl")
+    with chdir(folder):
+        assert main(["stage=pretrain", *SMALL]) == 0
+        assert main(["stage=rollout", *SMALL]) == 0
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def inside(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+
+
+def summary(relative: str) -> dict:
+    return json.loads(Path("outputs/flow", relative, "summary.json").read_text())
+
+
+def records(relative: str) -> list[dict]:
+    return [json.loads(line) for line in Path("outputs/flow", relative).read_text().splitlines()]
+
+
+def weights(relative: str) -> dict:
+    return load_file(Path("outputs/flow", relative, "model", "model.safetensors"))
+
+
+def same(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
+
+
+def test_a_sweep_has_a_process_and_a_folder_for_every_point():
+    sweep = ["reward=flexible", "reward.weights.tool=0.1,0.3"]
+    assert main(["-m", "stage=rl", *SMALL, *FEW, "trainer.steps=1", *sweep]) == 0
+    (folder,) = Path("outputs/flow/sweeps").iterdir()
+    points = list(read_manifest(folder).values())
+    assert [(point.status, point.overrides) for point in points] == [
+        ("done", {"reward.weights.tool": weight}) for weight in (0.1, 0.3)
+    ]
+    summaries = [json.loads((folder / point.point / "rl-flexible-s0/summary.json").read_text()) for point in points]
+    assert len({entry["pid"] for entry in summaries}) == 2 and len({entry["config_hash"] for entry in summaries}) == 2
+    assert all(len(entry["counts"]["base"].split("pretrain-s0")) == 2 for entry in summaries)
+    assert [point.headline for point in points] == [entry["headline"] for entry in summaries]
+
+
+@pytest.fixture(scope="module")
+def repeated(work: Path) -> None:
+    """`rl-a`, which W&B follows, and `rl-b`, which is the same otherwise."""
+    few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true"]
+    assert main([*few, "name=a", "logger.wandb=offline"]) == 0
+    assert main([*few, "name=b"]) == 0
+
+
+def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
+    (path,) = Path("outputs/flow/rl-a-s0").glob("wandb/offline-run-*/*.wandb")
+    metrics = records("rl-a-s0/metrics.jsonl")
+    assert len(metrics) == 2 and wandb_history(path) == metrics
+    assert {"advantage/share_mixed", "policy/mismatch_kl", "throughput/update_tokens_per_s"} <= metrics[-1].keys()
+    assert metrics[0]["policy/mismatch_kl"] < 1e-6, "both engines are the same model"
+
+
+def test_the_same_seed_gives_the_same_numbers(repeated: None):
+    assert all(summary(name)["counts"]["updates"] > 0 for name in ("rl-a-s0", "rl-b-s0"))
+    assert same(weights("rl-a-s0"), weights("rl-b-s0"))
+    assert not same(weights("rl-a-s0"), weights("pretrain-s0"))
+
+
+def rows_of(split: str, count: int) -> str:
+    """A file of MENTOR's shape: questions of one call, each with tools of its own (every other row has only four)."""
+    toolset = Toolset.builtin("calculator")
+    few = ("add", "subtract", "multiply", "divide")
+    path = Path(f"{split}_rows.jsonl")
+    with path.open("w") as file:
+        for index, task in enumerate(generate(split, count, 1, 0)):
+            schemas = [s for s in toolset.schemas if index % 2 == 0 or s["function"]["name"] in few]
+            row = {
+                "question": task.question,
+                "reward_model": {"style": "rule", "ground_truth": [f"\\boxed{{{task.answer[0]}}}"]},
+                "extra_info": json.dumps({"env": toolset.source, "func_schemas": schemas, "index": index}),
+                "tool_calls_used": ["add"],
+            }
+            file.write(json.dumps(row) + "\n")
+    return str(path)
+
+
+def test_rows_with_their_own_tools_go_through_every_stage():
+    """teacher=model on rows, then rl, eval and the report with the tools that each row brings."""
+    rows = ["debug=default", "run=rows", "tools=row"]
+    base = "outputs/flow/pretrain-s0/model"
+    taught = ["task=rl_rows", f"task.path={rows_of('train', 24)}", "teacher=model", f"teacher.path={base}"]
+    assert main(["stage=rollout", *rows, *taught, "teacher.samples=4"]) == 0
+    assert main(["stage=rl", *rows, *FEW, "trainer.steps=2", "reward=flexible", f"model.path={base}"]) == 0
+    held_out = ["benchmark=rl_rows", f"benchmark.rl_rows.task.path={rows_of('test', 8)}", "stage.samples=1"]
+    assert main(["stage=eval", *rows, *held_out]) == 0
+    assert main(["stage=report", "run=rows"]) == 0
+
+    run = Path("outputs/rows")
+    teacher = [json.loads(line) for line in (run / "rollout/trajectories.jsonl").read_text().splitlines()]
+    stored = (run / "rl-flexible-s0/trajectories/trajectories.jsonl").read_text().splitlines()
+    items = (run / "eval/rl-flexible-s0/rl_rows/items.jsonl").read_text().splitlines()
+    students = [json.loads(line) for line in [*stored, *items]]
+    for row in [*teacher, *students]:
+        assert json.loads(row["tools"]) == row["task"]["tools"]["schemas"]
+        assert not {call["name"] for call in row["calls"] if call["ok"]} - names_in(row["tools"])
+    assert {len(names_in(row["tools"])) for row in students} == {4, 12}, "rows of both kinds were rolled out"
+    assert any(call["ok"] for row in students for call in row["calls"])
+    metrics = [json.loads(line) for line in (run / "rl-flexible-s0/metrics.jsonl").read_text().splitlines()]
+    assert len(metrics) == 2 and sum(row["policy/updates"] for row in metrics) > 0
+    assert "rl_rows" in (run / "report/results.json").read_text()
+
+
+def names_in(schemas: str) -> set[str]:
+    return {schema["function"]["name"] for schema in json.loads(schemas)}
