@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from mentor.errors import InputError
 
 FOLDER_KEY = "TORCH_EXTENSIONS_DIR"
 
@@ -31,14 +34,21 @@ def skip_shared_memory() -> None:
 def build_cpu_adam() -> None:
     """Load DeepSpeed's Adam for states in the CPU's memory into this process, compiling it where it is not there yet.
 
-    DeepSpeed then finds it loaded.
+    DeepSpeed then finds it loaded. Raises InputError where it is to be compiled and there is no compiler.
     """
     from deepspeed.accelerator import get_accelerator
+    from torch.utils.cpp_extension import get_cxx_compiler
 
     builder = get_accelerator().create_op_builder("CPUAdamBuilder")
     with _alone() as folder:
         for left in folder.glob("*/lock"):
             left.unlink()  # its maker is gone: we hold the lock
+        compiler = get_cxx_compiler()
+        if shutil.which(compiler) is None and not any(folder.glob("cpu_adam/*.so")):
+            raise InputError(
+                f"trainer/deepspeed=zero3_offload compiles DeepSpeed's Adam once, and no `{compiler}` is on PATH: "
+                "install a C++ compiler (g++), or name one in the environment variable CXX"
+            )
         builder.load()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 from mentor.chat import ChatFormat
@@ -10,15 +11,27 @@ from mentor.chat.certificate import Certificate, certify, fingerprint
 from mentor.config import ModelConfig
 from mentor.errors import InputError
 
+warn = logging.getLogger(__name__).warning
+
 FILE = "chat_certificate.json"  # in a model folder that a training stage saved
 
 
 def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
-    """The format of a model folder or hub name; raises InputError where its certificate has a failed check."""
+    """The format of a model folder or hub name; raises InputError where its certificate has a failed check.
+
+    Warns where a student is used in another format than it was trained in.
+    """
     chat = ChatFormat.from_pretrained(
         base, model.chat_template, model.question_template, model.enable_thinking, model.think_history
     )
-    certificate = stored_certificate(Path(base), chat) or certify(chat)
+    stored = stored_certificate(Path(base))
+    if stored is not None and stored.fingerprint != fingerprint(chat):
+        warn(
+            f"{base}: trained in another chat format than it is used in now; one of model.chat_template, "
+            "question_template, enable_thinking, think_history differs"
+        )
+        stored = None
+    certificate = stored or certify(chat)
     if certificate.failures and not model.uncertified:
         check, share = certificate.failures[0], f"{len(certificate.failures)} of {len(certificate.checks)} checks"
         raise InputError(
@@ -28,16 +41,15 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
     return chat
 
 
-def stored_certificate(folder: Path, chat: ChatFormat) -> Certificate | None:
-    """The one saved with a model, if it is of this template and these tags."""
+def stored_certificate(folder: Path) -> Certificate | None:
+    """The one saved with a model, of the chat format that it was trained in."""
     path = folder / FILE
     if not path.is_file():
         return None
     try:
-        certificate = Certificate.from_dict(json.loads(path.read_bytes()))
+        return Certificate.from_dict(json.loads(path.read_bytes()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no certificate of a chat template; without the file it is made anew") from error
-    return certificate if certificate.fingerprint == fingerprint(chat) else None
 
 
 def save_certificate(folder: Path, chat: ChatFormat) -> None:

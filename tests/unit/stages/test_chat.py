@@ -52,7 +52,9 @@ def test_an_uncertified_template_needs_the_users_word(folder: Path, broken: str)
     assert load_chat(folder, replace(model, uncertified=True)).syntax.name == "hermes"
 
 
-def test_a_stored_certificate_of_the_same_format_is_taken(folder: Path, chat: ChatFormat, broken: str) -> None:
+def test_a_stored_certificate_of_the_same_format_is_taken(
+    folder: Path, chat: ChatFormat, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
     save_certificate(folder, chat)
     load_chat(folder, MODEL)
     found = certify(chat)
@@ -60,7 +62,10 @@ def test_a_stored_certificate_of_the_same_format_is_taken(folder: Path, chat: Ch
     (folder / FILE).write_text(json.dumps(stored.to_dict()))
     with pytest.raises(InputError, match="first `mask` of 'of another day': it was not so"):
         load_chat(folder, MODEL)
-    load_chat(folder, replace(MODEL, enable_thinking=True))  # of another format: run again
+    assert not caplog.messages
+    load_chat(folder, replace(MODEL, think_history="strip"))  # of another format: run again
+    (said,) = caplog.messages
+    assert said.startswith(f"{folder}: trained in another chat format") and said.endswith("think_history differs")
     with pytest.raises(InputError, match="'result 0'"):
         load_chat(folder, replace(MODEL, chat_template=broken))
 
