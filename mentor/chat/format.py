@@ -22,15 +22,17 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
 from mentor.chat.syntax import SYNTAXES, CallSyntax, ParsedCall
 from mentor.errors import InputError
 from mentor.types import Tokens, Trajectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
@@ -109,6 +111,8 @@ class ChatFormat:
         think_history: str = "keep",
     ) -> ChatFormat:
         """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template."""
+        from transformers import AutoTokenizer
+
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(path))
         except (OSError, ValueError, KeyError) as error:

@@ -10,7 +10,8 @@ math-verify then judges in a grader process. Numbers are compared as exact fract
 - a unit may be left out, but two different units differ; 62% is 62 and 0.62, but 62 is not 0.62;
 - 52_8 is 52_8 or 52 alone, as in a question that asks for base 8; 16, 3, 1, 1 in any order, but not 16, 3, 1, 3.
 
-A number inside a sentence is not an answer.
+A number inside a sentence is not an answer, and two numbers side by side are neither a product nor a sum. `2ab` is a
+product: not 2, and the same as `2 \\cdot b \\cdot a`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
-from mentor.rewards.quantities import Quantity, clean, parse_quantity
+from mentor.rewards.quantities import Quantity, clean, is_unit, parse_quantity, unit_of
 
 MAX_SYMBOLIC_CHARS = 400  # a longer answer is wrong unless it is literally equal
 
@@ -35,6 +36,13 @@ _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _ARTICLES = frozenset({"a", "an", "the"})
 _MEMBERSHIP = re.compile(r"^[A-Za-z] *\\in(?![a-z]) *")
 _BRACKETED = re.compile(r"(\(|\[|\\?\{).*,.*(\)|\]|\})", re.DOTALL)
+
+_TIMES = r"(?:\s*(?:\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*|·|×)\s*|\s+|)"
+_PRODUCT = re.compile(rf"(?P<number>-?\d+)?(?P<letters>(?:{_TIMES}[A-Za-z]){{1,4}})")
+_ORDINALS = frozenset({"st", "nd", "rd", "th"})
+_CHOICES = frozenset("ABCDEabcd")
+_MARKED = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*(?:!|'|’|\^\s*\{?\s*\\prime)")  # n! and f' are not letters
+_SIDE_BY_SIDE = re.compile(r"(?<![\w.^\\])\d(?:[\d.,]*\d)?\s+\d")
 
 _BASED = re.compile(
     r"(?P<digits>[0-9][0-9A-F]*)(?:\s*_\s*(?:(?P<base>\d)|\{\s*(?:\\text\s*\{\s*)?(?P<braced>\w+)\s*\}?\s*\}))?"
@@ -52,17 +60,54 @@ def compare(prediction: str, accepted: str) -> bool | None:
     if based is not None and based[1] is not None:
         return (found := _in_base(given)) is not None and found[0] == based[0] and found[1] in (based[1], None)
     wanted_quantity = parse_quantity(wanted)
+    given_quantity = parse_quantity(given)
     if wanted_quantity is not None:
-        given_quantity = parse_quantity(given)
         if given_quantity is not None:
             return equal_quantities(given_quantity, wanted_quantity)
         if _has_words(given):
             return False
-    elif is_text(wanted):
-        return words(given) == words(wanted)
-    if len(given) > MAX_SYMBOLIC_CHARS or _other_brackets(given, wanted) or _other_items(given, wanted):
+    product, wanted_product = _product(given), _product(wanted)
+    if product and wanted_product:
+        if product[0] or wanted_product[0]:
+            return product == wanted_product
+        if product == wanted_product and _letters_are_factors(given, wanted):
+            return True
+    if is_text(wanted) and not (_MARKED.search(given) or _MARKED.search(wanted)):
+        return _same_words(given, wanted)
+    if (wanted_quantity and product) or (given_quantity and wanted_product):
+        return False
+    if len(given) > MAX_SYMBOLIC_CHARS or any(differ(given, wanted) for differ in _DIFFERENCES):
         return False
     return None
+
+
+def _same_words(given: str, wanted: str) -> bool:
+    """A lone letter is compared in its case, but for the letters of choices."""
+    left, right = words(given), words(wanted)
+    if left != right or len(wanted) > 1 or wanted in _CHOICES:
+        return left == right
+    return wanted in given
+
+
+def _product(text: str) -> tuple[str, str] | None:
+    """The number before a product of letters, empty without one, and its letters in order; None for anything else.
+
+    Also None where the letters may be a word: a unit, an ordinal, `pi`, Euler's number.
+    """
+    found = _PRODUCT.fullmatch(text)
+    if found is None:
+        return None
+    letters = re.sub(_TIMES, "", found["letters"])
+    if letters.lower() in MATH_WORDS or letters in ("e", "i") or (not found["number"] and len(letters) == 1):
+        return None
+    if found["number"] and len(letters) > 1 and (is_unit(letters) or letters.lower() in _ORDINALS):
+        return None
+    return found["number"] or "", "".join(sorted(letters))
+
+
+def _letters_are_factors(given: str, wanted: str) -> bool:
+    """Whether two runs of letters are products, not words: one writes its sign, or neither can be spoken."""
+    return any(not text.isalpha() for text in (given, wanted)) or not set("aeiouAEIOU") & set(given + wanted)
 
 
 def _in_base(text: str) -> tuple[str, str | None] | None:
@@ -141,7 +186,26 @@ def _has_words(text: str) -> bool:
     return any(word.lower() not in MATH_WORDS for word in _LETTERS.findall(plain))
 
 
+def _other_unit(given: str, wanted: str) -> bool:
+    left, right = unit_of(given), unit_of(wanted)
+    return bool(left and right) and left != right
+
+
+def _other_marks(given: str, wanted: str) -> bool:
+    """Primes and double factorials, which math-verify leaves out."""
+    left, right = ([len(re.findall(mark, text)) for mark in (r"['’]|\\prime", r"!\s*!")] for text in (given, wanted))
+    return left != right
+
+
+def _side_by_side(given: str, wanted: str) -> bool:
+    """Two numbers with nothing between them, which math-verify adds."""
+    return any(_SIDE_BY_SIDE.search(text) for text in (given, wanted))
+
+
 def _other_brackets(given: str, wanted: str) -> bool:
     """(1, 2], [1, 2] and {1, 2} are three things, although math-verify takes an open interval for a set."""
     left, right = (_BRACKETED.fullmatch(_MEMBERSHIP.sub("", text)) for text in (given, wanted))
     return left is not None and right is not None and left.groups() != right.groups()
+
+
+_DIFFERENCES = (_other_brackets, _other_items, _other_unit, _other_marks, _side_by_side)

@@ -13,6 +13,7 @@ from types import TracebackType
 from mentor.errors import InputError
 from mentor.rewards.answers import compare
 from mentor.rewards.grader_pool import GraderPool
+from mentor.rewards.quantities import clean
 
 _BRACE = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
 
@@ -52,8 +53,8 @@ class Grader:
         verdicts = {answer: compare(prediction, answer) for answer in answers}
         if True in verdicts.values():
             return True
-        left = [answer for answer, verdict in verdicts.items() if verdict is None]
-        return self._pool.judge("project", prediction, left, self.timeout_s) if left else False
+        left = [clean(answer) for answer, verdict in verdicts.items() if verdict is None]
+        return self._pool.judge("project", clean(prediction), left, self.timeout_s) if left else False
 
     def close(self) -> None:
         if self._own_pool is not None:

@@ -1,4 +1,4 @@
-"""Plain numbers in answers: `1,234`, `-3/4`, `\\frac{1}{2}`, `4e5`, `9 \\times 10^5`, `$12.50`, `62\\%`, `5 cm`.
+"""Plain numbers in answers: `1,234`, `-3/4`, `\\frac12`, `1 1/2`, `4e5`, `9 \\times 10^5`, `$12.50`, `62\\%`, `5 cm`.
 
 Read by `answers.py`; values are exact fractions, so nothing is lost on long integers or many decimals.
 """
@@ -6,6 +6,7 @@ Read by `answers.py`; values are exact fractions, so nothing is lost on long int
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -18,10 +19,11 @@ _SCIENTIFIC = re.compile(
     rf"(?P<number>{_DECIMAL})\s*(?:\\times|\\cdot|\*|×)\s*10\s*(?:\^|\*\*)\s*"
     r"(?:\{\s*(?P<braced>[-+]?\d{1,3})\s*\}|(?P<bare>[-+]?\d{1,3}))"
 )
-_RATIO = re.compile(rf"(?P<top>{_DECIMAL})\s*/\s*(?P<bottom>{_DECIMAL})")
+_RATIO = re.compile(rf"(?:(?P<whole>\d{{1,9}})\s+)?(?P<top>{_DECIMAL})\s*/\s*(?P<bottom>{_DECIMAL})")
 _FRACTION = re.compile(
     rf"(?P<whole>\d{{1,9}})?\s*\\[dtc]?frac\s*\{{\s*(?P<top>-?{_DECIMAL})\s*\}}\s*\{{\s*(?P<bottom>-?{_DECIMAL})\s*\}}"
 )
+_REPEATING = re.compile(r"(?P<whole>\d*)\.(?P<fixed>\d*)\\(?:overline|bar)\s*\{(?P<period>\d+)\}")
 _CURRENCY = re.compile(r"(?P<before>[-+]?)\s*(?:\\?\$|€|£|¥|₹)\s*(?P<after>[-+]?.*)", re.DOTALL)
 _PERCENT = re.compile(r"(?P<number>.*?)\s*(?:\\?%|percent)", re.DOTALL | re.IGNORECASE)
 _SPELLINGS = (  # of one unit in a group, the first is its name
@@ -42,7 +44,19 @@ _UNIT = re.compile(
 )
 _POWERS = {"square": "2", "cubic": "3"}
 _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[!,;:]|\\ |~")
+_SPELT = (  # what is written in several ways, and the one that is read here
+    (re.compile("−"), "-"),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\varnothing(?![A-Za-z])"), r"\\emptyset"),
+    (re.compile(r"^\s*(?:\\approx|≈)"), ""),
+    (re.compile(r"√\s*(\d+|[A-Za-z])"), r"\\sqrt{\1}"),
+    (re.compile(r"(?<![\\A-Za-z])sqrt\s*(\d+)"), r"\\sqrt{\1}"),
+    (re.compile(r"\\([dtc]?frac)\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))"), r"\\\1{\2\3}{\4\5}"),
+    (re.compile(r"(\\(?:text|mathrm)\s*\{[A-Za-z ]+)\}\s*/\s*\\(?:text|mathrm)\s*\{\s*([A-Za-z ]+\})"), r"\1/\2"),
+)
+_THOUSANDS = re.compile(r"(?<![\w.,^\\])\d{1,3}(?: \d{3})+(?!\d| ?/)")
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|(?<!\\)\\[!,;: ]|~")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 
@@ -57,12 +71,22 @@ class Quantity:
 
 
 def clean(text: str) -> str:
-    """Without math delimiters, spacing commands, redundant outer braces and a final full stop."""
-    text = text.replace("−", "-").replace("{,}", ",")
-    text = re.sub(r"\s+", " ", _SPACING.sub(" ", text)).strip()
+    """Without math delimiters, spacing commands, redundant outer braces and a final full stop, in one spelling."""
+    text = re.sub(r"\s+", " ", _SPACING.sub(" ", text.replace(r",\!", ","))).strip()
+    text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda raised: f"^{{{raised[0].translate(_RAISED)}}}", text)
+    text = re.sub("[¼-¾⅐-⅞]", _vulgar, text)
+    for written, read in _SPELT:
+        text = written.sub(read, text)
+    text = _THOUSANDS.sub(lambda number: number[0].replace(" ", ""), text)
     for _ in range(MAX_LAYERS):
         text = _unwrap(text)
     return text
+
+
+def _vulgar(fraction: re.Match[str]) -> str:
+    """`\\frac{1}{2}` for the one character of a half."""
+    top, _, bottom = unicodedata.normalize("NFKC", fraction[0]).partition("\u2044")
+    return f"\\frac{{{top}}}{{{bottom}}}"
 
 
 def _unwrap(text: str) -> str:
@@ -105,6 +129,17 @@ def parse_quantity(text: str) -> Quantity | None:
     return None if value is None else Quantity(value, exact, percent, unit)
 
 
+def unit_of(text: str) -> str:
+    """The unit that a cleaned text ends with, empty without one."""
+    found = _UNIT.fullmatch(text)
+    return _unit_name(found) if found else ""
+
+
+def is_unit(word: str) -> bool:
+    """Whether the word is one, also in the plural, as far as units are known here."""
+    return _one_unit(word.lower()) in _NAMES
+
+
 def _unit_name(match: re.Match[str]) -> str:
     """`cm^2` for `cm^2`, `square cm` and `square centimeters`."""
     if match["degree"]:
@@ -128,6 +163,8 @@ def _number(text: str) -> tuple[Fraction | None, bool]:
         return sign * _scaled(match["number"], exponent or "0"), exponent is None and "." not in text
     if match := _SCIENTIFIC.fullmatch(text):
         return sign * _scaled(match["number"], match["braced"] or match["bare"]), False
+    if match := _REPEATING.fullmatch(text):
+        return sign * _repeating(match["whole"], match["fixed"], match["period"]), True
     if (match := _RATIO.fullmatch(text)) or (match := _FRACTION.fullmatch(text)):
         value = _ratio(match)
         return None if value is None else sign * value, "." not in text
@@ -140,6 +177,11 @@ def _scaled(number: str, exponent: str) -> Fraction:
 
 def _fraction(number: str) -> Fraction:
     return Fraction(number.replace(",", "").rstrip("."))
+
+
+def _repeating(whole: str, fixed: str, period: str) -> Fraction:
+    nines = 10 ** len(fixed) * (10 ** len(period) - 1)
+    return Fraction(int(whole + fixed + period) - int(whole + fixed or "0"), nines)
 
 
 def _ratio(match: re.Match[str]) -> Fraction | None:

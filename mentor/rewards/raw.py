@@ -17,6 +17,8 @@ from typing import Any
 
 import jsonschema
 
+from mentor.chat.parse import split_reasoning
+from mentor.chat.syntax import HERMES, ParsedCall
 from mentor.errors import InputError
 from mentor.rewards.released import VALID_TOOLS
 from mentor.rewards.replies import reply_error, reply_name
@@ -25,12 +27,9 @@ from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Tra
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
 _REPLY = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
-_CALL = re.compile(
-    r"<tool_call>(?P<block>(?:(?!<tool_call>).)*?)</tool_call>"
-    r"|<tool_calls?\b[^>]*>(?:(?!</?tool_call).)*(?:</tool_calls?\b[^>]*>)?|</tool_calls?\b[^>]*>",  # malformed
-    re.DOTALL,
+_MISSPELT = re.compile(
+    r"<tool_call(?:s\b|\s)[^>]*>(?:(?!</?tool_call).)*(?:</tool_calls?\b[^>]*>)?|</tool_call(?:s\b|\s)[^>]*>", re.DOTALL
 )
-_THINKING = re.compile(r"<think>.*?</think>|^(?:(?!<think>).)*</think>|<think>.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ class Attempt:
     name: str | None
     arguments: dict[str, Any]
     error: CallError | None
+
+
+MALFORMED = Attempt(None, {}, CallError.MALFORMED)
 
 
 def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
@@ -92,25 +94,35 @@ def split_turns(response: str, eos: str) -> list[tuple[str, str]]:
 def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Attempt]]:
     """The model's own words in a turn, without thinking and calls, and the calls it attempted, in order.
 
-    A tag without its other half, or a misspelt one, counts as a malformed call; an opening one takes in what follows.
+    Read as a rollout reads them (`mentor.chat.parse`); here a misspelt tag counts as a malformed call too.
     """
-    visible = _REPLY.sub("", _THINKING.sub("", text))
-    attempts = [_attempt(match["block"], parameters) for match in _CALL.finditer(visible)]
-    return _CALL.sub("", visible).strip(), attempts
+    visible = split_reasoning(_without_replies(text))[1]
+    content, attempts, position = "", [], 0
+    for piece in HERMES.find(visible):
+        gap = visible[position : piece.start]
+        misspelt = _MISSPELT.findall(gap)
+        content, attempts = content + _MISSPELT.sub("", gap), attempts + [MALFORMED] * len(misspelt)
+        if not (misspelt and visible.startswith("</tool_call>", piece.start)):  # which closes the misspelt one
+            attempts.append(_attempt(piece.call, parameters))
+        position = piece.end
+    rest = visible[position:]
+    return (content + _MISSPELT.sub("", rest)).strip(), attempts + [MALFORMED] * len(_MISSPELT.findall(rest))
 
 
-def _attempt(block: str | None, parameters: Mapping[str, Any]) -> Attempt:
-    try:
-        call = json.loads(block or "")
-    except (ValueError, RecursionError):
-        return Attempt(None, {}, CallError.MALFORMED)
-    name = call.get("name") if isinstance(call, dict) else None
-    if not isinstance(name, str) or not name:
-        return Attempt(None, {}, CallError.MALFORMED)
-    arguments = call.get("arguments")
-    if not isinstance(arguments, dict):
-        return Attempt(name, {}, CallError.MALFORMED)
-    return Attempt(name, arguments, _form_error(name, arguments, parameters))
+def _without_replies(text: str) -> str:
+    """Without tool replies, but for what stands in an argument of a call."""
+    calls = [(piece.start, piece.end) for piece in HERMES.find(text) if piece.call.problem is None]
+
+    def kept(reply: re.Match[str]) -> str:
+        return reply[0] if any(start < reply.start() and reply.end() < end for start, end in calls) else ""
+
+    return _REPLY.sub(kept, text)
+
+
+def _attempt(call: ParsedCall, parameters: Mapping[str, Any]) -> Attempt:
+    if call.name is None or call.problem is not None:
+        return Attempt(call.name, {}, CallError.MALFORMED)
+    return Attempt(call.name, call.arguments, _form_error(call.name, call.arguments, parameters))
 
 
 def _form_error(name: str, arguments: dict[str, Any], parameters: Mapping[str, Any]) -> CallError | None:
@@ -195,9 +207,9 @@ def _texts(value: object) -> bool:
 
 
 def _parameters(schemas: Any, where: str) -> dict[str, Any]:
-    """JSON schema of the arguments by tool name; anything goes for the tools of the released calculator."""
+    """JSON schema of the arguments by tool name; for the tools of the released calculator, which all take some, any."""
     if schemas is None:
-        return {name: {} for name in VALID_TOOLS}
+        return {name: {"minProperties": 1} for name in VALID_TOOLS}
     if not isinstance(schemas, list):
         raise InputError(f"{where}: tools={schemas!r:.80}, accepted: a list of tool schemas")
     functions = [check_schema(schema, where)["function"] for schema in schemas]

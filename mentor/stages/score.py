@@ -42,6 +42,10 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             raise InputError(
                 f"stage.output={stage.output}: {path} exists already, accepted: a new file, or overwrite=true"
             )
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"stage.output={stage.output}: no folder for it, {error.strerror}: {output.parent}") from None
     if stage.workers < 1:
         raise ConfigError(f"stage.workers={stage.workers}, accepted: 1 or more")
     if not stage.presets:
@@ -115,7 +119,6 @@ def score_lines(rows: Sequence[Row], scores: Sequence[dict[str, RewardBreakdown]
 
 def write_whole(path: Path, lines: Iterable[str]) -> None:
     """Written beside its place and moved there when whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, read_rows, text_field
+from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows, text_field
 from mentor.types import Task, ToolCall
 
 ACCEPTED_CALLS = "a list of {name, arguments} objects or of OpenAI tool calls"
@@ -70,10 +69,7 @@ def _call(entry: Any, where: str) -> ToolCall:
         raise InputError(f"{where} is {describe(entry)}, accepted: {ACCEPTED_CALLS}")
     arguments = function.get("arguments", {})
     if isinstance(arguments, str):  # OpenAI writes them as JSON text
-        try:
-            arguments = json.loads(arguments)
-        except json.JSONDecodeError:
-            raise InputError(f"{where}.arguments is {describe(arguments)}, accepted: a JSON object") from None
+        arguments = json_field(arguments, f"{where}.arguments", "a JSON object")
     if not isinstance(arguments, dict):
         raise InputError(f"{where}.arguments is {describe(arguments)}, accepted: an object")
     return ToolCall(function["name"], arguments)

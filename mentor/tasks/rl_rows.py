@@ -6,13 +6,12 @@ source (`env`) and schemas (`func_schemas`). Objects may be JSON text of themsel
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, read_rows
+from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows
 from mentor.tools.validation import check_schema
 from mentor.types import NamedCall, Task, TaskTools
 
@@ -43,7 +42,9 @@ def load_rl_rows(
 
 def _task(row: Row, place: str, numbered: str, split: str, placeholders: Mapping[str, str]) -> Task:
     extra = _object(row, "extra_info", place)
-    own_id = extra.get("id", row.get("id"))
+    own_id = row.get("id") if extra.get("id") is None else extra["id"]
+    if own_id is not None and (isinstance(own_id, bool) or not isinstance(own_id, str | int | float)):
+        raise InputError(f"{place}: id is {describe(own_id)}, accepted: a string or a number")
     tools = _tools(extra, f"{place}: extra_info", placeholders)
     return Task(
         id=numbered if own_id is None or own_id == "" else str(own_id),
@@ -61,7 +62,7 @@ def _object(row: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
     """An object or its JSON text; empty where the row has none."""
     value = row.get(key)
     if isinstance(value, str) and value.strip():
-        value = _from_json(value, f"{place}: {key}")
+        value = json_field(value, f"{place}: {key}", "an object or its JSON text")
     if value is None or value == "":
         return {}
     if not isinstance(value, Mapping):
@@ -69,21 +70,16 @@ def _object(row: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
     return value
 
 
-def _from_json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is {describe(text)}, which is not JSON: {str(error)[:80]}") from None
-
-
 def _question(row: Row, place: str) -> str:
     """`question`, else what the messages of `prompt` say (a system message before the user's)."""
-    value = row.get("question")
-    if value is None and isinstance(row.get("prompt"), list):
-        messages = row["prompt"]
-        if not all(isinstance(m, Mapping) and isinstance(m.get("content"), str) for m in messages):
+    value, messages = row.get("question"), row.get("prompt")
+    if value is None and messages is not None:
+        if isinstance(messages, str) and messages.lstrip().startswith("["):
+            messages = json_field(messages, f"{place}: prompt", "a list of {role, content}")
+        said = messages if isinstance(messages, list) else [None]
+        if not all(isinstance(m, Mapping) and isinstance(m.get("content"), str) for m in said):
             raise InputError(f"{place}: prompt is {describe(messages)}, accepted: a list of {{role, content}}")
-        value = "\n\n".join(m["content"] for m in messages if m.get("role") in ("system", "user"))
+        value = "\n\n".join(m["content"] for m in said if m.get("role") in ("system", "user"))
     if value is None:
         raise InputError(f"{place}: no question, given: {', '.join(map(repr, row))}, accepted: {ACCEPTED}")
     if not isinstance(value, str) or not value.strip():
@@ -115,7 +111,7 @@ def unboxed(text: str) -> str:
 def _used_tools(row: Row, place: str) -> tuple[NamedCall, ...] | None:
     names = row.get("tool_calls_used")
     if isinstance(names, str):
-        names = _from_json(names, f"{place}: tool_calls_used") if names.strip() else []
+        names = json_field(names, f"{place}: tool_calls_used", "a list of tool names") if names.strip() else []
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
@@ -126,7 +122,7 @@ def _used_tools(row: Row, place: str) -> tuple[NamedCall, ...] | None:
 def _tools(extra: Mapping[str, Any], where: str, placeholders: Mapping[str, str]) -> TaskTools | None:
     schemas = extra.get("func_schemas")
     if isinstance(schemas, str):
-        schemas = _from_json(schemas, f"{where}.func_schemas") if schemas.strip() else None
+        schemas = json_field(schemas, f"{where}.func_schemas", "a list of tool schemas") if schemas.strip() else None
     if not schemas:
         return None
     if not isinstance(schemas, list):

@@ -49,21 +49,26 @@ def _json_list(path: Path, text: str) -> list[Any]:
 
 def parse_row(line: str, place: str) -> Row:
     """One JSON object; InputError names `place` otherwise."""
-    try:
-        row = json.loads(line)
-        if r"\ud" in line.lower():  # half of a surrogate pair would be refused only when it is written again
-            json.dumps(row, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} at column {error.colno}"
-        raise InputError(f"{place}: not JSON ({reason}), accepted: one JSON object a line") from None
-    except UnicodeEncodeError:
-        raise InputError(f"{place}: holds half of a surrogate pair, accepted: one JSON object a line") from None
-    except (RecursionError, ValueError) as error:  # ValueError: an integer of more than 4,300 digits
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error).split(";")[0]
-        raise InputError(f"{place}: {reason}, accepted: one JSON object a line") from None
+    row = _from_json(line, place, "one JSON object a line")
     if not isinstance(row, dict):
         raise InputError(f"{place}: {describe(row)} instead of a row, accepted: one JSON object a line")
     return row
+
+
+def _from_json(text: str, place: str, accepted: str) -> Any:
+    try:
+        value = json.loads(text)
+        if r"\ud" in text.lower():  # half of a surrogate pair would be refused only when it is written again
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        reason = f"not JSON ({error.msg} at column {error.colno})"
+    except UnicodeEncodeError:
+        reason = "holds half of a surrogate pair"
+    except (RecursionError, ValueError) as error:  # ValueError: an integer of more than 4,300 digits
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error).split(";")[0]
+    else:
+        return value
+    raise InputError(f"{place}: {reason}, accepted: {accepted}")
 
 
 def _text(path: Path) -> str:
@@ -103,6 +108,11 @@ def text_field(row: Row, key: str, place: str) -> str:
     if not value.strip():
         raise InputError(f"{place}: {key} is empty, accepted: a string with text")
     return value
+
+
+def json_field(text: str, where: str, accepted: str) -> Any:
+    """The value that a field holds as JSON text; InputError names the field, what was given and what is accepted."""
+    return _from_json(text, f"{where} is {describe(text)}", accepted)
 
 
 def answer_field(row: Row, key: str, place: str) -> tuple[str, ...]:

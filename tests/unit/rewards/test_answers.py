@@ -62,3 +62,26 @@ def test_bases_powers_of_units_repeats_and_exact_fractions(
     prediction: str, accepted: str, verdict: bool | None
 ) -> None:
     assert compare(prediction, accepted) is verdict
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted", "verdict"),
+    [
+        (r"12\,345", "12345", True), (r"12\;345\;678", "12345678", True), ("1 000", "1000", True),
+        ("1,\\!234", "1234", True), ("tv", "TV", True), ("New York", "new york", True),
+        (r"12\,345", "357", False), ("235", r"1\,234", False), ("3 5", "8", False), ("2^3 125", "1000", None),
+        (r"12.5\%", r"\frac18", True), ("1 1/2", r"\frac32", True), ("1½", "1.5", True), (r"2\,\frac12", "2.5", True),
+        (r"0.3\overline{6}", "11/30", True), (r"0.\overline{3}", "0.3", False), (r"\approx 5", "5", True),
+        ("nk", "kn", True), (r"k \cdot n", "kn", True), (r"a\cdot b", "ab", True), ("xz", "xy", False),
+        ("on", "no", False),
+        ("2ab", "2", False), ("2", "2m", False), (r"2 \cdot b \cdot a", "2ab", True), ("5th", "5", None),
+        ("k", "K", False), ("c", "C", True), ("(c)", "C", True), ("E", "e", False), ("n!", "n", None),
+        ("P'", "P", False),
+        (r"5\sqrt{2}\text{ m}", r"5\sqrt{2}\text{ cm}", False), (r"16\pi\text{ cm}", r"16\pi\text{ cm}^2", False),
+        (r"\frac{270}7\text{ meters}", r"\frac{270}7\text{ degrees}", False),
+        ("89", r"89 \mathrm{ km} / \mathrm{h}", True),
+        (r"3 \mathrm{m}/\mathrm{s}", r"3 \mathrm{ft}/\mathrm{s}", False),
+    ],
+)  # fmt: skip
+def test_digit_groups_products_marks_and_units(prediction: str, accepted: str, verdict: bool | None) -> None:
+    assert compare(prediction, accepted) is verdict

@@ -41,6 +41,9 @@ def test_extract_boxed_is_quick_on_many_open_boxes() -> None:
     assert time.perf_counter() - started < 2
 
 
+HUGE = r"\frac{2^{2009}-1}{3 \cdot 2^{2008}-1}"
+
+
 @pytest.mark.parametrize(
     ("prediction", "accepted"),
     [
@@ -60,6 +63,14 @@ def test_extract_boxed_is_quick_on_many_open_boxes() -> None:
         (r"\{1, \sqrt{12}\}", r"\{2\sqrt{3}, 1\}"),
         ("(2,7), (1,8)", "(1,8), (2,7)"),
         (r"(\gamma-1)(\gamma+1)", r"\gamma^{2}-1"),
+        ("n!/n", "(n-1)!"),
+        (r"16\pi~\mathrm{cm}^2", r"16\pi"),
+        ("3√2", r"3\sqrt{2}"),
+        ("10⁵", "100000"),
+        (r"\varnothing", r"\emptyset"),
+        (r"\begin{pmatrix}1 \\ 2\end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
+        ("5cm", "5"),
+        (r"2\pi", "2pi"),
     ],
 )
 def test_right(grader: Grader, prediction: str, accepted: str) -> None:
@@ -85,6 +96,11 @@ def test_right(grader: Grader, prediction: str, accepted: str) -> None:
         (r"2^{1006} \sqrt{8^{2010}+2}-2^{2011}", r"2^{1006} \sqrt{2^{2010}+2}-2^{2011}"),
         ("(2,7), (1,9)", "(1,8), (2,7)"),
         (r"\gamma^{2}-7", r"\gamma^{2}-1"),
+        ("n!", "n"),
+        ("n", "n!"),
+        ("n!!", "n!"),
+        ("f'(x)", "f(x)"),
+        ("{" + HUGE + "}", rf"\sqrt{{{HUGE}}}"),
     ],
 )
 def test_wrong(grader: Grader, prediction: str, accepted: str) -> None:

@@ -1,7 +1,10 @@
+import json
+
 import pytest
 
+from mentor.chat.parse import parse_turn
 from mentor.errors import InputError
-from mentor.rewards.raw import raw_trajectory
+from mentor.rewards.raw import raw_trajectory, read_calls
 from mentor.rewards.replies import reply_error
 from mentor.types import CallError, StopReason, Trajectory
 from tests.unit.rewards.builders import raw_row, tool_call
@@ -35,7 +38,8 @@ def test_turns_calls_and_answer() -> None:
         ("<tool_call>{'name': 'add'}</tool_call>", (None, CallError.MALFORMED)),
         ("<tool_call>[1]</tool_call>", (None, CallError.MALFORMED)),
         ('<tool_call>{"name": ["add"], "arguments": {}}</tool_call>', (None, CallError.MALFORMED)),
-        ('<tool_call>{"name": "add"}</tool_call>', ("add", CallError.MALFORMED)),
+        ('<tool_call>{"name": "add"}</tool_call>', ("add", CallError.INVALID_ARGUMENTS)),
+        ('<tool_call>{"name": "add", "arguments": {"a": NaN}}</tool_call>', (None, CallError.MALFORMED)),
         ('<tool_call>{"name": "add", "arguments": "{}"}</tool_call>', ("add", CallError.MALFORMED)),
         ('<tool_call>{"name": "add", "arguments": {}}', (None, CallError.MALFORMED)),
         ('{"name": "add", "arguments": {}}</tool_call>', (None, CallError.MALFORMED)),
@@ -46,6 +50,23 @@ def test_turns_calls_and_answer() -> None:
 )
 def test_calls_that_are_not_well_formed(written: str, expected: tuple[str | None, CallError]) -> None:
     assert outcomes(raw_trajectory(raw_row([(written, ["x"])], "done"), "rows:1")) == [expected]
+
+
+@pytest.mark.parametrize(
+    "inside", ["</tool_call>", "<tool_call>", "<think>", "</think>", "<tool_response>1</tool_response>"]
+)
+def test_a_tag_in_an_argument_is_part_of_the_call(inside: str) -> None:
+    written = json.dumps({"name": "add", "arguments": {"a": inside}})
+    content, (attempt,) = read_calls(f"So <tool_call>{written}</tool_call> \\boxed{{5}}", {"add": {}})
+    assert (attempt.name, attempt.arguments, attempt.error) == ("add", {"a": inside}, None)
+    assert content.startswith("So") and content.endswith("\\boxed{5}")
+
+
+@pytest.mark.parametrize("text", ["<think>a</think>b CALL <think>c</think>d", "CALL<think>x</think>", "<think>CALL"])
+def test_thinking_is_what_a_rollout_takes_for_it(text: str) -> None:
+    text = text.replace("CALL", tool_call("add"))
+    turn, (content, attempts) = parse_turn(text), read_calls(text, {"add": {}})
+    assert (turn.content, len(turn.calls)) == (content, len(attempts)) and turn.hidden_calls == 1
 
 
 def test_replies_go_to_their_calls() -> None:

@@ -79,6 +79,13 @@ def test_real_rows_load_equally_from_both_file_types(shared):
         assert len(load_rl_rows(str(folder / f"{name}.verl.parquet"), "test")) == count
 
 
+def test_an_id_of_null_leaves_the_rows_own(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "mine", "question": "q", "reward_model": {"ground_truth": "1"}, "extra_info": {"id": None}}
+    path.write_text(json.dumps(row))
+    assert load_rl_rows(str(path), "train")[0].id == "mine"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -86,6 +93,9 @@ def test_real_rows_load_equally_from_both_file_types(shared):
         ({"question": 3}, r"rows.jsonl:1: the question is a number \(3\)"),
         ({"reward_model": None}, r"rows.jsonl:1: no reward_model"),
         ({"reward_model": "{"}, r"rows.jsonl:1: reward_model is a string .* not JSON"),
+        ({"reward_model": r'{"ground_truth": "\ud800"}'}, "rows.jsonl:1: reward_model is .* half of a surrogate pair"),
+        ({"question": None, "prompt": "q"}, r'rows.jsonl:1: prompt is a string \("q"\), accepted: a list of'),
+        ({"id": [1]}, r"rows.jsonl:1: id is a list"),
         ({"reward_model": {"ground_truth": []}}, r"rows.jsonl:1: reward_model: ground_truth is a list"),
         ({"extra_info": [1]}, r"rows.jsonl:1: extra_info is a list"),
         ({"extra_info": {"func_schemas": "no"}}, r"rows.jsonl:1: extra_info.func_schemas is a string .* not JSON"),

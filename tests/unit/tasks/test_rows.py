@@ -76,7 +76,15 @@ def test_keys_can_be_renamed(tmp_path):
         ({**ROW, "reference": ["add"]}, 'rows.jsonl:2: reference[0] is a string ("add"), accepted: a list of {name'),
         (
             {**ROW, "reference": [{"name": "add", "arguments": "{2"}]},
-            'rows.jsonl:2: reference[0].arguments is a string ("{2"), accepted: a JSON object',
+            'rows.jsonl:2: reference[0].arguments is a string ("{2"): not JSON (Expecting',
+        ),
+        (
+            {**ROW, "reference": [{"name": "add", "arguments": r'{"a": "\ud800"}'}]},
+            r'rows.jsonl:2: reference[0].arguments is a string ("{\"a\": \"\\ud800\"}"): holds half of a surrogate',
+        ),
+        (
+            {**ROW, "reference": [{"name": "add", "arguments": "[" * 100_000}]},
+            "rows.jsonl:2: reference[0].arguments is",
         ),
         (
             {**ROW, "reference": [{"name": "add", "arguments": [2, 3]}]},
