@@ -97,7 +97,8 @@ def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Atte
     Read as a rollout reads them (`mentor.chat.parse`); here a misspelt tag counts as a malformed call too.
     """
     visible = split_reasoning(_without_replies(text))[1]
-    content, attempts, position = "", [], 0
+    attempts: list[Attempt] = []
+    content, position = "", 0
     for piece in HERMES.find(visible):
         gap = visible[position : piece.start]
         misspelt = _MISSPELT.findall(gap)

@@ -76,7 +76,7 @@ def _question(row: Row, place: str) -> str:
     if value is None and messages is not None:
         if isinstance(messages, str) and messages.lstrip().startswith("["):
             messages = json_field(messages, f"{place}: prompt", "a list of {role, content}")
-        said = messages if isinstance(messages, list) else [None]
+        said: list[Any] = messages if isinstance(messages, list) else [None]
         if not all(isinstance(m, Mapping) and isinstance(m.get("content"), str) for m in said):
             raise InputError(f"{place}: prompt is {describe(messages)}, accepted: a list of {{role, content}}")
         value = "\n\n".join(m["content"] for m in said if m.get("role") in ("system", "user"))
