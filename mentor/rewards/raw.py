@@ -102,7 +102,8 @@ def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Atte
     for piece in HERMES.find(visible):
         gap = visible[position : piece.start]
         misspelt = _MISSPELT.findall(gap)
-        content, attempts = content + _MISSPELT.sub("", gap), attempts + [MALFORMED] * len(misspelt)
+        content += _MISSPELT.sub("", gap)
+        attempts += [MALFORMED] * len(misspelt)
         if not (misspelt and visible.startswith("</tool_call>", piece.start)):  # which closes the misspelt one
             attempts.append(_attempt(piece.call, parameters))
         position = piece.end

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mentor.errors import InputError
 from mentor.rewards.correctness import extract_boxed
-from mentor.tasks.rows import Row, answer_field, describe, read_rows, text_field
+from mentor.tasks.rows import Row, answer_field, describe, read_rows, text_field, without_nulls
 from mentor.types import Task
 
 ID_KEYS = ("unique_id", "id", "idx")
@@ -29,7 +29,8 @@ def load_math(path: str, split: str, key: str = "task.path") -> list[Task]:
     stem = Path(path).name.split(".")[0]
     tasks: list[Task] = []
     first_place: dict[str, str] = {}
-    for index, (place, row) in enumerate(read_rows(Path(path), key)):
+    for index, (place, given) in enumerate(read_rows(Path(path), key)):
+        row = without_nulls(given)
         task_id = f"{stem}-{_own_id(row, place) or f'{index:06d}'}"
         if task_id in first_place:
             raise InputError(f"{place}: id {task_id!r} was given before at {first_place[task_id]}")
@@ -40,7 +41,7 @@ def load_math(path: str, split: str, key: str = "task.path") -> list[Task]:
 
 
 def _own_id(row: Row, place: str) -> str | None:
-    value = next((row[key] for key in ID_KEYS if row.get(key) not in (None, "")), None)
+    value = next((row[key] for key in ID_KEYS if row.get(key, "") != ""), None)
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
         raise InputError(f"{place}: the id is {describe(value)}, accepted: a string or a whole number")
     return None if value is None else str(value)
@@ -48,7 +49,7 @@ def _own_id(row: Row, place: str) -> str | None:
 
 def _answers(row: Row, place: str) -> tuple[str, ...]:
     """The accepted answers; the entries of `final_answer` are all asked for, so they are one text."""
-    if row.get("answer") is not None:
+    if "answer" in row:
         found = answer_field(row, "answer", place)
     elif "final_answer" in row:
         found = (", ".join(answer_field(row, "final_answer", place)),)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, read_rows, text_field
+from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows, text_field, without_nulls
 from mentor.types import Task
 
 ACCEPTED = "`golden_answers`, `answer`, or `reward_model` with `ground_truth`"
@@ -26,7 +26,8 @@ def load_multihop_qa(path: str, split: str, key: str = "task.path") -> list[Task
     stem = Path(path).name.split(".")[0]
     tasks: list[Task] = []
     first_place: dict[str, str] = {}
-    for index, (place, row) in enumerate(read_rows(Path(path), key)):
+    for index, (place, given) in enumerate(read_rows(Path(path), key)):
+        row = _opened(without_nulls(given), place)
         if row.get("answerable") is False:
             continue
         task_id = _own_id(row, place) or f"{stem}-{index:06d}"
@@ -37,6 +38,15 @@ def load_multihop_qa(path: str, split: str, key: str = "task.path") -> list[Task
     if not tasks:
         raise InputError(f"{path}: no row is answerable")
     return tasks
+
+
+def _opened(row: Row, place: str) -> Row:
+    """With verl's two objects as objects, where they are JSON text."""
+    return row | {
+        key: json_field(row[key], f"{place}: {key}", "an object or its JSON text")
+        for key in ("extra_info", "reward_model")
+        if isinstance(row.get(key), str) and row[key].strip()
+    }
 
 
 def _own_id(row: Row, place: str) -> str | None:
@@ -56,9 +66,9 @@ def _question(row: Row, place: str) -> str:
 def _answers(row: Row, place: str) -> tuple[str, ...]:
     """Every accepted answer, once."""
     truth: Any = row.get("reward_model")
-    if row.get("golden_answers") is not None:
+    if "golden_answers" in row and (row["golden_answers"] != [] or "answer" not in row):
         found = answer_field(row, "golden_answers", place)
-    elif row.get("answer") is not None:
+    elif "answer" in row:
         aliases = answer_field(row, "answer_aliases", place) if row.get("answer_aliases") else ()
         found = (*answer_field(row, "answer", place), *aliases)
     elif isinstance(truth, Mapping):

@@ -110,6 +110,11 @@ def text_field(row: Row, key: str, place: str) -> str:
     return value
 
 
+def without_nulls(row: Row) -> Row:
+    """Without the keys that only other rows of a parquet file have."""
+    return {key: value for key, value in row.items() if value is not None}
+
+
 def json_field(text: str, where: str, accepted: str) -> Any:
     """The value that a field holds as JSON text; InputError names the field, what was given and what is accepted."""
     return _from_json(text, f"{where} is {describe(text)}", accepted)

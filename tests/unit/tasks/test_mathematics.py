@@ -34,6 +34,11 @@ def load(tmp_path: Path, *rows: dict) -> list:
         ({"problem": "p", "answer": r"\frac12", "unique_id": "test/a/1.json"}, r"\frac12", "rows-test/a/1.json"),
         ({"id": 1, "question": "p", "final_answer": ["$(1,1), (3,2)$"], "unit": None}, "$(1,1), (3,2)$", "rows-1"),
         ({"id": 1, "question": "p", "final_answer": ["2", "-1"]}, "2, -1", "rows-1"),
+        (
+            {"problem": None, "question": "p", "final_answer": None, "answer": None, "solution": r"\boxed{4}"},
+            "4",
+            "rows-000000",
+        ),
         ({"problem": "p", "answer": r"\frac{1}{2^{15}"}, r"\frac{1}{2^{15}}", "rows-000000"),
     ],
 )

@@ -23,6 +23,8 @@ VERL = {
     "extra_info": {"question": "Who?", "answer": "yes", "index": 0},
 }
 HOTPOTQA = {"_id": "5a", "question": "Who?", "answer": "a spirit", "type": "bridge", "context": [["T", ["S."]]]}
+VERL_TEXT = VERL | {key: json.dumps(VERL[key]) for key in ("reward_model", "extra_info")}
+NULLS = {"id": None, "golden_answers": [], "answerable": None, "extra_info": None}  # as a parquet file fills them
 MUSIQUE = {"id": "2hop", "question": "Who?", "answer": "G. Hall", "answer_aliases": ["Hall"], "answerable": True}
 
 
@@ -31,7 +33,9 @@ MUSIQUE = {"id": "2hop", "question": "Who?", "answer": "G. Hall", "answer_aliase
     [
         (FLASHRAG, "test_0", ("james madison", "Madison")),
         (VERL, "rows-000000", ("yes",)),
+        (VERL_TEXT, "rows-000000", ("yes",)),
         (HOTPOTQA, "5a", ("a spirit",)),
+        (NULLS | HOTPOTQA, "5a", ("a spirit",)),
         (MUSIQUE, "2hop", ("G. Hall", "Hall")),
     ],
 )
@@ -54,6 +58,7 @@ def test_an_unanswerable_twin_is_left_out(tmp_path):
         ({"answer": "x"}, "no key 'question', given: 'answer'"),
         ({"question": "Who?", "golden_answers": []}, r"golden_answers is a list \(\[\]\)"),
         ({"question": "Who?", "reward_model": {}}, "reward_model: no key 'ground_truth'"),
+        (VERL | {"reward_model": "{"}, r"reward_model is a string .* not JSON"),
         (FLASHRAG, "id 'test_0' was given before at"),
     ],
 )
