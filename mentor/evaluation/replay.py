@@ -166,7 +166,7 @@ def _flips(orders: NDArray[np.int8]) -> NDArray[np.float64]:
     equal = sum(mask @ mask.T for mask in ((orders == sign).astype(np.float32) for sign in (-1, 0, 1)))
     both = known @ known.T
     with np.errstate(invalid="ignore"):
-        return np.asarray(1.0 - equal / both, dtype=np.float64)
+        return np.asarray((both - equal).astype(np.float64) / both)
 
 
 def _reversals(ours: NDArray[np.int8], theirs: NDArray[np.int8]) -> float | None:

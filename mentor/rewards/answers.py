@@ -41,7 +41,7 @@ _TIMES = r"(?:\s*(?:\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*|·|×)\s*|\s+|)"
 _PRODUCT = re.compile(rf"(?P<number>-?\d+)?(?P<letters>(?:{_TIMES}[A-Za-z]){{1,4}})")
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 _CHOICES = frozenset("ABCDEabcd")
-_MARKED = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*(?:!|'|’|\^\s*\{?\s*\\prime)")  # n! and f' are not letters
+_MARKED = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*(?:!|’|\^\s*\{?\s*\\prime)")  # n! and f' are not letters
 _SIDE_BY_SIDE = re.compile(r"(?<![\w.^\\])\d(?:[\d.,]*\d)?\s+\d")
 
 _BASED = re.compile(
@@ -61,6 +61,10 @@ def compare(prediction: str, accepted: str) -> bool | None:
         return (found := _in_base(given)) is not None and found[0] == based[0] and found[1] in (based[1], None)
     wanted_quantity = parse_quantity(wanted)
     given_quantity = parse_quantity(given)
+    if (ratio := _same_ratio(given, wanted)) is not None:
+        return ratio
+    if wanted_quantity is not None and _false_equation(given):
+        return False
     if wanted_quantity is not None:
         if given_quantity is not None:
             return equal_quantities(given_quantity, wanted_quantity)
@@ -70,7 +74,7 @@ def compare(prediction: str, accepted: str) -> bool | None:
     if product and wanted_product:
         if product[0] or wanted_product[0]:
             return product == wanted_product
-        if product == wanted_product and _letters_are_factors(given, wanted):
+        if product == wanted_product and "\\text" not in prediction + accepted and _letters_are_factors(given, wanted):
             return True
     if is_text(wanted) and not (_MARKED.search(given) or _MARKED.search(wanted)):
         return _same_words(given, wanted)
@@ -106,8 +110,10 @@ def _product(text: str) -> tuple[str, str] | None:
 
 
 def _letters_are_factors(given: str, wanted: str) -> bool:
-    """Whether two runs of letters are products, not words: one writes its sign, or neither can be spoken."""
-    return any(not text.isalpha() for text in (given, wanted)) or not set("aeiouAEIOU") & set(given + wanted)
+    """Whether two runs of letters are products, not words: one writes its sign, or they cannot be spoken or spelt."""
+    if any(not text.isalpha() for text in (given, wanted)):
+        return True
+    return wanted.islower() and len(set(wanted)) == len(wanted) and not set("aeiou") & set(wanted)
 
 
 def _in_base(text: str) -> tuple[str, str | None] | None:
@@ -184,6 +190,21 @@ def _has_words(text: str) -> bool:
     """Whether there is prose around the mathematics."""
     plain = re.sub(r"\\[A-Za-z]+", lambda command: " " if command[0] not in ("\\text", "\\mathrm") else "", text)
     return any(word.lower() not in MATH_WORDS for word in _LETTERS.findall(plain))
+
+
+def _same_ratio(given: str, wanted: str) -> bool | None:
+    """Of two ratios of three numbers or more, by proportion: no chain of divisions. None where neither is one."""
+    left, right = ([parse_quantity(part.strip()) for part in text.split(":")] for text in (given, wanted))
+    if max(len(left), len(right)) < 3 or not all([*left, *right]):
+        return None
+    pairs = [(a.value, b.value) for a, b in zip(left, right, strict=False) if a and b]
+    return len(left) == len(right) and all(a * pairs[0][1] == b * pairs[0][0] for a, b in pairs)
+
+
+def _false_equation(given: str) -> bool:
+    """Whether it says of two plain numbers that they are equal and they are not: math-verify reads the last alone."""
+    found = [quantity for part in given.split("=") if (quantity := parse_quantity(part.strip()))]
+    return any(not equal_quantities(found[0], other) for other in found[1:])
 
 
 def _other_unit(given: str, wanted: str) -> bool:

@@ -10,7 +10,6 @@ Trajectories without a final turn, or without a boxed answer in it, get a floor 
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +23,6 @@ from mentor.types import RewardBreakdown, Trajectory
 
 GATES = ("none", "outcome", "group")
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
-
-_THINKING = re.compile(r".*</think>|<think>.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ class CompositeReward:
 def boxed_answer(trajectory: Trajectory) -> str | None:
     """The boxed answer of the model's own final turn, thinking left out; None without either."""
     text = trajectory.final_text
-    return None if text is None else extract_boxed(_THINKING.sub("", text))
+    return None if text is None else extract_boxed(text.rpartition("</think>")[2].partition("<think>")[0])
 
 
 def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:

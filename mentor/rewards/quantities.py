@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -31,7 +32,7 @@ _SPELLINGS = (  # of one unit in a group, the first is its name
     ("cm", "centimeter", "centimetre"), ("m", "meter", "metre"), ("km", "kilometer", "kilometre"),
     ("in", "inch", "inche"), ("ft", "foot", "feet"), ("yard",), ("mile",), ("mph",), ("s", "sec", "second"),
     ("min", "minute"), ("h", "hr", "hour"), ("day",), ("week",), ("month",), ("year",), ("mg", "milligram"),
-    ("g", "gram"), ("kg", "kilogram"), ("ton",), ("ml",), ("l", "liter", "litre"),
+    ("g", "gram"), ("kg", "kilogram"), ("ton",), ("ml",), ("l", "liter", "litre"), ("unit",),
 )  # fmt: skip
 _NAMES = {spelling: group[0] for group in _SPELLINGS for spelling in group}
 _WORD = rf"(?:{'|'.join(_NAMES)})s?"
@@ -44,10 +45,18 @@ _UNIT = re.compile(
 )
 _POWERS = {"square": "2", "cubic": "3"}
 _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|mbox)\s*\{([^{}]*)\}")
-_SPELT = (  # what is written in several ways, and the one that is read here
+PRIME = r"\prime"
+# What is written in several ways, and the one that is read here.
+_SPELT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile("−"), "-"),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\varnothing(?![A-Za-z])"), r"\\emptyset"),
+    (re.compile(r"\\([lgn])e(?![A-Za-z])"), r"\\\1eq"),
+    (re.compile(r"\\([lr])brace(?![A-Za-z])"), lambda found: "\\{" if found[1] == "l" else "\\}"),
+    (re.compile(r"\\(?:ldots|cdots)(?![A-Za-z])"), r"\\dots"),
+    (re.compile(r"\\\\\[\d+pt\]"), r"\\\\"),
+    (re.compile(r"(?<![A-Za-z])([A-Za-z])('+)(?![A-Za-z])"), lambda found: f"{found[1]}^{{{PRIME * len(found[2])}}}"),
+    (re.compile(r"\^\s*\\prime(?![A-Za-z])"), r"^{\\prime}"),
     (re.compile(r"^\s*(?:\\approx|≈)"), ""),
     (re.compile(r"√\s*(\d+|[A-Za-z])"), r"\\sqrt{\1}"),
     (re.compile(r"(?<![\\A-Za-z])sqrt\s*(\d+)"), r"\\sqrt{\1}"),
@@ -56,7 +65,7 @@ _SPELT = (  # what is written in several ways, and the one that is read here
 )
 _THOUSANDS = re.compile(r"(?<![\w.,^\\])\d{1,3}(?: \d{3})+(?!\d| ?/)")
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_SPACING = re.compile(r"\\(?:left|right|displaystyle)(?![A-Za-z])|(?<!\\)\\[!,;: ]|~")
+_SPACING = re.compile(r"\\(?:left|right|displaystyle|[bB]igg?[lrm]?)(?![A-Za-z])|(?<!\\)\\[!,;: ]|~")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 
@@ -147,6 +156,7 @@ def _unit_name(match: re.Match[str]) -> str:
     first, *rest = (match["latex"] or match["word"]).lower().replace("/", " per ").split() or [""]
     power = match["power"] or match["braced"] or _POWERS.get(first)
     names = " ".join(map(_one_unit, rest if first in _POWERS else [first, *rest]))
+    names = "mph" if names == "mile per h" else names
     return f"{names}^{power}" if power else names
 
 

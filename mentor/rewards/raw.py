@@ -28,7 +28,8 @@ from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Tra
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
 _REPLY = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
 _MISSPELT = re.compile(
-    r"<tool_call(?:s\b|\s)[^>]*>(?:(?!</?tool_call).)*(?:</tool_calls?\b[^>]*>)?|</tool_call(?:s\b|\s)[^>]*>", re.DOTALL
+    r"<tool_call(?:s\b|\s)[^<>]*>(?:(?!</?tool_call).)*(?:</tool_calls?\b[^<>]*>)?|</tool_call(?:s\b|\s)[^<>]*>",
+    re.DOTALL,
 )
 
 
@@ -113,12 +114,15 @@ def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Atte
 
 def _without_replies(text: str) -> str:
     """Without tool replies, but for what stands in an argument of a call."""
+    end = text.rfind("</tool_response>")
+    if end < 0:
+        return text
     calls = [(piece.start, piece.end) for piece in HERMES.find(text) if piece.call.problem is None]
 
     def kept(reply: re.Match[str]) -> str:
         return reply[0] if any(start < reply.start() and reply.end() < end for start, end in calls) else ""
 
-    return _REPLY.sub(kept, text)
+    return _REPLY.sub(kept, text[:end] + "</tool_response>") + text[end + len("</tool_response>") :]
 
 
 def _attempt(call: ParsedCall, parameters: Mapping[str, Any]) -> Attempt:

@@ -80,8 +80,11 @@ def test_bases_powers_of_units_repeats_and_exact_fractions(
         (r"5\sqrt{2}\text{ m}", r"5\sqrt{2}\text{ cm}", False), (r"16\pi\text{ cm}", r"16\pi\text{ cm}^2", False),
         (r"\frac{270}7\text{ meters}", r"\frac{270}7\text{ degrees}", False),
         ("89", r"89 \mathrm{ km} / \mathrm{h}", True),
-        (r"3 \mathrm{m}/\mathrm{s}", r"3 \mathrm{ft}/\mathrm{s}", False),
+        (r"3 \mathrm{m}/\mathrm{s}", r"3 \mathrm{ft}/\mathrm{s}", False), ("50 miles/hour", "50 mph", True),
+        ("10 square units", "10", True), ("HTH", "THH", False), ("bcd", "BCD", True), (r"\text{kn}", "nk", False),
+        ("2:3:4", "4:6:8", True), ("2:3:4", "2:4:3", False), ("2:3:4", "1/6", False),
+        ("4=3", "3", False), ("48/2=24", "24", None), ("x=3", "3", None),
     ],
 )  # fmt: skip
-def test_digit_groups_products_marks_and_units(prediction: str, accepted: str, verdict: bool | None) -> None:
+def test_digit_groups_products_marks_units_and_ratios(prediction: str, accepted: str, verdict: bool | None) -> None:
     assert compare(prediction, accepted) is verdict

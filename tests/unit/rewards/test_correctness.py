@@ -71,6 +71,13 @@ HUGE = r"\frac{2^{2009}-1}{3 \cdot 2^{2008}-1}"
         (r"\begin{pmatrix}1 \\ 2\end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
         ("5cm", "5"),
         (r"2\pi", "2pi"),
+        ("2+3 i", "2+3i"),
+        ("2+1i", "2+i"),
+        (r"\frac{i}{2}", r"\frac{1}{2}i"),
+        (r"\sum_{i=1}^n i", r"\sum_{i=1}^{n} i"),
+        ("f'(x)", r"f^\prime(x)"),
+        (r"\big\{1,2\big\}", r"\lbrace 1,2\rbrace"),
+        (r"\begin{bmatrix} 1 & 2 \\[4pt] 3 & 4 \end{bmatrix}", r"\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}"),
     ],
 )
 def test_right(grader: Grader, prediction: str, accepted: str) -> None:
@@ -100,6 +107,7 @@ def test_right(grader: Grader, prediction: str, accepted: str) -> None:
         ("n", "n!"),
         ("n!!", "n!"),
         ("f'(x)", "f(x)"),
+        ("6-6 i", "6+6i"),
         ("{" + HUGE + "}", rf"\sqrt{{{HUGE}}}"),
     ],
 )

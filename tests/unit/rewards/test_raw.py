@@ -1,9 +1,11 @@
 import json
+import time
 
 import pytest
 
 from mentor.chat.parse import parse_turn
 from mentor.errors import InputError
+from mentor.rewards.composite import boxed_answer
 from mentor.rewards.raw import raw_trajectory, read_calls
 from mentor.rewards.replies import reply_error
 from mentor.types import CallError, StopReason, Trajectory
@@ -67,6 +69,14 @@ def test_thinking_is_what_a_rollout_takes_for_it(text: str) -> None:
     text = text.replace("CALL", tool_call("add"))
     turn, (content, attempts) = parse_turn(text), read_calls(text, {"add": {}})
     assert (turn.content, len(turn.calls)) == (content, len(attempts)) and turn.hidden_calls == 1
+
+
+@pytest.mark.parametrize("piece", ["<tool_response>", "<tool_call ", "<tool_calls>", "<tool_call>", "<think>", "word "])
+def test_long_texts_take_time_in_proportion(piece: str) -> None:
+    row = raw_row([], piece * (400_000 // len(piece)))
+    started = time.perf_counter()
+    boxed_answer(raw_trajectory(row, "rows:1"))
+    assert time.perf_counter() - started < 10  # a minute and more where every tag looks for its end
 
 
 def test_replies_go_to_their_calls() -> None:
