@@ -198,13 +198,15 @@ def _same_ratio(given: str, wanted: str) -> bool | None:
     if max(len(left), len(right)) < 3 or not all([*left, *right]):
         return None
     pairs = [(a.value, b.value) for a, b in zip(left, right, strict=False) if a and b]
-    return len(left) == len(right) and all(a * pairs[0][1] == b * pairs[0][0] for a, b in pairs)
+    scale_given, scale_wanted = next((pair for pair in pairs if any(pair)), (1, 1))
+    return len(left) == len(right) and all(a * scale_wanted == b * scale_given for a, b in pairs)
 
 
 def _false_equation(given: str) -> bool:
     """Whether it says of two plain numbers that they are equal and they are not: math-verify reads the last alone."""
-    found = [quantity for part in given.split("=") if (quantity := parse_quantity(part.strip()))]
-    return any(not equal_quantities(found[0], other) for other in found[1:])
+    sides = [parse_quantity(side.strip()) for side in given.split("=")]
+    values = {side.value for side in sides if side and side.exact and not side.percent and not side.unit}
+    return len(values) > 1
 
 
 def _other_unit(given: str, wanted: str) -> bool:

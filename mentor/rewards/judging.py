@@ -77,7 +77,7 @@ def to_latex(text: str) -> str:
     text = text.replace("\\$", "").replace("$", " ").replace("\n", " ")
     text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("**", "^").replace("*", "\\cdot ")
     text = re.sub(r"\\gamma(?![A-Za-z])", r"\\kappa_{999}", text)  # not Euler's constant or the gamma function
-    if not re.search(r"\\(?:sum|prod)", text):  # math-verify has two symbols i, which are never equal
+    if not re.search(r"_|\\(?:sum|prod|math)", text):  # math-verify has two symbols i, which are never equal
         text = re.sub(r"(?<![\\A-Za-z])i(?![A-Za-z])", r"\\kappa_{998}", text)
     text = re.sub(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
     text = re.sub(r"(?<![\\A-Za-z])(?:infinity|infty|inf)(?![A-Za-z])", r"\\infty ", text)

@@ -83,6 +83,7 @@ def test_bases_powers_of_units_repeats_and_exact_fractions(
         (r"3 \mathrm{m}/\mathrm{s}", r"3 \mathrm{ft}/\mathrm{s}", False), ("50 miles/hour", "50 mph", True),
         ("10 square units", "10", True), ("HTH", "THH", False), ("bcd", "BCD", True), (r"\text{kn}", "nk", False),
         ("2:3:4", "4:6:8", True), ("2:3:4", "2:4:3", False), ("2:3:4", "1/6", False),
+        ("0:1:2", "0:2:4", True), ("0:1:2", "0:3:4", False), ("0:1:2", "1:1:2", False), ("5 cm = 50 mm", "5", None),
         ("4=3", "3", False), ("48/2=24", "24", None), ("x=3", "3", None),
     ],
 )  # fmt: skip
