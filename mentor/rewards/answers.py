@@ -59,16 +59,13 @@ def compare(prediction: str, accepted: str) -> bool | None:
     based = _in_base(wanted)
     if based is not None and based[1] is not None:
         return (found := _in_base(given)) is not None and found[0] == based[0] and found[1] in (based[1], None)
-    wanted_quantity = parse_quantity(wanted)
-    given_quantity = parse_quantity(given)
+    given_quantity, wanted_quantity = parse_quantity(given), parse_quantity(wanted)
     if (ratio := _same_ratio(given, wanted)) is not None:
         return ratio
-    if wanted_quantity is not None and _false_equation(given):
-        return False
     if wanted_quantity is not None:
         if given_quantity is not None:
             return equal_quantities(given_quantity, wanted_quantity)
-        if _has_words(given):
+        if _has_words(given) or _false_equation(given):
             return False
     product, wanted_product = _product(given), _product(wanted)
     if product and wanted_product:

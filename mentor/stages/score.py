@@ -42,16 +42,16 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             raise InputError(
                 f"stage.output={stage.output}: {path} exists already, accepted: a new file, or overwrite=true"
             )
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"stage.output={stage.output}: no folder for it, {error.strerror}: {output.parent}") from None
     if stage.workers < 1:
         raise ConfigError(f"stage.workers={stage.workers}, accepted: 1 or more")
     if not stage.presets:
         raise ConfigError("stage.presets=[], accepted: one or more reward presets")
     settings = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
     rows = load_rows(Path(stage.input))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"stage.output={stage.output}: no folder for it, {error.strerror}: {output.parent}") from None
     loaded = time.perf_counter()
     with ExitStack() as stack:
         pool = stack.enter_context(GraderPool(stage.workers))

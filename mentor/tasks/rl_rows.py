@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows
+from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows, without_nulls
 from mentor.tools.validation import check_schema
 from mentor.types import NamedCall, Task, TaskTools
 
@@ -132,11 +132,4 @@ def _tools(extra: Mapping[str, Any], where: str, placeholders: Mapping[str, str]
         raise InputError(f"{where}.env is {describe(env)}, accepted: Python source")
     for text, value in placeholders.items():
         env = env.replace(text, value) if env else env
-    return TaskTools(env or None, [check_schema(_without_nulls(schema), where) for schema in schemas])
-
-
-def _without_nulls(value: Any) -> Any:
-    """Parquet fills the keys that only other rows have with nulls."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(below) for key, below in value.items() if below is not None}
-    return [_without_nulls(below) for below in value] if isinstance(value, list) else value
+    return TaskTools(env or None, [check_schema(without_nulls(schema), where) for schema in schemas])

@@ -110,9 +110,11 @@ def text_field(row: Row, key: str, place: str) -> str:
     return value
 
 
-def without_nulls(row: Row) -> Row:
-    """Without the keys that only other rows of a parquet file have."""
-    return {key: value for key, value in row.items() if value is not None}
+def without_nulls(value: Any) -> Any:
+    """A row, or what is in one, without null values: parquet fills with them the keys that only other rows have."""
+    if isinstance(value, dict):
+        return {key: without_nulls(below) for key, below in value.items() if below is not None}
+    return [without_nulls(below) for below in value] if isinstance(value, list) else value
 
 
 def json_field(text: str, where: str, accepted: str) -> Any:

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from mentor.cli import main
+from tests.fixtures.flow import SMALL, records, summary
 
-SMALL = ["debug=default", "run=flow"]
 RL = ["stage=rl", *SMALL]
 
 
@@ -26,14 +26,6 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def inside(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(work)
-
-
-def summary(relative: str) -> dict:
-    return json.loads(Path("outputs/flow", relative, "summary.json").read_text())
-
-
-def records(relative: str) -> list[dict]:
-    return [json.loads(line) for line in Path("outputs/flow", relative).read_text().splitlines()]
 
 
 TRAINED = ["pretrain-s0", "sft-s0", "rl-sparse-s0", "rl-strict-s0", "rl-flexible-s0"]

@@ -13,11 +13,11 @@ from mentor.cli import main
 from mentor.runs.manifest import read_manifest
 from mentor.tasks.calculator import generate
 from mentor.tools import Toolset
+from tests.fixtures.flow import SMALL, records, summary
 from tests.fixtures.wandb_files import wandb_history
 
 pytestmark = pytest.mark.slow
 
-SMALL = ["debug=default", "run=flow"]
 FEW = ["trainer.prompts_per_step=4", "trainer.group_size=4"]
 
 
@@ -34,14 +34,6 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def inside(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(work)
-
-
-def summary(relative: str) -> dict:
-    return json.loads(Path("outputs/flow", relative, "summary.json").read_text())
-
-
-def records(relative: str) -> list[dict]:
-    return [json.loads(line) for line in Path("outputs/flow", relative).read_text().splitlines()]
 
 
 def weights(relative: str) -> dict:

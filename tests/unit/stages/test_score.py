@@ -71,6 +71,12 @@ def test_golden_rows(shared: Path, tmp_path: Path) -> None:
         assert {preset: ours["rewards"][preset] for preset in variants} == pytest.approx(expected, abs=1e-9)
 
 
+def test_an_output_below_a_file_is_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [HONEST_ROW])
+    with pytest.raises(InputError, match=r"stage.output=.*rows.jsonl/scores.jsonl: no folder for it, File exists"):
+        score(source, source, ["sparse"])
+
+
 def test_an_output_is_not_written_over(tmp_path: Path) -> None:
     source = write(tmp_path / "rows.jsonl", [HONEST_ROW])
     (tmp_path / "scores.jsonl").write_text("kept")
