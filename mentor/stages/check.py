@@ -115,7 +115,7 @@ def look_at_base(config: Config, root: Path) -> tuple[str, ModelShape, list[str]
     except RunFolderError as error:
         return "made by an earlier stage", shape_of_keys(model), [f"base: not there yet, {error}"], None
     if isinstance(base, Path):
-        from mentor.stages.chat import load_chat
+        from mentor.stages.chat_format import load_chat
 
         shape = shape_of_folder(base)
         chat = load_chat(base, model)

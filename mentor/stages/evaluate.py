@@ -27,9 +27,8 @@ from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
-from mentor.stages.chat import load_chat
-from mentor.stages.rl import rollout_limits
-from mentor.stages.sampling import open_sampler
+from mentor.stages.chat_format import load_chat
+from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized

@@ -19,7 +19,7 @@ from mentor.algorithm.advantage import AdvantageSettings
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer, SamplerConfig, ToolsConfig
-from mentor.environment import Environment, RolloutLimits
+from mentor.environment import Environment
 from mentor.environment.sharing import GroupSource
 from mentor.errors import InputError, StageError
 from mentor.evaluation.history import History
@@ -37,8 +37,8 @@ from mentor.rewards import build_reward
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
-from mentor.stages.chat import load_chat
-from mentor.stages.sampling import open_sampler
+from mentor.stages.chat_format import load_chat
+from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
 from mentor.tools import Toolbox
@@ -205,16 +205,6 @@ def without_teacher(root: Path) -> int:
     """How many tasks no reward trains on, because the teacher gave no trajectory for them."""
     rejected = root / "rollout" / "rejected.jsonl"
     return len(rejected.read_text(encoding="utf-8").splitlines()) if rejected.is_file() else 0
-
-
-def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
-    return RolloutLimits(
-        sampling.max_turns,
-        sampling.max_turn_tokens,
-        sampling.max_tokens,
-        sampling.max_invalid_turns,
-        sampling.max_result_tokens,
-    )
 
 
 def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:

@@ -11,7 +11,7 @@ from mentor.policy.ranks import Ranks, joined
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
-from mentor.stages.chat import load_chat
+from mentor.stages.chat_format import load_chat
 from mentor.stages.training import load_student, seed_everything, train_and_save
 from mentor.trajectories.store import load_trajectories
 

@@ -20,7 +20,7 @@ from mentor.policy.model import load_model, torch_dtype
 from mentor.policy.ranks import Ranks
 from mentor.policy.supervised import train_supervised
 from mentor.runs import RunFolder
-from mentor.stages.chat import save_certificate
+from mentor.stages.chat_format import save_certificate
 from mentor.types import Tokens
 
 

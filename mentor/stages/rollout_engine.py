@@ -1,4 +1,4 @@
-"""A sampler from its settings, for the stages that let students act."""
+"""The rollout engine and the limits of a rollout, from the settings of `sampler`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.config import SamplerConfig
+from mentor.environment import RolloutLimits
 from mentor.policy.ranks import Ranks
 from mentor.sampling import Sampler, build_sampler
 
@@ -47,3 +48,13 @@ def open_sampler(
         yield sampler
     finally:
         sampler.close()
+
+
+def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
+    return RolloutLimits(
+        sampling.max_turns,
+        sampling.max_turn_tokens,
+        sampling.max_tokens,
+        sampling.max_invalid_turns,
+        sampling.max_result_tokens,
+    )

@@ -11,7 +11,7 @@ from mentor.config import ModelConfig, SupervisedTrainer
 from mentor.errors import InputError
 from mentor.policy.ranks import Ranks
 from mentor.runs import RunFolder
-from mentor.stages.chat import FILE, load_chat, save_certificate
+from mentor.stages.chat_format import FILE, load_chat, save_certificate
 from mentor.stages.training import build_policy, save_student
 from tests.fixtures.students import make_small_student
 
