@@ -9,14 +9,17 @@ Z_95 = 1.959963984540054
 
 
 def wilson_interval(successes: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a proportion (Wilson 1927); (0, 1) for n = 0."""
+    """Return the 95 % Wilson score interval of a proportion (Wilson 1927); (0, 1) for n = 0.
+
+    The interval encloses the proportion, also at 0 and 1, where the rounded formula misses it by up to 1e-16.
+    """
     if n == 0:
         return 0.0, 1.0
     share = successes / n
     denominator = 1 + Z_95**2 / n
     centre = (share + Z_95**2 / (2 * n)) / denominator
     half = Z_95 / denominator * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
 
 
 def pass_at_k(n: int, c: int, k: int) -> float:
