@@ -101,12 +101,13 @@ class GraderPool:
         self._workers = workers
         for _ in range(workers):
             self._slots.put(None)
-        self._cache: OrderedDict[CacheKey, bool | None] = OrderedDict()
+        self._cache: OrderedDict[CacheKey, bool] = OrderedDict()
         self._lock = threading.Lock()
 
     def judge(self, judge: str, prediction: str, accepted: Sequence[str], timeout_s: float) -> bool | None:
         """Verdict of `judge` ("project" or "released"); None when it failed or took more than `timeout_s`.
 
+        None is not remembered: the machine may have been busy, and the next call asks again.
         Raises GraderError where no grader process can be started.
         """
         key = (judge, prediction, tuple(accepted))
@@ -115,6 +116,8 @@ class GraderPool:
                 self._cache.move_to_end(key)
                 return self._cache[key]
         verdict = self._ask(judge, prediction, list(accepted), timeout_s)
+        if verdict is None:
+            return None
         with self._lock:
             self._cache[key] = verdict
             if len(self._cache) > CACHE_SIZE:
