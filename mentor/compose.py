@@ -31,6 +31,8 @@ from mentor.config import (
     RlTrainer,
     Section,
     load,
+    new_name,
+    refuse_renamed,
     schema_keys,
 )
 from mentor.errors import ConfigError
@@ -55,11 +57,13 @@ def register_schemas() -> None:
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
-    """Raises ConfigError on text that is no override."""
+    """Parse `key=value` texts. Raises ConfigError on text that is no override, and for a key that has been renamed."""
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
     except COMPOSE_ERRORS as error:
         raise ConfigError(explain(error)) from None
+    refuse_renamed(override.key_or_group for override in parsed)
+    return parsed
 
 
 def given_stage(overrides: Sequence[Override]) -> str | None:
@@ -157,6 +161,9 @@ def explain(error: BaseException) -> str:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         return f"`{unknown[1]}` {_not_a_key(unknown[1])}"
+    in_preset = re.search(r"Key '[^']+' not in .* full_key: (\S+)", text)
+    if in_preset and new_name(in_preset[1]) is not None:
+        return f"{text.partition(':')[0]}: `{in_preset[1]}` has been renamed: use `{new_name(in_preset[1])}`"
     merging = re.match(r"Error merging override (.*)", text)
     if merging and error.__cause__ is not None:
         return f"`{merging[1]}` is not accepted: {str(error.__cause__).splitlines()[0]}"

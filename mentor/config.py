@@ -6,7 +6,7 @@ Library code never sees a `Config`: a stage unpacks it into plain arguments. No 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -549,6 +549,9 @@ TEACHERS: dict[str, type[TeacherConfig]] = {
 }
 """The schema of each teacher, by `teacher.name`."""
 
+RENAMED_KEYS: dict[str, str] = {}
+"""Dotted keys (or whole sections, or groups as `trainer/group`) of earlier versions, and what they are called now."""
+
 SECTIONS: dict[str, type[Section]] = {
     "task": TaskConfig,
     "teacher": TeacherConfig,
@@ -564,6 +567,22 @@ SECTIONS: dict[str, type[Section]] = {
 """The schema of each group that has one whatever the stage."""
 
 
+def new_name(key: str) -> str | None:
+    """What a dotted key is called now that it, or the section it is in, has been renamed; None for any other key."""
+    for old, new in RENAMED_KEYS.items():
+        if key == old or key.startswith(f"{old}."):
+            return new + key.removeprefix(old)
+    return None
+
+
+def refuse_renamed(keys: Iterable[str]) -> None:
+    """Raise ConfigError for the first dotted key that has been renamed."""
+    for key in keys:
+        new = new_name(key)
+        if new is not None:
+            raise ConfigError(f"`{key}` has been renamed: use `{new}`")
+
+
 def build(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
     """A section from plain values (a stored config.yaml), nested sections included.
 
@@ -572,6 +591,7 @@ def build(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
     known = get_type_hints(kind)
     for key in values:
         if key not in known:
+            refuse_renamed([f"{where}{key}"])
             raise ConfigError(f"`{where}{key}` is not a key; accepted: {', '.join(where + name for name in known)}")
     return kind(**{key: _nested(known[key], value, f"{where}{key}.") for key, value in values.items()})
 

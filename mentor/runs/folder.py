@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from mentor.config import TOP_LEVEL_READERS, Config
+from mentor.config import TOP_LEVEL_READERS, Config, new_name
 from mentor.errors import RunFolderError
-from mentor.runs.identity import config_hash, differences, identity
+from mentor.runs.identity import config_hash, differences, flatten, identity
 from mentor.runs.lock import LOCK_NAME
 
 CONFIG_NAME = "config.yaml"
@@ -91,6 +91,12 @@ def refuse_other(path: Path, config: Mapping[str, Any]) -> None:
     stored = stored_config(path)
     if stored is None or config_hash(identity(stored)) == config_hash(identity(config)):
         return
+    for key in flatten(stored):
+        if new_name(key) is not None:
+            raise RunFolderError(
+                f"{path} holds a configuration of an earlier version, in which `{new_name(key)}` was `{key}`: "
+                "give run= for a new folder, or overwrite=true"
+            )
     listed = "; ".join(differences(identity(stored), identity(config)))
     keys = "name= or run=" if config["stage"]["name"] in TOP_LEVEL_READERS["name"] else "run="
     raise RunFolderError(

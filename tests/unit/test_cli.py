@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from mentor.cli import main
 from mentor.compose import compose_steps, parse, refuse_unread, register_schemas, to_config
 from mentor.conf_dir import conf_dir
-from mentor.config import STAGE_GROUPS, STAGES, TRAINERS
+from mentor.config import RENAMED_KEYS, STAGE_GROUPS, STAGES, TRAINERS
 from mentor.errors import ConfigError
 from mentor.runs.manifest import read_manifest
 
@@ -263,3 +263,14 @@ def test_two_benchmarks_of_one_kind_have_names_and_folders_of_their_own(hydra_co
         "jsonl": ("a.jsonl", "answer"),
         "second": ("b.jsonl", "qa"),
     }
+
+
+def test_renamed_key_in_a_preset_of_the_user_names_the_new_one(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setitem(RENAMED_KEYS, "reward.comparer", "reward.matcher")
+    preset = work / "mine" / "reward" / "loose.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text("defaults: [schema, _self_]\nname: loose\ncomparer: overlap\n")
+    assert main(["stage=rl", "reward=loose", "--config-dir", "mine"]) == 2
+    assert "`reward.comparer` has been renamed: use `reward.matcher`" in capfd.readouterr().err

@@ -1,6 +1,7 @@
 """Schemas: every key is read by some code, every value is checked, and a stored config comes back the same."""
 
 import ast
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import mentor
 from mentor import config as schemas
 from mentor.checks import check
+from mentor.compose import parse
 from mentor.config import (
     BenchmarkConfig,
     Config,
@@ -27,8 +29,10 @@ from mentor.config import (
     ToolsConfig,
     dump,
     load,
+    schema_keys,
 )
-from mentor.errors import ConfigError
+from mentor.errors import ConfigError, RunFolderError
+from mentor.runs.folder import refuse_other, write_config
 
 PACKAGE = Path(mentor.__file__).parent
 
@@ -72,6 +76,47 @@ def test_unknown_stored_key_is_named_with_its_place():
     values["reward"]["weights"]["tol"] = 1.0
     with pytest.raises(ConfigError, match=r"`reward\.weights\.tol` is not a key"):
         load(values)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "given", "said"),
+    [
+        ("reward.weights.tol", "reward.weights.tool", "reward.weights.tol", "`reward.weights.tool`"),
+        ("reward.shares", "reward.weights", "reward.shares.tool", "`reward.weights.tool`"),
+    ],
+)
+def test_renamed_key_names_the_new_one(monkeypatch, old, new, given, said):
+    monkeypatch.setitem(schemas.RENAMED_KEYS, old, new)
+    assert schemas.new_name("reward.weights.tolerant") is None
+    with pytest.raises(ConfigError, match=re.escape(f"`{given}` has been renamed: use {said}")) as raised:
+        parse(["seed=1", f"{given}=0.3"])
+    assert "\n" not in str(raised.value)
+
+
+def test_renamed_key_in_a_stored_config_names_the_new_one(monkeypatch, tmp_path):
+    monkeypatch.setitem(schemas.RENAMED_KEYS, "reward.weights.tol", "reward.weights.tool")
+    values = dump(rl_config())
+    values["reward"]["weights"]["tol"] = values["reward"]["weights"].pop("tool")
+    with pytest.raises(ConfigError, match=r"`reward\.weights\.tol` has been renamed: use `reward\.weights\.tool`"):
+        load(values)
+    write_config(tmp_path, values)
+    with pytest.raises(RunFolderError, match=r"in which `reward\.weights\.tool` was `reward\.weights\.tol`"):
+        refuse_other(tmp_path, dump(rl_config()))
+
+
+def test_renamed_keys_are_no_keys_and_lead_to_keys():
+    """A key that exists cannot be an old name, and what it leads to exists."""
+    schemas_of = {name: [schema] for name, schema in schemas.SECTIONS.items()}
+    schemas_of |= {
+        "stage": [*schemas.STAGES.values()],
+        "trainer": [*schemas.TRAINERS.values()],
+        "teacher": [*schemas.TEACHERS.values()],
+    }
+    keys = {f"{group}.{key}" for group, kinds in schemas_of.items() for kind in kinds for key in schema_keys(kind)}
+    sections = {key.rpartition(".")[0] for key in keys}
+    for old, new in schemas.RENAMED_KEYS.items():
+        assert old not in keys | sections
+        assert new in keys | sections
 
 
 def test_valid_configs_pass():
