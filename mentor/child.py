@@ -30,8 +30,8 @@ from mentor.runs.parent import end_with_parent
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
 from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error
-from mentor.runs.sweep import wandb_names
 from mentor.stages import StageResult, stage_function
+from mentor.sweeps.names import wandb_names
 
 
 class Stopped(KeyboardInterrupt):

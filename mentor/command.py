@@ -21,11 +21,12 @@ from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, given_stage, 
 from mentor.conf_dir import conf_dir
 from mentor.config import STAGES
 from mentor.errors import ConfigError
-from mentor.multirun import Multirun, PointFailed
+from mentor.runs import pipeline
 from mentor.runs.folder import run_root
 from mentor.runs.launch import run_stage
-from mentor.runs.sweep import PointJob, sweep_id
-from mentor.stages import pipeline
+from mentor.sweeps.job import PointJob
+from mentor.sweeps.multirun import Multirun, PointFailed
+from mentor.sweeps.names import sweep_id
 
 NOT_IN_SWEEP_ID = ("hydra", "overwrite", "logger", "launcher")
 

@@ -12,7 +12,7 @@ from typing import Any
 from mentor.jsonl import read_jsonl
 from mentor.reporting.records import Sweep, SweepPoint
 from mentor.reporting.tables import distinct
-from mentor.runs.manifest import MANIFEST_NAME, read_manifest
+from mentor.sweeps.manifest import MANIFEST_NAME, read_manifest
 
 SEED = "seed"
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import equal
 
 from mentor.cli import main
-from mentor.runs.manifest import read_manifest
+from mentor.sweeps.manifest import read_manifest
 from mentor.tasks.calculator import generate
 from mentor.tools import Toolset
 from tests.fixtures.flow import SMALL, records, summary

@@ -15,7 +15,7 @@ from mentor.compose import compose_steps, parse, refuse_unread, register_schemas
 from mentor.conf_dir import conf_dir
 from mentor.config import RENAMED_KEYS, STAGE_GROUPS, STAGES, TRAINERS
 from mentor.errors import ConfigError
-from mentor.runs.manifest import read_manifest
+from mentor.sweeps.manifest import read_manifest
 
 REPOSITORY = conf_dir().parent
 # What a stage cannot do without.

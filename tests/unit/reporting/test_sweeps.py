@@ -9,7 +9,7 @@ from mentor.reporting.records import Report, Sweep
 from mentor.reporting.sweep_figures import sweep_drawings
 from mentor.reporting.sweep_tables import sweep_tables
 from mentor.reporting.sweeps import numeric, read_sweeps, settings_of
-from mentor.runs.manifest import Point, record
+from mentor.sweeps.manifest import Point, record
 from tests.fixtures.run_folder import make_row, write_eval, write_lines
 
 

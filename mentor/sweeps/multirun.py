@@ -18,13 +18,15 @@ from omegaconf import DictConfig
 
 from mentor.compose import compose_stage
 from mentor.errors import MentorError
+from mentor.runs import pipeline
 from mentor.runs.identity import config_hash
 from mentor.runs.launch import ChildFailed, say
-from mentor.runs.manifest import Point, record
-from mentor.runs.points import run_points
-from mentor.runs.slurm import submit_points, submit_shared
-from mentor.runs.sweep import SWEEPS, Outcome, PointJob, find_shared, point_job, point_name, without_shared
-from mentor.stages import pipeline
+from mentor.sweeps.job import Outcome, PointJob, point_job
+from mentor.sweeps.local import run_points
+from mentor.sweeps.manifest import Point, record
+from mentor.sweeps.names import SWEEPS, point_name
+from mentor.sweeps.shared_stages import find_shared, without_shared
+from mentor.sweeps.slurm import submit_points, submit_shared
 
 
 class PointFailed(ChildFailed):
@@ -113,16 +115,16 @@ def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, Outcome]]:
     if not jobs:
         return
     launcher = jobs[0].steps[0].launcher
-    sharing = find_shared(jobs)
-    for stage in sorted(sharing.differing):
+    shared = find_shared(jobs)
+    for stage in sorted(shared.differing):
         say(f"stage={stage} differs between the points, or from what the run holds: each makes its own")
-    for root in sorted({path.parent for path in sharing.steps}):
-        steps = [step for path, step in sharing.steps.items() if path.parent == root]
+    for root in sorted({path.parent for path in shared.steps}):
+        steps = [step for path, step in shared.steps.items() if path.parent == root]
         if launcher.name == "slurm":
             submit_shared(steps, root, launcher)
         else:
             pipeline.run(steps, root)
-    jobs = [without_shared(job, sharing) for job in jobs]
+    jobs = [without_shared(job, shared) for job in jobs]
     yield from submit_points(jobs, launcher) if launcher.name == "slurm" else run_points(jobs, launcher.jobs)
 
 

@@ -19,7 +19,7 @@ from typing import IO
 from mentor.config import Config, ScaledTrainer
 from mentor.runs.launch import ChildStopped, say
 from mentor.runs.processes import passing_on_signals
-from mentor.runs.sweep import Outcome, PointJob
+from mentor.sweeps.job import Outcome, PointJob
 
 POLL_S = 0.05
 LOG_NAME = "output.log"
@@ -105,7 +105,7 @@ def _start(job: PointJob, slot: int, at_once: int, scratch: Path, parent_fd: int
     ]
     (scratch / f"{job.hash}.json").write_text(replace(job, steps=shared).to_json())
     outcome = scratch / f"{job.hash}.outcome.json"
-    command = [sys.executable, "-m", "mentor.point", str(scratch / f"{job.hash}.json"), str(outcome)]
+    command = [sys.executable, "-m", "mentor.sweeps.point", str(scratch / f"{job.hash}.json"), str(outcome)]
     output: IO[bytes] | None = None
     if at_once > 1:
         job.folder.mkdir(parents=True, exist_ok=True)

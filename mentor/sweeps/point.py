@@ -1,4 +1,4 @@
-"""The process that does one point of a sweep: `python -m mentor.point job.json outcome.json --parent-fd ...`.
+"""The process that does one point of a sweep: `python -m mentor.sweeps.point job.json outcome.json --parent-fd ...`.
 
 Knows no Hydra. It holds the point's folder, notes the point in the sweep's manifest, starts the stages the point has
 to do as children, as the command does for a single stage, and ends with the command's exit codes.
@@ -15,17 +15,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mentor.errors import MentorError, RunFolderError
+from mentor.runs import pipeline
 from mentor.runs.launch import ChildFailed, ChildStopped, run_stage, say
 from mentor.runs.lock import FolderLock
-from mentor.runs.manifest import read_manifest
 from mentor.runs.parent import end_with_parent
 from mentor.runs.provenance import Headline
-from mentor.runs.sweep import Outcome, PointJob
-from mentor.stages import pipeline
+from mentor.sweeps.job import Outcome, PointJob
+from mentor.sweeps.manifest import read_manifest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="mentor.point", description="Do one point of a sweep; started by `mentor`.")
+    parser = argparse.ArgumentParser(prog="mentor.sweeps.point", description="Do one point of a sweep")
     parser.add_argument("job", type=Path, help="what to do, as JSON")
     parser.add_argument("outcome", type=Path, help="where to write what became of it, as JSON")
     parser.add_argument("--parent-fd", type=int, required=True, help="read end of a pipe that closes with the parent")

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from mentor.compose import compose_stage, parse, register_schemas
 from mentor.conf_dir import conf_dir
-from mentor.runs.slurm import Requeued, make_executor
+from mentor.sweeps.slurm import Requeued, make_executor
 
 ASKED = [
     "launcher.slurm.partition=gpu",

@@ -9,12 +9,12 @@ import pytest
 
 from mentor.conf_dir import conf_dir
 from mentor.errors import InputError
-from mentor.runs.manifest import Point, read_manifest, record
+from mentor.sweeps.manifest import Point, read_manifest, record
 
 WRITER = """
 import sys
 from pathlib import Path
-from mentor.runs.manifest import Point, record
+from mentor.sweeps.manifest import Point, record
 for number in range(50):
     record(Path(sys.argv[1]), Point(f"{sys.argv[2]}-{number}", "p" * 500, {}, "running"))
 """

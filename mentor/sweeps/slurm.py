@@ -12,10 +12,10 @@ from typing import Any
 
 from mentor.config import Config, LauncherConfig
 from mentor.errors import ConfigError, StageError
-from mentor.point import run_point
+from mentor.runs import pipeline
 from mentor.runs.launch import say
-from mentor.runs.sweep import Outcome, PointJob
-from mentor.stages import pipeline
+from mentor.sweeps.job import Outcome, PointJob
+from mentor.sweeps.point import run_point
 
 LOGS = "submitit"
 POLL_S = {"slurm": 10.0, "local": 0.5}

@@ -1,0 +1,72 @@
+"""The stages that the pipelines of a sweep share: made once, in the run's own folders, and linked into the points.
+
+Pipelines would each make the same base, teacher set and SFT model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mentor.config import Config, dump
+from mentor.runs.folder import stage_folder, stored_config
+from mentor.runs.identity import config_hash, identity
+from mentor.sweeps.job import PointJob
+
+SHARED_STAGES = ("rollout", "pretrain", "sft")
+
+
+@dataclass
+class SharedStages:
+    """steps: to be made once, by the run's folder they are made in. differing: stages that points make themselves."""
+
+    steps: dict[Path, Config] = field(default_factory=dict)
+    differing: set[str] = field(default_factory=set)
+
+
+def find_shared(points: Iterable[PointJob]) -> SharedStages:
+    """The rollout, pretraining and SFT steps that all pipelines which have them agree on.
+
+    One is not shared when the run holds another of that name, nor an SFT whose base or teacher set is not.
+    """
+    pipelines = [point for point in points if point.pipeline]
+    wanted: dict[Path, dict[str, Config]] = {}
+    for point in pipelines:
+        for step in _shareable(point):
+            wanted.setdefault(_made_in(point, step), {})[config_hash(identity(dump(step)))] = step
+    single = {path: steps for path, steps in wanted.items() if len(steps) == 1 and not _other(path, steps)}
+    agreed = {path: step for path, steps in single.items() for step in steps.values()}
+    for point in pipelines:
+        steps = [(_made_in(point, step), step) for step in _shareable(point)]
+        if any(path not in agreed and step.stage.name != "sft" for path, step in steps):
+            for path, step in steps:
+                if step.stage.name == "sft":
+                    agreed.pop(path, None)
+    differing = {step.stage.name for path in wanted.keys() - agreed for step in wanted[path].values()}
+    return SharedStages(agreed, differing)
+
+
+def without_shared(point: PointJob, shared: SharedStages) -> PointJob:
+    """The point with the steps left that it makes itself."""
+    if not point.pipeline:
+        return point
+    linked = [step for step in _shareable(point) if _made_in(point, step) in shared.steps]
+    left = [step for step in point.steps if step not in linked]
+    return replace(point, steps=left, shared=[stage_folder(step) for step in linked])
+
+
+def _shareable(point: PointJob) -> list[Config]:
+    return [step for step in point.steps if step.stage.name in SHARED_STAGES]
+
+
+def _made_in(point: PointJob, step: Config) -> Path:
+    return point.root / stage_folder(step)
+
+
+def _other(path: Path, hashes: Iterable[str]) -> bool:
+    """Whether the run's folder holds the result of another config, whatever the files it was made from."""
+    stored = stored_config(path)
+    if stored is None:
+        return False
+    return config_hash(identity({key: value for key, value in stored.items() if key != "upstream"})) not in hashes

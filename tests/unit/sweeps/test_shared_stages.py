@@ -1,0 +1,55 @@
+"""What the pipelines of a sweep share."""
+
+import json
+from pathlib import Path
+
+from mentor.config import Config
+from mentor.sweeps.shared_stages import find_shared, without_shared
+from tests.fixtures.points import make_job
+
+
+def folders(shared) -> list[str]:
+    return sorted(str(path) for path in shared.steps)
+
+
+def stages(steps: list[Config]) -> list[str]:
+    return [step.stage.name for step in steps]
+
+
+def test_pipelines_share_what_does_not_differ(hydra_conf: None):
+    jobs = [make_job("experiment=demo", f"reward.weights.tool={weight}") for weight in (0.1, 0.3)]
+    shared = find_shared(jobs)
+    assert folders(shared) == ["outputs/demo/pretrain-s0", "outputs/demo/rollout", "outputs/demo/sft-s0"]
+    assert shared.differing == set()
+    left = without_shared(jobs[0], shared)
+    assert stages(left.steps) == ["rl", "rl", "rl", "eval", "report"] and left.shared == [
+        "pretrain-s0",
+        "rollout",
+        "sft-s0",
+    ]
+    assert left.hash == jobs[0].hash != jobs[1].hash
+
+
+def test_a_seed_has_its_own_base_and_all_have_one_teacher_set(hydra_conf: None):
+    shared = find_shared([make_job("experiment=demo", f"seed={seed}") for seed in (0, 1)])
+    names = ["pretrain-s0", "pretrain-s1", "rollout", "sft-s0", "sft-s1"]
+    assert folders(shared) == [f"outputs/demo/{name}" for name in names]
+
+
+def test_what_differs_and_what_is_made_from_it_is_not_shared(hydra_conf: None):
+    shared = find_shared([make_job("experiment=demo", f"task.size={size}") for size in (40, 80)])
+    assert folders(shared) == ["outputs/demo/pretrain-s0"] and shared.differing == {"rollout", "sft"}
+
+
+def test_another_result_in_the_run_is_left_alone(hydra_conf: None):
+    jobs = [make_job("experiment=demo", f"reward.weights.tool={weight}") for weight in (0.1, 0.3)]
+    folder = Path("outputs/demo/rollout")
+    folder.mkdir(parents=True)
+    stored = {"stage": {"name": "rollout"}, "upstream": {"task_file": "0123"}, "seed": 5}
+    (folder / "config.yaml").write_text(json.dumps(stored))
+    assert find_shared(jobs).differing == {"rollout", "sft"}
+
+
+def test_single_stages_read_the_run_and_share_nothing(hydra_conf: None):
+    jobs = [make_job("stage=sft", f"seed={seed}") for seed in (0, 1)]
+    assert not find_shared(jobs).steps and without_shared(jobs[0], find_shared(jobs)) is jobs[0]
