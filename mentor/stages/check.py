@@ -19,7 +19,7 @@ from mentor.planning.table import refusal, table
 from mentor.runs import RunFolder, base_model
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
-from mentor.stages.trials import try_reward, try_teacher, try_tools
+from mentor.stages.smoke_checks import try_reward, try_teacher, try_tools
 
 if TYPE_CHECKING:  # needs torch, which this stage imports late
     from mentor.chat import ChatFormat

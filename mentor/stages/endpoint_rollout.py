@@ -14,11 +14,11 @@ from mentor.config import OpenaiTeacher
 from mentor.errors import ConfigError, StageError
 from mentor.loggers import Logger
 from mentor.stages import StageResult
-from mentor.stages.rollout import Outcomes, solve_all
 from mentor.stages.sampled_rollout import open_verifier
 from mentor.teachers.endpoint import Endpoint, RequestFailed, Spending, redactor
 from mentor.teachers.estimate import estimate
-from mentor.teachers.openai import OpenaiTeacher as EndpointTeacher
+from mentor.teachers.openai import EndpointTeacher
+from mentor.teachers.outcomes import Outcomes, solve_all
 from mentor.teachers.request_store import RequestStore
 from mentor.tools import Toolbox
 from mentor.types import Task

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from types import ModuleType
@@ -20,19 +17,18 @@ from typing import Any
 
 from mentor.config import Config, ModelTeacher, OpenaiTeacher, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
 from mentor.errors import InputError, StageError
-from mentor.jsonl import JsonlWriter, read_jsonl, to_line
+from mentor.jsonl import read_jsonl, to_line
 from mentor.loggers import Logger
-from mentor.loggers.console import Progress
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
 from mentor.tasks.rows import read_rows
-from mentor.teachers import CapReached, Rejection, Teacher, build_teacher
+from mentor.teachers import build_teacher
+from mentor.teachers.outcomes import open_outcomes, solve_all
 from mentor.teachers.selection import Contamination
-from mentor.tools import Toolbox
-from mentor.trajectories.tally import Tally
-from mentor.types import Task, Trajectory
+from mentor.trajectories.rollout_counts import RolloutCounts
+from mentor.types import Task
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
@@ -52,11 +48,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         counts["contaminated"] = len(dropped)
     if isinstance(teacher, OpenaiTeacher):
         reopen_failed(folder.path / "rejected.jsonl", logger)
-    tally = Tally.stored(folder.path, logger.message)
-    waiting = [task for task in tasks if task.id not in tally.ids]
+    stored = RolloutCounts.stored(folder.path, logger.message)
+    waiting = [task for task in tasks if task.id not in stored.ids]
     loaded = perf_counter()
 
-    with open_outcomes(folder.path, tally, len(waiting), logger) as outcomes:
+    with open_outcomes(folder.path, stored, len(waiting), logger) as outcomes:
         if isinstance(teacher, OpenaiTeacher):
             ask = endpoint_rollout().ask_endpoint
             counts |= ask(waiting, teacher, toolbox, stage.concurrency, folder.path, outcomes, logger)
@@ -73,15 +69,17 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
 
         counts |= selection_counts(folder.path, tasks, toolbox, logger)
     say_counts(toolbox, logger)
-    logger.log(0, tally.metrics())
+    logger.log(0, stored.metrics())
     if outcomes.stopped_by is not None:
         counts["stopped_by"] = outcomes.stopped_by
-        logger.message(f"stopped: {outcomes.stopped_by}; {len(tally.ids)} of {len(tasks)} tasks are done and stored")
-    if tally.verified == 0:
+        logger.message(f"stopped: {outcomes.stopped_by}; {len(stored.ids)} of {len(tasks)} tasks are done and stored")
+    if stored.verified == 0:
         why = f"; stopped: {outcomes.stopped_by}" if outcomes.stopped_by else ""
-        raise StageError(f"none of {len(tasks)} tasks gave a verified trajectory; rejected: {dict(tally.reasons)}{why}")
+        raise StageError(
+            f"none of {len(tasks)} tasks gave a verified trajectory; rejected: {dict(stored.reasons)}{why}"
+        )
     seconds = {"load": loaded - began, "solve": perf_counter() - loaded}
-    return StageResult(("rollout/verified_share", tally.verified_share), tally.counts() | counts, seconds)
+    return StageResult(("rollout/verified_share", stored.verified_share), stored.counts() | counts, seconds)
 
 
 def endpoint_rollout() -> ModuleType:
@@ -93,78 +91,6 @@ def endpoint_rollout() -> ModuleType:
             raise
         raise StageError(f"teacher=openai needs the package {error.name}: pip install 'mentor[openai]'") from error
     return endpoint_rollout
-
-
-@dataclass
-class Outcomes:
-    """Where outcomes go, as soon as they are there. stopped_by: why tasks were left unsolved, None where none was."""
-
-    verified: JsonlWriter
-    rejected: JsonlWriter
-    tally: Tally
-    bar: Progress
-    logger: Logger
-    stopped_by: str | None = None
-
-    def write(self, task: Task, outcome: Trajectory | Rejection | CapReached) -> None:
-        if isinstance(outcome, CapReached):
-            self.stopped_by = str(outcome)
-            return
-        if isinstance(outcome, Rejection):
-            record = {"id": task.id, **asdict(outcome), "question": task.question}
-            self.rejected.write(record)
-            self.tally.reject(record)
-        else:
-            self.verified.write(outcome.to_dict())
-            self.tally.keep(outcome)
-        self.bar.advance(verified=self.tally.verified, rejected=self.tally.rejected)
-
-
-@contextmanager
-def open_outcomes(folder: Path, tally: Tally, waiting: int, logger: Logger) -> Iterator[Outcomes]:
-    with (
-        JsonlWriter(folder / "trajectories.jsonl", logger.message) as verified,
-        JsonlWriter(folder / "rejected.jsonl", logger.message) as rejected,
-        logger.progress(waiting + len(tally.ids), "rollout", len(tally.ids)) as bar,
-    ):
-        yield Outcomes(verified, rejected, tally, bar, logger)
-
-
-async def solve_all(
-    tasks: Sequence[Task], teacher: Teacher, toolbox: Toolbox, concurrency: int, outcomes: Outcomes
-) -> None:
-    """Write every outcome as soon as those of the tasks before it are written."""
-    async with toolbox, aclosing(in_order(tasks, teacher, toolbox, concurrency)) as solved:
-        outcomes.logger.message(toolbox.summary)
-        async for task, outcome in solved:
-            outcomes.write(task, outcome)
-
-
-async def in_order(
-    tasks: Sequence[Task], teacher: Teacher, toolbox: Toolbox, concurrency: int
-) -> AsyncGenerator[tuple[Task, Trajectory | Rejection | CapReached], None]:
-    """Outcomes in task order, with up to `concurrency` tasks in flight. A cap ends those tasks that need more."""
-    flying: deque[tuple[Task, asyncio.Task[Trajectory | Rejection | CapReached]]] = deque()
-    try:
-        for task in tasks:
-            if len(flying) >= concurrency:
-                yield flying[0][0], await flying[0][1]
-                flying.popleft()
-            flying.append((task, asyncio.create_task(_solved(teacher, task, toolbox))))
-        while flying:
-            yield flying[0][0], await flying[0][1]
-            flying.popleft()
-    finally:
-        for _, outcome in flying:
-            outcome.cancel()
-
-
-async def _solved(teacher: Teacher, task: Task, toolbox: Toolbox) -> Trajectory | Rejection | CapReached:
-    try:
-        async with toolbox.lease(task) as executor:
-            return await teacher.solve(task, executor)
-    except CapReached as cap:
-        return cap
 
 
 def reopen_failed(path: Path, logger: Logger) -> None:

@@ -12,7 +12,7 @@ from mentor.config import ModelConfig, ModelTeacher, ToolsConfig
 from mentor.jsonl import JsonlWriter
 from mentor.loggers import Logger
 from mentor.rewards.correctness import Grader
-from mentor.stages.rollout import Outcomes
+from mentor.teachers.outcomes import Outcomes
 from mentor.teachers.sampled import SAMPLES, Verifier, sample_counts
 from mentor.teachers.selection import coverage
 from mentor.tools import Toolbox

@@ -23,8 +23,8 @@ from mentor.rewards import Reward, build_reward, load_preset
 from mentor.rewards.grader_pool import GraderPool
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
-from mentor.stages.grid import replay_rows
-from mentor.stages.rows import Row, groups_of, load_rows, work_on_groups
+from mentor.stages.score_grid import replay_rows
+from mentor.stages.score_rows import ScoreRow, groups_of, load_rows, work_on_groups
 from mentor.types import RewardBreakdown, Trajectory
 
 NO_REFERENCE = RewardBreakdown(None, {"correct": None, "match": None, "valid": None}, "no_reference")
@@ -82,7 +82,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
 
 
 def score_rows(
-    rows: Sequence[Row], rewards: dict[str, Reward], workers: int, logger: Logger
+    rows: Sequence[ScoreRow], rewards: dict[str, Reward], workers: int, logger: Logger
 ) -> list[dict[str, RewardBreakdown]]:
     """The breakdowns of each row by preset, in the order of the rows."""
 
@@ -107,7 +107,7 @@ def _totals(scores: Sequence[dict[str, RewardBreakdown]], name: str) -> list[flo
     return [total for row in scores if (total := row[name].total) is not None]
 
 
-def score_lines(rows: Sequence[Row], scores: Sequence[dict[str, RewardBreakdown]]) -> Iterator[str]:
+def score_lines(rows: Sequence[ScoreRow], scores: Sequence[dict[str, RewardBreakdown]]) -> Iterator[str]:
     for row, by_preset in zip(rows, scores, strict=True):
         record = {
             "id": row.id,

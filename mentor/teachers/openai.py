@@ -20,7 +20,7 @@ from mentor.tools import ToolExecutor
 from mentor.types import CallRecord, StopReason, Task, Trajectory
 
 
-class OpenaiTeacher:
+class EndpointTeacher:
     """instruction: a system message that is sent and not stored. max_turns: assistant turns of one try."""
 
     def __init__(
@@ -39,19 +39,19 @@ class OpenaiTeacher:
                 entry.cancel()
 
     async def _try(self, task: Task, sample: int, executor: ToolExecutor) -> Trajectory | Rejection:
-        conversation = _Conversation(self, task, sample, executor)
+        attempt = _Try(self, task, sample, executor)
         try:
-            return await conversation.run()
+            return await attempt.run()
         except RequestFailed as failure:
             return Rejection(failure.reason, failure.detail)
         finally:
-            await executor.end_session(conversation.session)
+            await executor.end_session(attempt.session)
 
 
-class _Conversation:
+class _Try:
     """One try while it runs."""
 
-    def __init__(self, teacher: OpenaiTeacher, task: Task, sample: int, executor: ToolExecutor) -> None:
+    def __init__(self, teacher: EndpointTeacher, task: Task, sample: int, executor: ToolExecutor) -> None:
         self.teacher, self.task, self.sample, self.executor = teacher, task, sample, executor
         self.session = f"{task.id}/{sample}"
         self.tools = json.loads(executor.toolset.schemas_json)

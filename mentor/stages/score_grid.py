@@ -16,12 +16,12 @@ from mentor.rewards import CompositeReward, build_reward
 from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.grid import grid_points
-from mentor.stages.rows import Row, groups_of, work_on_groups
+from mentor.stages.score_rows import ScoreRow, groups_of, work_on_groups
 from mentor.types import Trajectory
 
 
 def replay_rows(
-    rows: Sequence[Row], stage: ScoreStage, pool: GraderPool, logger: Logger
+    rows: Sequence[ScoreRow], stage: ScoreStage, pool: GraderPool, logger: Logger
 ) -> tuple[Replay, dict[str, Any]]:
     """The replay, and the record of it to write. Groups of one row, or of an unknown teacher, are left out and counted.
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """One record to score. `group`: equal for the rows of one group."""
 
     id: str | int
@@ -26,7 +26,7 @@ class Row:
     group: tuple[Any, ...]
 
 
-def load_rows(path: Path) -> list[Row]:
+def load_rows(path: Path) -> list[ScoreRow]:
     """Stored trajectories (records with the key `schema`) and raw rows, mixed as they come; plain or gzip JSONL.
 
     Raises InputError naming file and line for anything else, and for a file without rows.
@@ -35,15 +35,15 @@ def load_rows(path: Path) -> list[Row]:
     return [_row(record, place, checked) for place, record in read_rows(path, "stage.input")]
 
 
-def _row(record: dict[str, Any], place: str, checked: set[str]) -> Row:
+def _row(record: dict[str, Any], place: str, checked: set[str]) -> ScoreRow:
     if "schema" not in record:
-        return Row(record.get("id", ""), raw_trajectory(record, place), (place,))
+        return ScoreRow(record.get("id", ""), raw_trajectory(record, place), (place,))
     trajectory = stored_trajectory(record, place, checked)
     group = (place,) if trajectory.group_id is None else (trajectory.group_id, record.get("step"))
-    return Row(record.get("id", trajectory.task.id), trajectory, group)
+    return ScoreRow(record.get("id", trajectory.task.id), trajectory, group)
 
 
-def groups_of(rows: Sequence[Row]) -> list[list[int]]:
+def groups_of(rows: Sequence[ScoreRow]) -> list[list[int]]:
     """The positions of each group's rows; groups and rows in the order they come."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for position, row in enumerate(rows):
@@ -52,7 +52,7 @@ def groups_of(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def work_on_groups(
-    rows: Sequence[Row],
+    rows: Sequence[ScoreRow],
     groups: Sequence[Sequence[int]],
     work: Callable[[list[Trajectory]], T],
     workers: int,

@@ -13,7 +13,7 @@ from mentor.types import Trajectory
 
 
 @dataclass
-class Tally:
+class RolloutCounts:
     """Counts over both files of a rollout folder. `tools` counts executed calls of verified trajectories."""
 
     ids: set[str] = field(default_factory=set)
@@ -22,16 +22,16 @@ class Tally:
     tools: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def stored(cls, folder: Path, report: Report) -> Tally:
-        """The tally of what an earlier, interrupted run left."""
-        tally = cls()
+    def stored(cls, folder: Path, report: Report) -> RolloutCounts:
+        """The counts of what an earlier, interrupted run left."""
+        counts = cls()
         if (folder / "trajectories.jsonl").exists():
             for trajectory in load_trajectories(folder / "trajectories.jsonl", report):
-                tally.keep(trajectory)
+                counts.keep(trajectory)
         if (folder / "rejected.jsonl").exists():
             for record in read_jsonl(folder / "rejected.jsonl", report):
-                tally.reject(record)
-        return tally
+                counts.reject(record)
+        return counts
 
     def keep(self, trajectory: Trajectory) -> None:
         self.ids.add(trajectory.task.id)
