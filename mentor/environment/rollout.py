@@ -16,7 +16,7 @@ from typing import Any
 
 from mentor import progress
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall, assistant_message
-from mentor.sampling.base import Completion, Sampler, SamplingParams
+from mentor.sampling.sampler import Completion, Sampler, SamplingParams
 from mentor.tools import Toolbox, ToolExecutor, error_text
 from mentor.tools.toolsets import schemas_text
 from mentor.tools.validation import ArgumentValidator

@@ -11,7 +11,7 @@ from mentor.errors import GraderError
 from mentor.linting.cases import Case, CaseWriter
 from mentor.linting.rules import Rule, broken_rules
 from mentor.rewards import Reward
-from mentor.sampling.script import ScriptedSampler
+from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.tools import Toolbox
 from mentor.types import Task, Trajectory
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from mentor.sampling.base import Completion, Sampler, SamplingParams
-from mentor.sampling.hf_sampler import TransformersSampler
-from mentor.sampling.sync import Canary, push_weights
+from mentor.sampling.sampler import Completion, Sampler, SamplingParams
+from mentor.sampling.transformers_sampler import TransformersSampler
+from mentor.sampling.weight_push import Canary, push_weights
 
 
 def build_sampler(

@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 
 from mentor import progress
 from mentor.errors import SamplerError
-from mentor.sampling.base import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.checksum import wrapped
+from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.vllm_engine import Engine, EngineSettings, one_line
 
 SHARED_MEMORY = Path("/dev/shm")

@@ -9,7 +9,7 @@ from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import TransformersSampler
 from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task, Trajectory
-from tests.fixtures.scripted_sampler import ScriptedSampler
+from tests.fixtures.recording_sampler import RecordingSampler
 
 END = "<|im_end|>"
 LIMITS = RolloutLimits()
@@ -24,7 +24,7 @@ def make_task(i=0):
 
 
 def run(chat, script, limits=LIMITS, **options):
-    sampler = ScriptedSampler(chat, script)
+    sampler = RecordingSampler(chat, script)
     toolbox = Toolbox(Toolset.builtin("calculator"))
     with Environment(sampler, toolbox, chat, limits, **options) as environment:
         return environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(len(script))]), sampler
@@ -108,7 +108,7 @@ def test_a_slow_tool_holds_no_other_trajectory_back(chat, tmp_path):
         "    total = 0\n    for i in range(int(seconds * 3_000_000)):\n        total += i\n    return 'waited'\n"
     )
     slow, fast = ([call("wait", f'{{"seconds": {seconds}}}') + END, "Done." + END] for seconds in (1, 0))
-    sampler = ScriptedSampler(chat, {"0": slow, **{str(i): fast for i in range(1, 6)}})
+    sampler = RecordingSampler(chat, {"0": slow, **{str(i): fast for i in range(1, 6)}})
     toolbox = Toolbox(Toolset.from_python(tools), partial(ToolExecutor, timeout_s=20, workers=2))
     with Environment(sampler, toolbox, chat, LIMITS) as env:
         trajectories = env.rollout([RolloutRequest(make_task(i), seed=i) for i in range(6)])
@@ -159,7 +159,7 @@ class _CallsEveryTurn:
 def test_lockstep_frees_sessions_between_turns_so_that_a_run_repeats(chat):
     done = "The answer is \\boxed{5}." + END
     script = {"0": [done], "1": [call() + END, done]}
-    sampler = ScriptedSampler(chat, script, delays={"1": 2})
+    sampler = RecordingSampler(chat, script, delays={"1": 2})
     events = []
     ended, asked, stepped = sampler.end_session, sampler.add_request, sampler.step
     sampler.end_session = lambda session: events.append(("end", session)) or ended(session)

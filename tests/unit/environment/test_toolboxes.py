@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
-from mentor.sampling.script import ScriptedSampler
+from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.tasks.rl_rows import load_rl_rows
 from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task

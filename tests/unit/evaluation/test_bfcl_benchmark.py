@@ -14,7 +14,7 @@ from mentor.stages.evaluate import judged, requests
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, StopReason
-from tests.fixtures.scripted_sampler import ScriptedSampler
+from tests.fixtures.recording_sampler import RecordingSampler
 
 END = "<|im_end|>"
 RAIN = {
@@ -48,7 +48,7 @@ def call(name="weather.rain", arguments='{"city": "new york", "days": 2}'):
 
 def evaluated(chat, tasks, turns, **limits):
     """Records of items.jsonl: one for each task with the turn it gets."""
-    sampler = ScriptedSampler(chat, {str(i): [turn] for i, turn in enumerate(turns)})
+    sampler = RecordingSampler(chat, {str(i): [turn] for i, turn in enumerate(turns)})
     wanted = requests(tasks, EvalStage("eval", samples=0), SamplerConfig("transformers"), 0, BfclGrader.runs_calls)
     with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, RolloutLimits(**limits)) as environment:
         found = environment.rollout(wanted)
@@ -115,7 +115,7 @@ def test_without_a_fitting_function_no_call_is_right_but_not_no_turn(chat, tmp_p
 
 def test_a_task_without_tools_of_its_own_is_shown_those_of_the_run(chat):
     task = load_tasks("calculator", size=1)[0]
-    sampler = ScriptedSampler(chat, {"0": [call("add", '{"a": 1, "b": 2}') + END]})
+    sampler = RecordingSampler(chat, {"0": [call("add", '{"a": 1, "b": 2}') + END]})
     with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, RolloutLimits()) as environment:
         (trajectory,) = environment.rollout([RolloutRequest(task, seed=0, run_calls=False)])
     assert trajectory.tools == Toolset.builtin("calculator").schemas_json

@@ -10,7 +10,7 @@ from mentor.config import EvalStage, SamplerConfig
 from mentor.environment import Environment, RolloutLimits
 from mentor.evaluation.graders import QaGrader
 from mentor.evaluation.results import summarise
-from mentor.sampling.script import ScriptedSampler
+from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.stages.evaluate import judged, requests
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset

@@ -14,7 +14,7 @@ from mentor.runs import Evaluation
 from mentor.runs.evaluations import trained_on
 from mentor.runs.folder import write_config
 from mentor.runs.provenance import read_summary
-from mentor.sampling.script import ScriptedSampler
+from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.stages.evaluate import evaluate
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Task

@@ -12,7 +12,7 @@ from mentor.teachers.model import tries_at
 from mentor.teachers.sampled import Verifier
 from mentor.tools import Toolbox, Toolset
 from mentor.types import StopReason, ToolCall
-from tests.fixtures.scripted_sampler import ScriptedSampler
+from tests.fixtures.recording_sampler import RecordingSampler
 from tests.fixtures.students import make_wide_student
 from tests.unit.teachers.test_sampled_rollout import run_stage
 
@@ -31,7 +31,7 @@ def test_tries_come_by_task_and_the_right_one_with_fewest_calls_is_kept(chat, tm
     }
     toolbox = Toolbox(Toolset.builtin("calculator"))
     with (
-        Environment(ScriptedSampler(chat, script), toolbox, chat, RolloutLimits()) as environment,
+        Environment(RecordingSampler(chat, script), toolbox, chat, RolloutLimits()) as environment,
         JsonlWriter(tmp_path / "samples.jsonl") as log,
         Grader() as grader,
     ):

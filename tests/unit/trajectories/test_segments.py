@@ -30,8 +30,8 @@ from mentor.sampling import TransformersSampler
 from mentor.tools import Toolbox, Toolset
 from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
 from tests.fixtures.chat_templates import OPENS_THINKING, THINKING, with_template
+from tests.fixtures.recording_sampler import RecordingSampler
 from tests.fixtures.samplers import recomputed
-from tests.fixtures.scripted_sampler import ScriptedSampler
 from tests.fixtures.students import make_small_student
 from tests.unit.policy.test_torch_policy import gradients_of, make_policy
 
@@ -131,7 +131,7 @@ def test_segments_are_stored_and_records_without_them_stay_readable():
 
 
 def test_later_turns_do_not_see_earlier_thinking_and_what_was_sampled_is_trained_on(strip):
-    sampler = ScriptedSampler(strip, {"0": SAID})
+    sampler = RecordingSampler(strip, {"0": SAID})
     (trajectory,) = roll_out(strip, sampler)
     assert trajectory.stop_reason is StopReason.ANSWERED and [c.ok for c in trajectory.calls] == [True, True]
     assert trajectory.messages[1]["reasoning_content"] == "Add 2 and 3."
@@ -153,18 +153,18 @@ def test_later_turns_do_not_see_earlier_thinking_and_what_was_sampled_is_trained
 
 def test_kept_thinking_is_one_segment(chat):
     keep = with_template(chat, THINKING)
-    (trajectory,) = roll_out(keep, ScriptedSampler(keep, {"0": SAID}))
+    (trajectory,) = roll_out(keep, RecordingSampler(keep, {"0": SAID}))
     assert trajectory.tokens.starts == [0] and "Add 2 and 3." in keep.decode(trajectory.tokens.last_segment())
 
 
 def test_the_limit_bounds_each_prompt_and_not_the_thinking_before_it(strip):
-    (free,) = roll_out(strip, ScriptedSampler(strip, {"0": SAID}))
+    (free,) = roll_out(strip, RecordingSampler(strip, {"0": SAID}))
     longest = free.tokens.longest
     assert longest < len(free.tokens)
-    (tight,) = roll_out(strip, ScriptedSampler(strip, {"0": SAID}), RolloutLimits(max_tokens=longest))
+    (tight,) = roll_out(strip, RecordingSampler(strip, {"0": SAID}), RolloutLimits(max_tokens=longest))
     assert tight.tokens == free.tokens
     before = longest - len(strip.encode(SAID[2]))
-    (short,) = roll_out(strip, ScriptedSampler(strip, {"0": SAID}), RolloutLimits(max_tokens=before))
+    (short,) = roll_out(strip, RecordingSampler(strip, {"0": SAID}), RolloutLimits(max_tokens=before))
     assert short.stop_reason is StopReason.LENGTH and short.turns == 2
 
 

@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 GROW = 128  # positions; storage grows in multiples of it
 
 
-class SlotLayer(CacheLayerMixin):
+class KVCacheLayer(CacheLayerMixin):
     """One layer: keys and values (slots, kv_heads, capacity, head_dim).
 
     Before a forward, `rows` and `positions` say where its new keys go: rows (B,) slots, or an int n for the first n;
@@ -82,11 +82,11 @@ class SlotLayer(CacheLayerMixin):
         return -1
 
 
-class SlotCache(Cache):
+class KVCache(Cache):
     """The layers of one model behind transformers' `past_key_values`."""
 
     def __init__(self, layers: int, slots: int) -> None:
-        self.rows_of = [SlotLayer(slots) for _ in range(layers)]
+        self.rows_of = [KVCacheLayer(slots) for _ in range(layers)]
         super().__init__(layers=list(self.rows_of))
 
     def aim(self, rows: int | torch.Tensor, positions: torch.Tensor, width: int) -> None:

@@ -17,8 +17,8 @@ import torch
 
 from mentor.algorithm.batch import collate
 from mentor.errors import SamplerError
-from mentor.sampling.base import Sampler
 from mentor.sampling.checksum import Checksums, differing
+from mentor.sampling.sampler import Sampler
 from mentor.types import Tokens
 
 if TYPE_CHECKING:

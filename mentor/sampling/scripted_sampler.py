@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from mentor.sampling.base import Completion, SamplingParams
+from mentor.sampling.sampler import Completion, SamplingParams
 
 
 class ScriptedSampler:

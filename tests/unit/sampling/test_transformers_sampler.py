@@ -6,7 +6,7 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from mentor.errors import SamplerError
 from mentor.sampling import SamplingParams, TransformersSampler
-from mentor.sampling.hf_sampler import sample_tokens
+from mentor.sampling.transformers_sampler import sample_tokens
 from tests.fixtures.samplers import drain, prompts, recomputed
 
 

@@ -17,16 +17,16 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
-from mentor.sampling.base import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.checksum import Checksums
-from mentor.sampling.slot_cache import SlotCache
+from mentor.sampling.kv_cache import KVCache
+from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
 
 PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
 SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 probabilities are held several times
 
 
 @dataclass(eq=False)
-class _Session:
+class _SessionState:
     """`cached` positions of `tokens` are in the cache row `slot`; `sampled` of them belong to the running request."""
 
     name: str
@@ -69,21 +69,21 @@ class TransformersSampler:
         self.max_tokens = max_tokens
         self.shared = shared
         self.device = next(model.parameters()).device
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, _SessionState] = {}
         self._new_cache()
 
     def _new_cache(self) -> None:
-        self._cache = SlotCache(self.model.config.num_hidden_layers, self.max_running)
-        self._owner: list[_Session | None] = [None] * self.max_running
+        self._cache = KVCache(self.model.config.num_hidden_layers, self.max_running)
+        self._owner: list[_SessionState | None] = [None] * self.max_running
         self._running = 0  # rows [0, running) are decoding
-        self._waiting: list[_Session] = []  # requests whose new tokens are not in the cache yet
+        self._waiting: list[_SessionState] = []  # requests whose new tokens are not in the cache yet
 
     @property
     def busy(self) -> bool:
         return self._running > 0 or bool(self._waiting)
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
-        known = self._sessions.get(session) or _Session(session, [])
+        known = self._sessions.get(session) or _SessionState(session, [])
         if known.params is not None:
             raise SamplerError(f"session {session} already has a running request")
         check_request(session, token_ids, params, self.max_tokens, self.model.config.vocab_size)
@@ -101,7 +101,7 @@ class TransformersSampler:
     def step(self) -> list[Completion]:
         if self.model.training:
             self.model.eval()
-        finished: list[_Session] = []
+        finished: list[_SessionState] = []
         if self._waiting and not self._running:
             self._make_room()
         ready = self._ready() if self._waiting else 0
@@ -169,13 +169,13 @@ class TransformersSampler:
 
     # --- one forward each --------------------------------------------------------------------------------------------
 
-    def _prefill(self) -> list[_Session]:
+    def _prefill(self) -> list[_SessionState]:
         """Feed waiting sessions their new tokens, longest first in groups of similar length; each samples one token."""
         ready = self._take_slots()
-        finished: list[_Session] = []
-        leaders: dict[tuple[int, ...], _Session] = {}
-        followers: list[tuple[_Session, _Session]] = []
-        unique: list[_Session] = []
+        finished: list[_SessionState] = []
+        leaders: dict[tuple[int, ...], _SessionState] = {}
+        followers: list[tuple[_SessionState, _SessionState]] = []
+        unique: list[_SessionState] = []
         for session in ready:
             key = tuple(session.tokens) if session.cached == 0 else (-1 - len(unique),)
             leader = leaders.setdefault(key, session)
@@ -216,7 +216,7 @@ class TransformersSampler:
             self._owner[_slot(session)] = None
             session.slot, session.cached = None, 0
 
-    def _take_slots(self) -> list[_Session]:
+    def _take_slots(self) -> list[_SessionState]:
         """The waiting sessions that have, or now get, a cache row; the others go on waiting."""
         free = (slot for slot, owner in enumerate(self._owner) if owner is None and slot >= self._running)
         ready, left = [], []
@@ -231,9 +231,9 @@ class TransformersSampler:
         self._waiting = left
         return ready
 
-    def _chunks(self, sessions: list[_Session]) -> Iterable[list[_Session]]:
+    def _chunks(self, sessions: list[_SessionState]) -> Iterable[list[_SessionState]]:
         ordered = sorted(sessions, key=lambda session: session.cached - len(session.tokens))
-        chunk: list[_Session] = []
+        chunk: list[_SessionState] = []
         for session in ordered:
             width = len((chunk or [session])[0].tokens) - (chunk or [session])[0].cached
             if chunk and width * (len(chunk) + 1) > PREFILL_TOKENS:
@@ -243,7 +243,7 @@ class TransformersSampler:
         if chunk:
             yield chunk
 
-    def _forward_chunk(self, chunk: list[_Session]) -> torch.Tensor:
+    def _forward_chunk(self, chunk: list[_SessionState]) -> torch.Tensor:
         """Logits (B, V) after the last token of each session; caches the new tokens."""
         new = [session.tokens[session.cached :] for session in chunk]
         length = max(map(len, new))
@@ -259,7 +259,7 @@ class TransformersSampler:
             session.cached = len(session.tokens)
         return self._head(hidden[torch.arange(len(chunk), device=self.device), last])
 
-    def _decode(self) -> list[_Session]:
+    def _decode(self) -> list[_SessionState]:
         """One token for every decoding row."""
         rows = [owner for owner in self._owner[: self._running] if owner is not None]
         ids = torch.tensor([[session.tokens[-1]] for session in rows])
@@ -295,7 +295,7 @@ class TransformersSampler:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return self.model.get_output_embeddings()(hidden).float()
 
-    def _sample(self, sessions: list[_Session], logits: torch.Tensor) -> list[_Session]:
+    def _sample(self, sessions: list[_SessionState], logits: torch.Tensor) -> list[_SessionState]:
         """Append one sampled token to each session; logits: (B, V) float32. Returns those that are done."""
         params = [session.params for session in sessions if session.params is not None]
         temperature = torch.tensor([p.temperature for p in params], device=self.device)
@@ -314,12 +314,12 @@ class TransformersSampler:
                 finished.append(session)
         return finished
 
-    def _complete(self, session: _Session) -> Completion:
+    def _complete(self, session: _SessionState) -> Completion:
         session.params = None
         stopped = session.sampled[-1] == self.eos_id
         return Completion(session.name, session.sampled, session.logprobs, stopped)
 
-    def _move(self, session: _Session, slot: int) -> None:
+    def _move(self, session: _SessionState, slot: int) -> None:
         """Put a session's row into `slot`; whoever is there takes its place."""
         old, other = _slot(session), self._owner[slot]
         if old == slot:
@@ -363,7 +363,7 @@ def _nucleus(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
     return probs.scatter(1, index, ordered.masked_fill(outside, 0.0))
 
 
-def _slot(session: _Session) -> int:
+def _slot(session: _SessionState) -> int:
     if session.slot is None:
         raise SamplerError(f"session {session.name} has no cache row")
     return session.slot
