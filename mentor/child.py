@@ -26,10 +26,10 @@ from mentor.progress import RENDEZVOUS
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.lock import sign
-from mentor.runs.parent import end_with_parent
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
 from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error
+from mentor.runs.watchdog import exit_with_parent
 from mentor.stages import StageResult, stage_function
 from mentor.sweeps.names import wandb_names
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sign(arguments.lock_fd)
         os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
     if arguments.parent_fd is not None:
-        end_with_parent(arguments.parent_fd)
+        exit_with_parent(arguments.parent_fd)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm warns every process of a job: the one of submitit answers
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)

@@ -29,7 +29,7 @@ from mentor.algorithm.batch import Batch, collate
 from mentor.algorithm.loss import LossSettings
 from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig
-from mentor.planning import Device, ModelShape, Setting, make_plan
+from mentor.planning import Device, ModelShape, Workload, make_plan
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.head import token_logprobs
 from mentor.policy.ranks import Ranks
@@ -115,7 +115,7 @@ def flops_per_token(shape: ModelShape, length: int) -> float:
 
 def beside_plan(shape: ModelShape, arguments: argparse.Namespace, peak: float) -> str:
     """peak: bytes that torch's allocator had given out; CUDA's own are not in it."""
-    setting = Setting(
+    workload = Workload(
         shape,
         Device(torch.cuda.get_device_properties(0).total_memory / GIB),
         zero_stage=2 if arguments.engine == "deepspeed" else 0,
@@ -124,7 +124,7 @@ def beside_plan(shape: ModelShape, arguments: argparse.Namespace, peak: float) -
         max_tokens=arguments.length,
         sampler="none",
     )
-    phases = [phase for phase in make_plan(setting).phases if phase.name in ("backward", "step")]
+    phases = [phase for phase in make_plan(workload).phases if phase.name in ("backward", "step")]
     planned = max(phase.total - phase.terms["CUDA"] for phase in phases)
     return f"peak {peak / GIB:.2f} GiB, planned {planned:.2f} (ratio {planned * GIB / peak:.2f})"
 

@@ -20,8 +20,8 @@ from hydra import compose, initialize_config_dir
 
 from mentor.compose import register_schemas, to_config
 from mentor.conf_dir import conf_dir
-from mentor.planning import Device, Plan, Setting, cheapest_fit, make_plan
-from mentor.stages.check import make_setting, shape_of_keys
+from mentor.planning import Device, Plan, Workload, cheapest_fit, make_plan
+from mentor.stages.check import make_workload, shape_of_keys
 
 PAGE = Path(__file__).parents[1] / "docs" / "hardware.md"
 START, END = "<!-- made by scripts/hardware_table.py -->", "<!-- end -->"
@@ -83,18 +83,18 @@ def rows() -> tuple[Row, ...]:
 
 
 def _row(experiment: str, model: str) -> Row:
-    added = cheapest_fit(setting([f"experiment={experiment}", f"model={model}"]), same_method=True)
+    added = cheapest_fit(composed_workload([f"experiment={experiment}", f"model={model}"]), same_method=True)
     if added is None:
         raise ValueError(f"model={model} fits {experiment} with no setting")
     row = Row(experiment, model, tuple(added), Plan(()))
-    return Row(experiment, model, row.added, make_plan(setting(row.overrides)))
+    return Row(experiment, model, row.added, make_plan(composed_workload(row.overrides)))
 
 
-def setting(overrides: Sequence[str]) -> Setting:
+def composed_workload(overrides: Sequence[str]) -> Workload:
     """What a command composes to, on the hardware that its experiment names."""
     config = to_config(compose("config", overrides=["stage=check", *overrides]))
     assert config.model is not None and config.launcher.device_memory_gib is not None
-    return make_setting(config, shape_of_keys(config.model), Device(config.launcher.device_memory_gib))
+    return make_workload(config, shape_of_keys(config.model), Device(config.launcher.device_memory_gib))
 
 
 def tables(found: Sequence[Row]) -> str:

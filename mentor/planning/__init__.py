@@ -2,7 +2,7 @@
 
 from mentor.planning.memory import Phase, Plan, make_plan
 from mentor.planning.options import cheapest_fit
-from mentor.planning.setting import Device, Setting
 from mentor.planning.shape import ModelShape
+from mentor.planning.workload import Device, Workload
 
-__all__ = ["Device", "ModelShape", "Phase", "Plan", "Setting", "cheapest_fit", "make_plan"]
+__all__ = ["Device", "ModelShape", "Phase", "Plan", "Workload", "cheapest_fit", "make_plan"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mentor.planning import activations, model_state, sampling
-from mentor.planning.host import host_phases
-from mentor.planning.setting import Setting, Terms, add, larger, scaled
+from mentor.planning import activations, model_state, rollout_memory
+from mentor.planning.host_memory import host_phases
+from mentor.planning.terms import Terms, add, larger, scaled
+from mentor.planning.workload import Workload
 
 FREE_SHARE = 0.06  # of a GPU: fragmentation, and what a card has less than its name says (a "24 GB" one: 22.5 to 24)
 
@@ -55,36 +56,46 @@ class Plan:
         return max(self.misfits, key=lambda phase: phase.total / (phase.available or 1))
 
 
-def make_plan(setting: Setting) -> Plan:
+def make_plan(workload: Workload) -> Plan:
     """Every phase of a training step, with start and save. The first phases are those of the policy's own device."""
-    on_gpu, available = setting.device.is_gpu, setting.device.gib * (1 - FREE_SHARE)
-    policy, host = _policy_phases(setting), host_phases(setting)
+    on_gpu, available = workload.device.is_gpu, workload.device.gib * (1 - FREE_SHARE)
+    policy, host = _policy_phases(workload), host_phases(workload)
     if not on_gpu:
-        alike = {name: scaled(terms, 1 / setting.num_processes) for name, terms in host.items()}
+        alike = {name: scaled(terms, 1 / workload.num_processes) for name, terms in host.items()}
         merged = {name: add(terms, alike.get(name, alike["run"])) for name, terms in policy.items()}
         phases = [Phase(name, "process", terms, available) for name, terms in merged.items()]
-        if setting.sampler == "vllm":
-            phases.append(Phase("one sequence", "vLLM's cache", sampling.one_sequence(setting), setting.kv_cache_gib))
-        return Plan(tuple(phases), sampling.sequences(setting))
+        if workload.sampler == "vllm":
+            phases.append(
+                Phase("one sequence", "vLLM's cache", rollout_memory.one_sequence(workload), workload.kv_cache_gib)
+            )
+        return Plan(tuple(phases), rollout_memory.sequences(workload))
     phases = [Phase(name, "GPU", terms, available) for name, terms in policy.items()]
-    if setting.sampler == "vllm":
-        phases.append(Phase("one sequence", "vLLM's share", sampling.vllm_least(setting), sampling.vllm_share(setting)))
-    if setting.sampler == "vllm" and setting.placement == "separate":
-        phases.append(Phase("rollout", "vLLM's GPU", {"vLLM's share": sampling.vllm_share(setting)}, available))
-    phases += [Phase(name, "host", terms, setting.device.host_gib) for name, terms in host.items()]
-    return Plan(tuple(phases), sampling.sequences(setting))
+    if workload.sampler == "vllm":
+        phases.append(
+            Phase(
+                "one sequence", "vLLM's share", rollout_memory.vllm_least(workload), rollout_memory.vllm_share(workload)
+            )
+        )
+    if workload.sampler == "vllm" and workload.placement == "separate":
+        phases.append(Phase("rollout", "vLLM's GPU", {"vLLM's share": rollout_memory.vllm_share(workload)}, available))
+    phases += [Phase(name, "host", terms, workload.device.host_gib) for name, terms in host.items()]
+    return Plan(tuple(phases), rollout_memory.sequences(workload))
 
 
-def _policy_phases(setting: Setting) -> dict[str, Terms]:
-    models = add(model_state.context(setting), model_state.weights(setting), model_state.reference(setting))
-    lasting = add(models, model_state.states(setting), model_state.buffers(setting))
-    asleep, awake, gathered = sampling.vllm_asleep(setting), sampling.vllm_awake(setting), model_state.gathered(setting)
+def _policy_phases(workload: Workload) -> dict[str, Terms]:
+    models = add(model_state.context(workload), model_state.weights(workload), model_state.reference(workload))
+    lasting = add(models, model_state.states(workload), model_state.buffers(workload))
+    asleep, awake, gathered = (
+        rollout_memory.vllm_asleep(workload),
+        rollout_memory.vllm_awake(workload),
+        model_state.gathered(workload),
+    )
     return {
-        "start": add(models, model_state.starting(setting)),
-        "rollout": add(lasting, awake, sampling.own_cache(setting)),
-        "logprobs": add(lasting, asleep, gathered, activations.forward(setting)),
-        "backward": add(lasting, asleep, gathered, model_state.gradients(setting), activations.backward(setting)),
-        "step": add(lasting, asleep, model_state.gradients(setting), model_state.step(setting)),
-        "push": add(lasting, larger(sampling.push(setting), add(awake, gathered))),
-        "save": add(lasting, awake, model_state.save(setting)),
+        "start": add(models, model_state.starting(workload)),
+        "rollout": add(lasting, awake, rollout_memory.own_cache(workload)),
+        "logprobs": add(lasting, asleep, gathered, activations.forward(workload)),
+        "backward": add(lasting, asleep, gathered, model_state.gradients(workload), activations.backward(workload)),
+        "step": add(lasting, asleep, model_state.gradients(workload), model_state.step(workload)),
+        "push": add(lasting, larger(rollout_memory.push(workload), add(awake, gathered))),
+        "save": add(lasting, awake, model_state.save(workload)),
     }

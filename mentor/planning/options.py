@@ -13,7 +13,8 @@ from math import ceil
 from typing import Any
 
 from mentor.planning.memory import make_plan
-from mentor.planning.setting import GIB, Setting
+from mentor.planning.terms import GIB
+from mentor.planning.workload import Workload
 
 SHARES = [share / 20 for share in range(18, 1, -1)]  # of a GPU, for vLLM: 0.9, 0.85, ... 0.1
 SHORTEST = 1024  # tokens of a trajectory below which none is suggested
@@ -31,13 +32,13 @@ class Option:
 NOTHING = Option((), 0, {})
 
 
-def cheapest_fit(setting: Setting, same_method: bool = False) -> list[str] | None:
+def cheapest_fit(workload: Workload, same_method: bool = False) -> list[str] | None:
     """The overrides of the cheapest combination of options that fits, none for one that fits already; None without one.
 
     same_method: only options that leave trajectories and machines as they are.
     """
-    for option in sorted(_combinations(setting, same_method), key=lambda option: option.cost):
-        changed = replace(setting, **option.changes)
+    for option in sorted(_combinations(workload, same_method), key=lambda option: option.cost):
+        changed = replace(workload, **option.changes)
         if not make_plan(changed).misfits:
             return list(option.overrides)
         share = _share(changed)
@@ -46,88 +47,88 @@ def cheapest_fit(setting: Setting, same_method: bool = False) -> list[str] | Non
     return None
 
 
-def _combinations(setting: Setting, same_method: bool) -> Iterator[Option]:
+def _combinations(workload: Workload, same_method: bool) -> Iterator[Option]:
     makers = [_recomputing, _smaller_forward, _cache, _spreading, _adapters]
     makers += [] if same_method else [_placement, _shorter]
-    for chosen in product(*(make(setting) for make in makers)):
+    for chosen in product(*(make(workload) for make in makers)):
         overrides = tuple(line for option in chosen for line in option.overrides)
         changes = {key: value for option in chosen for key, value in option.changes.items()}
         if len({line.partition("=")[0] for line in overrides}) == len(overrides):  # no key twice
             yield Option(overrides, sum(option.cost for option in chosen), changes)
 
 
-def _share(setting: Setting) -> float | None:
-    """The largest share of a GPU for vLLM with which the setting fits."""
-    if not setting.colocated_vllm or not setting.device.is_gpu:
+def _share(workload: Workload) -> float | None:
+    """The largest share of a GPU for vLLM with which the workload fits."""
+    if not workload.colocated_vllm or not workload.device.is_gpu:
         return None
-    fitting = (share for share in SHARES if not make_plan(replace(setting, gpu_memory_share=share)).misfits)
+    fitting = (share for share in SHARES if not make_plan(replace(workload, gpu_memory_share=share)).misfits)
     return next(fitting, None)
 
 
 # --- what each key may become, the present value first ---------------------------------------------------------------
 
 
-def _recomputing(setting: Setting) -> list[Option]:
-    if setting.gradient_checkpointing:
+def _recomputing(workload: Workload) -> list[Option]:
+    if workload.gradient_checkpointing:
         return [NOTHING]
     return [NOTHING, Option(("trainer.gradient_checkpointing=true",), 1, {"gradient_checkpointing": True})]
 
 
-def _smaller_forward(setting: Setting) -> list[Option]:
+def _smaller_forward(workload: Workload) -> list[Option]:
     """One trajectory is not divided, so less than its length has no effect."""
-    if setting.micro_batch_tokens <= setting.max_tokens:
+    if workload.micro_batch_tokens <= workload.max_tokens:
         return [NOTHING]
-    tokens = setting.max_tokens
+    tokens = workload.max_tokens
     return [NOTHING, Option((f"trainer.micro_batch_tokens={tokens}",), 1, {"micro_batch_tokens": tokens})]
 
 
-def _cache(setting: Setting) -> list[Option]:
+def _cache(workload: Workload) -> list[Option]:
     """The cache of sampler=transformers, and of vLLM on a CPU; on a GPU vLLM has what is left of its share."""
-    if setting.sampler == "transformers":
+    if workload.sampler == "transformers":
         fewer = [(2, 64), (3, 16)]
-        rows = [(cost, count) for cost, count in fewer if count < setting.max_running]
+        rows = [(cost, count) for cost, count in fewer if count < workload.max_running]
         return [NOTHING, *(Option((f"sampler.max_running={n}",), cost, {"max_running": n}) for cost, n in rows)]
-    if setting.device.is_gpu:
+    if workload.device.is_gpu:
         return [NOTHING]
-    least = ceil(10 * setting.width * setting.shape.cache_elements(setting.max_tokens) / GIB) / 10
+    least = ceil(10 * workload.width * workload.shape.cache_elements(workload.max_tokens) / GIB) / 10
     return [NOTHING, Option((f"sampler.kv_cache_gib={least:g}",), 2, {"kv_cache_gib": least})]
 
 
-def _spreading(setting: Setting) -> list[Option]:
+def _spreading(workload: Workload) -> list[Option]:
     """ZeRO 3 spreads over processes: in one alone it gains nothing but to be offloaded. Muon is plain torch's alone."""
-    if setting.optimizer == "muon":
+    if workload.optimizer == "muon":
         return [NOTHING]
     options = [NOTHING]
-    if setting.zero_stage < 2:
+    if workload.zero_stage < 2:
         options.append(Option(("trainer/deepspeed=zero2",), 2, {"zero_stage": 2, "offload": False}))
-    alone = setting.sampler == "transformers"  # which samples from whole weights
-    if setting.zero_stage < 3 and setting.num_processes > 1 and not alone:
+    alone = workload.sampler == "transformers"  # which samples from whole weights
+    if workload.zero_stage < 3 and workload.num_processes > 1 and not alone:
         options.append(Option(("trainer/deepspeed=zero3",), 3, {"zero_stage": 3, "offload": False}))
-    if not setting.device.is_gpu:
+    if not workload.device.is_gpu:
         return options
-    if setting.zero_stage in (1, 2) and not setting.offload:
+    if workload.zero_stage in (1, 2) and not workload.offload:
         options.append(Option(("trainer.deepspeed.offload=true",), 5, {"offload": True}))
-    if not alone and not (setting.zero_stage == 3 and setting.offload):
+    if not alone and not (workload.zero_stage == 3 and workload.offload):
         options.append(Option(("trainer/deepspeed=zero3_offload",), 6, {"zero_stage": 3, "offload": True}))
     return options
 
 
-def _adapters(setting: Setting) -> list[Option]:
-    return [NOTHING] if setting.lora_rank else [NOTHING, Option(("trainer.lora.rank=16",), 10, {"lora_rank": 16})]
+def _adapters(workload: Workload) -> list[Option]:
+    return [NOTHING] if workload.lora_rank else [NOTHING, Option(("trainer.lora.rank=16",), 10, {"lora_rank": 16})]
 
 
-def _placement(setting: Setting) -> list[Option]:
-    if not setting.colocated_vllm or not setting.device.is_gpu:
+def _placement(workload: Workload) -> list[Option]:
+    if not workload.colocated_vllm or not workload.device.is_gpu:
         return [NOTHING]
     return [NOTHING, Option(("sampler.placement=separate",), 20, {"placement": "separate"})]
 
 
-def _shorter(setting: Setting) -> list[Option]:
+def _shorter(workload: Workload) -> list[Option]:
     options = [NOTHING]
     for cost, divisor in ((30, 2), (40, 4)):
-        tokens = setting.max_tokens // divisor
+        tokens = workload.max_tokens // divisor
         keys = {"max_tokens": "sampler", "max_turn_tokens": "sampler", "micro_batch_tokens": "trainer"}
-        longer = [key for key in keys if getattr(setting, key) > tokens]
+        longer = [key for key in keys if getattr(workload, key) > tokens]
         lines = tuple(f"{keys[key]}.{key}={tokens}" for key in longer)
         if tokens >= SHORTEST:
             options.append(Option(lines, cost, dict.fromkeys(longer, tokens)))

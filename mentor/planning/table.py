@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mentor.planning.memory import FREE_SHARE, Phase, Plan
-from mentor.planning.setting import Setting
+from mentor.planning.workload import Workload
 
 WHERE = {"GPU": "on each GPU", "vLLM's GPU": "on each of vLLM's GPUs", "process": "for each process"}
 
@@ -24,15 +24,15 @@ def table(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def refusal(setting: Setting, misfit: Phase, remedy: list[str] | None) -> str:
+def refusal(workload: Workload, misfit: Phase, remedy: list[str] | None) -> str:
     """One line: the phase, what it needs, what is available, and what to add to the command."""
     assert misfit.available is not None
-    gib = setting.device.gib
+    gib = workload.device.gib
     if misfit.memory == "vLLM's share":
-        given = f"`sampler.gpu_memory_share={setting.gpu_memory_share:g}` of {gib:.1f} GiB is {misfit.available:.1f}"
+        given = f"`sampler.gpu_memory_share={workload.gpu_memory_share:g}` of {gib:.1f} GiB is {misfit.available:.1f}"
         needs = f"vLLM needs {misfit.total:.1f} GiB for its weights and one trajectory, {given}"
     elif misfit.memory == "vLLM's cache":
-        given = f"`sampler.kv_cache_gib={setting.kv_cache_gib:g}`"
+        given = f"`sampler.kv_cache_gib={workload.kv_cache_gib:g}`"
         needs = f"vLLM needs {misfit.total:.2f} GiB for the cache of one trajectory, {given} are available"
     elif misfit.memory == "host":
         given = f"{misfit.available:.1f} are available"

@@ -16,9 +16,9 @@ from typing import Any
 from mentor.config import Config, ScaledTrainer, dump
 from mentor.errors import MentorError
 from mentor.runs.folder import FOLDERLESS, RunFolder, claim, settle, stage_folder, write_config
+from mentor.runs.launch_ranks import Ending, run_ranks
 from mentor.runs.lock import FolderLock
 from mentor.runs.preflight import preflight
-from mentor.runs.processes import Ending, run_processes
 from mentor.runs.provenance import Headline, headline, note_failure, read_summary
 
 REMADE = ("eval", "report")
@@ -125,7 +125,7 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
     command += ["--parent-fd", str(watched)]
     waits = config.tools.timeout_s if config.tools is not None else 0.0  # a process may wait so long for a tool
     try:
-        ending = run_processes(
+        ending = run_ranks(
             command,
             environment,
             [watched] if lock_fd is None else [watched, lock_fd],

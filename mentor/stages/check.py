@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
 from mentor.errors import ConfigError, InputError, RunFolderError
 from mentor.loggers import Logger
-from mentor.planning import Device, ModelShape, Setting, cheapest_fit, make_plan
+from mentor.planning import Device, ModelShape, Workload, cheapest_fit, make_plan
 from mentor.planning.table import refusal, table
 from mentor.runs import RunFolder, base_model
 from mentor.runs.folder import rl_folder
@@ -35,18 +35,18 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     base, shape, lines, chat = look_at_base(config, folder.root)
     lines += [look_at_run(config, folder.root), *try_tools(config), *try_teacher(config)]
     lint, lint_lines = try_reward(config, folder.root, chat)
-    setting = make_setting(config, shape, find_device(config))
-    plan = make_plan(setting)
+    workload = make_workload(config, shape, find_device(config))
+    plan = make_plan(workload)
     sys.stdout.write(
-        "\n".join([f"model {model.name}: {base}", *lines, *lint_lines, summary(setting), "", table(plan), ""])
+        "\n".join([f"model {model.name}: {base}", *lines, *lint_lines, summary(workload), "", table(plan), ""])
     )
     if plan.sequences is not None:
-        count = f"{plan.sequences:.1f} trajectories of {setting.max_tokens} tokens"
+        count = f"{plan.sequences:.1f} trajectories of {workload.max_tokens} tokens"
         sys.stdout.write(f"vLLM's cache holds {count} at once\n")
     sys.stdout.flush()
-    if setting.max_tokens > shape.max_position_embeddings:
+    if workload.max_tokens > shape.max_position_embeddings:
         raise ConfigError(
-            f"`sampler.max_tokens={setting.max_tokens}` is more than the model's max_position_embeddings="
+            f"`sampler.max_tokens={workload.max_tokens}` is more than the model's max_position_embeddings="
             f"{shape.max_position_embeddings}"
         )
     if lint is not None and lint.findings:
@@ -55,16 +55,16 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             "stage.lint_tasks=0 leaves them out"
         )
     if plan.misfits:
-        raise ConfigError(refusal(setting, plan.worst, cheapest_fit(setting)))
+        raise ConfigError(refusal(workload, plan.worst, cheapest_fit(workload)))
     sys.stdout.write(f"fits: {plan.peak.name} needs most, {plan.peak.total:.1f} of {plan.peak.available:.1f} GiB\n")
     return StageResult(("memory/peak_gib", plan.peak.total), {"parameters": shape.parameters})
 
 
-def make_setting(config: Config, shape: ModelShape, device: Device) -> Setting:
+def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload:
     """What of the configuration decides the memory."""
     model, trainer, sampler = config.model, config.trainer, config.sampler
     assert isinstance(model, ModelConfig) and isinstance(trainer, RlTrainer) and isinstance(sampler, SamplerConfig)
-    return Setting(
+    return Workload(
         shape,
         device,
         dtype=model.dtype,
@@ -89,14 +89,14 @@ def make_setting(config: Config, shape: ModelShape, device: Device) -> Setting:
     )
 
 
-def summary(setting: Setting) -> str:
-    trained = f"adapters of rank {setting.lora_rank}" if setting.lora_rank else "all parameters"
-    spread = f"ZeRO {setting.zero_stage}" if setting.zero_stage else "plain torch"
-    offload = " with offload" if setting.offload else ""
-    engine = f"{setting.sampler} {setting.placement}" if setting.sampler == "vllm" else setting.sampler
+def summary(workload: Workload) -> str:
+    trained = f"adapters of rank {workload.lora_rank}" if workload.lora_rank else "all parameters"
+    spread = f"ZeRO {workload.zero_stage}" if workload.zero_stage else "plain torch"
+    offload = " with offload" if workload.offload else ""
+    engine = f"{workload.sampler} {workload.placement}" if workload.sampler == "vllm" else workload.sampler
     return (
-        f"training {trained} of {setting.shape.parameters:,} with {spread}{offload}, "
-        f"processes: {setting.num_processes}, tokens of a forward: {setting.tokens}, sampler: {engine}"
+        f"training {trained} of {workload.shape.parameters:,} with {spread}{offload}, "
+        f"processes: {workload.num_processes}, tokens of a forward: {workload.tokens}, sampler: {engine}"
     )
 
 

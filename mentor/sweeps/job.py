@@ -17,7 +17,7 @@ from mentor.errors import RunFolderError
 from mentor.runs.folder import run_root
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.provenance import Headline
-from mentor.sweeps.manifest import Point, Status, record
+from mentor.sweeps.manifest import ManifestEntry, Status, record
 from mentor.sweeps.names import SWEEPS
 
 
@@ -54,7 +54,7 @@ class PointJob:
 
     def note(self, status: Status, headline: Headline | None = None, error: str | None = None) -> None:
         """In the sweep's manifest."""
-        record(self.sweep_folder, Point(self.hash, self.name, self.overrides, status, headline, error))
+        record(self.sweep_folder, ManifestEntry(self.hash, self.name, self.overrides, status, headline, error))
 
     def link_shared(self) -> None:
         """Make what is shared readable in the point's own folder."""
@@ -68,7 +68,7 @@ class PointJob:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PointResult:
     """What became of a point. code: as the command's exit code. error: one line. ran: False where it was done."""
 
     code: int

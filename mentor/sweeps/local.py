@@ -18,8 +18,8 @@ from typing import IO
 
 from mentor.config import Config, ScaledTrainer
 from mentor.runs.launch import ChildStopped, say
-from mentor.runs.processes import passing_on_signals
-from mentor.sweeps.job import Outcome, PointJob
+from mentor.runs.launch_ranks import passing_on_signals
+from mentor.sweeps.job import PointJob, PointResult
 
 POLL_S = 0.05
 LOG_NAME = "output.log"
@@ -33,7 +33,7 @@ class Running:
     slot: int
 
 
-def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJob, Outcome]]:
+def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJob, PointResult]]:
     """Every point with what became of it, as it ends.
 
     One after another they show what they say here; several at once write it to `output.log` in their folders. Raises
@@ -126,11 +126,11 @@ def _start(job: PointJob, slot: int, at_once: int, scratch: Path, parent_fd: int
     return Running(job, process, outcome, slot)
 
 
-def _outcome(entry: Running) -> Outcome:
+def _outcome(entry: Running) -> PointResult:
     """What the point's process wrote; a process that was killed could not."""
     if entry.outcome.is_file():
-        return Outcome(**json.loads(entry.outcome.read_text()))
+        return PointResult(**json.loads(entry.outcome.read_text()))
     code = entry.process.returncode
     error = f"its process was ended by {signal.Signals(-code).name}" if code < 0 else f"its process ended with {code}"
     entry.job.note("failed", error=error)
-    return Outcome(1, error=error)
+    return PointResult(1, error=error)

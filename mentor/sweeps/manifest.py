@@ -21,7 +21,7 @@ Status = Literal["running", "done", "failed"]
 
 
 @dataclass(frozen=True)
-class Point:
+class ManifestEntry:
     """One line of the manifest.
 
     hash: of the point's config and name. point: its folder below the sweep's. overrides: what it sets differently from
@@ -37,7 +37,7 @@ class Point:
     time: float = field(default_factory=time.time)
 
 
-def record(sweep_folder: Path, point: Point) -> None:
+def record(sweep_folder: Path, point: ManifestEntry) -> None:
     """Append to the manifest. Points may end at the same time, in several processes: the file is locked meanwhile."""
     sweep_folder.mkdir(parents=True, exist_ok=True)
     path = sweep_folder / MANIFEST_NAME
@@ -47,7 +47,7 @@ def record(sweep_folder: Path, point: Point) -> None:
         file.write(to_line(asdict(point)).encode())
 
 
-def read_manifest(sweep_folder: Path) -> dict[str, Point]:
+def read_manifest(sweep_folder: Path) -> dict[str, ManifestEntry]:
     """The newest line of every point by its hash, in the order they first started; empty where there is no manifest.
 
     Raises InputError on an unreadable line other than a half-written last one.
@@ -55,4 +55,4 @@ def read_manifest(sweep_folder: Path) -> dict[str, Point]:
     path = sweep_folder / MANIFEST_NAME
     if not path.is_file():
         return {}
-    return {row["hash"]: Point(**row) for row in read_jsonl(path, report=lambda _: None)}
+    return {row["hash"]: ManifestEntry(**row) for row in read_jsonl(path, report=lambda _: None)}

@@ -21,9 +21,9 @@ from mentor.errors import MentorError
 from mentor.runs import pipeline
 from mentor.runs.identity import config_hash
 from mentor.runs.launch import ChildFailed, say
-from mentor.sweeps.job import Outcome, PointJob, point_job
+from mentor.sweeps.job import PointJob, PointResult, point_job
 from mentor.sweeps.local import run_points
-from mentor.sweeps.manifest import Point, record
+from mentor.sweeps.manifest import ManifestEntry, record
 from mentor.sweeps.names import SWEEPS, point_name
 from mentor.sweeps.shared_stages import find_shared, without_shared
 from mentor.sweeps.slurm import submit_points, submit_shared
@@ -53,7 +53,7 @@ class Multirun:
         except MentorError as error:
             say(f"point {name}: {' '.join(str(error).split())}")
             hashed = config_hash({"point": name, "overrides": varied})
-            record(self.sweep_folder, Point(hashed, name, varied, "failed", error=str(error)))
+            record(self.sweep_folder, ManifestEntry(hashed, name, varied, "failed", error=str(error)))
             self.points[name] = error.exit_code
             raise
         return point_job(sweep_id, name, varied, config, steps)
@@ -110,7 +110,7 @@ class Multirun:
         return results
 
 
-def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, Outcome]]:
+def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, PointResult]]:
     """What pipelines share is made first, then the points as the launcher does them."""
     if not jobs:
         return
@@ -128,7 +128,7 @@ def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, Outcome]]:
     yield from submit_points(jobs, launcher) if launcher.name == "slurm" else run_points(jobs, launcher.jobs)
 
 
-def _ended(outcome: Outcome) -> str:
+def _ended(outcome: PointResult) -> str:
     if outcome.code:
         return f"failed: {outcome.error}"
     done = "done" if outcome.ran else "done already"

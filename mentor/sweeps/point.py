@@ -18,9 +18,9 @@ from mentor.errors import MentorError, RunFolderError
 from mentor.runs import pipeline
 from mentor.runs.launch import ChildFailed, ChildStopped, run_stage, say
 from mentor.runs.lock import FolderLock
-from mentor.runs.parent import end_with_parent
 from mentor.runs.provenance import Headline
-from mentor.sweeps.job import Outcome, PointJob
+from mentor.runs.watchdog import exit_with_parent
+from mentor.sweeps.job import PointJob, PointResult
 from mentor.sweeps.manifest import read_manifest
 
 
@@ -30,13 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("outcome", type=Path, help="where to write what became of it, as JSON")
     parser.add_argument("--parent-fd", type=int, required=True, help="read end of a pipe that closes with the parent")
     arguments = parser.parse_args(argv)
-    end_with_parent(arguments.parent_fd)
+    exit_with_parent(arguments.parent_fd)
     outcome = run_point(PointJob.from_json(arguments.job.read_text()))
     arguments.outcome.write_text(json.dumps(asdict(outcome)))
     return outcome.code
 
 
-def run_point(job: PointJob) -> Outcome:
+def run_point(job: PointJob) -> PointResult:
     """Do what is not yet done of a point. One that another process has is left to it, and not noted."""
     try:
         with FolderLock(job.folder) as lock:
@@ -46,10 +46,10 @@ def run_point(job: PointJob) -> Outcome:
             return outcome
     except RunFolderError as error:
         say(str(error))
-        return Outcome(error.exit_code, error=str(error))
+        return PointResult(error.exit_code, error=str(error))
 
 
-def _run_held(job: PointJob) -> Outcome:
+def _run_held(job: PointJob) -> PointResult:
     started = False
 
     def on_start() -> None:
@@ -62,11 +62,11 @@ def _run_held(job: PointJob) -> Outcome:
         headline = _do(job, on_start)
     except (Exception, ChildStopped) as error:
         job.note("failed", error=_one_line(error))
-        return Outcome(_report(error), error=_one_line(error))
+        return PointResult(_report(error), error=_one_line(error))
     known = read_manifest(job.sweep_folder).get(job.hash)
     if started or known is None or known.status != "done":
         job.note("done", headline=headline)
-    return Outcome(0, headline, ran=started)
+    return PointResult(0, headline, ran=started)
 
 
 def _do(job: PointJob, on_start: Callable[[], None]) -> Headline | None:

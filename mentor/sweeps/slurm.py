@@ -14,7 +14,7 @@ from mentor.config import Config, LauncherConfig
 from mentor.errors import ConfigError, StageError
 from mentor.runs import pipeline
 from mentor.runs.launch import say
-from mentor.sweeps.job import Outcome, PointJob
+from mentor.sweeps.job import PointJob, PointResult
 from mentor.sweeps.point import run_point
 
 LOGS = "submitit"
@@ -36,7 +36,7 @@ class Requeued:
         return DelayedSubmission(self, *arguments)
 
 
-def submit_points(jobs: Sequence[PointJob], launcher: LauncherConfig) -> Iterator[tuple[PointJob, Outcome]]:
+def submit_points(jobs: Sequence[PointJob], launcher: LauncherConfig) -> Iterator[tuple[PointJob, PointResult]]:
     """Every point with what became of it, as its job ends. The jobs outlive this process."""
     from submitit.helpers import as_completed
 
@@ -46,7 +46,7 @@ def submit_points(jobs: Sequence[PointJob], launcher: LauncherConfig) -> Iterato
     by_id = {job.job_id: point for job, point in zip(submitted, jobs, strict=True)}
     for job in as_completed(submitted, poll_frequency=POLL_S[launcher.slurm.cluster]):
         error = job.exception()
-        yield by_id[job.job_id], job.result() if error is None else Outcome(1, error=_last_line(error))
+        yield by_id[job.job_id], job.result() if error is None else PointResult(1, error=_last_line(error))
 
 
 def submit_shared(steps: Sequence[Config], root: Path, launcher: LauncherConfig) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mentor.cli import main
-from mentor.sweeps.manifest import Point, read_manifest
+from mentor.sweeps.manifest import ManifestEntry, read_manifest
 from tests.fixtures.wandb_files import wandb_records
 from tests.integration.test_survival import count, has_ended, ids, start
 from tests.integration.test_survival import until as until_within
@@ -32,7 +32,7 @@ def sweep_folder() -> Path:
     return folder
 
 
-def states() -> list[Point]:
+def states() -> list[ManifestEntry]:
     return list(read_manifest(sweep_folder()).values())
 
 

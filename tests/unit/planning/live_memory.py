@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from mentor.algorithm.batch import Batch, collate
 from mentor.algorithm.loss import LossSettings
-from mentor.planning import Device, ModelShape, Setting
+from mentor.planning import Device, ModelShape, Workload
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.lora import add_adapters
 from mentor.policy.reinforce import make_loss_function
@@ -34,8 +34,8 @@ TOKENS, BUCKET = 256, 500_000
 OPTIMIZER = OptimizerSettings("adamw", 1e-4)
 
 
-def make_setting(dtype: str, stage: int, recompute: bool, rank: int) -> Setting:
-    return Setting(
+def make_workload(dtype: str, stage: int, recompute: bool, rank: int) -> Workload:
+    return Workload(
         SHAPE,
         Device(16.0, is_gpu=False),
         dtype,
@@ -49,13 +49,13 @@ def make_setting(dtype: str, stage: int, recompute: bool, rank: int) -> Setting:
     )
 
 
-def make_model(setting: Setting) -> Any:
+def make_model(workload: Workload) -> Any:
     torch.manual_seed(0)
     model = Qwen3ForCausalLM(Qwen3Config(**asdict(SHAPE)))
-    model.to(torch.bfloat16 if setting.weight_width == 2 else torch.float32)
-    if setting.lora_rank:
-        add_adapters(model, setting.lora_rank, 32)
-    if setting.gradient_checkpointing:
+    model.to(torch.bfloat16 if workload.weight_width == 2 else torch.float32)
+    if workload.lora_rank:
+        add_adapters(model, workload.lora_rank, 32)
+    if workload.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
 
@@ -135,8 +135,8 @@ def measure_deepspeed(stage: int, recompute: bool, rank: int) -> dict[str, float
     from mentor.policy.deepspeed_policy import DeepSpeedPolicy
     from mentor.policy.ranks import Ranks
 
-    setting = make_setting("bfloat16", stage, recompute, rank)
-    common = (make_model(setting), None, OPTIMIZER, setting.micro_batch_tokens, torch.bfloat16)
+    workload = make_workload("bfloat16", stage, recompute, rank)
+    common = (make_model(workload), None, OPTIMIZER, workload.micro_batch_tokens, torch.bfloat16)
     policy = DeepSpeedPolicy(*common, ranks=Ranks(), stage=stage, bucket_elements=BUCKET)  # type: ignore[arg-type]
     zero = policy.engine.optimizer
     if stage < 3:

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from mentor.planning import Setting, make_plan
+from mentor.planning import Workload, make_plan
 from mentor.policy import TorchPolicy
 from tests.unit.planning import live_memory
-from tests.unit.planning.live_memory import OPTIMIZER, make_model, make_setting, measure
+from tests.unit.planning.live_memory import OPTIMIZER, make_model, make_workload, measure
 
 
-def compare(setting: Setting, measured: dict[str, float]) -> None:
+def compare(workload: Workload, measured: dict[str, float]) -> None:
     """Never much less than what is needed, and not a quarter more; of gathered layers the plan takes the most."""
-    most = 1.4 if setting.zero_stage == 3 else 1.25
+    most = 1.4 if workload.zero_stage == 3 else 1.25
     ratios = {}
-    for phase in make_plan(setting).phases:
+    for phase in make_plan(workload).phases:
         if phase.name in measured:
             planned = 2**10 * sum(size for name, size in phase.terms.items() if name != "processes")
             ratios[phase.name] = planned / measured[phase.name]
@@ -29,12 +29,12 @@ def compare(setting: Setting, measured: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_plain_torch(recompute: bool) -> None:
-    setting = make_setting("float32", 0, recompute, 0)
+    workload = make_workload("float32", 0, recompute, 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        policy = TorchPolicy(make_model(setting), None, OPTIMIZER, setting.micro_batch_tokens)  # type: ignore[arg-type]
-        compare(setting, measure(policy, []))
+        policy = TorchPolicy(make_model(workload), None, OPTIMIZER, workload.micro_batch_tokens)  # type: ignore[arg-type]
+        compare(workload, measure(policy, []))
     finally:
         torch.set_num_threads(threads)
 
@@ -46,4 +46,4 @@ def test_deepspeed(stage: int, recompute: bool, rank: int) -> None:
     command = [sys.executable, str(Path(live_memory.__file__)), str(stage), str(recompute), str(rank)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **alone})
     assert done.returncode == 0, done.stderr
-    compare(make_setting("bfloat16", stage, recompute, rank), json.loads(done.stdout.splitlines()[-1]))
+    compare(make_workload("bfloat16", stage, recompute, rank), json.loads(done.stdout.splitlines()[-1]))

@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from mentor.planning import Device, ModelShape, Plan, Setting, make_plan
+from mentor.planning import Device, ModelShape, Plan, Workload, make_plan
 from mentor.planning.activations import CHUNK_ELEMENTS
 from mentor.planning.memory import FREE_SHARE
-from mentor.planning.sampling import OWN_GPU_SHARE, SAMPLE_ELEMENTS, VLLM_WORK_GIB
-from mentor.planning.setting import GIB
+from mentor.planning.rollout_memory import OWN_GPU_SHARE, SAMPLE_ELEMENTS, VLLM_WORK_GIB
 from mentor.planning.table import refusal, table
+from mentor.planning.terms import GIB
 
 SHAPE = ModelShape(50_000, 1000, 4000, 10, 10, 5, 4096, head_dim=100)
 N = SHAPE.parameters
-GPU = Setting(SHAPE, Device(80.0), "bfloat16", zero_stage=2, kl=True, sampler="none", gradient_checkpointing=True)
+GPU = Workload(SHAPE, Device(80.0), "bfloat16", zero_stage=2, kl=True, sampler="none", gradient_checkpointing=True)
 
 
-def terms(setting: Setting, phase: str) -> dict[str, float]:
+def terms(workload: Workload, phase: str) -> dict[str, float]:
     """Bytes by name."""
-    (found,) = [entry for entry in make_plan(setting).phases if entry.name == phase and entry.memory != "host"]
+    (found,) = [entry for entry in make_plan(workload).phases if entry.name == phase and entry.memory != "host"]
     return {name: size * GIB for name, size in found.terms.items()}
 
 
@@ -82,13 +82,13 @@ def test_adapters_train_little_and_need_no_reference() -> None:
 
 
 def test_activations_with_and_without_recomputing() -> None:
-    setting = replace(GPU, micro_batch_tokens=20_000, max_tokens=1000)
+    workload = replace(GPU, micro_batch_tokens=20_000, max_tokens=1000)
     saved = 16 * 1000 + 14 * 1000 + 8 * 500 + 8 * 4000  # bytes of a layer, per token
     mask = 3 * 20_000 * 1000
-    found = terms(setting, "backward")
+    found = terms(workload, "backward")
     assert found["kept activations"] == pytest.approx(10 * 2 * 1000 * 20_000)
     assert found["layer at work"] == pytest.approx(20_000 * (saved + 2 * (2 * 4000 + 3 * 1000)) + mask)
-    found = terms(replace(setting, gradient_checkpointing=False), "backward")
+    found = terms(replace(workload, gradient_checkpointing=False), "backward")
     assert found["kept activations"] == pytest.approx(10 * saved * 20_000)
 
 
@@ -106,25 +106,25 @@ def test_the_head_has_its_turn_where_the_vocabulary_is_large() -> None:
 
 
 def test_vllm_has_its_share_only_while_trajectories_run() -> None:
-    setting = replace(GPU, sampler="vllm", gpu_memory_share=0.4, max_tokens=1000)
+    workload = replace(GPU, sampler="vllm", gpu_memory_share=0.4, max_tokens=1000)
     for phase in ("rollout", "save"):
-        assert terms(setting, phase)["vLLM's share"] == pytest.approx(0.4 * 80 * GIB)
+        assert terms(workload, phase)["vLLM's share"] == pytest.approx(0.4 * 80 * GIB)
     for phase in ("logprobs", "backward", "step"):
-        assert terms(setting, phase)["vLLM asleep"] == pytest.approx(VLLM_WORK_GIB * GIB)
-        assert "vLLM's share" not in terms(setting, phase)
+        assert terms(workload, phase)["vLLM asleep"] == pytest.approx(VLLM_WORK_GIB * GIB)
+        assert "vLLM's share" not in terms(workload, phase)
     cache = 2 * 2 * 10 * 500 * 1000  # bytes: keys and values, bfloat16, layers, features, tokens
-    assert terms(setting, "one sequence")["cache of one sequence"] == pytest.approx(cache)
+    assert terms(workload, "one sequence")["cache of one sequence"] == pytest.approx(cache)
     left = 0.4 * 80 * GIB - 2 * N - VLLM_WORK_GIB * GIB
-    assert make_plan(setting).sequences == pytest.approx(left / cache)
+    assert make_plan(workload).sequences == pytest.approx(left / cache)
 
 
 def test_a_separate_vllm_has_a_gpu_of_its_own() -> None:
-    setting = replace(GPU, sampler="vllm", placement="separate", tensor_parallel=2)
-    plan = make_plan(setting)
+    workload = replace(GPU, sampler="vllm", placement="separate", tensor_parallel=2)
+    plan = make_plan(workload)
     assert not any("vLLM" in name for phase in plan.phases if phase.memory == "GPU" for name in phase.terms)
     (own,) = [phase for phase in plan.phases if phase.memory == "vLLM's GPU"]
     assert own.total == pytest.approx(OWN_GPU_SHARE * 80)
-    assert terms(setting, "one sequence")["weights"] == pytest.approx(2 * N / 2)
+    assert terms(workload, "one sequence")["weights"] == pytest.approx(2 * N / 2)
 
 
 def test_host_memory_of_offload_and_of_the_start() -> None:
@@ -137,19 +137,19 @@ def test_host_memory_of_offload_and_of_the_start() -> None:
 
 
 def test_without_a_gpu_everything_is_in_a_processes_share_of_the_machine() -> None:
-    setting = Setting(SHAPE, Device(8.0, is_gpu=False), "float32", max_running=64, max_tokens=1000)
-    plan = make_plan(setting)
+    workload = Workload(SHAPE, Device(8.0, is_gpu=False), "float32", max_running=64, max_tokens=1000)
+    plan = make_plan(workload)
     assert {phase.memory for phase in plan.phases} == {"process"}
     assert all(phase.available == pytest.approx(8 * (1 - FREE_SHARE)) for phase in plan.phases)
-    rollout = terms(setting, "rollout")
+    rollout = terms(workload, "rollout")
     assert rollout["key-value cache"] == pytest.approx(4 * 2 * 10 * 500 * 1000 * 64)
     assert rollout["sampling"] == pytest.approx(4 * 8 * 64 * 50_000) and "processes" in rollout
-    vllm = make_plan(replace(setting, device=Device(64.0, is_gpu=False), sampler="vllm", kv_cache_gib=0.01))
+    vllm = make_plan(replace(workload, device=Device(64.0, is_gpu=False), sampler="vllm", kv_cache_gib=0.01))
     assert [phase.memory for phase in vllm.misfits] == ["vLLM's cache"]
 
 
 def test_the_plan_knows_the_constants_of_what_it_plans() -> None:
-    from mentor.planning.host import SHARD
+    from mentor.planning.host_memory import SHARD
     from mentor.policy import head, state
     from mentor.sampling import transformers_sampler, vllm_engine
 
@@ -158,14 +158,14 @@ def test_the_plan_knows_the_constants_of_what_it_plans() -> None:
 
 
 def test_the_table_has_a_line_for_each_phase_and_a_refusal_is_one_line() -> None:
-    setting = replace(GPU, device=Device(4.0, host_gib=64.0), sampler="vllm", max_tokens=1000)
-    plan = make_plan(setting)
+    workload = replace(GPU, device=Device(4.0, host_gib=64.0), sampler="vllm", max_tokens=1000)
+    plan = make_plan(workload)
     lines = table(plan).splitlines()
     assert len(lines) == 1 + len(plan.phases) and lines[1].startswith("GPU           start")
     assert "moments 1.8" in lines[2] and "64.0" in lines[-1]
-    text = refusal(setting, plan.worst, ["a=1", "b=2"])
+    text = refusal(workload, plan.worst, ["a=1", "b=2"])
     assert text.startswith("step needs ") and "3.8 of 4.0 are available (6% stay free); this fits: a=1 b=2" in text
-    assert "no other setting fits" in refusal(setting, plan.worst, None)
-    small = replace(setting, gpu_memory_share=0.1)
+    assert "no other setting fits" in refusal(workload, plan.worst, None)
+    small = replace(workload, gpu_memory_share=0.1)
     share = next(phase for phase in make_plan(small).misfits if phase.memory == "vLLM's share")
     assert "`sampler.gpu_memory_share=0.1` of 4.0 GiB is 0.4" in refusal(small, share, None)

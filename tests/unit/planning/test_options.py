@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from mentor.planning import Device, ModelShape, Setting, cheapest_fit, make_plan
+from mentor.planning import Device, ModelShape, Workload, cheapest_fit, make_plan
 
 EIGHT = ModelShape(151_936, 4096, 12_288, 36, 32, 8, 40_960, head_dim=128)
-PAPER = Setting(
+PAPER = Workload(
     EIGHT,
     Device(80.0),
     zero_stage=2,
@@ -24,7 +24,7 @@ def test_what_fits_needs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "expected"),
+    ("workload", "expected"),
     [
         (PAPER, ["trainer.deepspeed.offload=true"]),
         (replace(PAPER, num_processes=8), ["sampler.gpu_memory_share=0.3"]),
@@ -43,9 +43,9 @@ def test_what_fits_needs_nothing() -> None:
         ),
     ],
 )
-def test_the_cheapest_that_fits(setting: Setting, expected: list[str]) -> None:
-    assert make_plan(setting).misfits
-    assert cheapest_fit(setting) == expected
+def test_the_cheapest_that_fits(workload: Workload, expected: list[str]) -> None:
+    assert make_plan(workload).misfits
+    assert cheapest_fit(workload) == expected
 
 
 def test_time_is_spent_before_the_method_is_changed() -> None:
@@ -73,7 +73,7 @@ def test_nothing_helps_a_model_that_is_too_large() -> None:
 
 def test_caches_without_a_gpu_and_of_the_embedded_sampler() -> None:
     tiny = ModelShape(640, 128, 384, 4, 4, 2, 2048, tie_word_embeddings=True)
-    cpu = Setting(tiny, Device(1.2, is_gpu=False), "float32", max_tokens=1024, sampler="transformers")
+    cpu = Workload(tiny, Device(1.2, is_gpu=False), "float32", max_tokens=1024, sampler="transformers")
     assert cheapest_fit(cpu) == ["trainer.micro_batch_tokens=1024", "sampler.max_running=64"]
     vllm = replace(cpu, device=Device(256.0, is_gpu=False), sampler="vllm", kv_cache_gib=0.1, max_tokens=100_000)
     found = cheapest_fit(vllm)

@@ -9,14 +9,14 @@ from mentor.reporting.records import Report, Sweep
 from mentor.reporting.sweep_figures import sweep_drawings
 from mentor.reporting.sweep_tables import sweep_tables
 from mentor.reporting.sweeps import numeric, read_sweeps, settings_of
-from mentor.sweeps.manifest import Point, record
+from mentor.sweeps.manifest import ManifestEntry, record
 from tests.fixtures.run_folder import make_row, write_eval, write_lines
 
 
 def put(folder: Path, swept: dict, headline: float | None, status="done", error: str | None = None) -> None:
     name = ",".join(f"{key}={value}" for key, value in swept.items())
     number = None if headline is None else {"name": "reward/correct", "value": headline}
-    record(folder, Point(f"hash of {name}", name, swept, status, number, error))
+    record(folder, ManifestEntry(f"hash of {name}", name, swept, status, number, error))
 
 
 def the_sweep(root: Path) -> Sweep:

@@ -9,19 +9,19 @@ import pytest
 
 from mentor.conf_dir import conf_dir
 from mentor.errors import InputError
-from mentor.sweeps.manifest import Point, read_manifest, record
+from mentor.sweeps.manifest import ManifestEntry, read_manifest, record
 
 WRITER = """
 import sys
 from pathlib import Path
-from mentor.sweeps.manifest import Point, record
+from mentor.sweeps.manifest import ManifestEntry, record
 for number in range(50):
-    record(Path(sys.argv[1]), Point(f"{sys.argv[2]}-{number}", "p" * 500, {}, "running"))
+    record(Path(sys.argv[1]), ManifestEntry(f"{sys.argv[2]}-{number}", "p" * 500, {}, "running"))
 """
 
 
-def point(hashed: str, status: str, **more) -> Point:
-    return Point(hashed, f"seed={hashed}", {"seed": hashed, "reward.weights.tool": 0.1}, status, **more)
+def point(hashed: str, status: str, **more) -> ManifestEntry:
+    return ManifestEntry(hashed, f"seed={hashed}", {"seed": hashed, "reward.weights.tool": 0.1}, status, **more)
 
 
 def test_the_last_line_of_a_hash_counts(tmp_path: Path):

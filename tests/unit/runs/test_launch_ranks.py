@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mentor.runs.processes import Ending
+from mentor.runs.launch_ranks import Ending
 from tests.fixtures.ranks import run_worker
 
 

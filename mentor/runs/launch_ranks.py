@@ -39,7 +39,7 @@ class Ending:
     received: int | None = None
 
 
-def run_processes(
+def run_ranks(
     command: Sequence[str],
     environment: Mapping[str, str],
     pass_fds: Sequence[int],

@@ -1,16 +1,10 @@
-"""What of a run decides its memory, and sizes by name."""
+"""What of a run decides its memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mentor.planning.shape import ModelShape
-
-GIB = 2**30
-
-Terms = dict[str, float]
-"""GiB by name."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +18,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Workload:
     """What of a run decides its memory; names and units are those of the configuration."""
 
     shape: ModelShape
@@ -87,24 +81,3 @@ class Setting:
     @property
     def colocated_vllm(self) -> bool:
         return self.sampler == "vllm" and self.placement == "colocated"
-
-
-def gib(terms: Mapping[str, float]) -> Terms:
-    return {name: size / GIB for name, size in terms.items() if size}
-
-
-def add(*parts: Mapping[str, float]) -> Terms:
-    """Terms of the same name are added."""
-    total: Terms = {}
-    for part in parts:
-        for name, size in part.items():
-            total[name] = total.get(name, 0.0) + size
-    return total
-
-
-def larger(one: Terms, other: Terms) -> Terms:
-    return max(one, other, key=lambda terms: sum(terms.values()))
-
-
-def scaled(terms: Mapping[str, float], factor: float) -> Terms:
-    return {name: size * factor for name, size in terms.items()}

@@ -10,7 +10,7 @@ import time
 LAST_WORDS_S = 60  # from SIGTERM to SIGKILL where the parent has gone
 
 
-def end_with_parent(fd: int) -> None:
+def exit_with_parent(fd: int) -> None:
     """Stop as by SIGTERM when the parent is gone, however it ended: nobody would be left to wait for this process.
 
     fd: read end of a pipe whose other end only the parent has open.

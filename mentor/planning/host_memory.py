@@ -1,0 +1,42 @@
+"""What the processes of a run hold in the machine's own memory, all together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mentor.planning import model_state
+from mentor.planning.terms import Terms, add, gib
+from mentor.planning.workload import Workload
+
+SHARD = 2**30  # bytes of a checkpoint file, built in host memory
+PROCESS_GIB = 2.0  # of one process with torch and CUDA libraries
+CPU_PROCESS_GIB = 0.8  # of one without CUDA
+
+
+def host_phases(workload: Workload) -> dict[str, Terms]:
+    """Of the whole machine, all processes together."""
+    per_process = PROCESS_GIB if workload.device.is_gpu else CPU_PROCESS_GIB
+    lasting = add({"processes": per_process * workload.num_processes}, gib(_offloaded(workload)))
+    model = workload.weight_width * workload.held
+    shard = min(12 * workload.trained, SHARD + 12 * model_state.largest_trained(workload))
+    separate = workload.sampler == "vllm" and workload.placement == "separate"
+    sent = workload.width * workload.shape.parameters if separate else 0
+    return {
+        "start": add(lasting, gib({"weights being read": workload.num_processes * model})),
+        "run": add(lasting, gib({"weights on their way to vLLM": sent * workload.num_processes})),
+        "save": add(lasting, gib({"what is written": max(model, shard)})),
+    }
+
+
+def _offloaded(workload: Workload) -> Mapping[str, float]:
+    """Bytes; in stage 3 the shares of all processes add up to one model."""
+    if not workload.offload:
+        return {}
+    width, trained = workload.weight_width, workload.trained
+    kept = trained if workload.zero_stage == 3 else workload.num_processes * model_state.partition(workload)
+    terms: dict[str, float] = {"states": 12 * trained, "gradients": (4 + width) * trained + width * kept}
+    if workload.zero_stage == 3:
+        terms["gradients"] = (4 + width) * trained
+        terms["weights"] = width * workload.held
+        terms["reference"] = width * workload.shape.parameters if workload.has_reference else 0
+    return terms

@@ -1,0 +1,79 @@
+"""What sampling holds: the cache of the embedded sampler, vLLM awake and asleep, and handing it new weights."""
+
+from __future__ import annotations
+
+from mentor.planning import activations
+from mentor.planning.terms import Terms, add, gib
+from mentor.planning.workload import Workload
+
+SAMPLE_ELEMENTS = 2**24  # probabilities sampled from at once by sampler=transformers, held four times in float64
+OWN_GPU_SHARE = 0.9  # of GPUs that are vLLM's alone (mentor/sampling/vllm_engine.py)
+VLLM_WORK_GIB = 1.5  # vLLM's activations, sampling buffers and CUDA graphs; they stay while it sleeps
+
+
+def own_cache(workload: Workload) -> Terms:
+    """sampler=transformers, at worst: every row as long as a trajectory may be. It sleeps outside of rollouts."""
+    if workload.sampler != "transformers":
+        return {}
+    cache = workload.width * workload.shape.cache_elements(workload.max_running * workload.max_tokens)
+    sampling = 4 * 8 * min(SAMPLE_ELEMENTS, workload.max_running * workload.shape.vocab_size)
+    return gib({"key-value cache": cache, "sampling": sampling, **activations.narrow_copies(workload)})
+
+
+def vllm_awake(workload: Workload) -> Terms:
+    if workload.colocated_vllm and workload.device.is_gpu:
+        return {"vLLM's share": vllm_share(workload)}
+    return vllm_asleep(workload)
+
+
+def vllm_asleep(workload: Workload) -> Terms:
+    """On a CPU it does not sleep, and packs its weights, a tied head apart from the embedding."""
+    if workload.device.is_gpu:
+        return {"vLLM asleep": VLLM_WORK_GIB} if workload.colocated_vllm else {}
+    if workload.sampler != "vllm":
+        return {}
+    again = workload.shape.embedding if workload.shape.tie_word_embeddings else 0
+    weights = workload.width * (workload.shape.parameters + again)
+    return {**gib({"vLLM's weights": weights}), "vLLM's cache": workload.kv_cache_gib}
+
+
+def push(workload: Workload) -> Terms:
+    """One whole parameter at a time, gathered and copied (with adapters, merged in float32), and the copies that vLLM
+    keeps until a layer is complete. It is awake without its cache. The embedded sampler has the policy's own weights.
+    """
+    if workload.sampler != "vllm":
+        return {}
+    shape = workload.shape
+    whole = 2 * workload.weight_width * shape.largest
+    merged = 14 * shape.largest_linear if workload.lora_rank else 0
+    layer = workload.width * shape.matrices / shape.num_hidden_layers
+    terms = gib({"one parameter": max(whole, merged), "copies of one layer": layer})
+    if workload.colocated_vllm and workload.device.is_gpu:
+        terms |= gib({"vLLM's weights": workload.width * shape.parameters})
+    return add(terms, vllm_asleep(workload))
+
+
+def vllm_share(workload: Workload) -> float:
+    share = workload.gpu_memory_share if workload.placement == "colocated" else OWN_GPU_SHARE
+    return share * workload.device.gib
+
+
+def vllm_least(workload: Workload) -> Terms:
+    """What vLLM's share has to hold: its weights, its work, and the cache of one trajectory."""
+    weights = workload.width * workload.shape.parameters / workload.cards
+    return {**gib({"weights": weights}), **one_sequence(workload), "work": VLLM_WORK_GIB}
+
+
+def one_sequence(workload: Workload) -> Terms:
+    cache = workload.width * workload.shape.cache_elements(workload.max_tokens) / workload.cards
+    return gib({"cache of one sequence": cache})
+
+
+def sequences(workload: Workload) -> float | None:
+    if workload.sampler != "vllm":
+        return None
+    (one,) = one_sequence(workload).values()
+    if not workload.device.is_gpu:
+        return workload.kv_cache_gib / one
+    least = vllm_least(workload)
+    return max(0.0, (vllm_share(workload) - least["weights"] - least["work"]) / one)
