@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mentor import progress
+from mentor.calls.arguments import ArgumentValidator
+from mentor.calls.schemas import schemas_text
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall, assistant_message
 from mentor.sampling.sampler import Completion, Sampler, SamplingParams
 from mentor.tools import Toolbox, ToolExecutor, error_text
-from mentor.tools.toolsets import schemas_text
-from mentor.tools.validation import ArgumentValidator
 from mentor.types import CallError, CallRecord, StopReason, Task, Tokens, ToolResult, Trajectory
 
 

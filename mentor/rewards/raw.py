@@ -17,12 +17,12 @@ from typing import Any
 
 import jsonschema
 
+from mentor.calls.schemas import check_schema
 from mentor.chat.parse import split_reasoning
 from mentor.chat.syntax import HERMES, ParsedCall
 from mentor.errors import InputError
 from mentor.rewards.released import VALID_TOOLS
 from mentor.rewards.replies import reply_error, reply_name
-from mentor.tools.validation import check_schema
 from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Trajectory
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")

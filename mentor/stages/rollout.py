@@ -19,11 +19,11 @@ from mentor.config import Config, ModelTeacher, OpenaiTeacher, RolloutStage, Tas
 from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl, to_line
 from mentor.loggers import Logger
+from mentor.rows import read_rows
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
-from mentor.tasks.rows import read_rows
 from mentor.teachers import build_teacher
 from mentor.teachers.outcomes import open_outcomes, solve_all
 from mentor.teachers.selection import Contamination

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from mentor.loggers import Logger
 from mentor.rewards.raw import raw_trajectory
-from mentor.tasks.rows import read_rows
+from mentor.rows import read_rows
 from mentor.trajectories.store import stored_trajectory
 from mentor.types import Trajectory
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, describe, read_rows
-from mentor.tools.validation import check_schema
+from mentor.rows import Row, describe, read_rows
 from mentor.types import Task, TaskTools, ToolCall
 
 JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None}

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, read_rows, text_field
+from mentor.rows import Row, read_rows, text_field
 from mentor.types import Task
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")

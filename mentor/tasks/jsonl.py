@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows, text_field
+from mentor.rows import Row, answer_field, describe, json_field, read_rows, text_field
 from mentor.types import Task, ToolCall
 
 ACCEPTED_CALLS = "a list of {name, arguments} objects or of OpenAI tool calls"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mentor.errors import InputError
 from mentor.rewards.correctness import extract_boxed
-from mentor.tasks.rows import Row, answer_field, describe, read_rows, text_field, without_nulls
+from mentor.rows import Row, answer_field, describe, read_rows, text_field, without_nulls
 from mentor.types import Task
 
 ID_KEYS = ("unique_id", "id", "idx")

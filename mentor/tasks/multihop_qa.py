@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows, text_field, without_nulls
+from mentor.rows import Row, answer_field, describe, json_field, read_rows, text_field, without_nulls
 from mentor.types import Task
 
 ACCEPTED = "`golden_answers`, `answer`, or `reward_model` with `ground_truth`"

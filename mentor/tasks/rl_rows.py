@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
-from mentor.tasks.rows import Row, answer_field, describe, json_field, read_rows, without_nulls
-from mentor.tools.validation import check_schema
+from mentor.rows import Row, answer_field, describe, json_field, read_rows, without_nulls
 from mentor.types import NamedCall, Task, TaskTools
 
 BOX = "\\boxed{"

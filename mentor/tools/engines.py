@@ -1,4 +1,4 @@
-"""Which engine serves a toolset: the interpreter of `sandbox.py`, or the CPython workers of `processes.py`.
+"""Which engine serves a toolset: the interpreter of `monty/`, or the workers of `cpython/`.
 
 Decided once, when the toolset is loaded, and said in its `note`. The source runs only inside the engine that is tried.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 
 from mentor.errors import ConfigError, InputError
-from mentor.tools.processes import LOAD_TIMEOUT_S, Limits, Source, WorkerPool
-from mentor.tools.source import check_runs, probes
+from mentor.tools.cpython.pool import LOAD_TIMEOUT_S, Limits, Source, WorkerPool
+from mentor.tools.monty.check import check_runs
+from mentor.tools.source import probes
 
 ENGINES = ("auto", "monty", "cpython")
 LOAD_MEMORY_MIB = 1024
@@ -71,14 +72,3 @@ def _refusal(failure: str, source: str, origin: str, where: str) -> str:
     lines = source.splitlines() or [""]
     line = min(int(number), len(lines))
     return f"{origin}:{line}: {where} cannot run `{lines[line - 1].strip()}`: {reason}"
-
-
-def imported_modules(tree: ast.Module) -> tuple[str, ...]:
-    """Modules the source names in absolute imports, in order."""
-    names: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(dict.fromkeys(alias.name for alias in node.names))
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names[node.module] = None
-    return tuple(names)

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from mentor.calls.arguments import MAX_MESSAGE_CHARS, ArgumentValidator
 from mentor.errors import ConfigError, ToolError
+from mentor.tools.cpython.pool import LEVELS, Limits, Worker, WorkerPool
 from mentor.tools.engines import load_failure
+from mentor.tools.monty.sandbox import Sandbox, State
 from mentor.tools.outcome import Outcome
-from mentor.tools.processes import LEVELS, Limits, Worker, WorkerPool
-from mentor.tools.sandbox import Sandbox, State
 from mentor.tools.threads import CallThreads
 from mentor.tools.toolsets import Toolset
-from mentor.tools.validation import MAX_MESSAGE_CHARS, ArgumentValidator
 from mentor.types import CallError, ToolResult
 
 ISOLATION = (*LEVELS, "interpreter")  # weakest first; monty runs no instruction of the tools' own

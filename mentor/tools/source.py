@@ -1,7 +1,6 @@
-"""A user's tool source: what it defines, and whether the sandbox can run it. The source never runs in this process.
+"""A user's tool source, read as a syntax tree: what it defines, and what its functions will look up when called.
 
-Before any task is read: parse it, find the public functions, load it in a sandbox of its own and there look up the
-imports, names and module attributes that its functions would otherwise miss only when called.
+The source never runs in this process. An engine runs the probes in its sandbox before any task is read.
 """
 
 from __future__ import annotations
@@ -9,16 +8,9 @@ from __future__ import annotations
 import ast
 import symtable
 from collections.abc import Iterator
-from contextlib import ExitStack
 
-from pydantic_monty import Monty, MontyError, MontyRuntimeError, MontySession, MontySyntaxError, ResourceLimits
-
-from mentor.errors import InputError, ToolError
-from mentor.tools.schemas import FunctionNode
-
-LOAD_TIMEOUT_S = 5.0
-LOAD_LIMITS = ResourceLimits(max_feed_duration_secs=LOAD_TIMEOUT_S, max_total_sleep_secs=0.0, max_memory=2**30)
-PARSER_PREFIX = "The monty syntax parser does not yet support "
+from mentor.errors import InputError
+from mentor.tools.signatures import FunctionNode
 
 
 def parse_source(source: str, origin: str) -> ast.Module:
@@ -34,53 +26,6 @@ def parse_source(source: str, origin: str) -> ast.Module:
 def functions(tree: ast.Module) -> dict[str, FunctionNode]:
     """Top-level functions by name; the last definition of a name counts, as in Python."""
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-
-
-def check_runs(source: str, tree: ast.Module, origin: str) -> None:
-    """Load the source in a sandbox and look up what its functions need.
-
-    Raises InputError with `origin:line`, the construct and the sandbox's reason for the first thing it cannot run.
-    """
-    with ExitStack() as stack:
-        try:
-            pool = stack.enter_context(Monty(max_processes=1, request_timeout=2 * LOAD_TIMEOUT_S))
-            session = stack.enter_context(pool.checkout(limits=LOAD_LIMITS))
-        except (MontyError, OSError, RuntimeError) as failure:
-            raise ToolError(f"no sandbox worker to check {origin} with: {failure}") from failure
-        error = _failure(session, source)
-        if error is not None:
-            raise InputError(_refusal(error, source, origin))
-        for line, construct, probe in sorted(probes(source, tree)):
-            error = _failure(session, probe)
-            if error is not None:
-                raise InputError(f"{origin}:{line}: the sandbox cannot run `{construct}`: {_reason(error)}")
-    for line, construct in _callable_replacements(tree):
-        raise InputError(f"{origin}:{line}: the sandbox cannot run `{construct}`: no function as replacement text")
-
-
-def _failure(session: MontySession, code: str) -> MontyError | None:
-    """Why code does not run; its last value stays in the sandbox, as does what it prints."""
-    try:
-        session.feed_run(f"{code}\nNone", print_callback=lambda stream, text: None)
-    except MontyError as error:
-        return error
-    return None
-
-
-def _refusal(error: MontyError, source: str, origin: str) -> str:
-    """Names the line of the innermost frame; a time limit has none."""
-    frames = error.traceback() if isinstance(error, MontyRuntimeError | MontySyntaxError) else []
-    if not frames:
-        return f"{origin}: the sandbox cannot load the file: {_reason(error)}"
-    lines = source.splitlines()
-    line = min(frames[-1].line, len(lines))
-    return f"{origin}:{line}: the sandbox cannot run `{lines[line - 1].strip()}`: {_reason(error)}"
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    _, found, construct = text.partition(PARSER_PREFIX)
-    return f"{construct} not supported" if found else text[:300]
 
 
 def probes(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str]]:
@@ -141,12 +86,12 @@ def _global_names(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str
             yield node.lineno, node.id, node.id
 
 
-def _callable_replacements(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """`re.sub(pattern, function, ...)` with a lambda or a function of the file: (line, call)."""
-    defined = functions(tree)
+def imported_modules(tree: ast.Module) -> tuple[str, ...]:
+    """Modules the source names in absolute imports, in order."""
+    names: dict[str, None] = {}
     for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="sub" | "subn"), args=[_, replacement, *_]):
-                named = isinstance(replacement, ast.Name) and replacement.id in defined
-                if named or isinstance(replacement, ast.Lambda):
-                    yield node.lineno, ast.unparse(node)
+        if isinstance(node, ast.Import):
+            names.update(dict.fromkeys(alias.name for alias in node.names))
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names[node.module] = None
+    return tuple(names)

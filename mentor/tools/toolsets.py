@@ -14,19 +14,20 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from mentor.calls.schemas import check_schema, schemas_text
 from mentor.errors import ConfigError, InputError
-from mentor.tools.engines import choose_engine, imported_modules
-from mentor.tools.host import HostTools, SearchTools
-from mentor.tools.mcp_server import McpTools, ServerAddress, list_schemas
-from mentor.tools.processes import Source
-from mentor.tools.schemas import function_schema
-from mentor.tools.search import SEARCH_SCHEMA, Corpus
-from mentor.tools.source import functions, parse_source
-from mentor.tools.validation import check_schema
+from mentor.tools.cpython.pool import Source
+from mentor.tools.engines import choose_engine
+from mentor.tools.host.corpus import SEARCH_SCHEMA, Corpus
+from mentor.tools.host.mcp_server import McpTools, ServerAddress, list_schemas
+from mentor.tools.host.search import HostTools, SearchTools
+from mentor.tools.signatures import function_schema
+from mentor.tools.source import functions, imported_modules, parse_source
 
+BUILTIN = Path(__file__).with_name("builtin")
 BUILTIN_SOURCES = {
-    "calculator": Path(__file__).with_name("calculator.py"),
-    "python": Path(__file__).with_name("interpreter.py"),
+    "calculator": BUILTIN / "calculator.py",
+    "python": BUILTIN / "interpreter.py",
 }
 CPYTHON_NOTES = {"python": "code of any kind"}  # built-in toolsets that monty does not serve, and why
 
@@ -155,10 +156,6 @@ class Toolset:
         """The toolset with the engine that runs it."""
         chosen, note = choose_engine(self.loaded, tree, origin, engine)
         return replace(self, engine=chosen, note=note)
-
-
-def schemas_text(schemas: list[dict[str, Any]]) -> str:
-    return json.dumps(schemas, ensure_ascii=False, separators=(",", ":"))
 
 
 def build_toolset(

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
 from mentor.jsonl import Record, Report, read_jsonl, warn
-from mentor.tools.validation import check_schema
 from mentor.types import Trajectory
 
 

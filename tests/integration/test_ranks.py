@@ -30,7 +30,7 @@ HANGS = "    while abs(a) % 5 > 2:\n        pass\n"
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a base, a teacher rollout, and a toolset of which `subtract` hangs for some numbers."""
     folder = tmp_path_factory.mktemp("taught")
-    source = (conf_dir().parent / "mentor" / "tools" / "calculator.py").read_text()
+    source = (conf_dir().parent / "mentor" / "tools" / "builtin" / "calculator.py").read_text()
     before, after = source.split("    return a - b\n")
     (folder / "tools.py").write_text(f"{before}{HANGS}    return a - b\n{after}")
     with chdir(folder):

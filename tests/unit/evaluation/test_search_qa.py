@@ -14,7 +14,7 @@ from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.stages.evaluate import judged, requests
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset
-from mentor.tools.search import Corpus
+from mentor.tools.host.corpus import Corpus
 from mentor.types import Task
 
 LIMITS = RolloutLimits(max_turns=3, max_turn_tokens=600, max_tokens=60_000)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from mentor.calls.arguments import ArgumentValidator
 from mentor.errors import InputError
 from mentor.tasks.bfcl import first_accepted, json_schema, load_bfcl, parse_call, tool_schema
-from mentor.tools.validation import ArgumentValidator
 from mentor.types import ToolCall
 
 CATEGORIES = {

@@ -17,7 +17,7 @@ import pytest
 
 from mentor.errors import ToolError
 from mentor.tools import ToolExecutor, Toolset
-from mentor.tools.sandbox import Sandbox
+from mentor.tools.monty.sandbox import Sandbox
 from mentor.types import ToolResult
 
 SECRET = "mentor-secret-5127"

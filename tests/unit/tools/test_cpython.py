@@ -15,9 +15,9 @@ import pytest
 from mentor.config import ToolsConfig
 from mentor.errors import ConfigError, InputError, ToolError
 from mentor.tools import ToolExecutor, Toolset, build_toolset
+from mentor.tools.cpython.pool import WORKER
 from mentor.tools.executor import ISOLATION
-from mentor.tools.processes import WORKER
-from mentor.tools.worker import descendants
+from mentor.tools.inside.worker import descendants
 from mentor.types import CallError, ToolResult
 from tests.unit.tools.test_executor import RENDERED, STATEFUL, child_processes, run_calls
 
@@ -519,7 +519,7 @@ def own_worker(tmp_path, monkeypatch) -> str:
     folder.mkdir()
     for name in ("worker.py", "confine.py", "driver.py"):
         shutil.copy(WORKER.with_name(name), folder)
-    monkeypatch.setattr("mentor.tools.processes.WORKER", folder / "worker.py")
+    monkeypatch.setattr("mentor.tools.cpython.pool.WORKER", folder / "worker.py")
     return str(folder / "worker.py")
 
 
@@ -603,8 +603,9 @@ def test_an_executor_opens_again(tmp_path, engine):
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from mentor.tools import ToolExecutor, Toolset, processes
-processes.WORKER = Path(sys.argv[3])
+from mentor.tools import ToolExecutor, Toolset
+from mentor.tools.cpython import pool
+pool.WORKER = Path(sys.argv[3])
 
 async def run():
     toolset = Toolset.from_python(sys.argv[1], "cpython", sys.argv[2] == "trusted")

@@ -352,7 +352,7 @@ asyncio.run(run())
 
 
 def test_a_held_session_is_renewed_before_it_fills_up(monkeypatch):
-    monkeypatch.setattr("mentor.tools.sandbox.MAX_HELD_CALLS", 3)
+    monkeypatch.setattr("mentor.tools.monty.sandbox.MAX_HELD_CALLS", 3)
     results = run_calls(build_toolset("calculator"), [("add", {"a": n, "b": 1}) for n in range(20)], workers=1)
     assert [result.text for result in results] == [str(n + 1) for n in range(20)]
 
@@ -402,7 +402,7 @@ def test_text_arguments_are_read_and_all_is_counted():
 
 
 def test_more_sessions_than_live_processes_keep_their_state(tmp_path, monkeypatch):
-    monkeypatch.setattr("mentor.tools.sandbox.MAX_LIVE", 2)
+    monkeypatch.setattr("mentor.tools.monty.sandbox.MAX_LIVE", 2)
     calls = [("tick", {"tag": "x"}, f"s{n % 5}") for n in range(15)]
     results = run_calls(load(tmp_path, STATEFUL), calls)
     assert [result.text[:2] for result in results] == ["[1"] * 5 + ["[2"] * 5 + ["[3"] * 5

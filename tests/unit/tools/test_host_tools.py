@@ -13,7 +13,7 @@ import pytest
 
 from mentor.errors import ConfigError, InputError, ToolError
 from mentor.tools import ToolExecutor, Toolset, build_toolset
-from mentor.tools.search import Corpus
+from mentor.tools.host.corpus import Corpus
 from mentor.types import CallError
 
 SERVER = Path(__file__).parents[2] / "fixtures" / "mcp_notes.py"

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from mentor.calls.arguments import ArgumentValidator
 from mentor.tasks.bfcl import load_bfcl
 from mentor.tools import ToolExecutor, Toolset
 from mentor.tools.probe import example_arguments, probe_tools
-from mentor.tools.validation import ArgumentValidator
 
 SOURCE = (
     "def fine(n: int, names: list[str]) -> str:\n    return f'{n} {names}'\n\n"

@@ -1,4 +1,4 @@
-"""mentor/tasks/{gsm8k,jsonl,rows,__init__}.py: what is loaded, and one clear line for everything that cannot be."""
+"""mentor/rows.py and the task files read with it: what is loaded, and one clear line for what cannot be."""
 
 import gzip
 import json
@@ -6,8 +6,8 @@ import json
 import pytest
 
 from mentor.errors import InputError
+from mentor.rows import answer_field, parse_row
 from mentor.tasks import load_tasks
-from mentor.tasks.rows import answer_field, parse_row
 from mentor.types import ToolCall
 
 ROW = {"question": "What is 2 plus 3?", "answer": "5"}

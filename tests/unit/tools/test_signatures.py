@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from mentor.errors import InputError
-from mentor.tools.schemas import function_schema, hint_schema, parse_docstring
+from mentor.tools.signatures import function_schema, hint_schema, parse_docstring
 
 
 def schema_of(source: str) -> dict:

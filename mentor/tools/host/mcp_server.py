@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any, TextIO
 
 from mentor.errors import ConfigError, ToolError
-from mentor.tools.host import cut
+from mentor.tools.host.search import cut
 from mentor.tools.outcome import Outcome
 from mentor.types import CallError
 

@@ -21,12 +21,12 @@ from typing import Any
 from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, ResourceLimits
 
 from mentor.errors import ToolError
+from mentor.tools.monty.check import LOAD_LIMITS, LOAD_TIMEOUT_S
 from mentor.tools.outcome import Outcome
-from mentor.tools.source import LOAD_LIMITS, LOAD_TIMEOUT_S
 from mentor.tools.toolsets import Toolset
 from mentor.types import CallError
 
-DRIVER = Path(__file__).with_name("driver.py").read_text(encoding="utf-8")
+DRIVER = (Path(__file__).parents[1] / "inside" / "driver.py").read_text(encoding="utf-8")
 CALL = "await _mentor_call(_mentor_name, _mentor_arguments)"
 KILL_GRACE_S = 0.5  # past the time limit a worker that cannot stop itself is killed
 REQUEST_GRACE_S = 5.0  # the same for loading and storing state

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.tasks.rows import describe, read_rows
+from mentor.rows import describe, read_rows
 
 ACCEPTED = "rows of {title, text} or {contents}, as JSONL; or one JSON object of title: sentences, or list of such rows"
 MAX_TOP_K = 20

@@ -6,8 +6,8 @@ import asyncio
 from time import perf_counter
 from typing import Any, Protocol
 
+from mentor.tools.host.corpus import Corpus
 from mentor.tools.outcome import Outcome
-from mentor.tools.search import Corpus
 from mentor.types import CallError
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
+from mentor.calls.arguments import ArgumentValidator
+from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
 from mentor.tools.toolsets import Toolset
-from mentor.tools.validation import ArgumentValidator, check_schema
 
 PARAMETERS = {
     "type": "object",

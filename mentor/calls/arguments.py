@@ -1,23 +1,20 @@
-"""Checks with JSON schema: of the tool schemas a user brings, and of every call's arguments.
+"""The arguments of a tool call against its JSON schema: valid, readable as what was meant, or what is wrong with them.
 
-No reference is ever fetched, and our messages never hold the value they are about: it may be huge.
+No message holds the value it is about: it may be huge.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import ValidationError
 from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
 
-from mentor.errors import InputError
-from mentor.tools.schemas import Schema
+from mentor.calls.schemas import Schema, short_text
 
 JSON_TYPE_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 PLAIN_TYPES: dict[str, tuple[type, ...]] = {
@@ -31,54 +28,6 @@ MAX_MESSAGE_CHARS = 300
 NUMBER = re.compile(r"[+-]?(\d{1,300}(\.\d{0,300})?|\.\d{1,300})([eE][+-]?\d{1,3})?", re.ASCII)
 MAX_COERCED_CHARS = 2**20
 MAX_COERCED_DEPTH = 8
-
-
-def check_schema(schema: Any, origin: str) -> Schema:
-    """The schema in the OpenAI function shape; `{name, description, parameters}` alone is wrapped.
-
-    Raises InputError when it is neither, or when `parameters` is not a JSON schema of an object.
-    """
-    function = schema.get("function") if isinstance(schema, Mapping) and schema.get("type") == "function" else schema
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
-        raise InputError(
-            f"{origin}: tool schema {_short(schema)} is not one; accepted is "
-            '{"type": "function", "function": {"name", "description", "parameters"}}'
-        )
-    where = f"{origin}: schema of tool {function['name']!r}"
-    description, parameters = function.get("description", ""), function.get("parameters", {"type": "object"})
-    if not isinstance(description, str):
-        raise InputError(f"{where}: description is {_short(description)}, accepted is text")
-    if not isinstance(parameters, Mapping) or parameters.get("type") != "object":
-        raise InputError(f"{where}: parameters are {_short(parameters)}, accepted is a JSON schema of type object")
-    try:
-        Draft202012Validator.check_schema(parameters, format_checker=Draft202012Validator.FORMAT_CHECKER)
-        _check_references(dict(parameters))
-    except SchemaError as error:
-        place = ".".join(["parameters", *(str(part) for part in error.absolute_path)])
-        raise InputError(f"{where}: {place} is not a JSON schema: {_short(error.message)}") from None
-    except Unresolvable as error:
-        raise InputError(f"{where}: $ref {_short(error.ref)} leads nowhere inside the schema") from None
-    except RecursionError:
-        raise InputError(f"{where}: parameters are nested too deeply") from None
-    parameters = {"type": "object", "properties": {}, **parameters}
-    function = {"name": function["name"], "description": description, "parameters": parameters}
-    return {"type": "function", "function": function}
-
-
-def _check_references(parameters: Schema) -> None:
-    """Every `$ref` must resolve inside the schema: nothing is ever fetched."""
-    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(parameters))
-    for node in _nodes(parameters):
-        if isinstance(node.get("$ref"), str):
-            resolver.lookup(node["$ref"])
-
-
-def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        yield value
-    if isinstance(value, Mapping | list):
-        for below in value.values() if isinstance(value, Mapping) else value:
-            yield from _nodes(below)
 
 
 class ArgumentValidator:
@@ -144,8 +93,8 @@ class ArgumentValidator:
             unknown = next(str(name) for name in given if name not in self.properties)
             return f"unexpected argument {unknown[:80]!r}, accepted: {', '.join(self.properties) or 'none'}"
         if error.validator == "enum":
-            return f"{place} must be one of {_short(rule)}"
-        return f"{place} does not fit the schema ({error.validator}: {_short(rule)})"
+            return f"{place} must be one of {short_text(rule)}"
+        return f"{place} does not fit the schema ({error.validator}: {short_text(rule)})"
 
 
 def _plain_types(parameters: Schema) -> dict[str, tuple[type, ...]] | None:
@@ -210,8 +159,3 @@ def _is_integer(schema: Any) -> bool:
 
 def _type_name(value: Any) -> str:
     return "null" if value is None else JSON_TYPE_NAMES.get(type(value), type(value).__name__)
-
-
-def _short(value: Any) -> str:
-    text = " ".join((value if isinstance(value, str) else repr(value)).split())
-    return text if len(text) <= 120 else text[:120] + "..."

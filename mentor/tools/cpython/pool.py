@@ -1,7 +1,7 @@
 """CPython workers: one process for every session, under limits the operating system enforces.
 
-For source that needs more of Python than the interpreter of `sandbox.py` runs, and for trusted tools. What a worker is
-and how it is confined is in `worker.py` and `confine.py`, which run in processes of their own; this side asks a
+For source that needs more of Python than the interpreter of `monty/` runs, and for trusted tools. What a worker is
+and how it is confined is in `inside/`, whose files run in the workers; this side asks a
 template process for workers, passes calls and ends workers by force. Nothing a worker says is believed: its answers are
 length-checked JSON, and whatever else it writes ends it.
 
@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from mentor.errors import ToolError
-from mentor.tools.confine import LEVELS
+from mentor.tools.inside.confine import LEVELS
 from mentor.types import CallError
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).parents[1] / "inside" / "worker.py"
 LOAD_TIMEOUT_S = 10.0  # for a worker to be there with the source loaded
 KEEPER_GRACE_S = 10.0  # for the keeper of a trusted worker to end all its descendants
 MAX_ARGUMENT_BYTES = 2**26

@@ -1,4 +1,4 @@
-"""Tool schemas made from a function's type hints and docstring.
+"""The schema of a tool, made from the type hints and docstring of its function.
 
 Reads the syntax tree: no user code runs (transformers' `get_json_schema` would need the function itself). Left out:
 `*args`, `**kwargs` and positional-only parameters, which a call by named values cannot fill.
@@ -10,9 +10,9 @@ import ast
 import re
 from typing import Any
 
+from mentor.calls.schemas import Schema
 from mentor.errors import InputError
 
-Schema = dict[str, Any]
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 SIMPLE_TYPES: dict[str, Schema] = {

@@ -1,0 +1,79 @@
+"""Tool schemas that a user brings: what is accepted, and the text of them that a prompt shows.
+
+No reference is ever fetched, and no message holds a whole value: it may be huge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from mentor.errors import InputError
+
+Schema = dict[str, Any]
+
+
+def check_schema(schema: Any, origin: str) -> Schema:
+    """The schema in the OpenAI function shape; `{name, description, parameters}` alone is wrapped.
+
+    Raises InputError when it is neither, or when `parameters` is not a JSON schema of an object.
+    """
+    function = schema.get("function") if isinstance(schema, Mapping) and schema.get("type") == "function" else schema
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise InputError(
+            f"{origin}: tool schema {short_text(schema)} is not one; accepted is "
+            '{"type": "function", "function": {"name", "description", "parameters"}}'
+        )
+    where = f"{origin}: schema of tool {function['name']!r}"
+    description, parameters = function.get("description", ""), function.get("parameters", {"type": "object"})
+    if not isinstance(description, str):
+        raise InputError(f"{where}: description is {short_text(description)}, accepted is text")
+    if not isinstance(parameters, Mapping) or parameters.get("type") != "object":
+        raise InputError(f"{where}: parameters are {short_text(parameters)}, accepted is a JSON schema of type object")
+    try:
+        Draft202012Validator.check_schema(parameters, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        _check_references(dict(parameters))
+    except SchemaError as error:
+        place = ".".join(["parameters", *(str(part) for part in error.absolute_path)])
+        raise InputError(f"{where}: {place} is not a JSON schema: {short_text(error.message)}") from None
+    except Unresolvable as error:
+        raise InputError(f"{where}: $ref {short_text(error.ref)} leads nowhere inside the schema") from None
+    except RecursionError:
+        raise InputError(f"{where}: parameters are nested too deeply") from None
+    parameters = {"type": "object", "properties": {}, **parameters}
+    function = {"name": function["name"], "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _check_references(parameters: Schema) -> None:
+    """Every `$ref` must resolve inside the schema: nothing is ever fetched."""
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(parameters))
+    for node in _nodes(parameters):
+        if isinstance(node.get("$ref"), str):
+            resolver.lookup(node["$ref"])
+
+
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+    if isinstance(value, Mapping | list):
+        for below in value.values() if isinstance(value, Mapping) else value:
+            yield from _nodes(below)
+
+
+def schemas_text(schemas: list[Schema]) -> str:
+    """Return the schemas as compact JSON text, as prompts show and trajectories store them."""
+    return json.dumps(schemas, ensure_ascii=False, separators=(",", ":"))
+
+
+def short_text(value: Any) -> str:
+    """The value on one line, cut after 120 characters."""
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    return text if len(text) <= 120 else text[:120] + "..."

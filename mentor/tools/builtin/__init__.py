@@ -1,0 +1,1 @@
+"""Sources of the built-in toolsets. Workers load them as text; the program never imports them."""

@@ -1,0 +1,1 @@
+"""The engine of sandboxed tools in pydantic-monty's interpreter."""
