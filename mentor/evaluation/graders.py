@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from mentor.evaluation.bfcl import judge
+from mentor.evaluation.bfcl_judge import judge
 from mentor.evaluation.qa import exact_match, token_f1
 from mentor.rewards.correctness import Grader, extract_boxed
 from mentor.rewards.quantities import clean

@@ -1,9 +1,9 @@
 """Last step of the flow: the files of one run folder become one report in three forms that hold the same numbers."""
 
-from mentor.reporting.collect import collect
-from mentor.reporting.figures import draw
-from mentor.reporting.records import Report
-from mentor.reporting.trajectories import gather
+from mentor.reporting.figures.draw import draw
+from mentor.reporting.read.collect import collect
+from mentor.reporting.read.records import Report
+from mentor.reporting.read.trajectories import gather
 from mentor.reporting.write import write_report
 
 __all__ = ["Report", "collect", "draw", "gather", "write_report"]

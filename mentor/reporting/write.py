@@ -6,20 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
-from mentor.reporting.curves import MAX_POINTS
-from mentor.reporting.difference_tables import difference_tables, intro
-from mentor.reporting.drawing import Drawing
-from mentor.reporting.html import Chapter, to_html
-from mentor.reporting.lens_tables import lens_tables
-from mentor.reporting.markdown import to_markdown
-from mentor.reporting.notes import ALWAYS
-from mentor.reporting.page_data import Embedded, embed
-from mentor.reporting.records import Report
-from mentor.reporting.result_tables import accuracy_tables, detail_table, tool_tables
-from mentor.reporting.stage_tables import cost_table, method_cost_table, provenance_table, versions_table
-from mentor.reporting.sweep_tables import sweep_tables
-from mentor.reporting.tokenizer_files import tokenizer_of
-from mentor.reporting.trajectories import Gathered
+from mentor.reporting.figures.rendering import Drawing
+from mentor.reporting.page.chapters import chapters_of
+from mentor.reporting.page.html import to_html
+from mentor.reporting.page.markdown import to_markdown
+from mentor.reporting.page.page_data import Embedded, embed
+from mentor.reporting.read.caveats import ALWAYS
+from mentor.reporting.read.records import Report
+from mentor.reporting.read.tokenizer_files import tokenizer_of
+from mentor.reporting.read.trajectories import Gathered
 
 MAX_PAGE_BYTES = 14_900_000  # of report.html: below 15 MB, a size that every mail and browser takes
 
@@ -54,57 +49,6 @@ def write_report(
     for drawing in drawings:
         (figures / f"{drawing.name}.png").write_bytes(drawing.png)
     return [folder / name for name in texts] + sorted(figures.iterdir()), trajectories
-
-
-def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
-    """The parts of the report in the order to read them; the last ones are for looking things up."""
-
-    def drawn(chapter: str) -> list[Drawing]:
-        return [drawing for drawing in drawings if drawing.chapter == chapter]
-
-    return [
-        Chapter("results", "Results", accuracy_tables(report), drawn("results"), more="Other decoding modes"),
-        Chapter(
-            "differences",
-            "Which differences are real",
-            difference_tables(report),
-            intro=intro(report),
-            more="Other decoding modes, and every test in full",
-        ),
-        Chapter(
-            "curves",
-            "Learning curves",
-            drawings=drawn("curves"),
-            intro="A line is the mean over the training seeds of a method, its band reaches from the lowest to the "
-            f"highest seed. A curve of more than {MAX_POINTS} steps is drawn as means of equal blocks of steps; "
-            "results.json has every step of every seed.",
-            more="All other metrics",
-        ),
-        Chapter(
-            "sweeps",
-            "Sweeps",
-            sweep_tables(report),
-            drawn("sweeps"),
-            intro="A setting is what the points of a sweep share beside the seed; n counts its points that are done. "
-            "Two swept numbers are drawn as a map, one as a line with a band from the lowest to the highest seed.",
-            more="Every point",
-        ),
-        Chapter(
-            "similarity",
-            "Tool use and accuracy",
-            drawings=drawn("similarity"),
-            intro="A point is one model on one split; the line through it is the 95 % interval of its accuracy. Splits "
-            "differ in difficulty, so compare points of one split (see the table of all results).",
-            more="Other decoding mode",
-        ),
-        Chapter("tools", "Which tools were called", tool_tables(report), drawn("tools"), more="Other decoding mode"),
-        Chapter(
-            "lens", "Tool use beside the teacher's", lens_tables(report), more="Other benchmarks and decoding modes"
-        ),
-        Chapter("cost", "Cost", [method_cost_table(report), cost_table(report)], more="Every stage folder"),
-        Chapter("details", "All results", [detail_table(report)], more="Every model, split and decoding mode"),
-        Chapter("provenance", "Provenance", [provenance_table(report), versions_table(report)]),
-    ]
 
 
 def choice_text(trajectories: Embedded) -> str:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mentor.errors import InputError
-from mentor.evaluation.bfcl import Verdict, judge
+from mentor.evaluation.bfcl_judge import Verdict, judge
 
 CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance")
 VALID = None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mentor.errors import InputError
-from mentor.reporting.trajectories import gather, interleave, spread
+from mentor.reporting.read.trajectories import gather, interleave, spread
 from tests.fixtures.run_folder import evaluation_record, make_trajectory, training_record, write_lines
 
 

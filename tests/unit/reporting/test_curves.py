@@ -1,7 +1,7 @@
 """The band of a method's learning curves."""
 
-from mentor.reporting.curves import bands
-from mentor.reporting.records import Curve
+from mentor.reporting.figures.curves import bands
+from mentor.reporting.read.records import Curve
 
 
 def test_a_band_covers_the_seeds_that_got_to_a_step() -> None:

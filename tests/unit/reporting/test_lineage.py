@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mentor.reporting import collect
-from mentor.reporting.records import Origin
+from mentor.reporting.read.records import Origin
 from tests.fixtures.run_folder import make_row, write_eval, write_stage
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mentor.reporting import collect
-from mentor.reporting.methods import SAME, compare, method_of, method_results
-from mentor.reporting.records import EvalResult, Pair, StageRecord
+from mentor.reporting.read.methods import SAME, compare, method_of, method_results
+from mentor.reporting.read.records import EvalResult, Pair, StageRecord
 from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_lines, write_stage
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mentor.reporting.conversation import conversation, reference_only
-from mentor.reporting.page_data import embed, runs, script_json, verdict
-from mentor.reporting.tokenizer_files import tokenizer_of
-from mentor.reporting.trajectories import gather
+from mentor.reporting.page.page_data import embed, runs, script_json, verdict
+from mentor.reporting.page.turns import conversation, reference_only
+from mentor.reporting.read.tokenizer_files import tokenizer_of
+from mentor.reporting.read.trajectories import gather
 from mentor.types import StopReason
 from tests.fixtures.run_folder import (
     evaluation_record,

@@ -2,7 +2,7 @@
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from mentor.reporting.pieces import byte_alphabet, piece, piece_table, token_bytes
+from mentor.reporting.page.token_text import byte_alphabet, piece, piece_table, token_bytes
 
 
 def test_pieces_of_a_byte_level_tokenizer_spell_the_text(chat) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from mentor.errors import InputError, RunFolderError
 from mentor.reporting import collect, draw, gather, write_report
-from mentor.reporting.curves import MAX_POINTS, thinned
-from mentor.reporting.markdown import escape
-from mentor.reporting.records import Curve
+from mentor.reporting.figures.curves import MAX_POINTS, thinned
+from mentor.reporting.page.markdown import escape
+from mentor.reporting.read.records import Curve
 from tests.fixtures.run_folder import (
     evaluation_record,
     make_row,

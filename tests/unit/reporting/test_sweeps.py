@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from mentor.reporting import collect
-from mentor.reporting.records import Report, Sweep
-from mentor.reporting.sweep_figures import sweep_drawings
-from mentor.reporting.sweep_tables import sweep_tables
-from mentor.reporting.sweeps import numeric, read_sweeps, settings_of
+from mentor.reporting.figures.sweeps import sweep_drawings
+from mentor.reporting.read.records import Report, Sweep
+from mentor.reporting.read.sweeps import numeric, read_sweeps, settings_of
+from mentor.reporting.tables.sweeps import sweep_tables
 from mentor.sweeps.manifest import ManifestEntry, record
 from tests.fixtures.run_folder import make_row, write_eval, write_lines
 

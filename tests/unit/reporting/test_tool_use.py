@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mentor.reporting import collect
-from mentor.reporting.tool_use import MAX_TOOLS, ToolUse, tool_use
+from mentor.reporting.read.calls_per_tool import MAX_TOOLS, ToolUse, tool_use
 from tests.fixtures.run_folder import make_row, write_eval
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mentor.reporting.tables import Cell, Table
+from mentor.reporting.tables.table import Cell, Table
 
 SPECIAL = re.compile(r"([\\`*_\[\]|])")
 

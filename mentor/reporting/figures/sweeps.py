@@ -8,9 +8,9 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from mentor.reporting.drawing import COLORS, INK, Drawing, render
-from mentor.reporting.records import Report, Sweep
-from mentor.reporting.sweeps import Setting, headline_names, numeric, settings_of
+from mentor.reporting.figures.rendering import COLORS, INK, Drawing, render
+from mentor.reporting.read.records import Report, Sweep
+from mentor.reporting.read.sweeps import Setting, headline_names, numeric, settings_of
 
 PALE, DARK = "#d3e5fa", "#123a66"  # both ends of the colours: black text reads on the one, white on the other
 

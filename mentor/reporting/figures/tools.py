@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from mentor.reporting.drawing import INK, Colors, Drawing, interval_bars, percent_axis, render
-from mentor.reporting.methods import method_of, trained_folders
-from mentor.reporting.records import EvalResult, Report
-from mentor.reporting.tables import MODES, distinct
-from mentor.reporting.tool_use import ToolUse, tool_use
+from mentor.reporting.figures.rendering import INK, Colors, Drawing, interval_bars, percent_axis, render
+from mentor.reporting.read.calls_per_tool import ToolUse, tool_use
+from mentor.reporting.read.methods import method_of, trained_folders
+from mentor.reporting.read.order import MODES, distinct
+from mentor.reporting.read.records import EvalResult, Report
 
 DOMAINS = {"id": ("o", "in domain"), "ood": ("^", "out of domain"), "unknown": ("D", "domain unknown")}
 BAR = 0.085  # inches; the height of one student's bar

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mentor.reporting.records import EvalResult, Origin, StageRecord
+from mentor.reporting.read.records import EvalResult, Origin, StageRecord
 
 TEACHER_FOLDER = "rollout"
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from mentor.reporting.methods import method_of, trained_folders
-from mentor.reporting.records import Report, StageRecord
-from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, plain
+from mentor.reporting.read.methods import method_of, trained_folders
+from mentor.reporting.read.order import distinct
+from mentor.reporting.read.records import Report, StageRecord
+from mentor.reporting.tables.table import MISSING, Cell, Table, number, plain
 
 MAX_SHOWN = 40  # stage folders whose costs are shown without unfolding
 

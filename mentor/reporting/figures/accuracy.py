@@ -1,4 +1,4 @@
-"""Draw a `Report`: accuracy with its intervals, learning curves, sweeps, and what tools were used."""
+"""Accuracy of the methods with its intervals, a figure per domain and setting."""
 
 from __future__ import annotations
 
@@ -6,34 +6,14 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from mentor.reporting.curves import curve_drawings
-from mentor.reporting.drawing import COLORS, Colors, Drawing, percent_axis, render
-from mentor.reporting.methods import method_of, trained_folders
-from mentor.reporting.records import MethodResult, Report
-from mentor.reporting.sweep_figures import sweep_drawings
-from mentor.reporting.tables import DOMAINS, distinct, settings
-from mentor.reporting.tool_figures import similarity_drawings, tool_drawings
+from mentor.reporting.figures.rendering import Colors, Drawing, percent_axis, render
+from mentor.reporting.read.order import DOMAINS, distinct, settings
+from mentor.reporting.read.records import MethodResult, Report
 
 MARKERS = "osD^vPX*"
 
 
-def draw(report: Report) -> list[Drawing]:
-    """All figures of the report, in the order to show them. A method and all its models have one colour."""
-    folders = distinct([r.model for r in report.results] + [curve.folder for curve in report.curves])
-    trained = trained_folders(report)
-    methods = distinct(method_of(folder, trained) for folder in folders)
-    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(methods)}
-    colors |= {folder: colors[method_of(folder, trained)] for folder in folders}
-    return [
-        *_accuracy_drawings(report, colors),
-        *curve_drawings(report.curves, colors),
-        *sweep_drawings(report),
-        *similarity_drawings(report, colors),
-        *tool_drawings(report, colors),
-    ]
-
-
-def _accuracy_drawings(report: Report, colors: Colors) -> list[Drawing]:
+def accuracy_drawings(report: Report, colors: Colors) -> list[Drawing]:
     """One per domain and setting: methods side by side over each benchmark."""
     shown = settings(report.results)
     drawings = []

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mentor.reporting.records import EvalResult, MethodResult, Report
-from mentor.reporting.tables import (
-    DOMAINS,
-    MISSING,
-    SIGNS,
-    Cell,
-    Table,
-    distinct,
-    interval,
-    model_label,
-    number,
-    percent,
-    plain,
-    settings,
-)
-from mentor.reporting.tool_use import ToolUse, tool_use
+from mentor.reporting.read.calls_per_tool import ToolUse, tool_use
+from mentor.reporting.read.order import DOMAINS, distinct, settings
+from mentor.reporting.read.records import EvalResult, MethodResult, Report
+from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, interval, model_label, number, percent, plain
 
 
 def accuracy_tables(report: Report) -> list[Table]:

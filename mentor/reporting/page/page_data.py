@@ -15,10 +15,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mentor.reporting.collect import finite
-from mentor.reporting.conversation import conversation, reference_only
-from mentor.reporting.pieces import piece_table
-from mentor.reporting.trajectories import Gathered, Place, Stored
+from mentor.reporting.page.token_text import piece_table
+from mentor.reporting.page.turns import conversation, reference_only
+from mentor.reporting.read.summaries import finite
+from mentor.reporting.read.trajectories import Gathered, Place, Stored
 from mentor.types import RewardBreakdown, Tokens, Trajectory
 
 FindTokenizer = Callable[[Place], Path | None]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mentor.errors import InputError
 from mentor.jsonl import Record, read_jsonl
-from mentor.reporting.records import setting_name
+from mentor.reporting.read.records import setting_name
 
 TaskKey = tuple[str, str]  # id and question: ids of another data set may be alike
 Row = tuple[str, str]  # split and setting: what a row of an evaluation's results is about

@@ -5,11 +5,9 @@ Shares are shown in percent with one decimal; what a stage did not write is show
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from mentor.reporting.records import EvalResult, MethodResult, setting_name
+from mentor.reporting.read.records import EvalResult
 
 MISSING = "–"
 SIGNS = {"better": "▲", "worse": "▼"}
@@ -67,15 +65,3 @@ def interval(result: EvalResult) -> str:
 
 def model_label(result: EvalResult) -> str:
     return f"{result.model} (base)" if result.is_base else result.model
-
-
-def settings(results: Iterable[EvalResult | MethodResult]) -> list[str]:
-    """The settings found, in the order to show them: sampled, greedy, then those without tools."""
-    order = {setting_name(mode, with_tools): None for with_tools in (None, False) for mode in MODES}
-    found = {result.setting for result in results}
-    return [*(setting for setting in order if setting in found), *sorted(found - order.keys())]
-
-
-def distinct(values: Iterable[Any]) -> list[Any]:
-    """The values in order of first appearance."""
-    return list(dict.fromkeys(values))

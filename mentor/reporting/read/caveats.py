@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mentor.reporting.records import EvalResult, StageRecord
+from mentor.reporting.read.records import EvalResult, StageRecord
 
 ALWAYS = [
     "Intervals and tests say how sure a number is for these checkpoints on questions like these; they leave out how "

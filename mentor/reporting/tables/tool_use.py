@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from mentor.reporting.methods import method_of, trained_folders
-from mentor.reporting.records import EvalResult, Report
-from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, settings
+from mentor.reporting.read.methods import method_of, trained_folders
+from mentor.reporting.read.order import distinct, settings
+from mentor.reporting.read.records import EvalResult, Report
+from mentor.reporting.tables.table import MISSING, Cell, Table, number
 
 MEANINGS = {
     "tool_similarity": "1 − Jensen-Shannon divergence of the two mixes of tools; 1 is the same mix",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mentor.reporting.records import EvalResult, Report, Sweep, SweepPoint
-from mentor.reporting.sweeps import SEED, Setting, headline_names, settings_of
-from mentor.reporting.tables import MISSING, Cell, Table, distinct, number, percent, plain
+from mentor.reporting.read.order import distinct
+from mentor.reporting.read.records import EvalResult, Report, Sweep, SweepPoint
+from mentor.reporting.read.sweeps import SEED, Setting, headline_names, settings_of
+from mentor.reporting.tables.table import MISSING, Cell, Table, number, percent, plain
 
 
 def sweep_tables(report: Report) -> list[Table]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mentor.reporting.methods import REAL, SAME
-from mentor.reporting.records import Pair, Report
-from mentor.reporting.tables import DOMAINS, MISSING, SIGNS, Cell, Table, distinct, number, plain, settings
+from mentor.reporting.read.methods import REAL, SAME
+from mentor.reporting.read.order import DOMAINS, distinct, settings
+from mentor.reporting.read.records import Pair, Report
+from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, number, plain
 
 
 def difference_tables(report: Report) -> list[Table]:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mentor.reporting.methods import method_of, trained_folders
-from mentor.reporting.records import Report
-from mentor.reporting.tables import MODES, distinct
+from mentor.reporting.read.methods import method_of, trained_folders
+from mentor.reporting.read.order import MODES, distinct
+from mentor.reporting.read.records import Report
 
 MAX_TOOLS = 20  # named one by one; the rest are summed
 

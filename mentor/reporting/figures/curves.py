@@ -9,10 +9,10 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mentor.reporting.drawing import Colors, Drawing, line_id, render
-from mentor.reporting.methods import method_of
-from mentor.reporting.records import Curve
-from mentor.reporting.tables import distinct
+from mentor.reporting.figures.rendering import Colors, Drawing, line_id, render
+from mentor.reporting.read.methods import method_of
+from mentor.reporting.read.order import distinct
+from mentor.reporting.read.records import Curve
 
 LINE_STYLES = ("-", "--", "-.", ":")
 MAX_POINTS = 300  # of one curve: about one a pixel, and it keeps the page of a long run small

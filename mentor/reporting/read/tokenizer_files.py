@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mentor.config import load
 from mentor.errors import MentorError
-from mentor.reporting.trajectories import Place
+from mentor.reporting.read.trajectories import Place
 from mentor.runs.base_model import base_model
 from mentor.runs.folder import stored_config
 from mentor.runs.provenance import read_summary

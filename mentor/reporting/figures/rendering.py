@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from mentor.reporting.records import EvalResult
+from mentor.reporting.read.records import EvalResult
 
 INK = "#22262b"  # of text and axes; `currentColor` in the SVG
 Colors = Mapping[str, str]  # by model or folder, the same in every figure

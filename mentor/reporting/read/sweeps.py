@@ -10,8 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from mentor.jsonl import read_jsonl
-from mentor.reporting.records import Sweep, SweepPoint
-from mentor.reporting.tables import distinct
+from mentor.reporting.read.order import distinct
+from mentor.reporting.read.records import Sweep, SweepPoint
 from mentor.sweeps.manifest import MANIFEST_NAME, read_manifest
 
 SEED = "seed"

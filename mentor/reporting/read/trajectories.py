@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from mentor.errors import InputError
 from mentor.jsonl import Record, read_jsonl
-from mentor.reporting.records import setting_name
+from mentor.reporting.read.records import setting_name
 from mentor.trajectories.store import stored_trajectory
 from mentor.types import Trajectory
 

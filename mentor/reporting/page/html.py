@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mentor.reporting.drawing import Drawing
-from mentor.reporting.methods import method_of, trained_folders
-from mentor.reporting.page_data import script_json
-from mentor.reporting.records import Report
-from mentor.reporting.stage_tables import package_versions, provenance
-from mentor.reporting.tables import Table, distinct
+from mentor.reporting.page.chapters import Chapter
+from mentor.reporting.page.page_data import script_json
+from mentor.reporting.read.methods import method_of, trained_folders
+from mentor.reporting.read.order import distinct
+from mentor.reporting.read.records import Report
+from mentor.reporting.tables.stages import package_versions, provenance
 
 SCRIPTS = ("report.js", "trajectory.js", "trajectories.js")  # one script element, in this order
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """A part of the report. `more` names the fold that holds its tables and figures that are not `main`."""
-
-    id: str
-    title: str
-    tables: Sequence[Table] = ()
-    drawings: Sequence[Drawing] = ()
-    intro: str = ""
-    more: str = ""
 
 
 def to_html(
@@ -44,7 +31,7 @@ def to_html(
     trajectories: JSON safe inside a script element, None for a page without them. choice: what is said about which
     of them are shown.
     """
-    loader = PackageLoader("mentor.reporting")
+    loader = PackageLoader("mentor.reporting.page")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

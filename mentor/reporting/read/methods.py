@@ -12,9 +12,9 @@ import numpy as np
 
 from mentor.evaluation.paired import RESAMPLES, Difference, holm, paired_tests
 from mentor.evaluation.statistics import wilson_interval
-from mentor.reporting.records import EvalResult, MethodResult, Pair, Report, StageRecord
-from mentor.reporting.tables import distinct
-from mentor.reporting.verdicts import TaskKey
+from mentor.reporting.read.order import distinct
+from mentor.reporting.read.records import EvalResult, MethodResult, Pair, Report, StageRecord
+from mentor.reporting.read.verdicts import TaskKey
 
 REAL = 0.05  # adjusted p values below it are called real
 SHARPNESS = 100  # resamples per comparison of a family, so that the smallest adjusted p value is at most 0.01

@@ -1,0 +1,92 @@
+"""Read the evaluations below a run folder or a point of a sweep: rows of results, and verdicts task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mentor.errors import RunFolderError
+from mentor.reporting.read.methods import Scores
+from mentor.reporting.read.records import EvalResult, StageRecord, Sweep, ToolCounts
+from mentor.reporting.read.stage_records import stage_record
+from mentor.reporting.read.summaries import look_for, stage_summary
+from mentor.reporting.read.verdicts import TaskKey, Verdicts, read_verdicts
+
+
+def read_evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], list[StageRecord], Scores]:
+    """The rows of eval/<model>/<benchmark>/summary.json, what those folders say about themselves, and the verdicts."""
+    results: list[EvalResult] = []
+    records: list[StageRecord] = []
+    scores: dict[tuple[str, str, str, str], Mapping[TaskKey, float]] = {}
+    for folder in sorted(path for path in root.glob("eval/*/*") if path.is_dir()):
+        summary = stage_summary(folder, root, missing)
+        if summary is None:
+            continue
+        look_for(folder / "items.jsonl", root, missing)
+        rows = summary.get("results") or []
+        items = folder / "items.jsonl"
+        verdicts = read_verdicts(items, missing.append) if rows and items.is_file() else {}
+        name = folder.relative_to(root).as_posix()
+        records.append(_with_verdicts(stage_record(name, summary, []), list(verdicts.values())))
+        for row in rows:
+            result = _eval_result(row, summary, folder, root)
+            own = verdicts.get((result.split, result.setting))
+            if own is not None:
+                result = replace(result, sampled_tokens=own.sampled_tokens, correct=own.correct)
+                scores[result.model, result.benchmark, result.split, result.setting] = own.scores()
+            results.append(result)
+        if any("tools" not in row for row in rows):
+            missing.append(f"{name}: no calls per tool (evaluated by an earlier version)")
+    return results, records, scores
+
+
+def with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
+    """The sweep with the evaluations that its points have in their own folders."""
+    points = []
+    for point in sweep.points:
+        lines: list[str] = []
+        results, _, _ = read_evaluations(root / "sweeps" / sweep.id / point.name, lines)
+        missing += [f"sweeps/{sweep.id}/{point.name}/{line}" for line in lines]
+        points.append(replace(point, results=results))
+    return replace(sweep, points=points)
+
+
+def _with_verdicts(record: StageRecord, verdicts: Sequence[Verdicts]) -> StageRecord:
+    """The record with what the evaluation sampled and how often it was right."""
+    if not verdicts:
+        return record
+    tokens = [own.sampled_tokens for own in verdicts]
+    known = None if None in tokens else float(sum(count or 0 for count in tokens))
+    return replace(record, sampled_tokens=known, correct=float(sum(own.correct for own in verdicts)))
+
+
+def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Path, root: Path) -> EvalResult:
+    model, benchmark = summary.get("model") or folder.parent.name, summary.get("benchmark") or folder.name
+    try:
+        return EvalResult(
+            model=str(model),
+            benchmark=str(benchmark),
+            split=row["split"],
+            domain=row["domain"],
+            mode=row["mode"],
+            n=row["n"],
+            accuracy=row["accuracy"],
+            low=row["low"],
+            high=row["high"],
+            valid_call_rate=row.get("valid_call_rate"),
+            calls_per_answer=row.get("calls_per_answer"),
+            tool_similarity=row.get("tool_similarity"),
+            stop_reasons=row.get("stop_reasons") or {},
+            ungraded=row.get("ungraded"),
+            domain_of=row.get("domain_of"),
+            tools=ToolCounts(row["tools"]["student"], row["tools"]["teacher"]) if row.get("tools") else None,
+            folder=folder.relative_to(root).as_posix(),
+            with_tools=row.get("with_tools"),
+            pass_at=row.get("pass_at") or {},
+            scores=row.get("scores") or {},
+            lens=row.get("lens") or {},
+        )
+    except KeyError as error:
+        raise RunFolderError(f"{folder / 'summary.json'}: a row of `results` has no {error}") from error
