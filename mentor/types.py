@@ -26,7 +26,7 @@ class StopReason(StrEnum):
 
 
 class CallError(StrEnum):
-    """Why a call gave no result. The first three are the model's form, the rest happened while running."""
+    """Why a call gave no result. The first three are errors of form, the rest happened while the tool ran."""
 
     MALFORMED = "malformed"  # not a JSON object with a name and an arguments object
     UNKNOWN_TOOL = "unknown_tool"
@@ -65,7 +65,7 @@ class NamedCall(ToolCall):
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What came of one call. `text` is exactly what the model is shown."""
+    """The result of one call. `text` is exactly what the model is shown."""
 
     text: str
     ok: bool
@@ -180,8 +180,8 @@ class Tokens:
     logprobs: (T,) float, the sampler's logprob where loss_mask is True, 0.0 elsewhere.
     The three grow together and only through the methods below, so they stay aligned.
 
-    starts: where each segment begins. A segment is a sequence of its own, whose tokens do not see those before it.
-    There is one, unless a turn's prompt did not go on from the turn before it (`model.think_history=strip`).
+    starts: where each segment begins. Tokens of a segment do not attend to those of an earlier one.
+    There is one, unless a turn's prompt did not continue the turn before it (`model.think_history=strip`).
     """
 
     token_ids: list[int] = field(default_factory=list)
@@ -202,13 +202,13 @@ class Tokens:
         return len(self.token_ids)
 
     def append_context(self, token_ids: Sequence[int]) -> None:
-        """Prompt, tool output or template glue: loss mask False."""
+        """Append prompt, tool output or template glue: loss mask False."""
         self.token_ids.extend(token_ids)
         self.loss_mask.extend([False] * len(token_ids))
         self.logprobs.extend([0.0] * len(token_ids))
 
     def append_sampled(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> None:
-        """Tokens the policy produced: loss mask True. Raises ValueError when the two differ in length."""
+        """Append tokens that the policy produced: loss mask True. Raises ValueError where the two differ in length."""
         if len(token_ids) != len(logprobs):
             raise ValueError(f"{len(token_ids)} sampled tokens came with {len(logprobs)} logprobs")
         self.token_ids.extend(token_ids)
@@ -216,7 +216,7 @@ class Tokens:
         self.logprobs.extend(logprobs)
 
     def append_prompt(self, token_ids: Sequence[int]) -> None:
-        """All tokens the next turn is sampled after: they go on from the last segment, or begin another."""
+        """Append all tokens the next turn is sampled after: they continue the last segment, or begin another."""
         last = self.last_segment()
         if list(token_ids[: len(last)]) != last:
             self.starts.append(len(self))
@@ -228,7 +228,7 @@ class Tokens:
         return self.token_ids[self.starts[-1] :]
 
     def segments(self) -> list[Tokens]:
-        """Each segment as a record of its own."""
+        """Return each segment as a separate record."""
         ends = [*self.starts[1:], len(self)]
         return [
             Tokens(self.token_ids[start:end], self.loss_mask[start:end], self.logprobs[start:end])
@@ -253,8 +253,8 @@ class Trajectory:
     messages: OpenAI chat shape, arguments as objects. tools: the tool schemas as JSON text.
     calls: every call attempted, with its outcome. tokens: None for a teacher's trajectory.
     response: the decoded assistant side after the prompt, special tokens included (None for a teacher's).
-    isolation: the level its calls ran with (`ToolExecutor.isolation`); None where no tool was at hand.
-    hidden_calls: calls that a student wrote inside its thinking, where none is run.
+    isolation: the level its calls ran with (`ToolExecutor.isolation`); None without tools.
+    hidden_calls: calls that a student wrote inside its thinking, where they are not run.
     """
 
     task: Task
@@ -275,7 +275,7 @@ class Trajectory:
 
     @property
     def final_text(self) -> str | None:
-        """The content of the model's own final turn; None when the trajectory ended before one."""
+        """The content of the final turn; None where the trajectory ended before one."""
         if self.stop_reason is not StopReason.ANSWERED:
             return None
         last = self.messages[-1]

@@ -1,6 +1,7 @@
-"""Between messages and token ids: rendering, appending turn by turn, parsing what the student wrote."""
+"""Between messages and token ids: render, append turn by turn, parse what the student wrote."""
 
-from mentor.chat.format import ChatFormat, assistant_message
+from mentor.chat.format import ChatFormat
+from mentor.chat.messages import assistant_message
 from mentor.chat.parse import AssistantTurn, parse_turn
 from mentor.chat.syntax import ParsedCall
 

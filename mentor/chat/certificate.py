@@ -1,10 +1,10 @@
-"""Whether a chat format can be trusted: every golden conversation, rendered and read back.
+"""Certify a chat format: render every golden conversation and parse it back.
 
-Of each conversation it checks four things. `prefix`: the ids of every stage begin with those of the stage before (with
-think_history=strip they are what they would be had earlier turns not thought), and are, thinking aside, what the
-template itself renders for the conversation so far. `round_trip`: a rendered turn parses
-to the calls, text and reasoning it was made of. `mask`: exactly the assistant turns are trained, each up to its one
-end-of-turn token. `literal`: question and tool results stand there character for character, or as one JSON string.
+Four checks of each conversation. `prefix`: the ids up to each turn begin with those up to the turn before (with
+think_history=strip they equal those of a conversation whose earlier turns did not think), and are, thinking aside, what
+the template renders for the conversation so far. `round_trip`: a rendered turn parses to the calls, text and reasoning
+it was made of. `mask`: exactly the assistant turns are trained, each up to its one end-of-turn token. `literal`: the
+question and tool results appear character for character, or as one JSON string.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import groupby
 from typing import Any
 
 from mentor.chat.format import ChatFormat
-from mentor.chat.golden import CONVERSATIONS, TOOLS, VERSION, Conversation
+from mentor.chat.golden import CONVERSATIONS, TOOLS, VERSION, GoldenConversation
 from mentor.chat.parse import AssistantTurn
 from mentor.errors import InputError
 from mentor.types import Tokens
@@ -70,7 +70,7 @@ class Certificate:
 
 
 def certify(chat: ChatFormat) -> Certificate:
-    """Run every golden conversation that applies; the result is kept for this process."""
+    """Check every golden conversation that applies, once per process and fingerprint."""
     key = fingerprint(chat)
     if key not in _DONE:
         _DONE[key] = _certify(chat, key)
@@ -78,7 +78,7 @@ def certify(chat: ChatFormat) -> Certificate:
 
 
 def fingerprint(chat: ChatFormat) -> str:
-    """A hash of all that the certificate depends on but the vocabulary: template, tags, thinking, the checks."""
+    """Hash what the certificate depends on, except the vocabulary: template, tags, thinking, version of the checks."""
     added = chat.tokenizer.added_tokens_decoder
     tags = sorted((number, token.content, token.special) for number, token in added.items())
     parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, chat.think_history, tags]
@@ -107,7 +107,7 @@ def _certify(chat: ChatFormat, key: str) -> Certificate:
 # --- the four checks: each yields what is wrong ----------------------------------------------------------------------
 
 
-def prefix(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+def prefix(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     messages = conversation.messages
     ends = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     earlier = list(chat.prompt_ids(messages[0]["content"], TOOLS))
@@ -126,7 +126,7 @@ def prefix(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
         earlier = ids
 
 
-def round_trip(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+def round_trip(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     for turn, message in enumerate(_turns(conversation)):
         read, said = chat.parse(chat.turn_ids(message)), AssistantTurn.from_message(_kept(chat, message), chat.syntax)
         for field in ("calls", "content", "reasoning", "hidden_calls"):
@@ -135,7 +135,7 @@ def round_trip(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
                 yield f"turn {turn}: {field} {given[:120]} came back as {got[:120]}"
 
 
-def mask(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+def mask(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     tokens = chat.render_messages(conversation.messages, TOOLS)
     trained = [ids for bit, ids in _runs(tokens) if bit]
     turns = [chat.turn_text(message) for message in _turns(conversation)]
@@ -146,7 +146,7 @@ def mask(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
             yield f"turn {turn}: {chat.eos_token} does not stand once, at the end"
 
 
-def literal(chat: ChatFormat, conversation: Conversation) -> Iterator[str]:
+def literal(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     messages = conversation.messages
     yield from _placed(messages[0]["content"], lambda text: chat.decode(list(chat.prompt_ids(text, TOOLS))), "question")
     for message in messages:
@@ -158,7 +158,7 @@ def _result_text(chat: ChatFormat, tool: str, text: str) -> str:
     return chat.decode(list(chat.tool_ids(((tool, text),))))
 
 
-CHECKS: dict[str, Callable[[ChatFormat, Conversation], Iterator[str]]] = {
+CHECKS: dict[str, Callable[[ChatFormat, GoldenConversation], Iterator[str]]] = {
     "prefix": prefix,
     "round_trip": round_trip,
     "mask": mask,
@@ -167,14 +167,14 @@ CHECKS: dict[str, Callable[[ChatFormat, Conversation], Iterator[str]]] = {
 
 
 def _placed(text: str, render: Callable[[str], str], what: str) -> Iterator[str]:
-    """Where a mark is rendered, the text must be rendered instead of it."""
+    """Check that the text is rendered where a mark would be."""
     marked, shown = render(_MARK), render(text)
     quoted = json.dumps(text, ensure_ascii=False)
     if shown not in (marked.replace(_MARK, text), marked.replace(json.dumps(_MARK), quoted)) or _MARK not in marked:
         yield f"{what} {text[:60]!r} does not appear literally in {shown[-120:]!r}"
 
 
-def _turns(conversation: Conversation) -> list[dict[str, Any]]:
+def _turns(conversation: GoldenConversation) -> list[dict[str, Any]]:
     return [message for message in conversation.messages if message["role"] == "assistant"]
 
 
@@ -187,7 +187,7 @@ def _without_thinking(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exact(value: Any) -> str:
-    """Text in which 1, 1.0 and true differ, and the order of keys does not matter."""
+    """Write as JSON, in which 1, 1.0 and true differ, with sorted keys."""
     if isinstance(value, tuple):
         value = [asdict(call) for call in value]
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
@@ -203,7 +203,7 @@ def _comparable(text: str) -> str:
 
 
 def _difference(ours: str, whole: str) -> str:
-    """What stands where the two texts part."""
+    """Quote both texts from where they first differ."""
     ours, whole = _comparable(ours), _comparable(whole)
     at = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), min(len(ours), len(whole)))
     return f"{ours[at : at + 40]!r} became {whole[at : at + 40]!r}"

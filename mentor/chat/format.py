@@ -1,23 +1,20 @@
 """One renderer for teacher, SFT, RL and eval: messages to token ids, appended turn by turn, never re-tokenised.
 
 A conversation is the prompt's ids, then for each turn the assistant's ids (sampled, or a teacher's turn rendered) and
-the ids of the tool results with the glue up to the next assistant turn. Every piece is a difference of two renderings
-of the tokenizer's own chat template, so any template that only appends works; one that rewrites the open turn is
-refused. With think_history=keep, earlier turns stay exactly as they were produced, also where a template would strip
-their thinking when rendering the whole conversation anew. With strip, an earlier turn that holds thinking is replaced
-by its text without it: the next turn begins another segment of the tokens.
+the ids of the tool results with the glue up to the next assistant turn. Every piece is the difference of two renderings
+of the tokenizer's chat template, so any template that only appends works; one that rewrites the open turn is refused.
+With think_history=keep, earlier turns stay exactly as they were produced, even where the template would strip their
+thinking when it renders the whole conversation again. With strip, an earlier turn with thinking is replaced by its text
+without it: the next turn begins another segment of the tokens.
 
 What a template can hold (how it spells a call, several calls in a turn, text beside a call, thinking) is found by
-rendering probes. `mentor.chat.certificate` checks the rest on golden conversations.
-
-A question, a tool result or an argument that spells one of the tokenizer's tags, `<|im_end|>` say, becomes ordinary
-tokens of the same text: what a tool returns never ends a turn.
+rendering probes. `certificate` checks the rest on golden conversations; `tags` keeps questions, arguments and tool
+results from spelling special tokens.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
@@ -26,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
+from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
-from mentor.chat.syntax import SYNTAXES, CallSyntax, ParsedCall
+from mentor.chat.syntax import SYNTAXES, CallSyntax
+from mentor.chat.tags import encode_escaped, escape, tag_patterns, unescape
 from mentor.errors import InputError
 from mentor.types import Tokens, Trajectory
 
@@ -36,25 +35,8 @@ if TYPE_CHECKING:
 
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
-_CUT = "\ufdd0"  # a Unicode noncharacter: it splits the tags that user text spells, and is gone after encoding
 _REPLACEMENT = "\ufffd"  # what a character decodes to of which some bytes are missing
 _DATE = "26 Jul 2024"  # Llama's templates write a date into the prompt: a run must not change with the day
-
-
-def make_call(name: str, arguments: dict[str, Any], number: int = 0) -> dict[str, Any]:
-    """A call in the OpenAI shape."""
-    return {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def assistant_message(content: str, reasoning: str, calls: Sequence[ParsedCall], first_call: int) -> dict[str, Any]:
-    """A turn in the OpenAI shape, its calls numbered from `first_call`; reasoning and calls where there are any."""
-    message: dict[str, Any] = {"role": "assistant", "content": content}
-    if reasoning:
-        message["reasoning_content"] = reasoning
-    if calls:
-        numbered = enumerate(calls, start=first_call)
-        message["tool_calls"] = [make_call(call.name or "", call.arguments, number) for number, call in numbered]
-    return message
 
 
 _PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"key": 2}, 1))
@@ -63,7 +45,7 @@ _PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"ke
 class ChatFormat:
     """The student's conversation format: its tokenizer, its chat template and the text of the user turn.
 
-    question_template: text with `{question}`; enable_thinking is handed to the template. think_history: `keep` or
+    question_template: text with `{question}`. enable_thinking: passed to the template. think_history: `keep` or
     `strip`, whether the thinking of earlier turns is in the prompt of later ones.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
@@ -91,7 +73,7 @@ class ChatFormat:
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self.prompt_ids = lru_cache(maxsize=4096)(self._prompt_ids)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
-        self._tags, self._specials = _tag_patterns(tokenizer)
+        self._tags, self._specials = tag_patterns(tokenizer)
         self._open_turn = self._render([_QUESTION], add_generation_prompt=True)
         self.opens_thinking = self._open_turn.rstrip().endswith("<think>")
         self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
@@ -124,26 +106,26 @@ class ChatFormat:
         return cls(tokenizer, question_template, enable_thinking, think_history)
 
     def _prompt_ids(self, question: str, tools: str) -> tuple[int, ...]:
-        """Ids up to the point where the assistant begins; `tools` is the schemas as JSON text."""
-        content = self.question_template.replace("{question}", _cut(question, self._tags))
+        """Encode the prompt up to where the assistant begins; `tools` is the schemas as JSON text."""
+        content = self.question_template.replace("{question}", escape(question, self._tags))
         schemas = json.loads(tools)
         user = {"role": "user", "content": content}
-        return tuple(self._encode_cut(self._render([user], tools=schemas or None, add_generation_prompt=True)))
+        return tuple(self._encode_escaped(self._render([user], tools=schemas or None, add_generation_prompt=True)))
 
     def turn_text(self, message: dict[str, Any]) -> str:
-        """The text the student would have to produce for this assistant message, end-of-turn token included.
+        """Render this assistant message as the text that the student would have to produce, end-of-turn token included.
 
         Reasoning is left out where the template keeps none. Raises InputError for what the template cannot hold:
         several calls, or text beside a call.
         """
-        return self._turn(message).replace(_CUT, "")
+        return unescape(self._turn(message))
 
     def turn_ids(self, message: dict[str, Any]) -> list[int]:
-        """The ids of `turn_text`, the end-of-turn token only at their end."""
-        return self._encode_cut(self._turn(message))
+        """Encode `turn_text`; the end-of-turn token stands once, at the end."""
+        return self._encode_escaped(self._turn(message))
 
     def _turn(self, message: dict[str, Any]) -> str:
-        """`turn_text` with cut tags."""
+        """Render `turn_text` with escaped tags."""
         calls = message.get("tool_calls") or []
         if len(calls) > 1 and not self.parallel_calls:
             raise InputError(f"the chat template holds one call a turn, got {len(calls)}: give each a turn of its own")
@@ -155,7 +137,7 @@ class ChatFormat:
 
     def _render_turn(self, message: dict[str, Any]) -> str:
         before = self._open_turn
-        whole = self._render([_QUESTION, self._cut_message(message)])
+        whole = self._render([_QUESTION, self._escaped_message(message)])
         if not whole.startswith(before):
             raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")
         end = whole.rfind(self.eos_token)
@@ -163,22 +145,22 @@ class ChatFormat:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
         return whole[len(before) : end] + self.eos_token
 
-    def _cut_message(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Text keeps the tags that mean something in it (`<think>`), but no special tokens; arguments keep neither.
+    def _escaped_message(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Escape special tokens in text, which keeps tags with a meaning (`<think>`), and all tags in arguments.
 
         Reasoning and calls are left out where there are none: templates ask whether the key is there.
         """
-        cut: dict[str, Any] = {"role": "assistant", "content": _cut(message.get("content") or "", self._specials)}
+        escaped: dict[str, Any] = {"role": "assistant", "content": escape(message.get("content") or "", self._specials)}
         if message.get("reasoning_content"):
-            cut["reasoning_content"] = _cut(message["reasoning_content"], self._specials)
+            escaped["reasoning_content"] = escape(message["reasoning_content"], self._specials)
         if message.get("tool_calls"):
-            cut["tool_calls"] = [
-                {**call, "function": _cut(call["function"], self._tags)} for call in message["tool_calls"]
+            escaped["tool_calls"] = [
+                {**call, "function": escape(call["function"], self._tags)} for call in message["tool_calls"]
             ]
-        return cut
+        return escaped
 
     def _tool_ids(self, results: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
-        """Ids that follow an assistant turn: its results as (tool name, text), and the glue up to the next turn."""
+        """Encode what follows an assistant turn: its results as (tool name, text), and the glue up to the next turn."""
         count = len(results) if self.parallel_calls else 1
         messages: list[dict[str, Any]] = [
             _QUESTION,
@@ -187,8 +169,8 @@ class ChatFormat:
                 {
                     "role": "tool",
                     "tool_call_id": f"call_{i}",
-                    "name": _cut(name, self._tags),
-                    "content": _cut(text, self._tags),
+                    "name": escape(name, self._tags),
+                    "content": escape(text, self._tags),
                 }
                 for i, (name, text) in enumerate(results)
             ),
@@ -197,12 +179,13 @@ class ChatFormat:
         end = text.find(self.eos_token, text.index(_MARK))
         if end < 0:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
-        return tuple(self._encode_cut(text[end + len(self.eos_token) :]))
+        return tuple(self._encode_escaped(text[end + len(self.eos_token) :]))
 
     def next_prompt(self, tokens: Tokens, results: tuple[tuple[str, str], ...]) -> list[int]:
-        """All ids that the next turn is sampled after: tokens end with an assistant turn, results are of its calls.
+        """Return all ids that the next turn is sampled after.
 
-        They go on from the last segment of the tokens, unless that turn's thinking has to leave it.
+        tokens: end with an assistant turn, whose calls gave `results`. The ids continue the last segment of the tokens,
+        unless that turn's thinking has to be removed.
         """
         ids = tokens.last_segment()
         if self.think_history == "strip":
@@ -211,7 +194,7 @@ class ChatFormat:
         return [*ids, *self.tool_ids(results)]
 
     def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
-        """A prompt and its turn, less the ids of thinking; a token that is part of both is encoded anew."""
+        """Remove the ids of thinking from a prompt and its turn; a token that is half thinking is encoded again."""
         before = before[: len(before) - len(self._thinking_ids)]
         text = self.decode(turn[:-1])  # without the end-of-turn token
         _, visible = split_reasoning(text, self.syntax, self.opens_thinking)
@@ -221,10 +204,10 @@ class ChatFormat:
         start = bisect_left(range(len(turn)), -len(visible), key=lambda place: -len(self.decode(turn[place:-1])))
         if self.decode(turn[start:-1]) == visible:
             return before + turn[start:]
-        return [*before, *self._encode_cut(_cut(visible, self._specials)), self.eos_id]
+        return [*before, *self._encode_escaped(escape(visible, self._specials)), self.eos_id]
 
     def _find_thinking_ids(self) -> list[int]:
-        """The ids at the end of a prompt that open (or open and close) the turn's thinking; none without `<think>`."""
+        """Find the ids at a prompt's end that open (or open and close) the turn's thinking; none without `<think>`."""
         header = self._open_turn.split("<think>")[0]
         opening = self.encode(self._open_turn.removeprefix(header))
         if opening and self.encode(self._open_turn)[-len(opening) :] != opening:
@@ -232,7 +215,7 @@ class ChatFormat:
         return opening
 
     def render(self, trajectory: Trajectory) -> Tokens:
-        """A teacher's trajectory in this format: loss mask True on assistant turns (logprobs 0), as RL would see it."""
+        """Render a teacher's trajectory as RL would see it: loss mask True on assistant turns, logprobs 0."""
         messages = trajectory.messages
         if not messages or messages[0]["role"] != "user" or messages[-1]["role"] != "assistant":
             raise InputError(f"trajectory {trajectory.task.id}: messages go from a user turn to an assistant turn")
@@ -242,7 +225,7 @@ class ChatFormat:
             raise InputError(f"trajectory {trajectory.task.id}: {error}") from error
 
     def render_messages(self, messages: Sequence[dict[str, Any]], tools: str) -> Tokens:
-        """A user message and what follows it, up to an assistant message. tools: the schemas as JSON text."""
+        """Render a user message and what follows it, up to an assistant message. tools: the schemas as JSON text."""
         tokens = Tokens()
         tokens.append_context(self.prompt_ids(messages[0]["content"], tools))
         results: list[tuple[str, str]] = []
@@ -258,17 +241,17 @@ class ChatFormat:
         return tokens
 
     def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
-        """What the template itself renders for a whole conversation, thinking and all."""
+        """Render a whole conversation by the template alone, thinking included."""
         first = {**messages[0], "content": self.question_template.replace("{question}", messages[0]["content"])}
         return self._render([first, *messages[1:]], tools=json.loads(tools) or None)
 
     def parse(self, token_ids: list[int]) -> AssistantTurn:
-        """The assistant turn that these sampled ids spell."""
+        """Parse sampled ids into the assistant turn that they spell."""
         ended = token_ids[-1:] == [self.eos_id]
         return parse_turn(self.decode(token_ids[:-1] if ended else token_ids), self.syntax, self.opens_thinking)
 
-    def cut(self, text: str, limit: int | None) -> str:
-        """The text, or as much of it as `limit` tokens hold, with a mark that says how many there were."""
+    def truncate(self, text: str, limit: int | None) -> str:
+        """Return the text, cut after `limit` tokens with a mark that says how many it had; None: uncut."""
         if limit is None or len(text.encode()) <= limit:  # a token holds a byte or more
             return text
         ids = self.encode(text)
@@ -282,9 +265,8 @@ class ChatFormat:
     def decode(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    def _encode_cut(self, text: str) -> list[int]:
-        """Ids of a text in which user text's tags are cut: no piece spells one, so none becomes its token."""
-        return [token for piece in text.split(_CUT) for token in self.encode(piece)]
+    def _encode_escaped(self, text: str) -> list[int]:
+        return encode_escaped(text, self.encode)
 
     def _render(self, messages: list[dict[str, Any]], **options: Any) -> str:
         try:
@@ -297,7 +279,7 @@ class ChatFormat:
             raise InputError(f"the chat template refuses a conversation: {' '.join(str(error).split())}") from error
 
     def _find_syntax(self) -> CallSyntax:
-        """The syntax that reads a rendered probe call as that call. Raises InputError with what was rendered."""
+        """Find the syntax that reads a rendered probe call as that call. Raises InputError with what was rendered."""
         message = {"role": "assistant", "content": "", "tool_calls": [_PROBES[0]]}
         text = self._render_turn(message).removesuffix(self.eos_token)
         for syntax in SYNTAXES:
@@ -307,31 +289,10 @@ class ChatFormat:
         raise InputError(f"the chat template writes a call as {text[:120]!r}, which is no call syntax of {accepted}")
 
     def _holds(self, message: dict[str, Any]) -> bool:
-        """Whether a rendered assistant message still says all that it said."""
+        """Check that an assistant message survives rendering and parsing."""
         try:
             text = self._render_turn({"role": "assistant", **message})
         except InputError:
             return False
         read = parse_turn(text.removesuffix(self.eos_token), self.syntax, self.opens_thinking)
         return read == AssistantTurn.from_message(message, self.syntax)
-
-
-def _tag_patterns(tokenizer: PreTrainedTokenizerBase) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What matches all added tokens of the tokenizer, and its special ones alone."""
-    added = sorted(tokenizer.added_tokens_decoder.values(), key=lambda token: -len(token.content))
-    added = [token for token in added if len(token.content) > 1]
-    both = (added, [token for token in added if token.special])
-    tags, specials = (re.compile("|".join(re.escape(token.content) for token in tokens)) for tokens in both)
-    return tags, specials
-
-
-def _cut(value: Any, tags: re.Pattern[str]) -> Any:
-    """The value with every tag in its texts cut behind the first character."""
-    if isinstance(value, str):
-        text = value.replace(_CUT, "\ufffd")
-        return tags.sub(lambda match: match[0][0] + _CUT + match[0][1:], text) if tags.pattern else text
-    if isinstance(value, dict):
-        return {_cut(key, tags): _cut(below, tags) for key, below in value.items()}
-    if isinstance(value, list):
-        return [_cut(below, tags) for below in value]
-    return value

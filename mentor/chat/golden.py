@@ -1,4 +1,4 @@
-"""The conversations that `mentor.chat.certificate` renders: what has gone wrong in chat templates and their readers.
+"""The conversations that `certificate` renders, each with something that chat templates or parsers have got wrong.
 
 Each is a question, assistant turns, and after a turn with calls their results. `needs` names what a template must be
 able to hold for the conversation to apply: attributes of `ChatFormat`.
@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from mentor.chat.format import make_call
+from mentor.chat.messages import make_call
 
 VERSION = 1  # a change of the conversations or of the checks makes stored certificates run again
 
@@ -35,7 +35,7 @@ TOOLS = json.dumps(
 
 
 @dataclass(frozen=True)
-class Conversation:
+class GoldenConversation:
     """messages: from the user's to the assistant's last, in the OpenAI shape."""
 
     name: str
@@ -55,7 +55,7 @@ def says(content: str = "", *calls: tuple[str, dict[str, Any]], thinking: str = 
 
 def talk(
     name: str, *turns: dict[str, Any] | str, question: str = "What is 12 plus 7?", needs: tuple[str, ...] = ()
-) -> Conversation:
+) -> GoldenConversation:
     """A conversation of assistant messages and, as text, the results of the calls of the message before."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
     calls: list[dict[str, Any]] = []
@@ -68,7 +68,7 @@ def talk(
         else:
             calls = list(turn.get("tool_calls", ()))
             messages.append(turn)
-    return Conversation(name, messages, needs)
+    return GoldenConversation(name, messages, needs)
 
 
 ADD = ("add", {"a": 12, "b": 7})
@@ -81,7 +81,7 @@ NESTED = {"list": [1, [2, {"deep": [None, True, {}]}], []], "text": "X  y", "obj
 NUMBERS = {"zero": 0, "minus": -1, "float": 0.1, "whole": 2.0, "tiny": 1e-07, "huge": 1e300, "long": 2**70, "no": False}
 PARALLEL = ("parallel_calls",)
 
-CONVERSATIONS: tuple[Conversation, ...] = (
+CONVERSATIONS: tuple[GoldenConversation, ...] = (
     talk("answer at once", ANSWER),
     talk("empty answer", says("")),
     talk("answer of several lines", says("First line.\n\n  - second\n  - third\n\nThe answer is \\boxed{19}.")),

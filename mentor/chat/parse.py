@@ -1,4 +1,4 @@
-"""What an assistant turn says: reasoning, text and calls, in the call syntax of its chat template."""
+"""Parse an assistant turn into reasoning, text and calls, in the call syntax of its chat template."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mentor.chat.syntax import HERMES, CallSyntax, ParsedCall
 
 @dataclass(frozen=True)
 class AssistantTurn:
-    """`content` is the text outside reasoning and calls; hidden_calls counts calls inside reasoning, never run."""
+    """content: the text outside of reasoning and calls. hidden_calls: how many calls the reasoning holds, never run."""
 
     content: str
     reasoning: str
@@ -19,7 +19,7 @@ class AssistantTurn:
 
     @classmethod
     def from_message(cls, message: dict[str, Any], syntax: CallSyntax = HERMES) -> AssistantTurn:
-        """What an assistant message in the OpenAI shape says."""
+        """Read an assistant message in the OpenAI shape."""
         functions = [call["function"] for call in message.get("tool_calls") or []]
         reasoning = (message.get("reasoning_content") or "").strip()
         return cls(
@@ -31,9 +31,9 @@ class AssistantTurn:
 
 
 def parse_turn(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False) -> AssistantTurn:
-    """Split the text of one assistant turn (end-of-turn token removed); a call inside reasoning is not a call.
+    """Split the text of one assistant turn (end-of-turn token removed). A call inside reasoning is not a call.
 
-    thinking_open: the prompt ended with `<think>`, so that the text begins inside the reasoning.
+    thinking_open: the prompt ended with `<think>`, so the text begins inside the reasoning.
     """
     reasoning, visible = split_reasoning(text, syntax, thinking_open)
     content, position = [], 0
@@ -47,7 +47,7 @@ def parse_turn(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = Fal
 
 
 def split_reasoning(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False) -> tuple[str, str]:
-    """(reasoning, rest): all up to the last `</think>` is reasoning; an unclosed `<think>` leaves no rest.
+    """Return (reasoning, rest): all up to the last `</think>` is reasoning, as is all after an unclosed `<think>`.
 
     A tag inside the arguments of a well-formed call is part of the call.
     """
@@ -62,11 +62,12 @@ def split_reasoning(text: str, syntax: CallSyntax = HERMES, thinking_open: bool 
 
 
 def count_mentions(reasoning: str, syntax: CallSyntax) -> int:
+    """Count what looks like a call inside reasoning."""
     return len(syntax.mention.findall(reasoning))
 
 
 def _blank_calls(text: str, syntax: CallSyntax) -> str:
-    """The text with its well-formed calls replaced by as many spaces."""
+    """Replace the well-formed calls of a text by as many spaces."""
     pieces, position = [], 0
     for found in syntax.find(text):
         if found.call.problem is None:

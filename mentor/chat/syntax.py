@@ -1,10 +1,10 @@
-"""How a chat template spells a call, and how such spellings are read. Malformed calls are data, never an exception.
+"""Call syntaxes: how a chat template spells a call, and how it is read. A malformed call is data, not an exception.
 
 `hermes` (Qwen, Hermes): any number of `<tool_call>{"name": ..., "arguments": {...}}</tool_call>` in a turn.
 `llama` (Llama 3.1 and 3.2): a turn that is one bare object, `{"name": ..., "parameters": {...}}`.
 
-transformers' `parse_response` reads well-formed turns too, but drops what is malformed, which a student has to be told
-about.
+`parse_response` of transformers reads well-formed turns too, but drops malformed calls, which a student has to see
+as errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BARE_CALL = re.compile(r'\{\s*"(?:name|parameters|arguments|function|type)"')
 
 @dataclass(frozen=True)
 class ParsedCall:
-    """One attempted call. `problem` says in a few words why it is malformed, None when it is well-formed JSON."""
+    """One attempted call. problem: why it is malformed, in a few words; None for well-formed JSON."""
 
     name: str | None
     arguments: dict[str, Any]
@@ -42,7 +42,7 @@ class FoundCall:
 
 @dataclass(frozen=True)
 class CallSyntax:
-    """find: the calls of a text in order, without overlap. mention: what one looks like where it does not count."""
+    """find: the calls of a text in order, without overlap. mention: what a call inside reasoning begins with."""
 
     name: str
     find: Callable[[str], list[FoundCall]]
@@ -50,7 +50,7 @@ class CallSyntax:
 
 
 def find_hermes(text: str) -> list[FoundCall]:
-    """Everything between the tags; a tag inside a JSON string of a call does not end it."""
+    """Find the calls between tags; a tag inside a JSON string of a call does not end it."""
     found: list[FoundCall] = []
     position, last_closing = 0, text.rfind("</tool_call>")
     while match := CALL.search(text, position):
@@ -65,7 +65,7 @@ def find_hermes(text: str) -> list[FoundCall]:
 
 
 def find_llama(text: str) -> list[FoundCall]:
-    """The whole turn, where it begins like a call; `{1, 2}` at the start of an answer is text."""
+    """Read the whole turn as a call where it begins like one; `{1, 2}` at the start of an answer is text."""
     body = text.strip().removeprefix("<|python_tag|>").lstrip()
     return [FoundCall(0, len(text), read_call(body, "parameters"))] if BARE_CALL.match(body) else []
 
@@ -76,7 +76,7 @@ SYNTAXES = (HERMES, LLAMA)
 
 
 def read_call(body: str, key: str) -> ParsedCall:
-    """The JSON text of one call, whose arguments are under `key`."""
+    """Parse the JSON text of one call, whose arguments are under `key`."""
     try:
         call = json.loads(body, parse_constant=_no_constant)
         json.dumps(call, ensure_ascii=False, allow_nan=False).encode()  # refuses 1e999 and half a surrogate pair
@@ -104,7 +104,7 @@ def _tagged_call(match: re.Match[str]) -> ParsedCall:
 
 
 def _json_object(text: str, position: int) -> tuple[int, int]:
-    """Where the JSON object that follows begins and ends; it ends where it begins when there is none."""
+    """Find where the JSON object that follows begins and ends; the two are equal where there is none."""
     opening = OBJECT.match(text, position)
     if opening is None:
         return position, position

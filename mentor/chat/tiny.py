@@ -2,8 +2,8 @@
 
 Byte-level BPE over text split at white space and digits, so that the scaffold of a call (`{"name":`, ` "arguments":`)
 and a line of the tool listing become single tokens while every number stays a row of digits. The chat template lists
-tools as signatures, since full JSON schemas would multiply the prompt of a student this small. Saved with a
-`response_template`, so transformers' `parse_response` reads its turns; vLLM's `hermes` tool parser does too.
+tools as signatures: full JSON schemas would be too long a prompt for a student this small. It is saved with a
+`response_template`, so `parse_response` of transformers reads its turns; vLLM's `hermes` tool parser does too.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
 
 
 def render_text(messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
-    """A whole conversation in the tiny student's chat template, as transformers would render it."""
+    """Render a whole conversation in the tiny student's chat template, as transformers would."""
     rendered = render_jinja_template([messages], tools=[*tools], chat_template=TEMPLATE)
     return rendered[0][0]
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A tokenizer of `vocab_size` entries learned from rendered conversations.
+    """Learn a tokenizer of `vocab_size` entries from rendered conversations.
 
     The texts are split at the special tokens before learning: merges across them would never be used.
     """

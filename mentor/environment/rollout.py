@@ -251,7 +251,7 @@ class _Episode:
                 "role": "tool",
                 "tool_call_id": f"call_{len(self.calls)}",
                 "name": call.name or "",
-                "content": self.chat.cut(result.text, self.limits.max_result_tokens),
+                "content": self.chat.truncate(result.text, self.limits.max_result_tokens),
             }
         )
         progress.beat()

@@ -1,4 +1,4 @@
-"""Samplers: token ids in, sampled token ids and logprobs out."""
+"""Rollout engines (samplers): token ids in, sampled token ids and logprobs out."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ def build_sampler(
     rank: int = 0,
     ranks: int = 1,
 ) -> Sampler:
-    """The engine of that name.
+    """Build the sampler of that name.
 
-    source: the policy's own model, which `transformers` then shares with it, or a folder or hub name to load. vLLM
-    always loads. rank, ranks: of this process among those of the policy, which take the first GPUs; the engines of
-    placement separate take `tensor_parallel` each of those after them. What follows `max_tokens` is for vLLM alone.
+    source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
+    loads. rank, ranks: of the policy, whose ranks use the first GPUs; with placement=separate each engine uses
+    `tensor_parallel` of the GPUs after them. The keyword arguments are for vLLM alone. Raises ValueError for another
+    name.
     """
     if name == "transformers":
         if isinstance(source, PreTrainedModel):

@@ -18,7 +18,7 @@ BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16, torch.float16: 
 
 
 class Checksums:
-    """Sums by part of the tensors it is shown, each rounded to `dtype` first; integers of 64 bits, wrapped round."""
+    """Sums of the tensors added, by part of the model, each rounded to `dtype` first; integers of 64 bits, wrapped."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -28,7 +28,7 @@ class Checksums:
         self._parts[part_of(name)] += bit_sum(tensor, self.dtype)
 
     def over(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
-        """Passes the weights on, adding up what goes by."""
+        """Pass the weights on and add each."""
         for name, tensor in weights:
             self.add(name, tensor)
             yield name, tensor
@@ -38,7 +38,7 @@ class Checksums:
 
 
 def differing(one: dict[str, int], other: dict[str, int]) -> list[str]:
-    """The parts whose checksums differ. Of models that are divided into others, only the totals are compared."""
+    """List the parts whose checksums differ. Where the two have other parts, only the totals are compared."""
     if one.keys() <= other.keys() or other.keys() <= one.keys():
         return [part for part in {**one, **other} if one.get(part, 0) != other.get(part, 0)]
     same = wrapped(sum(one.values())) == wrapped(sum(other.values()))
@@ -46,12 +46,12 @@ def differing(one: dict[str, int], other: dict[str, int]) -> list[str]:
 
 
 def part_of(name: str) -> str:
-    """`model.layers.3.self_attn` of `model.layers.3.self_attn.q_proj.weight`; also of a fused `qkv_proj.weight`."""
+    """Name the part of a weight: `model.layers.3.self_attn` of `model.layers.3.self_attn.q_proj.weight`."""
     return name.rsplit(".", 2)[0]
 
 
 def bit_sum(tensor: torch.Tensor, dtype: torch.dtype) -> int:
-    """Of the elements' bit patterns b in `dtype`, the sum of b * (b + MIX). Negative zero counts as zero."""
+    """Sum b * (b + MIX) over the elements' bit patterns b in `dtype`. Negative zero counts as zero."""
     total = 0
     for chunk in tensor.detach().reshape(-1).split(CHUNK):
         rounded = chunk.to(dtype)
@@ -61,5 +61,5 @@ def bit_sum(tensor: torch.Tensor, dtype: torch.dtype) -> int:
 
 
 def wrapped(value: int) -> int:
-    """Into the range of a signed integer of 64 bits."""
+    """Wrap into the range of a signed integer of 64 bits."""
     return (value + 2**63) % 2**64 - 2**63

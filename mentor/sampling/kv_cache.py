@@ -1,7 +1,7 @@
-"""A key-value cache with one row (slot) per session, kept across turns.
+"""The KV cache of the embedded sampler: one slot per session, kept across turns.
 
-transformers' own caches grow in step for the whole batch; here every row has its own length, so that rows can leave,
-wait for a tool and come back. Rows being decoded are kept at the front, so a decode step reads views, no copies.
+The caches of transformers grow in step for the whole batch. Here every slot has its own length, so that sessions can
+leave, wait for a tool and come back. Decoding sessions are kept at the front, so a decode step reads views, no copies.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class KVCacheLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """key_states, value_states: (B, kv_heads, T, head_dim) -> all of these rows (B, kv_heads, width, head_dim)."""
+        """Store new keys and values (B, kv_heads, T, head_dim); return all (B, kv_heads, width, head_dim)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         self._grow(self.width)
@@ -83,14 +83,14 @@ class KVCacheLayer(CacheLayerMixin):
 
 
 class KVCache(Cache):
-    """The layers of one model behind transformers' `past_key_values`."""
+    """The layers of one model, as transformers' `past_key_values`."""
 
     def __init__(self, layers: int, slots: int) -> None:
         self.rows_of = [KVCacheLayer(slots) for _ in range(layers)]
         super().__init__(layers=list(self.rows_of))
 
     def aim(self, rows: int | torch.Tensor, positions: torch.Tensor, width: int) -> None:
-        """Say where the next forward's keys go and how far it may look."""
+        """Set the slots and positions that the next forward writes, and the width that it attends to."""
         for layer in self.rows_of:
             layer.rows, layer.positions, layer.width = rows, positions, width
 

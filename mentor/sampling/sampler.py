@@ -1,8 +1,7 @@
-"""The contract between the environment and whatever samples: requests in, completions out, one turn at a time.
+"""The interface of a rollout engine (sampler): requests in, completions out, one turn at a time.
 
-A session is one trajectory: its later requests begin like its earlier ones, most often with all of their tokens, so a
-sampler may keep a cache.
-`step` advances everything that runs and never waits for a session that has no request (its tool is still busy).
+A session is one trajectory. Its later requests begin like its earlier ones, mostly with all of their tokens, so a
+sampler may keep a KV cache. `step` advances every running request and never waits for a session whose tool is busy.
 """
 
 from __future__ import annotations
@@ -42,39 +41,38 @@ class Completion:
 
 
 class Sampler(Protocol):
-    """dtype: of the weights it computes with. Raises SamplerError for a request that makes no sense, and where the
-    engine fails."""
+    """dtype: of the weights it computes with. Raises SamplerError for an invalid request and a failed engine."""
 
     dtype: torch.dtype
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
-        """Ask for the next turn of a session; `token_ids` are all that it is sampled after."""
+        """Request the next turn of a session; `token_ids` are all that it is sampled after."""
 
     def step(self) -> list[Completion]:
-        """Advance every running request by at least one token; returns those that finished."""
+        """Advance every running request by at least one token; return those that finished."""
 
     def end_session(self, session: str) -> None:
-        """Forget a session and free what is kept for it."""
+        """Forget a session and free its cache."""
 
     @property
     def busy(self) -> bool:
         """Whether any request is unfinished."""
 
     def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
-        """Logprobs of the last `count` tokens given those before them. No request may be running."""
+        """Score the last `count` tokens given those before them. No request may be running."""
 
     def sleep(self) -> None:
-        """Free what a policy update needs, until `load_weights`. All sessions end; no request may be running."""
+        """Free memory for a policy update, until `load_weights`. All sessions end; no request may be running."""
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Take new weights by their Hugging Face names; everything cached under the old ones is dropped.
+        """Load new weights by their Hugging Face names and drop everything cached under the old ones.
 
-        `weights` is taken once, in order and to its end, each tensor before the next is asked for: behind it processes
-        may gather them together. No request may be running.
+        `weights` is read once, in order and to its end, each tensor before the next: each may be an all-gather over
+        the ranks. No request may be running.
         """
 
     def checksums(self) -> dict[str, int] | None:
-        """`checksum.Checksums` of the weights it holds; None where they are the policy's own."""
+        """Sum up the weights it holds (`checksum.Checksums`); None where they are the policy's."""
 
     def close(self) -> None:
         """Free the engine."""
@@ -87,7 +85,7 @@ def check_request(
     limit: int | None,
     vocabulary: int,
 ) -> None:
-    """limit: of tokens of one request, those to be sampled included."""
+    """Refuse an invalid request. limit: tokens of one request, those to be sampled included."""
     if not token_ids:
         raise SamplerError(f"session {session}: a request needs at least one token")
     if min(token_ids) < 0 or max(token_ids) >= vocabulary:
@@ -103,6 +101,7 @@ def check_request(
 
 
 def check_scoring(token_ids: Sequence[int], count: int, limit: int | None) -> None:
+    """Refuse to score no token, or the first one, which has none before it."""
     if not 0 < count < len(token_ids):
         raise SamplerError(f"logprobs of {count} of {len(token_ids)} tokens, accepted: fewer than the tokens given")
     if limit is not None and len(token_ids) > limit:

@@ -1,4 +1,4 @@
-"""A sampler that says what it is given: turns written beforehand go through the environment as a model's would."""
+"""A sampler that replays turns written beforehand, so that they go through the environment as a model's would."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The embedded sampler: a transformers model decoded many trajectories at once, cache kept across turns.
+"""The embedded rollout engine: continuous batching over a transformers model, KV cache kept across turns.
 
-Every decode step runs all decoding rows; a row that finished its turn leaves at once, a row whose tool is busy keeps
-its cache and takes no part, and a row that comes back is prefilled from its first new token on. Prompts that are equal
-(the group of one task) are prefilled once and copied. Sampling inverts the cumulative distribution at one uniform
-number per token, drawn per request from its own seed, so a row's randomness does not depend on its batch-mates.
+Every decode step runs all decoding sessions. A session that finished its turn leaves at once; while its tool runs it
+keeps its slot of the KV cache; its next turn is prefilled from the first new token on. Equal prompts (the group of one
+task) are prefilled once and copied. Each request draws its uniform numbers from its own seed.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
 from mentor.sampling.checksum import Checksums
+from mentor.sampling.draw import sample_tokens
 from mentor.sampling.kv_cache import KVCache
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
 
@@ -27,7 +27,7 @@ SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 
 
 @dataclass(eq=False)
 class _SessionState:
-    """`cached` positions of `tokens` are in the cache row `slot`; `sampled` of them belong to the running request."""
+    """`cached` positions of `tokens` are in `slot` of the KV cache; `sampled` are those of the running request."""
 
     name: str
     tokens: list[int]
@@ -42,9 +42,9 @@ class _SessionState:
 class TransformersSampler:
     """Implements `Sampler` on a causal language model with full attention in every layer.
 
-    max_running: cache rows, so trajectories alive at once; more wait, and where all rows belong to sessions without a
-    request these lose them (and are prefilled anew when they come back). max_tokens: of one session. shared: the model
-    is the policy's own, so there are no weights to load. The model is put in evaluation mode by stepping.
+    max_running: slots of the KV cache, so trajectories alive at once; more wait. Where every slot belongs to a session
+    without a request, these sessions lose them and are prefilled again with their next request. max_tokens: of one
+    session. shared: the model is the policy's, so there are no weights to load. `step` sets it to evaluation mode.
     Raises SamplerError for a model with another kind of attention layer.
     """
 
@@ -75,8 +75,8 @@ class TransformersSampler:
     def _new_cache(self) -> None:
         self._cache = KVCache(self.model.config.num_hidden_layers, self.max_running)
         self._owner: list[_SessionState | None] = [None] * self.max_running
-        self._running = 0  # rows [0, running) are decoding
-        self._waiting: list[_SessionState] = []  # requests whose new tokens are not in the cache yet
+        self._running = 0  # slots [0, running) are decoding
+        self._waiting: list[_SessionState] = []  # requests whose new tokens are not cached yet
 
     @property
     def busy(self) -> bool:
@@ -123,14 +123,14 @@ class TransformersSampler:
 
     @torch.inference_mode()
     def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
-        """By one forward without the cache."""
+        """Compute by one forward without the KV cache."""
         self._must_be_idle("logprobs were asked for")
         check_scoring(token_ids, count, self.max_tokens)
         self.model.eval()
         ids = torch.tensor([list(token_ids)], device=self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -count - 1 : -1]
-        scores = torch.log_softmax(self._head(hidden) / temperature, dim=-1)
+        scores = torch.log_softmax(self._logits(hidden) / temperature, dim=-1)
         found: list[float] = scores.gather(1, ids[0, -count:, None])[:, 0].tolist()
         return found
 
@@ -170,7 +170,7 @@ class TransformersSampler:
     # --- one forward each --------------------------------------------------------------------------------------------
 
     def _prefill(self) -> list[_SessionState]:
-        """Feed waiting sessions their new tokens, longest first in groups of similar length; each samples one token."""
+        """Prefill the new tokens of waiting sessions, longest first in chunks of similar length; sample one each."""
         ready = self._take_slots()
         finished: list[_SessionState] = []
         leaders: dict[tuple[int, ...], _SessionState] = {}
@@ -200,14 +200,14 @@ class TransformersSampler:
         return finished
 
     def _ready(self) -> int:
-        """How many waiting sessions a prefill would take: those with a cache row, and as many as rows are free."""
+        """Count the waiting sessions that a prefill would take: those with a slot, and as many as slots are free."""
         without = sum(session.slot is None for session in self._waiting)
         return len(self._waiting) - without + min(without, self._owner.count(None))
 
     def _make_room(self) -> None:
-        """Where only sessions without a request hold rows, drop the cache of as many as requests wait for a row.
+        """Where only sessions without a request hold slots, free as many as requests wait for one.
 
-        Else nothing would move: in lockstep they ask again only when those that wait are done.
+        Otherwise nothing would run: in lockstep these sessions ask again only when the waiting ones are done.
         """
         if self._ready():
             return
@@ -217,7 +217,7 @@ class TransformersSampler:
             session.slot, session.cached = None, 0
 
     def _take_slots(self) -> list[_SessionState]:
-        """The waiting sessions that have, or now get, a cache row; the others go on waiting."""
+        """Take the waiting sessions that have a slot or get a free one now; the others stay waiting."""
         free = (slot for slot, owner in enumerate(self._owner) if owner is None and slot >= self._running)
         ready, left = [], []
         for session in self._waiting:
@@ -244,7 +244,7 @@ class TransformersSampler:
             yield chunk
 
     def _forward_chunk(self, chunk: list[_SessionState]) -> torch.Tensor:
-        """Logits (B, V) after the last token of each session; caches the new tokens."""
+        """Cache the new tokens of each session; return the logits (B, V) after its last one."""
         new = [session.tokens[session.cached :] for session in chunk]
         length = max(map(len, new))
         ids = torch.tensor([row + [0] * (length - len(row)) for row in new])
@@ -257,10 +257,10 @@ class TransformersSampler:
         last = torch.tensor([len(row) - 1 for row in new], device=self.device)
         for session in chunk:
             session.cached = len(session.tokens)
-        return self._head(hidden[torch.arange(len(chunk), device=self.device), last])
+        return self._logits(hidden[torch.arange(len(chunk), device=self.device), last])
 
     def _decode(self) -> list[_SessionState]:
-        """One token for every decoding row."""
+        """Sample one token for every decoding session; return those that are done."""
         rows = [owner for owner in self._owner[: self._running] if owner is not None]
         ids = torch.tensor([[session.tokens[-1]] for session in rows])
         positions = torch.tensor([[session.cached] for session in rows])
@@ -269,7 +269,7 @@ class TransformersSampler:
         hidden = self._forward(ids, positions, mask, self._running, width)
         for session in rows:
             session.cached += 1
-        finished = self._sample(rows, self._head(hidden[:, 0]))
+        finished = self._sample(rows, self._logits(hidden[:, 0]))
         for session in finished:
             self._running -= 1
             self._move(session, self._running)
@@ -291,12 +291,12 @@ class TransformersSampler:
                 use_cache=True,
             ).last_hidden_state
 
-    def _head(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return self.model.get_output_embeddings()(hidden).float()
 
     def _sample(self, sessions: list[_SessionState], logits: torch.Tensor) -> list[_SessionState]:
-        """Append one sampled token to each session; logits: (B, V) float32. Returns those that are done."""
+        """Append one sampled token to each session; return those that are done. logits: (B, V) float32."""
         params = [session.params for session in sessions if session.params is not None]
         temperature = torch.tensor([p.temperature for p in params], device=self.device)
         uniforms = torch.stack([s.uniforms[len(s.sampled)] for s in sessions]).to(self.device)
@@ -320,7 +320,7 @@ class TransformersSampler:
         return Completion(session.name, session.sampled, session.logprobs, stopped)
 
     def _move(self, session: _SessionState, slot: int) -> None:
-        """Put a session's row into `slot`; whoever is there takes its place."""
+        """Move a session's cache into `slot`; a session that is there takes its old slot."""
         old, other = _slot(session), self._owner[slot]
         if old == slot:
             return
@@ -333,37 +333,7 @@ class TransformersSampler:
         session.slot = slot
 
 
-def sample_tokens(
-    logits: torch.Tensor, temperature: torch.Tensor, top_p: torch.Tensor, uniforms: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One token per row by inverting the cumulative distribution.
-
-    logits: (B, V) float32; temperature, top_p: (B,), temperature 0 is greedy; uniforms: (B,) float64 in [0, 1).
-    Returns tokens (B,) and their logprobs (B,) under the distribution they were drawn from: at the temperature and
-    among what top_p leaves; of greedy ones at temperature 1 among all tokens.
-    """
-    greedy = temperature == 0
-    top_p = torch.where(greedy, 1.0, top_p)
-    logprobs = torch.log_softmax(logits / torch.where(greedy, 1.0, temperature)[:, None], dim=-1)
-    probs = logprobs.double().exp()
-    if bool((top_p < 1).any()):
-        probs = _nucleus(probs, top_p)
-        logprobs = torch.where((top_p < 1)[:, None], (probs / probs.sum(-1, keepdim=True)).log().float(), logprobs)
-    cumulative = probs.cumsum(-1)
-    drawn = torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
-    drawn = drawn.clamp_max(logits.shape[1] - 1)
-    tokens = torch.where(greedy, logits.argmax(-1), drawn)
-    return tokens, logprobs.gather(1, tokens[:, None])[:, 0]
-
-
-def _nucleus(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Zero all but the smallest set of most likely tokens whose mass reaches top_p."""
-    ordered, index = probs.sort(dim=-1, descending=True)
-    outside = ordered.cumsum(-1) - ordered >= top_p[:, None]
-    return probs.scatter(1, index, ordered.masked_fill(outside, 0.0))
-
-
 def _slot(session: _SessionState) -> int:
     if session.slot is None:
-        raise SamplerError(f"session {session.name} has no cache row")
+        raise SamplerError(f"session {session.name} has no slot of the KV cache")
     return session.slot

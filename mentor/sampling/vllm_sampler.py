@@ -1,9 +1,9 @@
-"""The vLLM sampler: one request per turn, batched continuously by vLLM's scheduler, over a cache of common prefixes.
+"""The vLLM rollout engine: one request per turn, batched continuously by vLLM, over its prefix cache.
 
-A later turn of a session is a new request whose prefix is in the cache, as are the equal prompts of a group. The engine
-runs in this process (colocated with the policy) or in one of its own, on GPUs of its own. Written for vLLM 0.32, whose
-`LLMEngine.step` makes text and objects of every token: its engine core is asked for token ids instead.
-On a GPU this has not been run: neither `sleep` and waking, nor a separate engine's choice of GPUs.
+A later turn of a session is a new request whose prefix is cached, as are the equal prompts of a group. The engine runs
+in this process (colocated with the policy) or in a separate one, on other GPUs. Written for vLLM 0.32, whose
+`LLMEngine.step` makes text and objects of every token; token ids are read from its engine core instead.
+Not run on a GPU yet: `sleep` and waking, and the choice of GPUs of a separate engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from mentor import progress
 from mentor.errors import SamplerError
 from mentor.sampling.checksum import wrapped
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
-from mentor.sampling.vllm_engine import Engine, EngineSettings, one_line
+from mentor.sampling.vllm_engine import Engine, EngineSettings
+from mentor.sampling.vllm_failures import short_reason
 
 SHARED_MEMORY = Path("/dev/shm")
 FILE_BYTES = 2**30  # of weights on their way to another process
@@ -30,7 +31,7 @@ FILE_BYTES = 2**30  # of weights on their way to another process
 
 @dataclass
 class _Request:
-    """A turn on its way; `session` is None where a token is only scored."""
+    """A request to the engine; `session` is None where a token is only scored."""
 
     session: str | None
     token_ids: list[int] = field(default_factory=list)
@@ -40,8 +41,7 @@ class _Request:
 class VllmSampler:
     """Implements `Sampler`. settings.max_running: requests decoded at once, more wait.
 
-    Raises SamplerError for a model that vLLM cannot run, and for whatever fails inside the engine; after the latter
-    only `close` is of use.
+    Raises SamplerError for a model that vLLM cannot run, and for what fails inside the engine; then only `close` works.
     """
 
     def __init__(self, settings: EngineSettings, eos_id: int) -> None:
@@ -84,7 +84,7 @@ class VllmSampler:
                 logprobs=0,  # of the sampled token
             )
         except Exception as error:
-            raise SamplerError(f"session {session}: vLLM takes no such request: {one_line(error)}") from error
+            raise SamplerError(f"session {session}: vLLM takes no such request: {short_reason(error)}") from error
         self._running.add(session)
 
     def step(self) -> list[Completion]:
@@ -98,9 +98,9 @@ class VllmSampler:
             raise SamplerError(f"session {session} ended while its request runs")
 
     def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
-        """One request for each of the tokens, which scores it as the next: at a temperature, vLLM scores no prompt.
+        """Score each token as the next one of its own request: at a temperature, vLLM does not score prompts.
 
-        They read the prefix cache like any other, so one that kept keys and values of old weights would show.
+        The requests read the prefix cache like any other, so a cache that kept old keys and values would show.
         """
         self._must_be_idle("logprobs were asked for")
         tokens = list(token_ids)
@@ -115,7 +115,7 @@ class VllmSampler:
         return [request.logprobs[-1] for request in scored]
 
     def sleep(self) -> None:
-        """On a GPU shared with the policy, give back the memory of weights and cache, which `load_weights` renews."""
+        """On a GPU shared with the policy, free the memory of weights and KV cache until `load_weights`."""
         self._must_be_idle("sleep was asked for")
         if self._on_gpu and not self.settings.separate and not self._asleep:
             with self.engine_at_work() as engine:
@@ -128,7 +128,7 @@ class VllmSampler:
         try:
             with self.engine_at_work() as engine:
                 if self._asleep:
-                    torch.cuda.empty_cache()  # what the update left cached is not the engine's to take
+                    torch.cuda.empty_cache()  # memory that the update left cached would be missing to the engine
                     engine.wake_up(tags=["weights"])
                 if self.settings.separate:
                     with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
@@ -153,10 +153,10 @@ class VllmSampler:
                 raise RuntimeError("the prefix cache is in use and was not dropped")
 
     def checksums(self) -> dict[str, int]:
-        """Of the weights that the engine's layers multiply with, read back from them (see `vllm_worker`)."""
+        """Sum up the weights that the engine's layers compute with, read back from them (see `vllm_worker`)."""
         with self.engine_at_work() as engine:
-            shares = engine.collective_rpc("mentor_checksums")
-        return {part: wrapped(sum(share.get(part, 0) for share in shares)) for share in shares for part in share}
+            sums = engine.collective_rpc("mentor_checksums")  # of each worker's part
+        return {part: wrapped(sum(own.get(part, 0) for own in sums)) for own in sums for part in own}
 
     def close(self) -> None:
         engine, self._engine = self._engine, None
@@ -172,7 +172,7 @@ class VllmSampler:
         self._requests[str(self._asked)] = request
 
     def _advance(self) -> list[_Request]:
-        """One step of the engine; the requests that it finished."""
+        """Run one step of the engine; return the requests that it finished."""
         finished = []
         for output in self._working_engine().step():
             request = self._requests[output.request_id]
@@ -196,13 +196,15 @@ class VllmSampler:
     def _working_engine(self) -> Engine:
         if self._engine is None or self._failure is not None:
             reason = "it is closed" if self._engine is None else self._failure
-            raise SamplerError(f"the vLLM engine cannot go on: {reason}")
+            raise SamplerError(f"the vLLM engine is not usable any more: {reason}")
         return self._engine
 
     @contextmanager
     def engine_at_work(self) -> Iterator[Any]:
-        """vLLM's engine. What goes wrong inside is a SamplerError, and the last thing it did. The random numbers of
-        this process stay as they are."""
+        """Give access to vLLM's engine; leave the random numbers of this process as they are.
+
+        An exception inside becomes a SamplerError, and the engine is not used again.
+        """
         engine = self._working_engine()
         numbers = torch.get_rng_state()
         try:
@@ -215,8 +217,10 @@ class VllmSampler:
 
 
 class Copies:
-    """Weights in the engine's type, copied: it keeps them until a layer is complete, longer than they are promised to
-    last. failure: what went wrong where they come from."""
+    """Copies of the weights in the engine's type, which keeps each until its layer is complete.
+
+    failure: an exception of the iterator that they come from.
+    """
 
     def __init__(self, weights: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype) -> None:
         self._weights, self._dtype = weights, dtype
@@ -234,7 +238,7 @@ class Copies:
 
 
 def write_files(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
-    """Safetensors files of about FILE_BYTES, each written as soon as it is full."""
+    """Write safetensors files of about FILE_BYTES, each as soon as it is full."""
     full: dict[str, torch.Tensor] = {}
     count = 0
     for name, value in weights:

@@ -1,4 +1,4 @@
-"""What runs inside vLLM's own worker: taking new weights, and checksums of the weights it really computes with.
+"""What runs inside vLLM's worker: loading new weights, and checksums of the weights that its layers compute with.
 
 vLLM 0.32 adds the methods of `WorkerExtension` to its worker, in this process or in the engine's.
 """
@@ -30,7 +30,7 @@ if current_platform.is_cpu():  # one comparison of vLLM's, compiled in half a mi
 
 
 class EngineExecutor(MultiprocExecutor):
-    """vLLM's own, in an engine process that ends with the process that started it, however that ended."""
+    """vLLM's executor, in an engine process that ends with the process that started it, however that one ends."""
 
     def _init_executor(self) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -38,37 +38,37 @@ class EngineExecutor(MultiprocExecutor):
 
 
 class WorkerExtension:
-    """`mentor_load` takes weights, `mentor_checksums` sums up those in use."""
+    """`mentor_load` loads weights, `mentor_checksums` sums up those in use."""
 
     model_runner: Any
     model_config: Any
     reload_weights: Any
 
     def mentor_load(self, weights: Iterable[tuple[str, torch.Tensor]] | str) -> None:
-        """weights: by Hugging Face names, or a folder of safetensors files."""
+        """Load weights, by Hugging Face names or from a folder of safetensors files."""
         self.reload_weights(weights_iterator=_stored(Path(weights)) if isinstance(weights, str) else weights)
-        embedding, head = self._vocabulary()
-        if head is not None and embedding is not None and self._tied:
-            # A CPU holds the head's weight a second time, packed, which reloading the embedding does not renew.
-            head.tie_weights(embedding)
-            head.quant_method.process_weights_after_loading(head)
+        embedding, lm_head = self._vocabulary()
+        if lm_head is not None and embedding is not None and self._tied:
+            # On a CPU the LM head keeps a packed copy of its weight, which reloading the embedding does not renew.
+            lm_head.tie_weights(embedding)
+            lm_head.quant_method.process_weights_after_loading(lm_head)
 
     def mentor_checksums(self) -> dict[str, int]:
-        """This worker's share. A head tied to the embedding counts only where it differs from it."""
+        """Sum up this worker's part of the weights; an LM head tied to the embedding counts only where it differs."""
         sums = Checksums(self.model_config.dtype)
-        embedding, head = self._vocabulary()
+        embedding, lm_head = self._vocabulary()
         first = get_tensor_model_parallel_rank() == 0
         for path, module in self.model_runner.model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
-                if module is head and self._tied or not (first or _is_shared_out(module, name)):
+                if module is lm_head and self._tied or not (first or _is_partitioned(module, name)):
                     continue
-                for piece in _pieces(module, name, parameter):
+                for piece in _values(module, name, parameter):
                     sums.add(f"{path}.{name}", piece)
         parts = sums.parts()
-        if head is not None and embedding is not None and self._tied:
+        if lm_head is not None and embedding is not None and self._tied:
             tied, own = Checksums(self.model_config.dtype), Checksums(self.model_config.dtype)
             tied.add("weight", embedding.weight)
-            for piece in _pieces(head, "weight", head.weight):
+            for piece in _values(lm_head, "weight", lm_head.weight):
                 own.add("weight", piece)
             if own.parts() != tied.parts():
                 parts["lm_head"] = own.parts()["weight"]
@@ -79,7 +79,7 @@ class WorkerExtension:
         return bool(getattr(self.model_config.hf_text_config, "tie_word_embeddings", False))
 
     def _vocabulary(self) -> tuple[Any, Any]:
-        """The embedding and the output head, None where there is none."""
+        """Find the embedding and the LM head, None where there is none."""
         modules = [m for m in self.model_runner.model.modules() if isinstance(m, VocabParallelEmbedding)]
         embeddings = [m for m in modules if not isinstance(m, ParallelLMHead)]
         heads = [m for m in modules if isinstance(m, ParallelLMHead)]
@@ -94,18 +94,18 @@ def _stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
                 yield name, file.get_tensor(name)
 
 
-def _is_shared_out(module: Any, name: str) -> bool:
-    """Whether the workers of one engine hold different rows or columns of a parameter; else each holds all of it."""
+def _is_partitioned(module: Any, name: str) -> bool:
+    """Whether each worker of the engine holds other rows or columns of a parameter, rather than all of it."""
     if isinstance(module, RowParallelLinear):
         return name == "weight"
     return isinstance(module, ColumnParallelLinear | VocabParallelEmbedding)
 
 
-def _pieces(module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The values of a parameter that the layer computes with.
+def _values(module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Read the values of a parameter that the layer computes with.
 
-    On a CPU a linear layer computes with a packed form that cannot be looked into: its weight is what it makes of the
-    unit vectors, exactly, since every product is the weight or zero. An embedding looks up rows of its parameter.
+    On a CPU a linear layer computes with a packed copy that cannot be read: applied to unit vectors, it gives its
+    weight exactly, since every product is the weight or zero. An embedding looks up rows of its parameter.
     """
     packed = hasattr(module, "cpu_linear") and (
         isinstance(module, ParallelLMHead) or not isinstance(module, VocabParallelEmbedding)
@@ -120,14 +120,14 @@ def _pieces(module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.T
 
 
 def _width(module: Any) -> int:
-    """Inputs of a linear layer in this worker."""
+    """Count the inputs of a linear layer in this worker."""
     if isinstance(module, VocabParallelEmbedding):
         return int(module.embedding_dim)
     return int(getattr(module, "input_size_per_partition", module.input_size))
 
 
 def _counted(module: Any, rows: torch.Tensor) -> torch.Tensor:
-    """Without rows of key and value heads that another worker also holds."""
+    """Leave out rows of key and value heads that another worker also holds."""
     if not isinstance(module, QKVParallelLinear) or get_tensor_model_parallel_world_size() == 1:
         return rows
     if get_tensor_model_parallel_rank() % module.num_kv_head_replicas == 0:

@@ -1,9 +1,8 @@
-"""From the policy to the sampler: new weights, and the proof that they arrived.
+"""Push the policy's weights to the sampler, and prove that they arrived.
 
-Two things are compared after every push. The checksum of all weights in the sampler's type, of what was sent and of
-what the sampler's layers compute with: it proves that every value arrived in its part of the model, not that it is in
-its place there. The logprobs of a few fixed tokens, the canary, would show that, and a cache or a second copy of a
-weight left over; but in bfloat16 not the small change of a single step.
+Two things are compared after every push. The checksums of all weights in the sampler's type, sent and held, prove that
+every value arrived in its part of the model, but not that it is at its place there. The logprobs of a few fixed tokens,
+the canary, show that, and a stale cache or second copy of a weight; in bfloat16 they miss the small change of one step.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ random; weights in bfloat16, in float32 under autocast, and with adapters)."""
 
 
 class Canary:
-    """The last tokens of a conversation, of which both sides must give the same logprobs."""
+    """The last tokens of a conversation, which policy and sampler must give the same logprobs."""
 
     def __init__(self, token_ids: Sequence[int]) -> None:
         if len(token_ids) < 2:
@@ -50,10 +49,10 @@ class Canary:
 
 
 def push_weights(policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int) -> dict[str, float]:
-    """Hand the sampler the policy's weights and compare; the canary's difference, and seconds of both.
+    """Load the policy's weights into the sampler and compare; return the canary's difference and the seconds of both.
 
-    temperature: of the policy's logprobs. step: for messages. Every process of the policy takes part. Raises
-    SamplerError naming which of the two differs.
+    temperature: of the policy's logprobs. step: for messages. Every rank takes part. Raises SamplerError naming which
+    of the two differs.
     """
     began = perf_counter()
     expected = canary.policy_logprobs(policy)
@@ -83,6 +82,6 @@ def push_weights(policy: Policy, sampler: Sampler, canary: Canary, temperature: 
 
 
 def canary_difference(expected: Sequence[float], found: Sequence[float], dtype: torch.dtype) -> float:
-    """The largest difference in float32, else the mean one."""
+    """Return the largest absolute difference in float32, else the mean one."""
     differences = [abs(one - other) for one, other in zip(expected, found, strict=True)]
     return max(differences) if dtype == torch.float32 else fmean(differences)

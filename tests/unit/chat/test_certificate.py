@@ -7,8 +7,8 @@ import pytest
 from mentor.chat import ChatFormat
 from mentor.chat import certificate as module
 from mentor.chat.certificate import CHECKS, Certificate, certify, fingerprint
-from mentor.chat.format import make_call
 from mentor.chat.golden import CONVERSATIONS, TOOLS
+from mentor.chat.messages import make_call
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
 

@@ -4,7 +4,7 @@ import pytest
 
 from mentor.chat import ParsedCall, parse_turn
 from mentor.chat.certificate import certify
-from mentor.chat.format import make_call
+from mentor.chat.messages import make_call
 from mentor.chat.parse import split_reasoning
 from mentor.chat.syntax import HERMES, LLAMA
 from mentor.chat.tiny import TEMPLATE

@@ -20,7 +20,7 @@ from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import SamplingParams, build_sampler
-from mentor.sampling.vllm_engine import first_sentence, one_line
+from mentor.sampling.vllm_failures import first_sentence, short_reason
 from mentor.stages.evaluate import student_environment
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Task
@@ -116,7 +116,7 @@ def test_what_fails_while_weights_are_handed_over_stays_what_it_is(pair):
 
     with pytest.raises(ZeroDivisionError, match="of the policy"):
         pair.sampler.load_weights(weights())
-    with pytest.raises(SamplerError, match="cannot go on"):
+    with pytest.raises(SamplerError, match="is not usable any more"):
         pair.sampler.add_request("s", [1, 2, 3], GREEDY)
     pair.sampler._failure = None  # for the tests after this one, which begin with a whole push
 
@@ -134,11 +134,11 @@ def test_an_engine_that_fails_ends_the_rollout_in_one_line_and_can_be_closed(cha
     monkeypatch.setattr(core, "step_fn", failing)
     with pytest.raises(SamplerError, match="^vLLM failed: the kernel is gone$"):
         run_environment(chat, pair.sampler, False)
-    with pytest.raises(SamplerError, match="cannot go on: the kernel is gone"):
+    with pytest.raises(SamplerError, match="is not usable any more: the kernel is gone"):
         pair.sampler.add_request("next", [1, 2, 3], GREEDY)
     pair.sampler.close()
     pair.sampler.close()
-    with pytest.raises(SamplerError, match="cannot go on: it is closed"):
+    with pytest.raises(SamplerError, match="is not usable any more: it is closed"):
         pair.sampler.add_request("next", [1, 2, 3], GREEDY)
 
 
@@ -187,7 +187,7 @@ def refusal(chat, folder, max_tokens=64, **settings):
     return str(refused.value).replace(str(folder.parent), "")
 
 
-def test_a_model_that_cannot_be_run_is_named_in_one_line(opened, chat, tmp_path):
+def test_a_model_that_cannot_be_run_is_named_in_short_reason(opened, chat, tmp_path):
     opened.sampler.close()
     (tmp_path / "empty").mkdir()
     save_student(chat, tmp_path / "fine")
@@ -197,7 +197,7 @@ def test_a_model_that_cannot_be_run_is_named_in_one_line(opened, chat, tmp_path)
 
 
 @pytest.mark.slow
-def test_what_shows_only_in_a_started_engine_is_said_in_one_line(opened, chat, tmp_path):
+def test_what_shows_only_in_a_started_engine_is_said_in_short_reason(opened, chat, tmp_path):
     opened.sampler.close()
     make_small_student(chat).save_pretrained(tmp_path / "narrow")  # heads of width 8
     save_student(chat, tmp_path / "fine")
@@ -214,10 +214,10 @@ def test_without_vllm_it_says_what_to_install(monkeypatch, chat):
 def test_the_first_sentence_of_an_error():
     assert first_sentence("Cannot do 1.5 GiB. Try less. Or more.") == "Cannot do 1.5 GiB"
     assert first_sentence("Worker failed with error 'no such file', please check the stack trace") == "no such file"
-    assert one_line(ValueError("1 validation error for X\n  Value error, bad dtype [type=value_error, a=1]\n")) == (
+    assert short_reason(ValueError("1 validation error for X\n  Value error, bad dtype [type=value_error, a=1]\n")) == (
         "bad dtype"
     )
-    assert one_line(KeyError()) == "KeyError"
+    assert short_reason(KeyError()) == "KeyError"
 
 
 # --- an engine in a process of its own -----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from mentor.algorithm.batch import collate
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import certify
-from mentor.chat.format import make_call
+from mentor.chat.messages import make_call
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import InputError
 from mentor.policy.reinforce import (

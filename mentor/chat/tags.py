@@ -1,0 +1,47 @@
+"""Tags of the tokenizer that text from outside spells, `<|im_end|>` say: escaped, they are encoded as ordinary text.
+
+A tag is split by a Unicode noncharacter behind its first character. Each piece is encoded by itself, so that no piece
+spells a tag, and the noncharacter is gone. What a tool returns can therefore never end a turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SPLIT = "\ufdd0"  # a Unicode noncharacter
+
+
+def tag_patterns(tokenizer: PreTrainedTokenizerBase) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Compile what matches any added token of the tokenizer, and any special one."""
+    added = sorted(tokenizer.added_tokens_decoder.values(), key=lambda token: -len(token.content))
+    added = [token for token in added if len(token.content) > 1]
+    both = (added, [token for token in added if token.special])
+    tags, specials = (re.compile("|".join(re.escape(token.content) for token in tokens)) for tokens in both)
+    return tags, specials
+
+
+def escape(value: Any, tags: re.Pattern[str]) -> Any:
+    """Split every tag in the texts of a JSON value."""
+    if isinstance(value, str):
+        text = value.replace(SPLIT, "\ufffd")
+        return tags.sub(lambda match: match[0][0] + SPLIT + match[0][1:], text) if tags.pattern else text
+    if isinstance(value, dict):
+        return {escape(key, tags): escape(below, tags) for key, below in value.items()}
+    if isinstance(value, list):
+        return [escape(below, tags) for below in value]
+    return value
+
+
+def unescape(text: str) -> str:
+    """Put the tags of an escaped text together again."""
+    return text.replace(SPLIT, "")
+
+
+def encode_escaped(text: str, encode: Callable[[str], list[int]]) -> list[int]:
+    """Encode an escaped text piece by piece: no tag that was split becomes its token."""
+    return [token for piece in text.split(SPLIT) for token in encode(piece)]
