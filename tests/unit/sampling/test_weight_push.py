@@ -8,7 +8,6 @@ import torch
 from mentor.errors import SamplerError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import Canary, TransformersSampler, push_weights
-from mentor.sampling.checksum import Checksums, bit_sum, differing, part_of
 from tests.fixtures.samplers import KINDS, adapted, open_pair, prompts, recomputed
 
 TEMPERATURE = 0.8
@@ -158,31 +157,3 @@ def test_a_canary_is_the_end_of_its_tokens():
     assert Canary([1, 2]).count == 1
     with pytest.raises(ValueError, match="at least 2 tokens"):
         Canary([1])
-
-
-def test_a_sum_of_bits_is_that_of_its_pieces_in_any_order():
-    torch.manual_seed(0)
-    whole = torch.randn(6, 4)
-    sums = [Checksums(torch.float32) for _ in range(2)]
-    for name, piece in zip("qkv", whole.split(2), strict=True):
-        sums[0].add(f"layer.{name}_proj.weight", piece)
-    fused = torch.cat([whole.flip(0).t(), torch.zeros(4, 3)], dim=1)  # other order, and padding
-    sums[1].add("layer.qkv_proj.weight", fused)
-    assert sums[0].parts() == sums[1].parts() and sums[0].parts().keys() == {"layer"}
-
-
-def test_a_sum_of_bits_by_hand():
-    """1.0 is 0x3f800000 in float32 and 0x3f80 in bfloat16; -0.0 counts as zero."""
-    mix = 0x2545F491
-    assert bit_sum(torch.tensor([1.0, 0.0, -0.0]), torch.float32) == 0x3F800000 * (0x3F800000 + mix)
-    assert bit_sum(torch.tensor([1.0]), torch.bfloat16) == 0x3F80 * (0x3F80 + mix)
-    assert bit_sum(torch.tensor([1.0]), torch.float32) != bit_sum(torch.tensor([-1.0]), torch.float32)
-    assert bit_sum(torch.tensor([1.0, -2.0]), torch.float32) != bit_sum(torch.tensor([-1.0, 2.0]), torch.float32)
-
-
-def test_parts_and_how_they_differ():
-    assert part_of("model.layers.0.self_attn.q_proj.weight") == part_of("model.layers.0.self_attn.qkv_proj.weight")
-    assert part_of("lm_head.weight") == "lm_head"
-    assert differing({"a": 1, "b": 2}, {"a": 1, "b": 3}) == ["b"]
-    assert differing({"a": 1}, {"a": 1, "b": 3}) == ["b"]
-    assert differing({"a": 1, "b": 2}, {"x": 3}) == [] and differing({"a": 1}, {"x": 3}) == ["the whole model"]
