@@ -40,6 +40,7 @@ from mentor.sampling.vllm_sampler import VllmSampler
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Trajectory
+from scripts.arguments import positive_int
 
 if TYPE_CHECKING:
     from vllm import LLM
@@ -57,13 +58,13 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="folder of a student that calls the calculator's tools")
-    parser.add_argument("--prompts", type=int, default=32)
-    parser.add_argument("--group-size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=7, help="counted ones")
-    parser.add_argument("--max-running", type=int, default=256)
-    parser.add_argument("--max-tokens", type=int, default=512, help="of one trajectory")
+    parser.add_argument("--prompts", type=positive_int, default=32)
+    parser.add_argument("--group-size", type=positive_int, default=8)
+    parser.add_argument("--rounds", type=positive_int, default=7, help="counted ones")
+    parser.add_argument("--max-running", type=positive_int, default=256)
+    parser.add_argument("--max-tokens", type=positive_int, default=512, help="of one trajectory")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=positive_int, default=torch.get_num_threads())
     return parser.parse_args()
 
 
@@ -96,6 +97,8 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
             seconds, trajectories = rollout(environment, sampler, wanted)
             turns = [turn for trajectory in trajectories for turn in turns_of(trajectory)]
             count = sum(length for _, length in turns)
+            if not count:
+                raise SystemExit("bench_sampler: the rollout sampled no token, so nothing was measured")
             rates = [count / seconds, *(count / generate(llm, turns) for llm in plain.values())]
             if number == 0:
                 calls = sum(len(trajectory.calls) for trajectory in trajectories)

@@ -27,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mentor.tools import ToolExecutor, Toolset
+from scripts.arguments import positive_int, positive_seconds
 
 CLIENTS = 8
 CALLS_A_SESSION = 4
@@ -35,10 +36,10 @@ CALLS_A_SESSION = 4
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("released", type=Path, help="the server program to compare with")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement of the executor")
-    parser.add_argument("--calls", type=int, default=1500, help="of each measurement of the server")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="calls at once")
+    parser.add_argument("--seconds", type=positive_seconds, default=2.0, help="of each measurement of the executor")
+    parser.add_argument("--calls", type=positive_int, default=1500, help="of each measurement of the server")
+    parser.add_argument("--rounds", type=positive_int, default=3)
+    parser.add_argument("--workers", type=positive_int, default=2, help="calls at once")
     settings = parser.parse_args(arguments)
     calculator = Toolset.builtin("calculator")
     stateful = replace(calculator, stateless=False)

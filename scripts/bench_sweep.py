@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import chdir
 from statistics import median
 
 from mentor.cli import main
+from scripts.arguments import positive_int
 
 SMALL = ["debug=default", "run=bench", "logger=quiet", "launcher.threads=1"]
 
@@ -41,11 +43,15 @@ def bench(stage: str, steps: int, rounds: int) -> None:
     print(f"ratio of the medians: {median(seconds[2]) / median(seconds[1]):.2f}")
 
 
-if __name__ == "__main__":
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", choices=("rl", "pretrain"), default="rl", help="what a point does")
-    parser.add_argument("--steps", type=int, default=4, help="training steps of a point")
-    parser.add_argument("--rounds", type=int, default=1, help="times each way is measured")
-    given = parser.parse_args()
+    parser.add_argument("--steps", type=positive_int, default=4, help="training steps of a point")
+    parser.add_argument("--rounds", type=positive_int, default=1, help="times each way is measured")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    given = parse()
     with tempfile.TemporaryDirectory(prefix="mentor-bench-") as folder, chdir(folder):
         bench(given.stage, given.steps, given.rounds)

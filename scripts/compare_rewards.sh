@@ -6,6 +6,7 @@ set -euo pipefail
 usage="usage: scripts/compare_rewards.sh RUN SEEDS [overrides]"
 run=${1:?$usage} seeds=${2:?$usage}
 shift 2
+[ -n "${seeds//[[:space:]]/}" ] || { echo "SEEDS is blank, so nothing would be trained; $usage" >&2; exit 2; }
 
 for seed in $seeds; do
   for reward in sparse strict flexible; do

@@ -36,6 +36,7 @@ from mentor.policy.ranks import Ranks
 from mentor.policy.reinforce import make_loss_function
 from mentor.stages.check import shape_of_keys
 from mentor.types import Tokens
+from scripts.arguments import positive_int
 
 GIB = 2**30
 PEAK_TFLOPS = {
@@ -57,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     on_gpu = torch.cuda.is_available()
     if not on_gpu and arguments.shape != ["tiny"]:
-        print("gpu_check: there is no GPU here; --shape tiny runs the same code on the CPU")
-        return 0
+        print("gpu_check: there is no GPU here, so nothing was measured; --shape tiny runs on the CPU", file=sys.stderr)
+        return 1
     print(f"{torch.cuda.get_device_name() if on_gpu else 'CPU'}, torch {torch.__version__}, {arguments.engine}")
     for name in arguments.shape:
         print(f"{name}: {measure_update(name, arguments)}")
@@ -71,9 +72,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="gpu_check", description="Measure policy updates on a GPU.")
     parser.add_argument("--shape", nargs="+", default=["qwen3_0_6b", "qwen3_1_7b"], help="presets of conf/model")
     parser.add_argument("--engine", choices=["torch", "deepspeed"], default="deepspeed" if has_deepspeed else "torch")
-    parser.add_argument("--tokens", type=int, default=None, help="of a micro-batch; 16384, tiny: 512")
-    parser.add_argument("--length", type=int, default=None, help="tokens of a sequence; 2048, tiny: 128")
-    parser.add_argument("--updates", type=int, default=3, help="timed ones, after one to warm up")
+    parser.add_argument("--tokens", type=positive_int, default=None, help="of a micro-batch; 16384, tiny: 512")
+    parser.add_argument("--length", type=positive_int, default=None, help="tokens of a sequence; 2048, tiny: 128")
+    parser.add_argument("--updates", type=positive_int, default=3, help="timed ones, after one to warm up")
     arguments = parser.parse_args(argv)
     small = arguments.shape == ["tiny"]
     arguments.tokens = arguments.tokens or (512 if small else 16_384)

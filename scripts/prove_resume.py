@@ -24,6 +24,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ from mentor.policy.model import load_model
 from mentor.policy.state import read_meta, read_parameters
 from mentor.runs.folder import stored_config
 from mentor.stages.training import build_policy
+from scripts.arguments import whole_number
 
 SMALL = ["debug=default", "logger=quiet", "launcher.threads=1"]
 RL = ["stage=rl", "reward=flexible", "stage.limit=300", "stage.save_trajectories_every=1", "trainer.save_every=3"]
 GROUP_SIZE, EVAL_SAMPLES = 4, 2
 WIDTH = ["trainer.prompts_per_step=8", f"trainer.group_size={GROUP_SIZE}"]
+RECORD_STAGES = 4  # rollout, sft, rl and eval
 TIMED = ("time/", "throughput/")  # metrics that no two runs share
 
 
@@ -62,19 +65,18 @@ class Killer:
     def finish(self, *overrides: str) -> float:
         """Run to the end; returns the seconds."""
         began = time.monotonic()
-        process = self.start(*overrides)
-        _, said = process.communicate()
-        if process.returncode:
-            raise SystemExit(f"{' '.join(overrides)} ended with {process.returncode}: {said.decode()}")
+        refuse_failure(self.start(*overrides), *overrides)
         return time.monotonic() - began
 
-    def kill(self, watched: Path, *overrides: str) -> int | None:
-        """Kill the command once it has appended a random number of lines to `watched`, or at a random moment of its
-        start; returns how many lines the file has then, None when the command ended first.
+    def kill(self, watched: Path, *overrides: str, may_be_early: bool = True) -> int | None:
+        """Kill the command once it has appended a random number of lines to `watched`.
+
+        Now and then it is killed at a random moment of its start instead, unless `may_be_early` is false. Returns how
+        many lines the file has then, None when the command ended first. Raises SystemExit where it ended with an error.
         """
         process = self.start(*overrides)
         before, began = lines(watched), time.monotonic()
-        early = self.rng.random() < 0.2
+        early = self.rng.random() < 0.2 and may_be_early
         wanted, deadline = self.rng.randint(1, 4), self.rng.uniform(0.2, 4.0)
         while process.poll() is None:
             if time.monotonic() - began > deadline if early else lines(watched) >= before + wanted:
@@ -82,7 +84,7 @@ class Killer:
             time.sleep(0.002)
         time.sleep(self.rng.uniform(0, 0.15))  # not always at the same place of a step
         if process.poll() is not None:
-            process.communicate()
+            refuse_failure(process, *overrides)
             return None
         self._kill(process)
         return lines(watched)
@@ -95,34 +97,56 @@ class Killer:
         process.communicate()  # the child holds stderr open too, so this returns when both have ended
 
 
+def refuse_failure(process: subprocess.Popen[bytes], *overrides: str) -> None:
+    """Wait for the command. Raises SystemExit with its last words where it failed."""
+    _, said = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"{' '.join(overrides)} ended with {process.returncode}: {said.decode()}")
+
+
 def lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
 def prove_exact(killer: Killer, kills: int) -> None:
-    """Raises SystemExit where the killed run differs from the unbroken one."""
-    steps = 3 * kills + 4
+    """Raises SystemExit where the killed run differs from the unbroken one, or resumed from no checkpoint."""
+    steps = 3 * kills + 7
     command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
     whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole", "broken"))
     seconds = killer.finish(*command, "name=whole")
     at: list[int] = []
-    while len(at) < kills:
+    while len(at) < kills or latest_checkpoint(broken / "checkpoints") is None:
         killed = killer.kill(broken / "metrics.jsonl", *command, "name=broken")
         if killed is None:
             raise SystemExit(f"exact: the run was done after {len(at)} kills of {kills}: more steps are needed")
         at.append(killed)
     killer.finish(*command, "name=broken")
-    say(f"exact: {steps} steps ({seconds:.0f} s unbroken), {kills} kills after step {', '.join(map(str, at))}")
+    refuse_from_scratch(broken)
+    say(f"exact: {steps} steps ({seconds:.0f} s unbroken), {len(at)} kills after step {', '.join(map(str, at))}")
     compare("weights", *(digest((folder / "model" / "model.safetensors").read_bytes()) for folder in (whole, broken)))
     compare("state of the last checkpoint", *(digest(state(folder)) for folder in (whole, broken)))
     for name in ("metrics.jsonl", "trajectories/trajectories.jsonl"):
         compare(name, *(digest(untimed(folder / name)) for folder in (whole, broken)))
     compare("headline and counts of the summary", *(digest(outcome(folder)) for folder in (whole, broken)))
-    updates = sum(row["policy/updates"] for row in untimed(broken / "metrics.jsonl"))
-    if not updates:
-        raise SystemExit("exact: no optimiser step was taken, so nothing was compared")
+    updates = optimiser_steps(broken)
     aside = lines(broken / "metrics.rolled_back.jsonl")
     say(f"exact: {updates:.0f} optimiser steps in what is kept; {aside} steps were done again after a kill")
+
+
+def optimiser_steps(folder: Path) -> float:
+    """Return how many optimiser steps an rl run took. Raises SystemExit where there was none."""
+    updates = sum(row["policy/updates"] for row in untimed(folder / "metrics.jsonl"))
+    if not updates:
+        raise SystemExit(f"{folder}: no optimiser step was taken, so nothing was compared")
+    return float(updates)
+
+
+def refuse_from_scratch(folder: Path) -> int:
+    """Return the step at which the last command of a run began. Raises SystemExit where that was the first one."""
+    started = json.loads((folder / "summary.json").read_text())["counts"]["first_step"]
+    if started == 1:
+        raise SystemExit(f"{folder}: no command resumed from a checkpoint, so nothing was proven")
+    return int(started)
 
 
 def prove_ranks(killer: Killer, kills: int) -> None:
@@ -139,8 +163,9 @@ def prove_ranks(killer: Killer, kills: int) -> None:
             raise SystemExit(f"ranks: the run was done after {len(at)} kills of {kills}: more steps are needed")
         at.append(killed)
     killer.finish(*command, *two, "name=broken-ranks")
+    optimiser_steps(broken)
     furthest = distance(whole / "model", broken / "model")
-    if furthest > 1e-6:
+    if not furthest <= 1e-6:  # nor where it is NaN
         raise SystemExit(f"ranks: final weights differ by {furthest:.3g}, accepted: 1e-6")
     say(
         f"ranks: {steps} steps of 2 processes ({seconds:.0f} s unbroken), {kills} kills after step "
@@ -153,9 +178,7 @@ def prove_ranks(killer: Killer, kills: int) -> None:
             if killed is None:
                 raise SystemExit(f"ranks: {folder} was done before it was killed: more steps are needed")
         killer.finish(*command, *two, f"trainer.num_processes={then}", name)
-        started = json.loads((folder / "summary.json").read_text())["counts"]["first_step"]
-        if started == 1:
-            raise SystemExit(f"ranks: {folder} did not go on from its checkpoint")
+        started = refuse_from_scratch(folder)
         say(f"ranks: a checkpoint of {first} went on with {then} at step {started}")
 
 
@@ -174,20 +197,27 @@ def prove_records(killer: Killer, kills: int) -> None:
     evaluate = ["stage=eval", "model.path=" + str(run / "pretrain-s0" / "model"), "stage.limit=120"]
     evaluate += ["sampler.max_running=16", f"stage.samples={EVAL_SAMPLES}"]
     eval_folder = run / "eval" / "pretrain-s0" / "calculator"
-    for overrides, folder, files in (
+    stages = (
         (rollout, run / "rollout", ["trajectories.jsonl"]),
         (sft, run / "sft-s0", ["metrics.jsonl"]),
         (rl, run / "rl-records-s0", ["metrics.jsonl", "trajectories/trajectories.jsonl"]),
         (evaluate, eval_folder, ["items.jsonl"]),
-    ):
-        prove_stage(killer, overrides, folder, files, kills // 4)
+    )
+    for (overrides, folder, files), share in zip(stages, split(kills), strict=True):
+        prove_stage(killer, overrides, folder, files, share)
+
+
+def split(kills: int) -> list[int]:
+    """Return the kills of each of RECORD_STAGES stages: as equal as can be, and all of them."""
+    return [(kills + stage) // RECORD_STAGES for stage in range(RECORD_STAGES)]
 
 
 def prove_stage(killer: Killer, overrides: list[str], folder: Path, files: list[str], kills: int) -> None:
+    """Kill one stage, then compare. The first kill comes only once there is a record, which must then survive."""
     snapshots: dict[str, list[Counter[bytes]]] = {name: [] for name in files}
     checkpoints = 0
     for number in range(kills):
-        if killer.kill(folder / files[0], *overrides) is None:
+        if killer.kill(folder / files[0], *overrides, may_be_early=number > 0) is None:
             raise SystemExit(f"{overrides[0]}: done after {number} kills of {kills}: give it more to do")
         for name in files:
             snapshots[name].append(Counter(whole_lines(folder / name)))
@@ -320,16 +350,27 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=10, help="of the deterministic rl run; 0 leaves it out")
-    parser.add_argument("--rank-kills", type=int, default=5, help="of a run of two processes; 0 leaves it out")
-    parser.add_argument(
-        "--record-kills", type=int, default=20, help="over rollout, sft, rl and eval; 0 leaves them out"
-    )
+    add = parser.add_argument
+    add("--kills", type=whole_number, default=10, help="of the deterministic rl run; 0 leaves it out")
+    add("--rank-kills", type=whole_number, default=5, help="of a run of two processes; 0 leaves it out")
+    add("--record-kills", type=whole_number, default=20, help="over rollout, sft, rl and eval; 0 leaves them out")
     parser.add_argument("--folder", type=Path, default=Path("outputs/prove-resume"), help="new or empty")
     parser.add_argument("--seed", type=int, default=0, help="of the kill points")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    if not (arguments.kills or arguments.rank_kills or arguments.record_kills):
+        parser.error("--kills, --rank-kills and --record-kills are all 0, so nothing would be proven")
+    if 0 < arguments.record_kills < RECORD_STAGES:
+        parser.error(
+            f"--record-kills {arguments.record_kills} does not kill each of {RECORD_STAGES} stages once; accepted: 0, "
+            f"or {RECORD_STAGES} and more"
+        )
+    return arguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = parse(argv)
     if arguments.folder.exists() and any(arguments.folder.iterdir()):
         raise SystemExit(f"--folder {arguments.folder} is not empty")
     os.environ["HF_HUB_OFFLINE"] = "1"

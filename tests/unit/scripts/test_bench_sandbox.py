@@ -17,6 +17,13 @@ def test_clients_are_counted():
     assert asyncio.run(bench_sandbox.rate(Toolset.builtin("calculator"), True, 0.2, 2)) > 50
 
 
+@pytest.mark.parametrize("argument", ["--rounds=0", "--seconds=0", "--calls=0", "--workers=0"])
+def test_a_measurement_of_nothing_is_refused(argument: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        bench_sandbox.main(["server.py", argument])
+    assert "is not accepted; accepted: a " in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_it_compares_with_a_server(shared):
     pytest.importorskip("fastapi")

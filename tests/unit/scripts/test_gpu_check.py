@@ -1,4 +1,4 @@
-"""The measuring script runs without a GPU as far as it can; its numbers need one."""
+"""scripts/gpu_check.py: runs without a GPU as far as it can; its numbers need one."""
 
 import pytest
 import torch
@@ -17,11 +17,18 @@ def one_thread():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so_and_runs_the_tiny_shape(capsys: pytest.CaptureFixture[str]) -> None:
-    assert gpu_check.main([]) == 0
-    assert "there is no GPU here" in capsys.readouterr().out
+    assert gpu_check.main([]) == 1
+    assert "there is no GPU here, so nothing was measured" in capsys.readouterr().err
     assert gpu_check.main(["--shape", "tiny", "--tokens", "64", "--length", "32", "--updates", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and "tokens/s" in lines[1] and "chunked" in lines[2] and "fused not measured" in lines[2]
+
+
+@pytest.mark.parametrize("argument", ["--updates=0", "--tokens=-1", "--length=0"])
+def test_a_measurement_of_nothing_is_refused(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        gpu_check.main(["--shape=tiny", argument])
+    assert "accepted: a whole number of 1 or more" in capsys.readouterr().err
 
 
 def test_flops_of_a_token() -> None:
