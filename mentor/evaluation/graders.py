@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from mentor.evaluation.bfcl_judge import judge
 from mentor.evaluation.qa import exact_match, token_f1
-from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.boxed import answer_text, boxed_answer, extract_boxed
+from mentor.rewards.correctness import Grader
 from mentor.rewards.quantities import clean
 from mentor.types import CallError, Trajectory
 
@@ -54,12 +55,11 @@ class AnswerGrader:
         self._answers = answers
 
     def grade(self, trajectory: Trajectory) -> Verdict:
-        text = trajectory.final_text
-        return Verdict(self._answers.grade(extract_boxed(text) if text else None, trajectory.task.answer))
+        return Verdict(self._answers.grade(boxed_answer(trajectory), trajectory.task.answer))
 
 
 class QaGrader:
-    """Exact match and token F1 of what the final turn boxes, or of all it says where it boxes nothing.
+    """Exact match and token F1 of what the final turn boxes, or of all it says where it boxes nothing; thinking apart.
 
     Scores `em` and `f1`, each the best over the accepted answers; correct is em = 1.
     """
@@ -67,7 +67,7 @@ class QaGrader:
     runs_calls = True
 
     def grade(self, trajectory: Trajectory) -> Verdict:
-        text = trajectory.final_text or ""
+        text = answer_text(trajectory) or ""
         boxed = extract_boxed(text)
         said = text if boxed is None else clean(boxed)
         accepted = trajectory.task.answer

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from mentor.errors import GraderError, InputError
-from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.boxed import boxed_answer
+from mentor.rewards.correctness import Grader
 from mentor.rewards.tool_match import Matcher
 from mentor.types import RewardBreakdown, Trajectory
 
@@ -148,12 +149,6 @@ class CompositeReward:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def boxed_answer(trajectory: Trajectory) -> str | None:
-    """The boxed answer of the model's own final turn, thinking left out; None without either."""
-    text = trajectory.final_text
-    return None if text is None else extract_boxed(text.rpartition("</think>")[2].partition("<think>")[0])
 
 
 def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:

@@ -1,4 +1,4 @@
-"""The project's grader: the boxed answer of a text, and whether it is right.
+"""The project's grader: whether an answer is right.
 
 Plain numbers and words are compared here (`answers.py`); what is left goes to math-verify in a grader process, which is
 killed when late. Works from any thread. Not proof against an answer that restates the sum (`48/2` for 24 is right).
@@ -6,30 +6,14 @@ killed when late. Works from any thread. Not proof against an answer that restat
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from types import TracebackType
 
 from mentor.errors import InputError
 from mentor.rewards.answers import compare
+from mentor.rewards.boxed import extract_boxed
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.quantities import clean
-
-_BRACE = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
-
-
-def extract_boxed(text: str) -> str | None:
-    r"""The content of the last `\boxed{...}` whose braces balance, escaped ones apart; None if blank or absent."""
-    open_at: list[tuple[bool, int]] = []  # of each open brace: whether it opens a box, and where its content begins
-    last, content = -1, ""
-    for brace in _BRACE.finditer(text):
-        if brace[0] == "{" or brace[0].startswith("\\boxed"):
-            open_at.append((brace[0] != "{", brace.end()))
-        elif brace[0] == "}" and open_at:
-            is_box, start = open_at.pop()
-            if is_box and start > last:
-                last, content = start, text[start : brace.start()]
-    return content.strip() or None
 
 
 class Grader:

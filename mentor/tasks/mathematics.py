@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from mentor.errors import InputError
-from mentor.rewards.correctness import extract_boxed
+from mentor.rewards.boxed import extract_boxed
 from mentor.rows import Row, answer_field, describe, read_rows, text_field, without_nulls
 from mentor.types import Task
 

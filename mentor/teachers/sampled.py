@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl
-from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.boxed import boxed_answer
+from mentor.rewards.correctness import Grader
 from mentor.teachers.base import Rejection
 from mentor.teachers.selection import call_graph, distinct, ranked
 from mentor.types import CallError, StopReason, Task, Trajectory
@@ -51,7 +52,7 @@ class Verifier:
             return Rejection(attempt.stop_reason.value, f"ended after {attempt.turns} turns without an answer")
         if any(call.error is CallError.MALFORMED for call in attempt.calls):
             return Rejection("invalid_calls", "made a malformed call on the way")
-        answer = extract_boxed(attempt.final_text or "")
+        answer = boxed_answer(attempt)
         if answer is None:
             return Rejection("no_answer", r"the final turn has no \boxed{} answer")
         verdict = self.grader.grade(answer, attempt.task.answer)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from mentor.errors import InputError
-from mentor.rewards.correctness import Grader, extract_boxed
+from mentor.rewards.boxed import extract_boxed
+from mentor.rewards.correctness import Grader
 from mentor.tasks import load_tasks
 from mentor.tasks.mathematics import closed
 

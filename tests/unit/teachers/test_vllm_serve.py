@@ -14,7 +14,7 @@ import pytest
 from mentor.conf_dir import conf_dir
 from mentor.jsonl import read_jsonl
 from mentor.rewards.answers import compare
-from mentor.rewards.correctness import extract_boxed
+from mentor.rewards.boxed import extract_boxed
 from mentor.tasks.calculator import generate
 from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
