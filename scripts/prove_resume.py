@@ -193,7 +193,7 @@ def prove_records(killer: Killer, kills: int) -> None:
     run = killer.folder / "run"
     rollout = ["stage=rollout", "task.size=6000", "stage.limit=null", "stage.concurrency=8"]
     sft = ["stage=sft", "trainer.steps=120", "trainer.save_every=2", "stage.limit=null"]
-    rl = [*RL, *WIDTH, f"trainer.steps={kills + 4}", "name=records"]
+    rl = [*RL, *WIDTH, f"trainer.steps={kills + 8}", "name=records"]
     evaluate = ["stage=eval", "model.path=" + str(run / "pretrain-s0" / "model"), "stage.limit=120"]
     evaluate += ["sampler.max_running=16", f"stage.samples={EVAL_SAMPLES}"]
     eval_folder = run / "eval" / "pretrain-s0" / "calculator"
@@ -213,15 +213,19 @@ def split(kills: int) -> list[int]:
 
 
 def prove_stage(killer: Killer, overrides: list[str], folder: Path, files: list[str], kills: int) -> None:
-    """Kill one stage, then compare. The first kill comes only once there is a record, which must then survive."""
+    """Kill one stage, then compare. The first kill comes only once there is a record, which must then survive.
+
+    A training stage is killed until a checkpoint of it was loaded.
+    """
     snapshots: dict[str, list[Counter[bytes]]] = {name: [] for name in files}
-    checkpoints = 0
-    for number in range(kills):
+    checkpoints = number = 0
+    while number < kills or ("metrics.jsonl" in files and not checkpoints):
         if killer.kill(folder / files[0], *overrides, may_be_early=number > 0) is None:
             raise SystemExit(f"{overrides[0]}: done after {number} kills of {kills}: give it more to do")
         for name in files:
             snapshots[name].append(Counter(whole_lines(folder / name)))
         checkpoints += reloads(folder)
+        number += 1
     killer.finish(*overrides)
     for name in files:
         kept = whole_lines(folder / name)
@@ -231,7 +235,7 @@ def prove_stage(killer: Killer, overrides: list[str], folder: Path, files: list[
         if name == "metrics.jsonl":  # a line holds its time, so the same one twice was moved twice
             refuse_lost(folder / name, [Counter(aside)], Counter(set(aside)))
         say(
-            f"{overrides[0]} {name}: {kills} kills, {len(kept)} records, {len(aside)} moved aside, 0 lost, 0 doubled; "
+            f"{overrides[0]} {name}: {number} kills, {len(kept)} records, {len(aside)} moved aside, 0 lost, 0 doubled; "
             f"{checkpoints} checkpoints loaded back to what was saved"
         )
 
