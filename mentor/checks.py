@@ -31,7 +31,7 @@ from mentor.config import (
 )
 from mentor.errors import ConfigError
 from mentor.rewards import check_settings
-from mentor.rewards.grid import grid_points
+from mentor.rewards.weight_grid import grid_points
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 DATA_SET = r"[^\s+:]+"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mentor.algorithm.advantage import AdvantageSettings, group_advantages, zero_variance
 from mentor.evaluation.rollout_metrics import advantage_metrics
 from mentor.rewards.composite import Judged
-from mentor.rewards.grid import Point
+from mentor.rewards.weight_grid import WeightPoint
 from mentor.types import Trajectory, TrajectoryGroup
 
 NOTE = (
@@ -85,8 +85,8 @@ class Replay:
 
 
 def replay(
-    base: Point,
-    points: Sequence[Point],
+    base: WeightPoint,
+    points: Sequence[WeightPoint],
     groups: Sequence[JudgedGroup],
     advantage: AdvantageSettings,
     tolerance: Tolerance,
@@ -111,7 +111,9 @@ def replay(
     return Replay(rows[0], rows[1:], cluster(same[1:, 1:]))
 
 
-def replay_point(point: Point, groups: Sequence[JudgedGroup], settings: AdvantageSettings) -> list[TrajectoryGroup]:
+def replay_point(
+    point: WeightPoint, groups: Sequence[JudgedGroup], settings: AdvantageSettings
+) -> list[TrajectoryGroup]:
     """The groups as training with this point's reward scores them, before anything is taken for length or KL."""
     formula, matcher = point.formula, point.settings["matcher"]
     scored = []

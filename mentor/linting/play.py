@@ -74,7 +74,7 @@ def play(tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> list[tupl
     cases = [(task, CaseWriter(task, chat.turn_text, chat.eos_token).cases()) for task in tasks]
     flat = [(task, case) for task, own in cases for case in own]
     script = {str(index): [*encoded(case, chat)] for index, (_, case) in enumerate(flat)}
-    requests = [RolloutRequest(as_taught(task, case), seed=0) for task, case in flat]
+    requests = [RolloutRequest(with_reference(task, case), seed=0) for task, case in flat]
     with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, UNBOUNDED) as environment:
         played = iter(environment.rollout(requests))
     return [(task, own, [next(played) for _ in own]) for task, own in cases]
@@ -87,5 +87,5 @@ def encoded(case: Case, chat: ChatFormat) -> list[list[int]]:
     return turns
 
 
-def as_taught(task: Task, case: Case) -> Task:
+def with_reference(task: Task, case: Case) -> Task:
     return task if case.teacher_used_tools else replace(task, reference=())

@@ -17,7 +17,7 @@ from mentor.trajectories.store import load_trajectories
 from mentor.types import Task, Trajectory
 
 
-def taught_tasks(path: Path, limit: int) -> list[Task]:
+def teacher_tasks(path: Path, limit: int) -> list[Task]:
     """The first tasks of stored teacher trajectories that used tools."""
     return usable([trajectory.task for trajectory in load_trajectories(path)])[:limit]
 

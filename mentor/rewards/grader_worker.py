@@ -24,7 +24,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, hard))
     logging.disable(logging.CRITICAL)  # math-verify logs every answer that it cannot read
-    from mentor.rewards.judging import JUDGES
+    from mentor.rewards.symbolic import JUDGES
 
     for judge in JUDGES.values():
         judge("\\frac{1}{2}", ["x+1"], 120.0)  # builds its parsers before the first clock runs

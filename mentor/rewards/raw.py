@@ -22,7 +22,7 @@ from mentor.chat.parse import split_reasoning
 from mentor.chat.syntax import HERMES, ParsedCall
 from mentor.errors import InputError
 from mentor.rewards.released import VALID_TOOLS
-from mentor.rewards.replies import reply_error, reply_name
+from mentor.rewards.tool_replies import reply_error, reply_name
 from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Trajectory
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")

@@ -15,7 +15,7 @@ from mentor.loggers import Logger
 from mentor.rewards import CompositeReward, build_reward
 from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
-from mentor.rewards.grid import grid_points
+from mentor.rewards.weight_grid import grid_points
 from mentor.stages.score_rows import ScoreRow, groups_of, work_on_groups
 from mentor.types import Trajectory
 

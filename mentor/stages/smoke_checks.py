@@ -58,7 +58,7 @@ def try_teacher(config: Config) -> list[str]:
 def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lint | None, list[str]]:
     """The reward on the teacher's tasks, or on generated ones before it has any; None where there is nothing to try."""
     from mentor.linting import lint_reward
-    from mentor.linting.tasks import generated_tasks, plain_chat, taught_tasks
+    from mentor.linting.tasks import generated_tasks, plain_chat, teacher_tasks
 
     stage, tools, reward = config.stage, config.tools, config.reward
     assert isinstance(stage, CheckStage) and isinstance(tools, ToolsConfig) and isinstance(reward, RewardConfig)
@@ -66,7 +66,7 @@ def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lin
         return None, []
     stored, toolbox = root / "rollout" / "trajectories.jsonl", configured_toolbox(tools)
     if stored.is_file():
-        tasks = taught_tasks(stored, stage.lint_tasks)
+        tasks = teacher_tasks(stored, stage.lint_tasks)
     else:
         tasks = generated_tasks(toolbox, stage.lint_tasks) if tools.name == "calculator" else []
     if not tasks:

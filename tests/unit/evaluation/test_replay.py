@@ -10,7 +10,7 @@ from mentor.policy.reinforce import assign_advantages
 from mentor.rewards import build_reward
 from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
-from mentor.rewards.grid import grid_points
+from mentor.rewards.weight_grid import grid_points
 from mentor.types import TrajectoryGroup
 from tests.fixtures.played import played_groups
 from tests.unit.rewards.builders import make_trajectory

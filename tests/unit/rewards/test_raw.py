@@ -7,7 +7,7 @@ from mentor.chat.parse import parse_turn
 from mentor.errors import InputError
 from mentor.rewards.composite import boxed_answer
 from mentor.rewards.raw import raw_trajectory, read_calls
-from mentor.rewards.replies import reply_error
+from mentor.rewards.tool_replies import reply_error
 from mentor.types import CallError, StopReason, Trajectory
 from tests.unit.rewards.builders import raw_row, tool_call
 

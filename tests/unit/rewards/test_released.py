@@ -9,7 +9,6 @@ import pytest
 from mentor.errors import InputError
 from mentor.rewards import build_reward, load_preset
 from mentor.rewards.grader_pool import GraderPool
-from mentor.rewards.judging import judge_released
 from mentor.rewards.released import (
     RELEASED,
     ReleasedJudge,
@@ -18,6 +17,7 @@ from mentor.rewards.released import (
     released_reward,
     render_released,
 )
+from mentor.rewards.symbolic import judge_released
 from mentor.types import CallRecord, StopReason, Task, ToolCall, Trajectory
 from tests.unit.rewards.builders import raw_row, tool_call
 

@@ -25,7 +25,7 @@ GRID_KEYS = (
 
 
 @dataclass(frozen=True)
-class Point:
+class WeightPoint:
     """values: of the keys that the grid changes. settings: all keys of the reward, for `build_reward`."""
 
     values: dict[str, Any]
@@ -37,7 +37,7 @@ class Point:
         return Formula(of["weights"], of["wrong_scale"], of["gate"], of["floors"])
 
 
-def grid_points(preset: str, grid: Any) -> tuple[Point, list[Point]]:
+def grid_points(preset: str, grid: Any) -> tuple[WeightPoint, list[WeightPoint]]:
     """The preset as it is, with its own values of the grid's keys, and the points, the last key changing fastest.
 
     grid: a list of values by key. Raises ConfigError for a preset of the released family, and for a grid, key or value
@@ -54,12 +54,12 @@ def grid_points(preset: str, grid: Any) -> tuple[Point, list[Point]]:
             raise ConfigError(f"`stage.grid` has the key {key!r}; accepted: {', '.join(GRID_KEYS)}")
         if not isinstance(values, (list, tuple)) or not values:
             raise ConfigError(f"`stage.grid` has {key}={values}; accepted: a list of one or more values")
-    base = Point({key: _value(settings, key) for key in grid}, settings)
-    points = [_point(settings, dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
+    base = WeightPoint({key: _value(settings, key) for key in grid}, settings)
+    points = [_weight_point(settings, dict(zip(grid, values, strict=True))) for values in product(*grid.values())]
     return base, points
 
 
-def _point(base: Mapping[str, Any], values: dict[str, Any]) -> Point:
+def _weight_point(base: Mapping[str, Any], values: dict[str, Any]) -> WeightPoint:
     settings = {key: {**value} if isinstance(value, dict) else value for key, value in base.items()}
     for key, value in values.items():
         section, _, name = key.rpartition(".")
@@ -68,7 +68,7 @@ def _point(base: Mapping[str, Any], values: dict[str, Any]) -> Point:
         check_settings(settings)
     except ConfigError as error:
         raise ConfigError(f"`stage.grid`: {error}") from None
-    return Point(values, settings)
+    return WeightPoint(values, settings)
 
 
 def _value(settings: Mapping[str, Any], key: str) -> Any:

@@ -1,7 +1,7 @@
 import pytest
 
 from mentor.errors import ConfigError
-from mentor.rewards.grid import grid_points
+from mentor.rewards.weight_grid import grid_points
 
 
 def test_points_are_all_combinations_over_the_preset():

@@ -26,7 +26,7 @@ _released_metric = math_metric(
 )
 
 
-class Undecided(Exception):
+class ComparisonFailed(Exception):
     """The comparison failed, so that there is no verdict."""
 
 
@@ -34,7 +34,7 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
     """Symbolic equality of the prediction with any accepted answer, both read as LaTeX as a whole.
 
     Both go into dollar signs: math-verify takes bare text apart and would call 5 equal to 5 pi. `limit_s` bounds each
-    of its steps. Raises Undecided where a comparison ran out of time or broke.
+    of its steps. Raises ComparisonFailed where a comparison ran out of time or broke.
     """
     seconds = max(1, math.floor(limit_s / 2))
     failed = False
@@ -51,7 +51,7 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
         except (Exception, TimeoutException):  # math-verify raises what sympy does; the other answers still count
             failed = True
     if failed:
-        raise Undecided
+        raise ComparisonFailed
     return False
 
 
@@ -68,7 +68,7 @@ def _read(text: str, seconds: int) -> list:
     try:
         found = parse(f"${to_latex(text)}$", _LATEX, parsing_timeout=seconds, raise_on_error=True)
     except TimeoutException as error:
-        raise Undecided from error
+        raise ComparisonFailed from error
     return [] if any(isinstance(value, Basic) and value.has(nan, zoo) for value in found) else found
 
 
