@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mentor.errors import InputError, StorageError
+from mentor.files import write_file
 
 Record = dict[str, Any]
 Report = Callable[[str], None]
@@ -116,7 +117,7 @@ def roll_back(path: Path, step: int, report: Report = warn) -> int:
         (moved if record.get("step", 0) > step else kept).append(to_line(record))
     if moved:
         _append_durably(path.with_name(f"{path.stem}.rolled_back.jsonl"), moved)
-    _replace(path, kept)
+    write_file(path, kept)
     return len(moved)
 
 
@@ -130,12 +131,3 @@ def _append_durably(path: Path, lines: list[str]) -> None:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _replace(path: Path, lines: list[str]) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from mentor import progress
+from mentor.files import write_folder
 
 KEEP = 2  # newest checkpoints left on disk
 
 
-def write_whole(target: Path, write: Callable[[Path | None], None], is_main: bool = True) -> None:
-    """Fill a folder beside `target`, flush it to disk, then give it its name; an older one is replaced.
+def save_folder(target: Path, write: Callable[[Path | None], None], is_main: bool = True) -> None:
+    """Write a folder that appears only whole (`write_folder`) from every rank.
 
-    Where it cannot be filled, what was written is removed: a full disk must not stay full of half a checkpoint. Of
-    several processes the main one writes; the others are there for what has to be gathered from all (`write(None)`).
+    The main rank writes the files; the others call `write(None)` and take part in what is gathered from all.
     """
     with progress.phase("save"):
         if is_main:
-            _fill(target, write)
+            write_folder(target, write)
         else:
             write(None)
 
 
-def _fill(target: Path, write: Callable[[Path | None], None]) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    target.parent.mkdir(exist_ok=True)  # but not the run folder above it: where that is gone, the work has ended
-    partial.mkdir()
-    try:
-        write(partial)
-        for path in partial.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    if target.exists():
-        old = target.with_name(f".{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        target.rename(old)
-        partial.rename(target)
-        shutil.rmtree(old)
-    else:
-        partial.rename(target)
-
-
 def save_checkpoint(folder: Path, step: int, write: Callable[[Path | None], None], is_main: bool = True) -> None:
     """Write the checkpoint after `step` steps and drop all but the newest few."""
-    write_whole(folder / f"step-{step:08d}", write, is_main)
+    save_folder(folder / f"step-{step:08d}", write, is_main)
     if not is_main:
         return
     for _, path in _whole(folder)[:-KEEP]:

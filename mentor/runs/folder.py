@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from mentor.config import TOP_LEVEL_READERS, Config, new_name
 from mentor.errors import RunFolderError
+from mentor.files import write_file
 from mentor.runs.identity import config_hash, differences, flatten, identity
 from mentor.runs.lock import LOCK_NAME
 
@@ -119,9 +120,7 @@ def stored_config(path: Path) -> dict[str, Any] | None:
 
 def write_config(path: Path, config: Mapping[str, Any]) -> None:
     """Whole or not at all."""
-    partial = path / f"{CONFIG_NAME}.partial"
-    partial.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-    partial.replace(path / CONFIG_NAME)
+    write_file(path / CONFIG_NAME, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
 def settle(path: Path, restore: bool) -> None:

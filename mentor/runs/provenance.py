@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from mentor.errors import RunFolderError
+from mentor.files import write_file
 
 PACKAGES = (
     "mentor",
@@ -58,9 +59,7 @@ class Headline(TypedDict):
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
     """Whole or not at all."""
-    partial = folder / f"{SUMMARY_NAME}.partial"
-    partial.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    partial.replace(folder / SUMMARY_NAME)
+    write_file(folder / SUMMARY_NAME, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from mentor import progress
+from mentor.files import write_file
 
 VARIABLE = "MENTOR_STATUS"  # the file of this process
 EVERY_S = 0.5
@@ -67,9 +68,7 @@ class StatusWriter:
             if self._last.failed_at is not None or not self._path.parent.is_dir():
                 return  # the end is said; or the parent, which owns the folder, has gone
             self._last = status
-            partial = self._path.with_suffix(".partial")
-            partial.write_text(json.dumps(asdict(status)))
-            partial.replace(self._path)
+            write_file(self._path, json.dumps(asdict(status)), durable=False)
 
 
 def read_status(path: Path) -> Status:

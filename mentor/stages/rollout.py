@@ -8,7 +8,6 @@ behind what is stored. What teachers that sample need beside this is in `sampled
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +16,7 @@ from typing import Any
 
 from mentor.config import Config, ModelTeacher, OpenaiTeacher, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
 from mentor.errors import InputError, StageError
+from mentor.files import write_file
 from mentor.jsonl import read_jsonl, to_line
 from mentor.loggers import Logger
 from mentor.rows import read_rows
@@ -44,7 +44,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         return endpoint_rollout().dry_run(tasks, teacher, toolbox, logger)
     counts: dict[str, Any] = {}
     if stage.decontaminate:
-        write_whole(folder.path / "contaminated.jsonl", list(dropped.values()))
+        write_file(folder.path / "contaminated.jsonl", map(to_line, dropped.values()))
         counts["contaminated"] = len(dropped)
     if isinstance(teacher, OpenaiTeacher):
         reopen_failed(folder.path / "rejected.jsonl", logger)
@@ -98,7 +98,7 @@ def reopen_failed(path: Path, logger: Logger) -> None:
     rows = list(read_jsonl(path, logger.message)) if path.exists() else []
     kept = [row for row in rows if row["reason"] != "request_failed"]
     if len(kept) < len(rows):
-        write_whole(path, kept)
+        write_file(path, map(to_line, kept))
         logger.message(f"{len(rows) - len(kept)} tasks whose requests failed are asked for again")
 
 
@@ -123,9 +123,3 @@ def evaluation_question(place: str, row: dict[str, Any]) -> str:
     if not isinstance(question, str):
         raise InputError(f"{place}: no question, accepted: rows with a key 'question', or trajectories")
     return question
-
-
-def write_whole(path: Path, records: Sequence[dict[str, Any]]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(map(to_line, records)), encoding="utf-8")
-    os.replace(partial, path)

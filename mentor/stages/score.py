@@ -8,9 +8,8 @@ is a group of its own. A total is null where the grader failed, or where a prese
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +17,7 @@ from typing import Any
 
 from mentor.config import Config, ScoreStage
 from mentor.errors import ConfigError, InputError
+from mentor.files import write_file
 from mentor.loggers import Logger
 from mentor.rewards import Reward, build_reward, load_preset
 from mentor.rewards.grader_pool import GraderPool
@@ -62,9 +62,9 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         found, record = replay_rows(rows, stage, pool, logger) if stage.grid is not None else (None, {})
         replayed = time.perf_counter()
         scores = score_rows(rows, rewards, stage.workers, logger)
-    write_whole(output, score_lines(rows, scores))
+    write_file(output, score_lines(rows, scores))
     if found is not None:
-        write_whole(grid_output, [json.dumps(record, ensure_ascii=False, indent=1) + "\n"])
+        write_file(grid_output, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
         logger.message(found.table())
     means = {name: fmean(totals) for name in rewards if (totals := _totals(scores, name))}
     logger.log(0, {f"reward/{name}": mean for name, mean in means.items()})
@@ -115,14 +115,3 @@ def score_lines(rows: Sequence[ScoreRow], scores: Sequence[dict[str, RewardBreak
             "terms": {name: breakdown.terms for name, breakdown in by_preset.items()},
         }
         yield json.dumps(record, ensure_ascii=False) + "\n"
-
-
-def write_whole(path: Path, lines: Iterable[str]) -> None:
-    """Written beside its place and moved there when whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

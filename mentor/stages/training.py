@@ -14,7 +14,7 @@ from mentor.config import ModelConfig, ScaledTrainer, SupervisedTrainer, Trainer
 from mentor.loggers import Logger
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.base import Policy
-from mentor.policy.checkpoint import write_whole
+from mentor.policy.checkpoint import save_folder
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import load_model, torch_dtype
 from mentor.policy.ranks import Ranks
@@ -119,4 +119,4 @@ def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ran
         if target is not None:
             save_certificate(target, chat)
 
-    write_whole(folder.path / "model", write, ranks.is_main)
+    save_folder(folder.path / "model", write, ranks.is_main)

@@ -1,6 +1,6 @@
 import pytest
 
-from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, write_whole
+from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, save_folder
 
 
 def test_a_checkpoint_that_was_not_finished_is_not_there(tmp_path):
@@ -25,7 +25,7 @@ def test_the_newest_two_are_kept(tmp_path):
 
 
 def test_a_folder_is_replaced_whole(tmp_path):
-    write_whole(tmp_path / "model", lambda folder: (folder / "a").write_text("1"))
-    write_whole(tmp_path / "model", lambda folder: (folder / "b").write_text("2"))
+    save_folder(tmp_path / "model", lambda folder: (folder / "a").write_text("1"))
+    save_folder(tmp_path / "model", lambda folder: (folder / "b").write_text("2"))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["b"]
