@@ -12,8 +12,8 @@ LIMIT = 0.5
 ADVICE = {
     "alarm/all_fail": "{share:.0%} of |advantage| came from groups without a correct answer, so the other terms of "
     "the reward are what is learned: lower reward.weights.tool and valid, set reward.gate=group, or use a better base",
-    "alarm/dead_groups": "{share:.0%} of the groups were dead (equal rewards teach nothing): the tasks are too hard or "
-    "too easy for this base, or trainer.group_size is too small",
+    "alarm/zero_variance": "{share:.0%} of the groups had zero variance (equal rewards, so no advantage): the tasks "
+    "are too hard or too easy for this base, or trainer.group_size is too small",
 }
 
 
@@ -41,13 +41,13 @@ class Alarms:
         return f"over the last {len(self._window)} steps" if len(self._window) > 1 else "in this step"
 
     def _shares(self) -> dict[str, float]:
-        """all_fail: of the summed |advantage|; dead_groups: of the groups. 0 without any."""
+        """all_fail: of the summed |advantage|; zero_variance: of the groups. 0 without any."""
         rows = self._window
         sizes = [row.get("advantage/abs_mean") or 0.0 for row in rows]
         size = sum(sizes)
         failed = sum(part * (row.get("advantage/share_all_fail") or 0.0) for part, row in zip(sizes, rows, strict=True))
-        dead = sum(row["groups/zero_variance"] for row in rows)
+        equal = sum(row["groups/zero_variance"] for row in rows)
         return {
             "alarm/all_fail": failed / size if size else 0.0,
-            "alarm/dead_groups": dead / len(rows) if rows else 0.0,
+            "alarm/zero_variance": equal / len(rows) if rows else 0.0,
         }

@@ -51,7 +51,7 @@ Arguments = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CallsVerdict:
     """error_type is the official code, None when valid; `why` says it in words, empty when valid."""
 
     valid: bool
@@ -70,7 +70,7 @@ class _Undecided(Exception):
     """The official checker raises."""
 
 
-def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None, calls: Any) -> Verdict:
+def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None, calls: Any) -> CallsVerdict:
     """The verdict on one output.
 
     calls: any JSON value; a list of `{name, arguments}` in the order of the output is well formed. answer_row: not
@@ -90,10 +90,10 @@ def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None,
         else:
             _all_calls(category, question_row["function"], answer_row["ground_truth"], output)
     except _Wrong as wrong:
-        return Verdict(False, wrong.error_type, wrong.why)
+        return CallsVerdict(False, wrong.error_type, wrong.why)
     except _Undecided as raised:
-        return Verdict(False, UNDECIDED, f"the official checker raises: {raised}")
-    return Verdict(True)
+        return CallsVerdict(False, UNDECIDED, f"the official checker raises: {raised}")
+    return CallsVerdict(True)
 
 
 def _well_formed(calls: Any) -> list[tuple[Any, Arguments]] | None:

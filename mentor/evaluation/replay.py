@@ -28,7 +28,7 @@ TIE = 1e-9  # totals that are nearer are equal in rank: rounding orders nothing
 UNKNOWN = 2  # the order of a pair of which a total is missing
 COLUMNS = {
     "reward": "reward_mean",
-    "dead": "dead_groups",
+    "zero var": "zero_variance",
     "|A|": "abs_advantage",
     "all fail": "share_all_fail",
     "flips": "flips",
@@ -58,7 +58,7 @@ class Tolerance:
 class Replay:
     """The numbers of the preset itself and of each point. clusters: indices of points, the representative first.
 
-    Every row holds `reward_mean` over graded trajectories; `dead_groups`, the share of groups with equal rewards;
+    Every row holds `reward_mean` over graded trajectories; `zero_variance`, the share of groups with equal rewards;
     `abs_advantage` and `share_all_fail`, as RL logs them; and against the preset: `flips`, the share of pairs of a
     group whose order changes, a tie made or broken included, and `reversals`, those that turn round; `kendall`,
     tau-b over the pairs of all groups; `cosine` of the advantages of all trajectories. None: nothing to compare.
@@ -131,7 +131,7 @@ def _summary(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> 
     metrics = advantage_metrics(groups, settings)
     return {
         "reward_mean": fmean(graded) if graded else None,
-        "dead_groups": fmean(map(zero_variance, totals)),
+        "zero_variance": fmean(map(zero_variance, totals)),
         "abs_advantage": metrics.get("advantage/abs_mean"),
         "share_all_fail": metrics.get("advantage/share_all_fail"),
     }
@@ -158,8 +158,8 @@ def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """(P, N) -> (P, P). Two points without any advantage are the same (1), one of them against another is not (0)."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths == 0, 1.0, lengths)
-    both_dead = (lengths == 0) & (lengths.T == 0)
-    return np.where(both_dead, 1.0, np.clip(np.round(units @ units.T, 12), -1.0, 1.0))
+    both_zero = (lengths == 0) & (lengths.T == 0)
+    return np.where(both_zero, 1.0, np.clip(np.round(units @ units.T, 12), -1.0, 1.0))
 
 
 def _flips(orders: NDArray[np.int8]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Items of one benchmark to its table rows: accuracy, form of the calls, and likeness to the teacher."""
+"""Items of one benchmark to its table rows: accuracy, valid calls, and similarity to the teacher's tool use."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from mentor.evaluation.domains import domain
-from mentor.evaluation.lens import Answer, lens
 from mentor.evaluation.statistics import pass_at_k, tool_similarity, wilson_interval
+from mentor.evaluation.tool_use import AnsweredCalls, tool_use
 
 Item = dict[str, Any]
 
@@ -75,7 +75,7 @@ def row(items: Sequence[Item]) -> dict[str, Any]:
         "reasons": dict(Counter(reason for item in items if (reason := item.get("reason")) is not None)),
         "ungraded": len(items) - len(graded),
         "stop_reasons": dict(Counter(item["stop_reason"] for item in items)),
-        "lens": lens([Answer.from_item(item) for item in items]),
+        "tool_use": tool_use([AnsweredCalls.from_item(item) for item in items]),
     }
 
 

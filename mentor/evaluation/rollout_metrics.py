@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mentor.algorithm.advantage import AdvantageSettings, advantage_parts, zero_variance
-from mentor.evaluation.lens import Answer, Numbers, likeness, price
+from mentor.evaluation.tool_use import AnsweredCalls, Numbers, cost, similarity
 from mentor.types import CallError, CallRecord, GroupKind, TrajectoryGroup
 
 
@@ -27,7 +27,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         **_kinds(groups),
         **advantage_metrics(groups, settings),
         "rollout/correct": float(sum(breakdown.correct == 1 for breakdown in breakdowns)),
-        **{f"lens/{name}": value for name, value in _lens(groups).items()},
+        **{f"tool_use/{name}": value for name, value in _tool_use(groups).items()},
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
         "rollout/calls": len(calls) / len(trajectories),
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
@@ -67,21 +67,21 @@ def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSett
 
 
 def _kinds(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
-    """The share of each kind of group, and of dead ones: those whose rewards are all equal."""
+    """Compute the share of each kind of group, and of zero-variance groups: those whose rewards are all equal."""
     kinds = [group.kind for group in groups]
-    dead = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
+    equal = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
     shares = {f"groups/{kind}": kinds.count(kind) / len(groups) for kind in GroupKind}
-    return {**shares, "groups/zero_variance": sum(dead) / len(groups)}
+    return {**shares, "groups/zero_variance": sum(equal) / len(groups)}
 
 
-def _lens(groups: Sequence[TrajectoryGroup]) -> Numbers:
-    """What `mentor.evaluation.lens` sees beyond the forms of the calls, which `rollout/call_<kind>` are."""
+def _tool_use(groups: Sequence[TrajectoryGroup]) -> Numbers:
+    """Similarity and cost of the step's tool use; its call errors are `rollout/call_<kind>`."""
     answers = [
-        Answer.from_trajectory(trajectory, breakdown.correct)
+        AnsweredCalls.from_trajectory(trajectory, breakdown.correct)
         for group in groups
         for trajectory, breakdown in zip(group.trajectories, group.rewards, strict=True)
     ]
-    return {**likeness(answers), **price(answers)}
+    return {**similarity(answers), **cost(answers)}
 
 
 def _failed_calls(calls: Sequence[CallRecord]) -> dict[str, float]:

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from mentor.reporting.figures.rendering import Drawing
+from mentor.reporting.figures.rendering import ReportFigure
 from mentor.reporting.page.chapters import chapters_of
 from mentor.reporting.page.html import to_html
 from mentor.reporting.page.markdown import to_markdown
@@ -20,35 +20,35 @@ MAX_PAGE_BYTES = 14_900_000  # of report.html: below 15 MB, a size that every ma
 
 
 def write_report(
-    report: Report, drawings: list[Drawing], gathered: Gathered, folder: Path
+    report: Report, figures: list[ReportFigure], gathered: Gathered, folder: Path
 ) -> tuple[list[Path], Embedded]:
     """The three files and the figures; earlier figures in `folder` are removed.
 
     Returns what was written, and how many trajectories fit into the page.
     """
-    chapters = chapters_of(report, drawings)
-    notes, missing = report.notes + ALWAYS, report.missing + gathered.missing
-    rest = to_html(report, chapters, notes, missing, "", "")
+    chapters = chapters_of(report, figures)
+    caveats, missing = report.caveats + ALWAYS, report.missing + gathered.missing
+    rest = to_html(report, chapters, caveats, missing, "", "")
     trajectories = embed(gathered, tokenizer_of, MAX_PAGE_BYTES - len(rest.encode()))
     choice = choice_text(trajectories)
     tables = [table for chapter in chapters for table in chapter.tables]
     values = report.to_dict() | {"missing": missing}
     values["trajectories"] = {"found": trajectories.found, "shown": trajectories.shown}
     texts = {
-        "report.html": to_html(report, chapters, notes, missing, trajectories.json, choice),
-        "report.md": to_markdown(report.title, report.run, tables, missing, notes, choice),
+        "report.html": to_html(report, chapters, caveats, missing, trajectories.json, choice),
+        "report.md": to_markdown(report.title, report.run, tables, missing, caveats, choice),
         "results.json": json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    figures = folder / "figures"
-    if figures.is_dir():
-        shutil.rmtree(figures)
-    figures.mkdir()
-    for drawing in drawings:
-        (figures / f"{drawing.name}.png").write_bytes(drawing.png)
-    return [folder / name for name in texts] + sorted(figures.iterdir()), trajectories
+    images = folder / "figures"
+    if images.is_dir():
+        shutil.rmtree(images)
+    images.mkdir()
+    for figure in figures:
+        (images / f"{figure.name}.png").write_bytes(figure.png)
+    return [folder / name for name in texts] + sorted(images.iterdir()), trajectories
 
 
 def choice_text(trajectories: Embedded) -> str:

@@ -108,9 +108,9 @@ def test_the_paired_tests_agree_with_scipy(folder: Path, results: dict[str, Any]
 
 
 def test_a_sure_difference_is_marked_and_an_unsure_one_is_not(page: Page, results: dict[str, Any]) -> None:
-    verdicts = {(p["first"], p["second"], p["benchmark"]): p["verdict"] for p in results["pairs"]}
-    assert verdicts["rl-flexible", "pretrain", "gsm8k"] == "better"
-    assert verdicts["rl-strict", "rl-sparse", "gsm8k"] == "not told apart", "equally skilled"
+    conclusions = {(p["first"], p["second"], p["benchmark"]): p["conclusion"] for p in results["pairs"]}
+    assert conclusions["rl-flexible", "pretrain", "gsm8k"] == "better"
+    assert conclusions["rl-strict", "rl-sparse", "gsm8k"] == "not significant", "equally skilled"
     cells = {
         (row, column): (text, names)
         for row, column, text, names in page(
@@ -124,11 +124,11 @@ def test_a_sure_difference_is_marked_and_an_unsure_one_is_not(page: Page, result
     text, names = cells["rl-flexible − pretrain", "gsm8k/test"]
     assert re.match(r"\+\d+\.\d \[\+\d+\.\d, \+\d+\.\d\] ▲\s+p 0\.0\d+", text) and "better" in names.split()
     text, names = cells["rl-strict − rl-sparse", "gsm8k/test"]
-    assert "▲" not in text and "▼" not in text and "not-told-apart" in names.split()
+    assert "▲" not in text and "▼" not in text and "not-significant" in names.split()
     shown = {(*row.split(" − "), column.split("/")[0]): text for (row, column), (text, _) in cells.items()}
     signs = {"better": "▲", "worse": "▼"}
-    assert shown.keys() == verdicts.keys()
-    assert all((signs.get(verdict, "]") in shown[key]) for key, verdict in verdicts.items())
+    assert shown.keys() == conclusions.keys()
+    assert all((signs.get(conclusion, "]") in shown[key]) for key, conclusion in conclusions.items())
 
 
 def test_the_tables_hold_methods_by_benchmarks(page: Page, results: dict[str, Any]) -> None:
@@ -147,8 +147,8 @@ def test_the_tables_hold_methods_by_benchmarks(page: Page, results: dict[str, An
     page.click(page.get("origin-close"))
     matrix = page("document.querySelector('#differences table').innerText")
     assert "2 ▲ of 2" in matrix and "pretrain" in matrix
-    lens = page("document.querySelector('#lens table').innerText")
-    assert "argument_agreement" in lens and "rl-released_mentor" in lens
+    tool_use = page("document.querySelector('#tool-use table').innerText")
+    assert "argument_agreement" in tool_use and "rl-released_mentor" in tool_use
     cost = page("document.querySelector('#cost table').innerText").splitlines()
     assert next(line for line in cost if line.startswith("rl-flexible")).split("\t")[1:5] == [
         "3",

@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from mentor.reporting.figures.rendering import Colors, Drawing, percent_axis, render
+from mentor.reporting.figures.rendering import Colors, ReportFigure, percent_axis, render
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import MethodResult, Report
 
 MARKERS = "osD^vPX*"
 
 
-def accuracy_drawings(report: Report, colors: Colors) -> list[Drawing]:
+def accuracy_figures(report: Report, colors: Colors) -> list[ReportFigure]:
     """One per domain and setting: methods side by side over each benchmark."""
     shown = settings(report.results)
-    drawings = []
+    figures = []
     for setting in shown:
         for domain, label in DOMAINS.items():
             chosen = [m for m in report.methods if (m.domain, m.setting) == (domain, setting)]
             if chosen:
-                drawing = render(
+                figure = render(
                     f"accuracy-{domain}-{setting}",
                     f"{label}: accuracy with 95 % intervals, {setting}",
                     _accuracy_painter(chosen, colors),
@@ -31,8 +31,8 @@ def accuracy_drawings(report: Report, colors: Colors) -> list[Drawing]:
                     height=0.6 + 0.14 * len(chosen) + 0.16 * len(distinct((m.benchmark, m.split) for m in chosen)),
                     grid="x",
                 )
-                drawings.append(drawing)
-    return drawings
+                figures.append(figure)
+    return figures
 
 
 def _accuracy_painter(results: Sequence[MethodResult], colors: Colors) -> Callable[[Axes], None]:

@@ -9,7 +9,7 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mentor.reporting.figures.rendering import Colors, Drawing, line_id, render
+from mentor.reporting.figures.rendering import Colors, ReportFigure, line_id, render
 from mentor.reporting.read.methods import method_of
 from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import Curve
@@ -22,7 +22,7 @@ MAIN_METRICS = {
     "reward/correct": "Share of correct answers in training",
     "reward/match": "Match with the teacher's tool use",
     "rollout/valid_call_rate": "Share of valid calls",
-    "groups/zero_variance": "Share of dead groups (equal rewards)",
+    "groups/zero_variance": "Share of zero-variance groups (equal rewards)",
     "advantage/share_all_fail": "Share of |advantage| from groups without a correct answer",
     "policy/entropy": "Entropy of a sampled token (nats)",
     "rollout/turns": "Turns of one trajectory",
@@ -42,7 +42,7 @@ class Band:
     seeds: list[Curve]
 
 
-def curve_drawings(curves: Sequence[Curve], colors: Colors) -> list[Drawing]:
+def curve_figures(curves: Sequence[Curve], colors: Colors) -> list[ReportFigure]:
     found = distinct(curve.metric for curve in curves)
     ordered = [metric for metric in MAIN_METRICS if metric in found]
     ordered += sorted(metric for metric in found if metric not in MAIN_METRICS)

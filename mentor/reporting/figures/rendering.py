@@ -38,7 +38,7 @@ STYLE: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ReportFigure:
     """`name` is a file stem, `svg` an element to put into a page, `main` whether it is shown without unfolding.
 
     `chapter`: the part of the report it belongs to. `folders`: whose provenance the caption points to.
@@ -63,7 +63,7 @@ def render(
     main: bool = True,
     height: float = 2.5,
     grid: str = "y",
-) -> Drawing:
+) -> ReportFigure:
     """A figure of one pair of axes with its legend below. height: inches, without the legend. grid: "" for none."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
@@ -89,7 +89,7 @@ def render(
             artist.set_visible(True)
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    return Drawing(stem, title, _for_page(svg.getvalue()), png.getvalue(), main, chapter, tuple(folders))
+    return ReportFigure(stem, title, _for_page(svg.getvalue()), png.getvalue(), main, chapter, tuple(folders))
 
 
 def _lay_out(figure: Figure) -> None:

@@ -8,50 +8,50 @@ from statistics import fmean
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from mentor.reporting.figures.rendering import COLORS, INK, Drawing, render
+from mentor.reporting.figures.rendering import COLORS, INK, ReportFigure, render
 from mentor.reporting.read.records import Report, Sweep
-from mentor.reporting.read.sweeps import Setting, headline_names, numeric, settings_of
+from mentor.reporting.read.sweeps import Configuration, configurations, headline_names, numeric
 
 PALE, DARK = "#d3e5fa", "#123a66"  # both ends of the colours: black text reads on the one, white on the other
 
 
-def sweep_drawings(report: Report) -> list[Drawing]:
+def sweep_figures(report: Report) -> list[ReportFigure]:
     """One per sweep over one or two numbers that has a headline."""
-    drawings = []
+    figures = []
     for sweep in report.sweeps:
-        found = settings_of(sweep)
-        if not numeric(sweep) or len(sweep.keys) > 2 or not any(setting.headlines for setting in found):
+        found = configurations(sweep)
+        if not numeric(sweep) or len(sweep.keys) > 2 or not any(configuration.headlines for configuration in found):
             continue
         two = len(sweep.keys) == 2
-        drawings.append(
+        figures.append(
             render(
                 f"sweep-{sweep.id}",
                 f"{headline_names(sweep)} over {' and '.join(sweep.keys)}",
                 _map_painter(sweep, found) if two else _line_painter(sweep, found),
                 chapter="sweeps",
                 folders=(),
-                height=0.9 + 0.45 * len({setting.values[1] for setting in found}) if two else 2.5,
+                height=0.9 + 0.45 * len({configuration.values[1] for configuration in found}) if two else 2.5,
                 grid="" if two else "y",
             )
         )
-    return drawings
+    return figures
 
 
-def _map_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], None]:
+def _map_painter(sweep: Sweep, found: Sequence[Configuration]) -> Callable[[Axes], None]:
     """A cell per pair of values, with the mean over seeds and their number; a cross where every point failed."""
-    xs, ys = (sorted({setting.values[axis] for setting in found}) for axis in (0, 1))
-    means = [setting.mean for setting in found if setting.mean is not None]
+    xs, ys = (sorted({configuration.values[axis] for configuration in found}) for axis in (0, 1))
+    means = [configuration.mean for configuration in found if configuration.mean is not None]
     low, high = min(means), max(means)
 
     def paint(axes: Axes) -> None:
-        for setting in found:
-            x, y = xs.index(setting.values[0]), ys.index(setting.values[1])
-            place = 0.5 if high == low or setting.mean is None else (setting.mean - low) / (high - low)
-            shade = _blend(place) if setting.mean is not None else "none"
+        for configuration in found:
+            x, y = xs.index(configuration.values[0]), ys.index(configuration.values[1])
+            place = 0.5 if high == low or configuration.mean is None else (configuration.mean - low) / (high - low)
+            shade = _blend(place) if configuration.mean is not None else "none"
             corner = (x - 0.48, y - 0.48)
             axes.add_patch(Rectangle(corner, 0.96, 0.96, facecolor=shade, edgecolor="#888888", linewidth=0.6))
-            ink = INK if setting.mean is None else "#000000" if place < 0.6 else "#ffffff"
-            axes.text(x, y, _cell_text(setting), ha="center", va="center", fontsize=8, color=ink)
+            ink = INK if configuration.mean is None else "#000000" if place < 0.6 else "#ffffff"
+            axes.text(x, y, _cell_text(configuration), ha="center", va="center", fontsize=8, color=ink)
         axes.set_xticks(range(len(xs)), [f"{value:g}" for value in xs])
         axes.set_yticks(range(len(ys)), [f"{value:g}" for value in ys])
         axes.set_xlim(-0.5, len(xs) - 0.5)
@@ -62,11 +62,11 @@ def _map_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], Non
     return paint
 
 
-def _cell_text(setting: Setting) -> str:
-    failed = f"\n✕ {setting.failed} failed" if setting.failed else ""
-    if setting.mean is None:
+def _cell_text(configuration: Configuration) -> str:
+    failed = f"\n✕ {configuration.failed} failed" if configuration.failed else ""
+    if configuration.mean is None:
         return failed.strip() or "not done"
-    return f"{setting.mean:.3f}\nn = {len(setting.headlines)}{failed}"
+    return f"{configuration.mean:.3f}\nn = {len(configuration.headlines)}{failed}"
 
 
 def _blend(place: float) -> str:
@@ -75,24 +75,24 @@ def _blend(place: float) -> str:
     return "#" + "".join(f"{round(a + place * (b - a)):02x}" for a, b in zip(*ends, strict=True))
 
 
-def _line_painter(sweep: Sweep, found: Sequence[Setting]) -> Callable[[Axes], None]:
+def _line_painter(sweep: Sweep, found: Sequence[Configuration]) -> Callable[[Axes], None]:
     """The mean over seeds, a band from the lowest to the highest, a dot per point, a cross where one failed."""
-    known = sorted((setting for setting in found if setting.headlines), key=lambda setting: setting.values[0])
+    known = sorted((c for c in found if c.headlines), key=lambda c: c.values[0])
 
     def paint(axes: Axes) -> None:
-        x = [setting.values[0] for setting in known]
-        axes.plot(x, [fmean(setting.headlines) for setting in known], color=COLORS[0], label="mean over seeds")
+        x = [c.values[0] for c in known]
+        axes.plot(x, [fmean(c.headlines) for c in known], color=COLORS[0], label="mean over seeds")
         axes.fill_between(
             x,
-            [min(setting.headlines) for setting in known],
-            [max(setting.headlines) for setting in known],
+            [min(c.headlines) for c in known],
+            [max(c.headlines) for c in known],
             color=COLORS[0],
             alpha=0.18,
             linewidth=0,
         )
-        dots = [(setting.values[0], value) for setting in known for value in setting.headlines]
+        dots = [(c.values[0], value) for c in known for value in c.headlines]
         axes.plot(*zip(*dots, strict=True), "o", color=COLORS[0], markersize=3, label="one point")
-        failed = [setting.values[0] for setting in found if setting.failed]
+        failed = [c.values[0] for c in found if c.failed]
         if failed:
             floor = min(value for _, value in dots)
             axes.plot(failed, [floor] * len(failed), "x", color=COLORS[6], label="failed")

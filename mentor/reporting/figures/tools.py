@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from mentor.reporting.figures.rendering import INK, Colors, Drawing, interval_bars, percent_axis, render
-from mentor.reporting.read.calls_per_tool import ToolUse, tool_use
+from mentor.reporting.figures.rendering import INK, Colors, ReportFigure, interval_bars, percent_axis, render
+from mentor.reporting.read.calls_per_tool import CallsPerTool, calls_per_tool
 from mentor.reporting.read.methods import method_of, trained_folders
 from mentor.reporting.read.order import MODES, distinct
 from mentor.reporting.read.records import EvalResult, Report
@@ -16,27 +16,27 @@ DOMAINS = {"id": ("o", "in domain"), "ood": ("^", "out of domain"), "unknown": (
 BAR = 0.085  # inches; the height of one student's bar
 
 
-def similarity_drawings(report: Report, colors: Colors) -> list[Drawing]:
+def similarity_figures(report: Report, colors: Colors) -> list[ReportFigure]:
     """Accuracy over similarity of tool use, a point per model and split: one figure per mode."""
-    drawings: list[Drawing] = []
+    figures: list[ReportFigure] = []
     for mode in MODES:
         rows = [r for r in report.results if r.setting == mode]
         points = [r for r in rows if r.tool_similarity is not None and r.accuracy is not None]
         if points:
             left_out = len(rows) - len(points)
             without = f" ({left_out} of {len(rows)} have no similarity)" if left_out else ""
-            drawing = render(
+            figure = render(
                 f"similarity-{mode}",
                 f"Accuracy over similarity of tool use, {mode}{without}",
                 _similarity_painter(points, trained_folders(report), colors),
                 chapter="similarity",
                 folders=distinct(r.folder for r in points),
-                main=not drawings,
+                main=not figures,
                 height=2.9,
                 grid="both",
             )
-            drawings.append(drawing)
-    return drawings
+            figures.append(figure)
+    return figures
 
 
 def _similarity_painter(points: Sequence[EvalResult], trained: set[str], colors: Colors) -> Callable[[Axes], None]:
@@ -65,7 +65,7 @@ def _similarity_painter(points: Sequence[EvalResult], trained: set[str], colors:
     return paint
 
 
-def tool_drawings(report: Report, colors: Colors) -> list[Drawing]:
+def tool_figures(report: Report, colors: Colors) -> list[ReportFigure]:
     """Share of every tool in the calls: the teacher's as a pale bar behind the students' thin ones."""
     return [
         render(
@@ -78,17 +78,17 @@ def tool_drawings(report: Report, colors: Colors) -> list[Drawing]:
             height=0.7 + len(use.rows()) * (len(use.students) + 1.5) * BAR,
             grid="x",
         )
-        for index, use in _numbered(tool_use(report))
+        for index, use in _numbered(calls_per_tool(report))
     ]
 
 
-def _numbered(uses: Sequence[ToolUse]) -> list[tuple[int, ToolUse]]:
+def _numbered(uses: Sequence[CallsPerTool]) -> list[tuple[int, CallsPerTool]]:
     """Each with how many of the same benchmark and mode came before it."""
     keys = [(use.benchmark, use.mode) for use in uses]
     return [(keys[:place].count(keys[place]), use) for place, use in enumerate(uses)]
 
 
-def _bars_painter(use: ToolUse, colors: Colors) -> Callable[[Axes], None]:
+def _bars_painter(use: CallsPerTool, colors: Colors) -> Callable[[Axes], None]:
     """A row per tool, most used at the top; every student's bars in the same place of each row."""
     rows = use.rows()
     thin = 1 / (len(use.students) + 1.5)  # of a row's height, which is 1

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mentor.reporting.figures.curves import MAX_POINTS
-from mentor.reporting.figures.rendering import Drawing
+from mentor.reporting.figures.rendering import ReportFigure
 from mentor.reporting.read.records import Report
 from mentor.reporting.tables.differences import difference_tables, intro
 from mentor.reporting.tables.results import accuracy_tables, detail_table, tool_tables
 from mentor.reporting.tables.stages import cost_table, method_cost_table, provenance_table, versions_table
 from mentor.reporting.tables.sweeps import sweep_tables
 from mentor.reporting.tables.table import Table
-from mentor.reporting.tables.tool_use import lens_tables
+from mentor.reporting.tables.tool_use import tool_use_tables
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,22 @@ class Chapter:
     id: str
     title: str
     tables: Sequence[Table] = ()
-    drawings: Sequence[Drawing] = ()
+    figures: Sequence[ReportFigure] = ()
     intro: str = ""
     more: str = ""
 
 
-def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
+def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
     """The parts of the report in the order to read them; the last ones are for looking things up."""
 
-    def drawn(chapter: str) -> list[Drawing]:
-        return [drawing for drawing in drawings if drawing.chapter == chapter]
+    def figures_of(chapter: str) -> list[ReportFigure]:
+        return [figure for figure in figures if figure.chapter == chapter]
 
     return [
-        Chapter("results", "Results", accuracy_tables(report), drawn("results"), more="Other decoding modes"),
+        Chapter("results", "Results", accuracy_tables(report), figures_of("results"), more="Other decoding modes"),
         Chapter(
             "differences",
-            "Which differences are real",
+            "Which differences are significant",
             difference_tables(report),
             intro=intro(report),
             more="Other decoding modes, and every test in full",
@@ -46,7 +46,7 @@ def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
         Chapter(
             "curves",
             "Learning curves",
-            drawings=drawn("curves"),
+            figures=figures_of("curves"),
             intro="A line is the mean over the training seeds of a method, its band reaches from the lowest to the "
             f"highest seed. A curve of more than {MAX_POINTS} steps is drawn as means of equal blocks of steps; "
             "results.json has every step of every seed.",
@@ -56,22 +56,27 @@ def chapters_of(report: Report, drawings: list[Drawing]) -> list[Chapter]:
             "sweeps",
             "Sweeps",
             sweep_tables(report),
-            drawn("sweeps"),
-            intro="A setting is what the points of a sweep share beside the seed; n counts its points that are done. "
-            "Two swept numbers are drawn as a map, one as a line with a band from the lowest to the highest seed.",
+            figures_of("sweeps"),
+            intro="Points that differ in the seed alone are one configuration; n counts its points that are done. Two "
+            "swept numbers are drawn as a map, one as a line with a band from the lowest to the highest seed.",
             more="Every point",
         ),
         Chapter(
             "similarity",
             "Tool use and accuracy",
-            drawings=drawn("similarity"),
+            figures=figures_of("similarity"),
             intro="A point is one model on one split; the line through it is the 95 % interval of its accuracy. Splits "
             "differ in difficulty, so compare points of one split (see the table of all results).",
             more="Other decoding mode",
         ),
-        Chapter("tools", "Which tools were called", tool_tables(report), drawn("tools"), more="Other decoding mode"),
         Chapter(
-            "lens", "Tool use beside the teacher's", lens_tables(report), more="Other benchmarks and decoding modes"
+            "tools", "Which tools were called", tool_tables(report), figures_of("tools"), more="Other decoding mode"
+        ),
+        Chapter(
+            "tool-use",
+            "Tool use beside the teacher's",
+            tool_use_tables(report),
+            more="Other benchmarks and decoding modes",
         ),
         Chapter("cost", "Cost", [method_cost_table(report), cost_table(report)], more="Every stage folder"),
         Chapter("details", "All results", [detail_table(report)], more="Every model, split and decoding mode"),

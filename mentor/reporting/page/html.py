@@ -21,7 +21,7 @@ SCRIPTS = ("report.js", "trajectory.js", "trajectories.js")  # one script elemen
 def to_html(
     report: Report,
     chapters: Sequence[Chapter],
-    notes: Sequence[str],
+    caveats: Sequence[str],
     missing: Sequence[str],
     trajectories: str | None,
     choice: str,
@@ -43,7 +43,7 @@ def to_html(
         title=report.title,
         run=report.run,
         chapters={chapter.id: chapter for chapter in chapters},
-        notes=notes,
+        caveats=caveats,
         missing=missing,
         anchors={record.folder: f"from-{place}" for place, record in enumerate(report.stages)},
         lines=_lines(report),

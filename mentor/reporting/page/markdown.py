@@ -27,12 +27,12 @@ def _text(cell: Cell) -> str:
 
 
 def to_markdown(
-    title: str, run: str, tables: list[Table], missing: list[str], notes: list[str], trajectories: str
+    title: str, run: str, tables: list[Table], missing: list[str], caveats: list[str], trajectories: str
 ) -> str:
     """trajectories: what is said about those that the page shows."""
     where = f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`, trajectories: `report.html`."
     parts = [f"# {escape(title)}", f"{where} {escape(trajectories)}"]
-    for heading, lines in (("Read with care", notes), ("Missing", missing)):
+    for heading, lines in (("Read with care", caveats), ("Missing", missing)):
         if lines:
             parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]
     for table in tables:

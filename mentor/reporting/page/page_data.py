@@ -15,8 +15,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from mentor.reporting.page.token_text import piece_table
-from mentor.reporting.page.turns import conversation, reference_only
+from mentor.reporting.page.token_text import token_texts
+from mentor.reporting.page.turns import reference_turns, turns_of
 from mentor.reporting.read.summaries import finite
 from mentor.reporting.read.trajectories import Gathered, Place, Stored
 from mentor.types import RewardBreakdown, Tokens, Trajectory
@@ -50,7 +50,7 @@ def embed(gathered: Gathered, find_tokenizer: FindTokenizer, budget: int) -> Emb
         teacher = _teacher(stored.trajectory, gathered.teachers)
         added = {}
         if teacher is not None and (key := script_json(teacher.task.id)) not in teachers:
-            added = {key: script_json(conversation(teacher))}
+            added = {key: script_json(turns_of(teacher))}
         entry = script_json(_entry(stored, len(prefixes[stored.place.source]), teacher is not None))
         left -= len(entry.encode()) + 1 + sum(len((key + text).encode()) + 2 for key, text in added.items())
         if left < 0:
@@ -90,7 +90,7 @@ def _sources(chosen: Sequence[Stored], find_tokenizer: FindTokenizer) -> dict[st
         if place is not None:
             used[place].update(token for sequence in ids[source] for token in sequence)
         sources[source] = {"tokenizer": place, "prefix": list(commonprefix(ids[source]))}
-    tables = [piece_table(Tokenizer.from_buffer(t), u) for t, u in zip(tokenizers, used, strict=True)]
+    tables = [token_texts(Tokenizer.from_buffer(t), u) for t, u in zip(tokenizers, used, strict=True)]
     return {"tokenizers": tables, "sources": sources}
 
 
@@ -117,8 +117,8 @@ def _entry(stored: Stored, prefix: int, taught: bool) -> dict[str, Any]:
         "task": trajectory.task.id,
         "question": trajectory.task.question,
         "answers": list(trajectory.task.answer),
-        "turns": conversation(trajectory),
-        "teacher": "stored" if taught else reference_only(trajectory.task),
+        "turns": turns_of(trajectory),
+        "teacher": "stored" if taught else reference_turns(trajectory.task),
         "reward": _reward(record),
         "tokens": None if tokens is None else _tokens(tokens, prefix),
     }

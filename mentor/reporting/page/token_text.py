@@ -11,12 +11,12 @@ from tokenizers import Tokenizer
 BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-def piece_table(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
+def token_texts(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
     """The text of each token by itself; `‹e2 82›` names the bytes of one that is only a part of a character."""
-    return {token_id: piece(tokenizer, token_id) for token_id in sorted(set(ids))}
+    return {token_id: token_text(tokenizer, token_id) for token_id in sorted(set(ids))}
 
 
-def piece(tokenizer: Tokenizer, token_id: int) -> str:
+def token_text(tokenizer: Tokenizer, token_id: int) -> str:
     name = tokenizer.id_to_token(token_id)
     if name is None:
         return f"‹token {token_id}›"

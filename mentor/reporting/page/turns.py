@@ -10,7 +10,7 @@ from mentor.types import CallRecord, Task, Trajectory
 NOT_RUN = "not run"  # calls of a turn that ended the trajectory
 
 
-def conversation(trajectory: Trajectory) -> list[dict[str, Any]]:
+def turns_of(trajectory: Trajectory) -> list[dict[str, Any]]:
     """One {text, reasoning, calls} per assistant turn; a call is {name, arguments (JSON text), outcome, reply}.
 
     `outcome` is `ok`, the kind of error, or NOT_RUN. A turn with a malformed call has its whole text as `text`.
@@ -35,7 +35,7 @@ def conversation(trajectory: Trajectory) -> list[dict[str, Any]]:
     return turns
 
 
-def reference_only(task: Task) -> list[dict[str, Any]] | None:
+def reference_turns(task: Task) -> list[dict[str, Any]] | None:
     """The teacher's calls of a task as one turn without text; None where the teacher is unknown."""
     if task.reference is None:
         return None

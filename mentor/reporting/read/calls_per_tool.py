@@ -14,7 +14,7 @@ MAX_TOOLS = 20  # named one by one; the rest are summed
 
 
 @dataclass(frozen=True)
-class ToolUse:
+class CallsPerTool:
     """Methods that are compared with the same calls of the teacher; counts are by tool name.
 
     `teacher` counts the teacher's calls once per answer of a student, as `students` do: the same tasks, as often. Both
@@ -54,9 +54,9 @@ def _sum(counts: Mapping[str, float], names: Sequence[str]) -> float:
     return sum(counts.get(name, 0) for name in names)
 
 
-def tool_use(report: Report) -> list[ToolUse]:
+def calls_per_tool(report: Report) -> list[CallsPerTool]:
     """One per benchmark and mode, and more where students were not compared with the same calls."""
-    found: list[ToolUse] = []
+    found: list[CallsPerTool] = []
     for benchmark in distinct(result.benchmark for result in report.results):
         first: str | None = None
         for mode in MODES:
@@ -70,7 +70,7 @@ def tool_use(report: Report) -> list[ToolUse]:
                     for folder in m.folders
                 )
                 found.append(
-                    ToolUse(benchmark, mode, teacher, methods, tuple(folders), mode == first, len(groups) == 1)
+                    CallsPerTool(benchmark, mode, teacher, methods, tuple(folders), mode == first, len(groups) == 1)
                 )
     return found
 

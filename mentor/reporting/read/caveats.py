@@ -1,4 +1,4 @@
-"""Cautions a reader needs before the numbers: those of every run, and those that follow from what this run holds."""
+"""Caveats a reader needs before the numbers: those of every run, and those that follow from what this run holds."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ALWAYS = [
 ALARMS = {
     "alarm/all_fail": "most of the advantage came from groups without a correct answer, so that the other terms of the "
     "reward were what was learned",
-    "alarm/dead_groups": "most groups had equal rewards and taught nothing",
+    "alarm/zero_variance": "most groups had equal rewards and so no advantage",
 }
 """What each alarm that an RL stage counts in `counts.alarms` says about the steps before it."""
 
 
-def notes(stages: Sequence[StageRecord], results: Sequence[EvalResult]) -> list[str]:
-    """Cautions that follow from what the run holds."""
+def caveats(stages: Sequence[StageRecord], results: Sequence[EvalResult]) -> list[str]:
+    """List the caveats that follow from what the run holds."""
     found = []
     seeds: dict[str, set[int | None]] = {}
     for record in stages:
@@ -43,9 +43,9 @@ def notes(stages: Sequence[StageRecord], results: Sequence[EvalResult]) -> list[
 
 
 def _alarms(record: StageRecord) -> list[str]:
-    """One sentence per alarm that rang in a stage."""
+    """Write one sentence per alarm that was on in a stage."""
     return [
-        f"{record.folder}: an alarm rang in {steps} {'step' if steps == 1 else 'steps'} ({name})"
+        f"{record.folder}: an alarm was on in {steps} {'step' if steps == 1 else 'steps'} ({name})"
         + (f": {ALARMS[name]}." if name in ALARMS else ".")
         for name, steps in (record.counts.get("alarms") or {}).items()
         if steps > 0

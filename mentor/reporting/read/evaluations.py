@@ -1,4 +1,4 @@
-"""Read the evaluations below a run folder or a point of a sweep: rows of results, and verdicts task by task."""
+"""Read the evaluations below a run folder or a point of a sweep: rows of results, and scores task by task."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 from mentor.errors import RunFolderError
 from mentor.reporting.read.methods import Scores
+from mentor.reporting.read.old_names import with_current_names
 from mentor.reporting.read.records import EvalResult, StageRecord, Sweep, ToolCounts
-from mentor.reporting.read.stage_records import stage_record
+from mentor.reporting.read.stages import stage_record
 from mentor.reporting.read.summaries import look_for, stage_summary
-from mentor.reporting.read.verdicts import TaskKey, Verdicts, read_verdicts
+from mentor.reporting.read.task_scores import TaskKey, TaskScores, read_task_scores
 
 
 def read_evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], list[StageRecord], Scores]:
-    """The rows of eval/<model>/<benchmark>/summary.json, what those folders say about themselves, and the verdicts."""
+    """Read eval/<model>/<benchmark>/: the rows of summary.json, the records of the folders, and the scores by task."""
     results: list[EvalResult] = []
     records: list[StageRecord] = []
     scores: dict[tuple[str, str, str, str], Mapping[TaskKey, float]] = {}
@@ -27,12 +28,12 @@ def read_evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], 
         look_for(folder / "items.jsonl", root, missing)
         rows = summary.get("results") or []
         items = folder / "items.jsonl"
-        verdicts = read_verdicts(items, missing.append) if rows and items.is_file() else {}
+        task_scores = read_task_scores(items, missing.append) if rows and items.is_file() else {}
         name = folder.relative_to(root).as_posix()
-        records.append(_with_verdicts(stage_record(name, summary, []), list(verdicts.values())))
-        for row in rows:
+        records.append(_with_task_scores(stage_record(name, summary, []), list(task_scores.values())))
+        for row in map(with_current_names, rows):
             result = _eval_result(row, summary, folder, root)
-            own = verdicts.get((result.split, result.setting))
+            own = task_scores.get((result.split, result.setting))
             if own is not None:
                 result = replace(result, sampled_tokens=own.sampled_tokens, correct=own.correct)
                 scores[result.model, result.benchmark, result.split, result.setting] = own.scores()
@@ -53,13 +54,13 @@ def with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
     return replace(sweep, points=points)
 
 
-def _with_verdicts(record: StageRecord, verdicts: Sequence[Verdicts]) -> StageRecord:
+def _with_task_scores(record: StageRecord, task_scores: Sequence[TaskScores]) -> StageRecord:
     """The record with what the evaluation sampled and how often it was right."""
-    if not verdicts:
+    if not task_scores:
         return record
-    tokens = [own.sampled_tokens for own in verdicts]
+    tokens = [own.sampled_tokens for own in task_scores]
     known = None if None in tokens else float(sum(count or 0 for count in tokens))
-    return replace(record, sampled_tokens=known, correct=float(sum(own.correct for own in verdicts)))
+    return replace(record, sampled_tokens=known, correct=float(sum(own.correct for own in task_scores)))
 
 
 def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Path, root: Path) -> EvalResult:
@@ -86,7 +87,7 @@ def _eval_result(row: Mapping[str, Any], summary: Mapping[str, Any], folder: Pat
             with_tools=row.get("with_tools"),
             pass_at=row.get("pass_at") or {},
             scores=row.get("scores") or {},
-            lens=row.get("lens") or {},
+            tool_use=row.get("tool_use") or {},
         )
     except KeyError as error:
         raise RunFolderError(f"{folder / 'summary.json'}: a row of `results` has no {error}") from error

@@ -14,11 +14,11 @@ from mentor.evaluation.paired import RESAMPLES, Difference, holm, paired_tests
 from mentor.evaluation.statistics import wilson_interval
 from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import EvalResult, MethodResult, Pair, Report, StageRecord
-from mentor.reporting.read.verdicts import TaskKey
+from mentor.reporting.read.task_scores import TaskKey
 
-REAL = 0.05  # adjusted p values below it are called real
+ALPHA = 0.05  # adjusted p values below it are called significant
 SHARPNESS = 100  # resamples per comparison of a family, so that the smallest adjusted p value is at most 0.01
-SAME = "not told apart"
+NOT_SIGNIFICANT = "not significant"
 
 Scores = Mapping[tuple[str, str, str, str], Mapping[TaskKey, float]]
 """Share of correct answers by task, by model, benchmark, split and setting."""
@@ -91,13 +91,15 @@ def compare(methods: Sequence[MethodResult], scores: Scores) -> tuple[list[Pair]
             for pair in _column_pairs([m for m in family if (m.benchmark, m.split) == column], scores, resamples)
         ]
         adjusted = holm([pair.p for pair in found])
-        pairs += [replace(pair, p_holm=p, verdict=verdict(pair, p)) for pair, p in zip(found, adjusted, strict=True)]
+        pairs += [
+            replace(pair, p_holm=p, conclusion=conclusion(pair, p)) for pair, p in zip(found, adjusted, strict=True)
+        ]
     return pairs, resamples if pairs else 0
 
 
-def verdict(pair: Pair, p: float) -> str:
-    if p >= REAL:
-        return SAME
+def conclusion(pair: Pair, p: float) -> str:
+    if p >= ALPHA:
+        return NOT_SIGNIFICANT
     return "better" if pair.difference > 0 else "worse"
 
 
@@ -140,20 +142,20 @@ def _pair(first: MethodResult, second: MethodResult, test: Difference) -> Pair:
         high=test.high,
         p=test.p,
         p_holm=test.p,
-        verdict=SAME,
+        conclusion=NOT_SIGNIFICANT,
         folders=[*first.folders, *second.folders],
     )
 
 
 def against_base(methods: Sequence[MethodResult], pairs: Sequence[Pair]) -> list[MethodResult]:
     """The methods, each with what its comparison with its base says."""
-    found = {(p.first, p.second, p.benchmark, p.split, p.setting): p.verdict for p in pairs}
-    opposite = {"better": "worse", "worse": "better", SAME: SAME}
-    told = []
+    found = {(p.first, p.second, p.benchmark, p.split, p.setting): p.conclusion for p in pairs}
+    opposite = {"better": "worse", "worse": "better", NOT_SIGNIFICANT: NOT_SIGNIFICANT}
+    compared = []
     for m in methods:
         where = (m.benchmark, m.split, m.setting)
-        said = found.get((m.method, m.base or "", *where))
-        if said is None and (turned := found.get((m.base or "", m.method, *where))):
-            said = opposite[turned]
-        told.append(replace(m, against_base=said))
-    return told
+        found_there = found.get((m.method, m.base or "", *where))
+        if found_there is None and (turned := found.get((m.base or "", m.method, *where))):
+            found_there = opposite[turned]
+        compared.append(replace(m, against_base=found_there))
+    return compared

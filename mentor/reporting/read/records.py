@@ -47,11 +47,11 @@ class ToolCounts:
 class EvalResult:
     """One model on one split in one decoding mode; rates and interval bounds are shares between 0 and 1.
 
-    `n` counts tasks and `ungraded` the trajectories no verdict was reached on. `with_tools` is False where the model
-    had none, None where the row does not say. `domain_of` is the data set that `domain` refers to. `pass_at` is by
-    number of tries, `scores` and `lens` by name; a lens number may be None. `folder` is where the row was read. `base`
-    names the evaluated model this one was trained from, itself for a base. `sampled_tokens` and `correct` are sums
-    over the trajectories of the row; None without them.
+    `n` counts tasks and `ungraded` the trajectories without a verdict. `with_tools` is False where the model had none,
+    None where the row does not say. `domain_of` is the data set that `domain` refers to. `pass_at` is by number of
+    tries, `scores` and `tool_use` by name. `folder` is where the row was read. `base` names the evaluated model this
+    one was trained from, itself for a base. `sampled_tokens` and `correct` are sums over the trajectories of the row;
+    None without them.
     """
 
     model: str
@@ -75,7 +75,7 @@ class EvalResult:
     domain_of: str | None = None
     pass_at: dict[str, float | None] = field(default_factory=dict)
     scores: dict[str, float | None] = field(default_factory=dict)
-    lens: dict[str, float | None] = field(default_factory=dict)
+    tool_use: dict[str, float | None] = field(default_factory=dict)
     sampled_tokens: int | None = None
     correct: int | None = None
 
@@ -99,7 +99,7 @@ class MethodResult:
 
     `accuracy` is the mean over them, and [low, high] its Wilson interval for `n` tasks: seeds do not narrow it.
     `lowest` and `highest` are the accuracies of single seeds. `base` is the method trained from, itself for a base.
-    `against_base`: `better`, `worse` or `not told apart`; None for a base and without a base to compare with.
+    `against_base`: `better`, `worse` or `not significant`; None for a base and without a base to compare with.
     """
 
     method: str
@@ -123,8 +123,8 @@ class MethodResult:
 class Pair:
     """Two methods on the same `n` tasks: the difference of their accuracies (first - second, shares) and its tests.
 
-    `p` is of this comparison alone, `p_holm` adjusted for all of one domain and setting. `verdict` is about the first:
-    `better` or `worse` where `p_holm` is below 0.05, else `not told apart`.
+    `p` is of this comparison alone, `p_holm` adjusted for all of one domain and setting. `conclusion` is about the
+    first: `better` or `worse` where `p_holm` is below 0.05, else `not significant`.
     """
 
     first: str
@@ -140,7 +140,7 @@ class Pair:
     high: float
     p: float
     p_holm: float
-    verdict: str
+    conclusion: str
     folders: list[str]
 
 
@@ -205,7 +205,7 @@ class Report:
     resamples: int = 0
     sweeps: list[Sweep] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    caveats: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": 2, **asdict(self)}
+        return {"schema": 3, **asdict(self)}

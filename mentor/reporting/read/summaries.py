@@ -14,7 +14,7 @@ def stage_summary(folder: Path, root: Path, missing: list[str]) -> dict[str, Any
     name = folder.relative_to(root).as_posix()
     summary = finite(read_summary(folder))
     if summary is None:
-        missing.append(f"{name}/{SUMMARY_NAME}: the stage did not get that far")
+        missing.append(f"{name}/{SUMMARY_NAME}: the stage wrote no summary")
     elif summary.get("status") != "done":
         missing.append(f"{name}: the stage is not done (status: {summary.get('status') or 'unknown'})")
     return summary

@@ -50,7 +50,7 @@ def _finite(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Configuration:
     """The points that differ in their seed alone. `values`: of the swept keys. `mean`: of the headlines there are."""
 
     values: tuple[Any, ...]
@@ -69,13 +69,13 @@ class Setting:
         return sum(point.status == "failed" for point in self.points)
 
 
-def settings_of(sweep: Sweep) -> list[Setting]:
+def configurations(sweep: Sweep) -> list[Configuration]:
     """In the order the points started."""
     groups: dict[str, tuple[tuple[Any, ...], list[SweepPoint]]] = {}
     for point in sweep.points:
         values = tuple(point.overrides.get(key) for key in sweep.keys)
         groups.setdefault(repr(values), (values, []))[1].append(point)
-    return [Setting(values, points) for values, points in groups.values()]
+    return [Configuration(values, points) for values, points in groups.values()]
 
 
 def numeric(sweep: Sweep) -> bool:

@@ -1,10 +1,10 @@
-"""Which differences between methods are real: the paired tests as a matrix, a listing and in full."""
+"""Which differences between methods are significant: the paired tests as a matrix, a listing and in full."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mentor.reporting.read.methods import REAL, SAME
+from mentor.reporting.read.methods import ALPHA, NOT_SIGNIFICANT
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import Pair, Report
 from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, number, plain
@@ -31,9 +31,9 @@ def intro(report: Report) -> str:
         "Two methods are compared task by task: the difference of their shares of correct answers, each a mean over "
         "the task's samples and the method's training seeds. Tasks are resampled, so a result is about these "
         "checkpoints on tasks like these. Interval: 95 % paired percentile bootstrap; p: paired randomisation test "
-        f"(random signs); both of {report.resamples:,} resamples from a fixed seed. A difference is called real where "
-        f"p stays below {REAL:g} after Holm's adjustment for all comparisons of its table. Not told apart does not "
-        "mean equal: the interval says how large a difference these tasks leave open."
+        f"(random signs); both of {report.resamples:,} resamples from a fixed seed. A difference is "
+        f"called significant where p stays below {ALPHA:g} after Holm's adjustment for all comparisons of its table. "
+        "Not significant does not mean equal: the interval says how large a difference these tasks leave open."
     )
 
 
@@ -43,29 +43,29 @@ def _matrix(label: str, pairs: Sequence[Pair], main: bool) -> Table:
     for row in names:
         cells = []
         for column in names:
-            verdicts = [p.verdict for p in pairs if (p.first, p.second) == (row, column)]
-            turned = [p.verdict for p in pairs if (p.second, p.first) == (row, column)]
-            better = verdicts.count("better") + turned.count("worse")
-            worse = verdicts.count("worse") + turned.count("better")
-            cells.append(_tally(better, worse, len(verdicts + turned)))
+            conclusions = [p.conclusion for p in pairs if (p.first, p.second) == (row, column)]
+            reversed_pairs = [p.conclusion for p in pairs if (p.second, p.first) == (row, column)]
+            better = conclusions.count("better") + reversed_pairs.count("worse")
+            worse = conclusions.count("worse") + reversed_pairs.count("better")
+            cells.append(_count_cell(better, worse, len(conclusions + reversed_pairs)))
         rows.append([Cell(row), *cells])
     return Table(
         title=f"{label}: who is better than whom",
-        caption=f"On how many benchmarks the method of the row is really better ({SIGNS['better']}) or worse "
-        f"({SIGNS['worse']}) than that of the column; on the rest they are not told apart.",
+        caption=f"On how many benchmarks the method of the row is significantly better ({SIGNS['better']}) or worse "
+        f"({SIGNS['worse']}) than that of the column; on the rest the difference is not significant.",
         columns=["method", *names],
         rows=rows,
         main=main,
     )
 
 
-def _tally(better: int, worse: int, of: int) -> Cell:
+def _count_cell(better: int, worse: int, of: int) -> Cell:
     """`5 ▲ 1 ▼ of 8`."""
     if not of:
         return Cell(MISSING)
     said = [f"{count} {SIGNS[word]}" for word, count in (("better", better), ("worse", worse)) if count]
-    mostly = SAME if better == worse else "better" if better > worse else "worse"
-    return Cell(f"{' '.join(said) or 0} of {of}", verdict=mostly)
+    mostly = NOT_SIGNIFICANT if better == worse else "better" if better > worse else "worse"
+    return Cell(f"{' '.join(said) or 0} of {of}", conclusion=mostly)
 
 
 def _listing(label: str, pairs: Sequence[Pair], main: bool) -> Table:
@@ -77,12 +77,12 @@ def _listing(label: str, pairs: Sequence[Pair], main: bool) -> Table:
         rows.append([Cell(f"{first} − {second}"), *(Cell(MISSING) if p is None else _difference(p) for p in found)])
     counts = sorted({pair.n for pair in pairs})
     tasks = number(counts[0]) if len(counts) == 1 else f"{number(counts[0])} to {number(counts[-1])}"
-    real = sum(pair.verdict != SAME for pair in pairs)
+    significant = sum(pair.conclusion != NOT_SIGNIFICANT for pair in pairs)
     return Table(
         title=f"{label}: differences in points",
         caption=f"Difference of the accuracies in points [95 % interval], n = {tasks} tasks a column. "
-        f"{SIGNS['better']} the first is really better, {SIGNS['worse']} really worse; no sign: not told apart. "
-        f"{real} of {len(pairs)} comparisons are real; p is adjusted for all {len(pairs)}.",
+        f"{SIGNS['better']} the first is significantly better, {SIGNS['worse']} significantly worse; no sign: not "
+        f"significant. {significant} of {len(pairs)} comparisons are significant; p is adjusted for all {len(pairs)}.",
         columns=["difference", *(f"{benchmark}/{split}" for benchmark, split in columns)],
         rows=rows,
         main=main,
@@ -90,8 +90,8 @@ def _listing(label: str, pairs: Sequence[Pair], main: bool) -> Table:
 
 
 def _difference(pair: Pair) -> Cell:
-    text = f"{points(pair.difference)} {interval_text(pair)} {SIGNS.get(pair.verdict, '')}".rstrip()
-    return Cell(text, evaluations=tuple(pair.folders), note=f"p {p_text(pair.p_holm)}", verdict=pair.verdict)
+    text = f"{points(pair.difference)} {interval_text(pair)} {SIGNS.get(pair.conclusion, '')}".rstrip()
+    return Cell(text, evaluations=tuple(pair.folders), note=f"p {p_text(pair.p_holm)}", conclusion=pair.conclusion)
 
 
 def points(share: float) -> str:
@@ -136,5 +136,5 @@ def _full_row(pair: Pair) -> list[Cell]:
         *plain(pair.first, pair.second, f"{pair.benchmark}/{pair.split} ({pair.domain.upper()})", pair.setting),
         *plain(number(pair.n), f"{pair.seeds[0]}, {pair.seeds[1]}", points(pair.difference), interval_text(pair)),
         *plain(f"{pair.p:.4f}", f"{pair.p_holm:.4f}"),
-        Cell(pair.verdict, verdict=pair.verdict),
+        Cell(pair.conclusion, conclusion=pair.conclusion),
     ]

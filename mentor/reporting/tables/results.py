@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mentor.reporting.read.calls_per_tool import ToolUse, tool_use
+from mentor.reporting.read.calls_per_tool import CallsPerTool, calls_per_tool
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import EvalResult, MethodResult, Report
 from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, interval, model_label, number, percent, plain
@@ -33,8 +33,8 @@ def _accuracy_table(domain: str, setting: str, methods: Sequence[MethodResult], 
         title=f"{DOMAINS[domain]}: accuracy, {setting} (%)",
         caption=f"Percent correct [95 % interval], n = {task_counts(methods)} tasks a column. With several training "
         "seeds it is their mean, the interval is that of one model, and below it stand the lowest and the highest "
-        f"seed. {SIGNS['better']} really better, {SIGNS['worse']} really worse than the base, as the paired tests "
-        "below say; no sign: not told apart with this many tasks, or no base to compare with.",
+        f"seed. {SIGNS['better']} significantly better, {SIGNS['worse']} significantly worse than the base, by the "
+        "paired tests below; no sign: not significant with this many tasks, or no base to compare with.",
         columns=["method", *(f"{benchmark}/{split}" for benchmark, split in columns)],
         rows=rows,
         main=main,
@@ -49,7 +49,7 @@ def _accuracy(result: MethodResult) -> Cell:
         f"{text} {sign}".rstrip(),
         evaluations=tuple(result.folders),
         note=f"seeds {percent(result.lowest)} to {percent(result.highest)}" if several else "",
-        verdict=result.against_base or "",
+        conclusion=result.against_base or "",
     )
 
 
@@ -80,7 +80,7 @@ def detail_table(report: Report) -> Table:
         title="All results",
         caption="One row per model, so per training seed. n: tasks. Valid calls: share of calls of a known tool with "
         "arguments that fit it. Calls: per answer. Tool similarity: 1 − Jensen-Shannon divergence between the tools "
-        "used here and the teacher's. Ungraded: answers without a verdict, left out of the accuracy. Ended by: "
+        "used here and the teacher's. Ungraded: answers without a conclusion, left out of the accuracy. Ended by: "
         "trajectories per stop reason." + (" pass@k: tasks solved by at least one of k answers." if tries else ""),
         columns=[
             "model",
@@ -125,10 +125,10 @@ def _detail_row(result: EvalResult, tries: Sequence[str], scores: Sequence[str])
 
 def tool_tables(report: Report) -> list[Table]:
     """Calls per tool, teacher and students, one table per benchmark and mode."""
-    return [_tool_table(use) for use in tool_use(report)]
+    return [_tool_table(use) for use in calls_per_tool(report)]
 
 
-def _tool_table(use: ToolUse) -> Table:
+def _tool_table(use: CallsPerTool) -> Table:
     sums = [sum(use.teacher.values()), *(sum(counts.values()) for counts in use.students.values())]
     rows = [plain(tool, number(teacher), *map(number, students)) for tool, teacher, students in use.rows()]
     return Table(

@@ -1,4 +1,4 @@
-"""Tables of sweeps: settings by their headline, best first, and every point."""
+"""Tables of sweeps: configurations by their headline, best first, and every point."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from typing import Any
 
 from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import EvalResult, Report, Sweep, SweepPoint
-from mentor.reporting.read.sweeps import SEED, Setting, headline_names, settings_of
+from mentor.reporting.read.sweeps import SEED, Configuration, configurations, headline_names
 from mentor.reporting.tables.table import MISSING, Cell, Table, number, percent, plain
 
 
 def sweep_tables(report: Report) -> list[Table]:
     tables = []
     for sweep in report.sweeps:
-        tables += [_settings_table(sweep), _points_table(sweep)]
+        tables += [_configurations_table(sweep), _points_table(sweep)]
     return tables
 
 
-def _settings_table(sweep: Sweep) -> Table:
-    found = sorted(settings_of(sweep), key=lambda s: -math.inf if s.mean is None else s.mean, reverse=True)
+def _configurations_table(sweep: Sweep) -> Table:
+    found = sorted(configurations(sweep), key=lambda s: -math.inf if s.mean is None else s.mean, reverse=True)
     return Table(
-        title=f"Sweep {sweep.id}: settings by {headline_names(sweep)}",
-        caption="Mean over the seeds of a setting, highest first, with the lowest and the highest seed. The headline "
-        "is the number that the stage ended with, not an evaluation on held-out tasks; the best of many settings looks "
-        "better than it is.",
-        columns=[*(sweep.keys or ["setting"]), "done", "failed", headline_names(sweep), "lowest", "highest"],
-        rows=[_setting_row(setting) for setting in found],
+        title=f"Sweep {sweep.id}: configurations by {headline_names(sweep)}",
+        caption="Mean over the seeds of a configuration, highest first, with the lowest and the highest seed. The "
+        "headline is the number that the stage ended with, not an evaluation on held-out tasks; the best of many "
+        "configurations looks better than it is.",
+        columns=[*(sweep.keys or ["configuration"]), "done", "failed", headline_names(sweep), "lowest", "highest"],
+        rows=[_configuration_row(configuration) for configuration in found],
         text_columns=tuple(range(max(1, len(sweep.keys)))),
     )
 
 
-def _setting_row(setting: Setting) -> list[Cell]:
-    values = setting.headlines
-    counts = [number(len(values)), number(setting.failed)]
-    spread = [number(setting.mean, 4), *(number(edge(values), 4) if values else MISSING for edge in (min, max))]
-    return plain(*([text_of(value) for value in setting.values] or ["all"]), *counts, *spread)
+def _configuration_row(configuration: Configuration) -> list[Cell]:
+    values = configuration.headlines
+    counts = [number(len(values)), number(configuration.failed)]
+    spread = [number(configuration.mean, 4), *(number(edge(values), 4) if values else MISSING for edge in (min, max))]
+    return plain(*([text_of(value) for value in configuration.values] or ["all"]), *counts, *spread)
 
 
 def _points_table(sweep: Sweep) -> Table:

@@ -18,14 +18,14 @@ MODES = ("sampled", "greedy")
 @dataclass(frozen=True)
 class Cell:
     """`evaluations`: the evaluation folders a number was read from, whose origins the page shows on request.
-    `stage`: the folder whose provenance the text links to. `note`: said below the text, smaller. `verdict`: `better`,
-    `worse` or `not told apart`, for the page's colours. Empty where there is nothing of the kind."""
+    `stage`: the folder whose provenance the text links to. `note`: said below the text, smaller. `conclusion`:
+    `better`, `worse` or `not significant`, for the page's colours. Empty where there is nothing of the kind."""
 
     text: str
     evaluations: tuple[str, ...] = ()
     stage: str = ""
     note: str = ""
-    verdict: str = ""
+    conclusion: str = ""
 
 
 @dataclass(frozen=True)

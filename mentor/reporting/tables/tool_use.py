@@ -1,4 +1,4 @@
-"""The tool-use lens: what each method's calls are like beside the teacher's, whatever numbers the evaluations hold."""
+"""Tables of each method's tool use beside the teacher's, with every number that the evaluations hold."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MEANINGS = {
 }
 
 
-def lens_tables(report: Report) -> list[Table]:
-    """Methods x lens numbers, one table per benchmark split and setting that has any."""
+def tool_use_tables(report: Report) -> list[Table]:
+    """Build a table of methods x tool-use numbers, per benchmark split and setting that has any."""
     shown = settings(report.results)
     trained = trained_folders(report)
     tables: list[Table] = []
     for setting in shown:
-        rows = [result for result in report.results if result.setting == setting and result.lens]
+        rows = [result for result in report.results if result.setting == setting and result.tool_use]
         columns = distinct((r.benchmark, r.split, r.domain) for r in rows)
         for benchmark, split, domain in sorted(columns, key=lambda column: column[2] != "id"):
             chosen = [r for r in rows if (r.benchmark, r.split) == (benchmark, split)]
@@ -44,7 +44,7 @@ def lens_tables(report: Report) -> list[Table]:
 
 
 def _table(title: str, results: Sequence[EvalResult], trained: set[str], main: bool) -> Table:
-    names = distinct(name for result in results for name in result.lens)
+    names = distinct(name for result in results for name in result.tool_use)
     methods: dict[str, list[EvalResult]] = {}
     for result in results:
         methods.setdefault(method_of(result.model, trained), []).append(result)
@@ -59,7 +59,7 @@ def _table(title: str, results: Sequence[EvalResult], trained: set[str], main: b
 
 
 def _mean(results: Sequence[EvalResult], name: str) -> Cell:
-    known = [value for result in results if (value := result.lens.get(name)) is not None]
+    known = [value for result in results if (value := result.tool_use.get(name)) is not None]
     if not known:
         return Cell(MISSING)
     mean = fmean(known)

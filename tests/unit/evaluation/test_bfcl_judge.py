@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mentor.errors import InputError
-from mentor.evaluation.bfcl_judge import Verdict, judge
+from mentor.evaluation.bfcl_judge import CallsVerdict, judge
 
 CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance")
 VALID = None
@@ -315,7 +315,7 @@ def test_no_output_makes_it_raise(category):
     for output in outputs:
         verdict = judge(question, answer, output)
         assert len(verdict.why) < 2000
-        assert isinstance(verdict, Verdict) and verdict.valid == (verdict.error_type is None)
+        assert isinstance(verdict, CallsVerdict) and verdict.valid == (verdict.error_type is None)
 
 
 def test_calls_are_left_as_they_are():

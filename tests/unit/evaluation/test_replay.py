@@ -41,7 +41,7 @@ def test_a_point_against_the_preset_by_hand():
     assert found.base == found.points[1] == {
         "values": {"weights.tool": 0.3},
         "reward_mean": pytest.approx(2.07 / 7),
-        "dead_groups": pytest.approx(1 / 3),
+        "zero_variance": pytest.approx(1 / 3),
         "abs_advantage": pytest.approx(1.03 / 7),
         "share_all_fail": pytest.approx(0.11 / 1.03),
         "flips": 0.0,
@@ -66,7 +66,7 @@ def test_reversals_and_points_that_teach_nothing():
     assert outcome["cosine"] == pytest.approx(1.0) and found.clusters[0] == [0, 1]
     assert (tool["flips"], tool["reversals"]) == (1.0, 1.0)
     assert (tool["kendall"], tool["cosine"]) == (pytest.approx(-1.0), pytest.approx(-1.0))
-    assert (nothing["dead_groups"], nothing["flips"], nothing["reversals"]) == (1.0, 1.0, 0.0)
+    assert (nothing["zero_variance"], nothing["flips"], nothing["reversals"]) == (1.0, 1.0, 0.0)
     assert (nothing["kendall"], nothing["cosine"], nothing["share_all_fail"]) == (None, 0.0, None)
     twice = replay(*grid_points("flexible", {**grid, "gate": ["none", "group"]}), groups, PLAIN, TOLERANCE)
     assert [6, 7] in twice.clusters  # two points without any advantage are one
@@ -84,7 +84,19 @@ def test_the_table_says_how_many_points_are_distinguishable_and_what_it_describe
     groups = [group(judged(1.0, 1.0), judged(1.0, 0.0), judged(0.0, 1.0))]
     table = replay(*grid_points("flexible", {"weights.tool": [0.3, 0.29, 0]}), groups, PLAIN, TOLERANCE).table()
     lines = table.splitlines()
-    assert lines[0].split() == ["cluster", "reward", "dead", "|A|", "all", "fail", "flips", "reversed", "tau", "cosine"]
+    assert lines[0].split() == [
+        "cluster",
+        "reward",
+        "zero",
+        "var",
+        "|A|",
+        "all",
+        "fail",
+        "flips",
+        "reversed",
+        "tau",
+        "cosine",
+    ]
     assert [line.split()[0] for line in lines[2:5]] == ["1*", "1", "2*"]
     assert lines[5:] == [
         "3 points, 2 distinguishable:",

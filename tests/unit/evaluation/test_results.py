@@ -1,21 +1,12 @@
 import pytest
 
-from mentor.algorithm.advantage import AdvantageSettings
-from mentor.config import TaskConfig
-from mentor.evaluation.domains import data_set
-from mentor.evaluation.results import summarise, with_domains
-from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.evaluation.results import summarise
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
 from mentor.types import (
     CallError,
     CallRecord,
-    RewardBreakdown,
-    StopReason,
     Task,
-    Tokens,
     ToolCall,
-    Trajectory,
-    TrajectoryGroup,
 )
 
 
@@ -66,10 +57,10 @@ def test_several_samples_of_a_task_do_not_narrow_the_interval():
     assert row["trajectories"] == 80 and (row["low"], row["high"]) == pytest.approx(wilson_interval(5, 10))
 
 
-def test_the_row_holds_the_lens_of_its_items():
+def test_the_row_holds_the_tool_use_of_its_items():
     item = {**make_item(True, calls=[("add", None), ("add", CallError.EXCEPTION)]), "tokens": {"loss_mask": [0, 1, 1]}}
     (row,) = summarise([item], {"test": "id"})
-    assert row["lens"] == {
+    assert row["tool_use"] == {
         "tool_similarity": row["tool_similarity"],
         "bag_f1": pytest.approx(2 / 3),
         "set_f1": 1.0,
@@ -90,38 +81,6 @@ def test_the_row_holds_the_lens_of_its_items():
 def test_unknown_teacher_and_no_calls_are_missing_not_zero():
     (row,) = summarise([make_item(True, reference=None)], {"test": "id"})
     assert row["tool_similarity"] is None and row["valid_call_rate"] is None
-
-
-def test_step_metrics_leave_out_what_has_no_value():
-    task = Task("t", "q", ("1",), "calculator")
-    bad = CallRecord(0, None, {}, False, CallError.MALFORMED)
-    trajectories = [
-        Trajectory(task, [{"role": "assistant"}], "[]", StopReason.ANSWERED, [], Tokens([1], [True], [-1.0])),
-        Trajectory(
-            task, [{"role": "assistant"}] * 3, "[]", StopReason.LENGTH, [bad], Tokens([1, 2], [False, True], [0, -1])
-        ),
-    ]
-    rewards = [
-        RewardBreakdown(1.0, {"correct": 1.0, "match": None}),
-        RewardBreakdown(None, {"correct": None, "match": None}),
-    ]
-    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], AdvantageSettings())
-    assert metrics["reward/mean"] == 1.0 and metrics["reward/ungraded"] == 0.5 and "reward/match" not in metrics
-    assert metrics["groups/zero_variance"] == 1.0
-    assert metrics["rollout/turns"] == 2.0 and metrics["rollout/tokens"] == 2.0
-    assert metrics["rollout/valid_call_rate"] == 0.0 and metrics["rollout/stop_length"] == 0.5
-
-
-def test_a_trajectory_scored_without_a_look_at_its_answer_is_not_correct():
-    # a released reward gives its total for a missing end or box before it looks at the answer: no `correct` term
-    task = Task("t", "q", ("1",), "calculator")
-    trajectory = Trajectory(task, [], "[]", StopReason.LENGTH, [])
-    right, unread = RewardBreakdown(1.0, {"correct": 1.0}), RewardBreakdown(-2.0, {"correct": None})
-    failed = RewardBreakdown(None, {"correct": None})
-    group = TrajectoryGroup(task, [trajectory] * 4, [right, unread, unread, failed])
-    assert group_metrics([group], AdvantageSettings())["reward/correct"] == pytest.approx(1 / 3)
-    none_read = TrajectoryGroup(task, [trajectory] * 2, [unread, unread])
-    assert group_metrics([none_read], AdvantageSettings())["reward/correct"] == 0.0
 
 
 def test_rows_hold_the_means_of_the_graders_scores_and_the_counts_of_its_reasons():
@@ -164,29 +123,3 @@ def test_rows_with_tools_and_without_are_apart():
         ("greedy", False, 0.0),
         ("sampled", False, 1.0),
     ]
-
-
-@pytest.mark.parametrize(
-    ("said", "trained_on", "expected"),
-    [
-        ("id", None, "id"),
-        ("ood", "gsm8k", "ood"),
-        ("unknown", "gsm8k", "unknown"),
-        ("id:gsm8k", "gsm8k", "id"),
-        ("id:gsm8k", "calculator", "ood"),
-        ("id:gsm8k+math", "math", "id"),
-        ("id:gsm8k", "gsm", "ood"),
-        ("id:gsm8k", None, "unknown"),
-    ],
-)
-def test_the_domain_depends_on_what_was_trained_on(said, trained_on, expected):
-    (row,) = summarise([make_item(True)], {"test": said}, trained_on)
-    assert (row["domain"], row["domain_of"]) == (expected, trained_on)
-    (later,) = with_domains([row], {"test": said}, "other")
-    assert later["domain"] == ("ood" if said.startswith("id:") else said) and later["domain_of"] == "other"
-
-
-def test_a_file_has_the_name_it_is_given_and_else_none():
-    assert data_set(TaskConfig("calculator")) == "calculator" and data_set(TaskConfig("jsonl", path="x")) is None
-    assert data_set(TaskConfig("multihop_qa", data_set="hotpotqa")) == "hotpotqa"
-    assert data_set(TaskConfig("gsm8k", data_set="mine")) == "mine"

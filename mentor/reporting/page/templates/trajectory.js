@@ -65,24 +65,24 @@ function turnOf(turn, number) {
   return block;
 }
 
-/** Line ends and tabs are drawn, so that a piece that is only white space can be seen. */
-function visiblePiece(text) {
+/** Line ends and tabs are drawn, so that a token of white space alone can be seen. */
+function visibleText(text) {
   return text.replaceAll("\n", "⏎\n").replaceAll("\t", "⇥\t");
 }
 
 /**
- * Every token as a piece of its own; `runs` are the lengths of context and trained runs in turn, context first. `starts`:
+ * Every token in an element of its own; `runs` are the lengths of context and trained runs in turn, context first. `starts`:
  * where a turn's prompt begins anew, without the thinking of earlier turns.
  */
-function tokenPieces(ids, runs, starts, pieces) {
+function tokenTexts(ids, runs, starts, texts) {
   const block = element("div", "tokens text");
   let start = 0;
   runs.forEach((length, place) => {
     ids.slice(start, start + length).forEach((id, offset) => {
       if (starts.includes(start + offset)) block.append(element("hr", ""));
-      const piece = element(place % 2 ? "mark" : "span", "", pieces === null ? `${id} ` : visiblePiece(pieces[id]));
-      piece.title = `token ${id}`;
-      block.append(piece);
+      const shown = element(place % 2 ? "mark" : "span", "", texts === null ? `${id} ` : visibleText(texts[id]));
+      shown.title = `token ${id}`;
+      block.append(shown);
     });
     start += length;
   });
@@ -100,8 +100,8 @@ function tokensOf(entry, shared) {
   if (tokenizer === null) about.append(" No tokenizer.json was found, so these are token ids.");
   const starts = entry.tokens.starts;
   if (starts.length) about.append(` ${starts.length + 1} prompts, each after a line: earlier thinking is not in them.`);
-  const pieces = tokenizer === null ? null : shared.tokenizers[tokenizer];
-  return [legend, about, tokenPieces(ids, entry.tokens.runs, starts, pieces)];
+  const texts = tokenizer === null ? null : shared.tokenizers[tokenizer];
+  return [legend, about, tokenTexts(ids, entry.tokens.runs, starts, texts)];
 }
 
 function studentSide(entry, shared, asTokens) {

@@ -1,4 +1,4 @@
-"""A student's tool use beside the teacher's on the same tasks, call by call: likeness, price and form.
+"""A student's tool use beside the teacher's on the same tasks, call by call: similarity, cost and call errors.
 
 Names are compared, and arguments where it says so. The student's calls are all that it attempted, in order: one that
 failed is like none of the teacher's. References hold the teacher's calls in order, without its turns.
@@ -18,7 +18,7 @@ from mentor.types import CallError, CallRecord, NamedCall, Task, ToolCall, Traje
 
 Numbers = dict[str, float | None]
 
-INVALID = {  # metric: the model's own fault of form that it counts
+INVALID = {  # metric: the error in writing the call that it counts
     "invalid_malformed": CallError.MALFORMED,
     "invalid_unknown_tool": CallError.UNKNOWN_TOOL,
     "invalid_arguments": CallError.INVALID_ARGUMENTS,
@@ -26,8 +26,8 @@ INVALID = {  # metric: the model's own fault of form that it counts
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One trajectory as the lens sees it. reference: the teacher's calls, None where the teacher is unknown.
+class AnsweredCalls:
+    """The calls of one trajectory. reference: the teacher's calls, None where the teacher is unknown.
 
     correct: None where it was not graded. tokens: how many the student sampled, None where there is no record of them.
     """
@@ -38,7 +38,7 @@ class Answer:
     tokens: int | None
 
     @classmethod
-    def from_item(cls, item: Mapping[str, Any]) -> Answer:
+    def from_item(cls, item: Mapping[str, Any]) -> AnsweredCalls:
         """From a record of an evaluation's items.jsonl."""
         tokens = item.get("tokens")
         return cls(
@@ -49,17 +49,17 @@ class Answer:
         )
 
     @classmethod
-    def from_trajectory(cls, trajectory: Trajectory, correct: float | None) -> Answer:
+    def from_trajectory(cls, trajectory: Trajectory, correct: float | None) -> AnsweredCalls:
         tokens = None if trajectory.tokens is None else trajectory.tokens.sampled
         return cls(trajectory.calls, trajectory.task.reference, correct, tokens)
 
 
-def lens(answers: Sequence[Answer]) -> Numbers:
-    """All numbers of `likeness`, `price` and `form`. None: there is nothing to take that number of."""
-    return {**likeness(answers), **price(answers), **form(answers)}
+def tool_use(answers: Sequence[AnsweredCalls]) -> Numbers:
+    """All numbers of `similarity`, `cost` and `call_errors`. None: there is nothing to take that number of."""
+    return {**similarity(answers), **cost(answers), **call_errors(answers)}
 
 
-def likeness(answers: Sequence[Answer]) -> Numbers:
+def similarity(answers: Sequence[AnsweredCalls]) -> Numbers:
     """Over the answers to tasks with a reference (no answer: all None).
 
     tool_similarity: 1 - Jensen-Shannon divergence of the two distributions over tool names, of all calls that ran
@@ -89,7 +89,7 @@ def likeness(answers: Sequence[Answer]) -> Numbers:
     }
 
 
-def price(answers: Sequence[Answer]) -> Numbers:
+def cost(answers: Sequence[AnsweredCalls]) -> Numbers:
     """Calls attempted and tokens sampled over all graded answers, wrong ones included, per right answer.
 
     None where none is right; tokens_per_correct also where an answer has no record of its tokens.
@@ -103,8 +103,8 @@ def price(answers: Sequence[Answer]) -> Numbers:
     }
 
 
-def form(answers: Sequence[Answer]) -> Numbers:
-    """Shares of all calls attempted (None without any): those of each fault of form, and those whose tool failed."""
+def call_errors(answers: Sequence[AnsweredCalls]) -> Numbers:
+    """Shares of all calls attempted (None without any): by error in writing the call, and those whose tool failed."""
     calls = [call for answer in answers for call in answer.calls]
     errors = Counter(call.error for call in calls)
     failed = sum(not call.ok and call.well_formed for call in calls)

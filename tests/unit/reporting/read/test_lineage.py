@@ -44,16 +44,3 @@ def test_origins_lead_from_the_evaluation_to_the_teacher(tmp_path: Path) -> None
     ]
     assert [o.folder for o in origins["eval/Qwen--Qwen3-0.6B/calculator"]][1:] == ["Qwen--Qwen3-0.6B"]
     assert origins["eval/rl-other-s3/calculator"][2] == Origin("Trained from", "a/pretrain-s3/model")
-
-
-def test_alarms_and_single_seeds_are_cautions(tmp_path: Path) -> None:
-    root = tmp_path / "demo"
-    for seed in (0, 1):
-        write_stage(root, f"rl-flexible-s{seed}", "rl", seed=seed, git_commit="a" * 40)
-    counts = {"alarms": {"alarm/all_fail": 12, "alarm/dead_groups": 0, "alarm/new": 1}}
-    write_stage(root, "rl-strict-s0", "rl", counts=counts, git_commit="a" * 40)
-    notes = collect(root, "t").notes
-    assert notes[0] == "One training seed only for rl-strict: no ranking of these follows from this run."
-    assert notes[1].startswith("rl-strict-s0: an alarm rang in 12 steps (alarm/all_fail): most of the advantage came")
-    assert notes[2] == "rl-strict-s0: an alarm rang in 1 step (alarm/new)."
-    assert len(notes) == 3

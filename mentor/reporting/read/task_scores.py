@@ -15,7 +15,7 @@ Row = tuple[str, str]  # split and setting: what a row of an evaluation's result
 
 
 @dataclass
-class Verdicts:
+class TaskScores:
     """Of one row. `graded`: per task how many answers are correct, and of how many; a task without a verdict is absent.
 
     `sampled_tokens` is None where a trajectory has none.
@@ -43,13 +43,13 @@ class Verdicts:
         self.correct += verdict == 1
 
 
-def read_verdicts(path: Path, report: Callable[[str], None]) -> dict[Row, Verdicts]:
+def read_task_scores(path: Path, report: Callable[[str], None]) -> dict[Row, TaskScores]:
     """By split and setting, from an evaluation's items.jsonl. Raises InputError naming a record that is no item."""
-    found: dict[Row, Verdicts] = {}
+    found: dict[Row, TaskScores] = {}
     for number, record in enumerate(read_jsonl(path, report), start=1):
         try:
             row = (record["task"]["split"], setting_name(record["mode"], record.get("with_tools")))
-            found.setdefault(row, Verdicts()).add(record)
+            found.setdefault(row, TaskScores()).add(record)
         except KeyError as error:
             raise InputError(f"{path}: record {number} is not a trajectory (no key {error})") from None
     return found

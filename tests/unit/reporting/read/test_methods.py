@@ -5,21 +5,10 @@ from pathlib import Path
 import pytest
 
 from mentor.reporting import collect
-from mentor.reporting.read.methods import SAME, compare, method_of, method_results
-from mentor.reporting.read.records import EvalResult, Pair, StageRecord
+from mentor.reporting.read.methods import NOT_SIGNIFICANT, compare, method_of, method_results
+from mentor.reporting.read.records import Pair
+from tests.fixtures.report_records import make_result, make_stage
 from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_lines, write_stage
-
-
-def make_result(model: str, accuracy: float | None, **changes) -> EvalResult:
-    known = {"split": "test", "domain": "id", "mode": "greedy", "n": 100, "low": 0.1, "high": 0.9, "base": "base"}
-    unknown = dict.fromkeys(("valid_call_rate", "calls_per_answer", "tool_similarity"))
-    return EvalResult(
-        **{"model": model, "benchmark": "b", "accuracy": accuracy, "stop_reasons": {}} | known | unknown | changes
-    )
-
-
-def stage(folder: str) -> StageRecord:
-    return StageRecord(folder, "rl", "done", 0, None, None, {}, {}, {}, None, None, None)
 
 
 def test_only_a_folder_of_the_run_has_a_seed() -> None:
@@ -35,7 +24,7 @@ def test_a_method_is_the_mean_of_its_seeds() -> None:
         make_result("rl-x-s1", 0.8),
         make_result("rl-x-s2", None),
     ]
-    base, trained = method_results(rows, [stage(f"rl-x-s{seed}") for seed in range(3)])
+    base, trained = method_results(rows, [make_stage(f"rl-x-s{seed}") for seed in range(3)])
     assert (base.method, base.accuracy, base.low, base.high, base.base) == ("base", 0.5, 0.1, 0.9, "base")
     assert (trained.method, trained.models, trained.lowest, trained.highest) == (
         "rl-x",
@@ -57,19 +46,19 @@ def scored(**right: int) -> dict:
 
 def test_pairs_average_seeds_within_a_task_and_are_adjusted_together() -> None:
     rows = [make_result(model, 0.5) for model in ("base", "rl-x-s0", "rl-x-s1", "other")]
-    methods = method_results(rows, [stage("rl-x-s0"), stage("rl-x-s1")])
+    methods = method_results(rows, [make_stage("rl-x-s0"), make_stage("rl-x-s1")])
     pairs, resamples = compare(methods, scored(base=50, rl_x_s0=80, rl_x_s1=70, other=52))
     assert resamples == 10_000
     named: dict[tuple[str, str], Pair] = {(pair.first, pair.second): pair for pair in pairs}
     assert list(named) == [("rl-x", "base"), ("other", "base"), ("other", "rl-x")], "later ones against earlier ones"
     gain = named["rl-x", "base"]
     assert gain.difference == pytest.approx(0.25) and gain.seeds == (2, 1) and gain.n == 100
-    assert gain.verdict == "better" and named["other", "rl-x"].verdict == "worse"
+    assert gain.conclusion == "better" and named["other", "rl-x"].conclusion == "worse"
     assert gain.p_holm == pytest.approx(3 * gain.p), "the smallest of three"
     chance = named["other", "base"]
-    assert (chance.verdict, chance.p_holm) == (SAME, chance.p) and chance.p == pytest.approx(0.5, abs=0.02), (
-        "2 of 2 coins"
-    )
+    assert (chance.conclusion, chance.p_holm) == (NOT_SIGNIFICANT, chance.p) and chance.p == pytest.approx(
+        0.5, abs=0.02
+    ), "2 of 2 coins"
 
 
 def test_only_tasks_that_all_have_a_verdict_on_are_compared() -> None:

@@ -5,13 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from mentor.errors import InputError, RunFolderError
 from mentor.reporting import collect, draw, gather, write_report
-from mentor.reporting.figures.curves import MAX_POINTS, thinned
 from mentor.reporting.page.markdown import escape
-from mentor.reporting.read.records import Curve
 from tests.fixtures.run_folder import (
     evaluation_record,
     make_row,
@@ -77,18 +72,6 @@ def test_page_needs_nothing_else(tmp_path: Path) -> None:
     assert html.count("#22262b") == 1, "text and axes of the figures take the page's colour"
 
 
-def test_curves_keep_gaps_and_leave_out_a_half_written_line(tmp_path: Path) -> None:
-    report = collect(make_run(tmp_path / "demo"), "t")
-    curves = {(c.folder, c.metric): (c.steps, c.values) for c in report.curves}
-    assert curves["rl-flexible-s0", "reward/mean"] == ([1, 2], [0.25, 0.5])
-    assert curves["rl-flexible-s0", "time/a_s"] == ([2], [1.5])
-    assert curves["pretrain-s0", "loss/train"] == ([1, 2], [3.5, None])
-    assert any("half-written" in line for line in report.missing)
-    names = [drawing.name for drawing in draw(report)]
-    curves_drawn = ["reward-mean", "loss-train", "rollout-tokens", "time-a_s", "time-b_s"]
-    assert names == ["accuracy-id-sampled", *curves_drawn, "similarity-sampled", "tools-calculator-sampled"]
-
-
 def test_names_are_escaped_everywhere(tmp_path: Path) -> None:
     root = make_run(tmp_path / "demo")
     write_eval(root, "<script>alert(1)</script>|$x_1$", make_row(0.5, 0.4, 0.6))
@@ -118,22 +101,13 @@ def test_missing_parts_are_said_not_invented(tmp_path: Path) -> None:
     assert "40.0, 60.0\\] | – | – | – | – | – |" in markdown
 
 
-def test_broken_files_are_named(tmp_path: Path) -> None:
-    root = make_run(tmp_path / "demo")
-    metrics = root / "rl-flexible-s0/metrics.jsonl"
-    metrics.write_text('{"step": 1}\nnot json\n{"step": 2}\n')
-    with pytest.raises(InputError, match=r"rl-flexible-s0/metrics\.jsonl:2: not a JSON object"):
-        collect(root, "t")
-    metrics.unlink()
-    (root / "pretrain-s0/summary.json").write_text("[]")
-    with pytest.raises(RunFolderError, match=r"pretrain-s0/summary\.json is not a summary"):
-        collect(root, "t")
-
-
-def test_a_long_curve_is_drawn_as_means_of_blocks() -> None:
-    steps = list(range(1, 2 * MAX_POINTS + 1))
-    long = Curve("rl", "m", steps, [float(step) for step in steps])
-    assert thinned(long)[0][:2] == [1.5, 3.5] and thinned(long)[1][:2] == [1.5, 3.5]
-    assert len(thinned(long)[0]) == MAX_POINTS
-    gap = Curve("rl", "m", [1, 2, 3], [1.0, None, 3.0])
-    assert thinned(gap)[0] == [1, 2, 3] and str(thinned(gap)[1]) == "[1.0, nan, 3.0]"
+def test_curves_keep_gaps_and_leave_out_a_half_written_line(tmp_path: Path) -> None:
+    report = collect(make_run(tmp_path / "demo"), "t")
+    curves = {(c.folder, c.metric): (c.steps, c.values) for c in report.curves}
+    assert curves["rl-flexible-s0", "reward/mean"] == ([1, 2], [0.25, 0.5])
+    assert curves["rl-flexible-s0", "time/a_s"] == ([2], [1.5])
+    assert curves["pretrain-s0", "loss/train"] == ([1, 2], [3.5, None])
+    assert any("half-written" in line for line in report.missing)
+    names = [drawing.name for drawing in draw(report)]
+    curves_drawn = ["reward-mean", "loss-train", "rollout-tokens", "time-a_s", "time-b_s"]
+    assert names == ["accuracy-id-sampled", *curves_drawn, "similarity-sampled", "tools-calculator-sampled"]

@@ -7,15 +7,12 @@ from pathlib import Path
 import pytest
 
 from mentor.reporting.page.page_data import embed, runs, script_json, verdict
-from mentor.reporting.page.turns import conversation, reference_only
 from mentor.reporting.read.tokenizer_files import tokenizer_of
 from mentor.reporting.read.trajectories import gather
-from mentor.types import StopReason
 from tests.fixtures.run_folder import (
     evaluation_record,
     make_trajectory,
     training_record,
-    write_json,
     write_lines,
 )
 
@@ -78,28 +75,6 @@ def test_tokens_share_the_start_of_the_prompt(run: Path, chat) -> None:
     assert shared["sources"]["m, evaluation"]["tokenizer"] is None, "no tokenizer.json: the page shows ids"
 
 
-def test_an_unfinished_stage_has_the_tokenizer_of_its_base(run: Path) -> None:
-    (run / "rl-a-s0/model").rename(run / "base")
-    (run / "base/config.json").write_text("{}")
-    training = next(s.place for s in gather(run, 10).chosen if s.place.kind == "training")
-    assert tokenizer_of(training) is None
-    config = {"stage": {"name": "rl"}, "init": str(run / "base"), "seed": 0}
-    write_json(run / "rl-a-s0/config.yaml", config)  # JSON is YAML
-    assert tokenizer_of(training) == run / "base/tokenizer.json"
-    write_json(run / "rl-a-s0/config.yaml", config | {"init": str(run / "gone")})
-    assert tokenizer_of(training) is None
-
-
-def test_an_evaluated_model_is_found_in_the_run_or_where_it_was(run: Path) -> None:
-    place = next(s.place for s in gather(run, 10).chosen if s.place.kind == "evaluation")
-    assert tokenizer_of(place) is None
-    write_json(run / "eval/m/calc/summary.json", {"model_path": str(run / "rl-a-s0/model")})
-    assert tokenizer_of(place) == run / "rl-a-s0/model/tokenizer.json"
-    (run / "m/model").mkdir(parents=True)
-    (run / "rl-a-s0/model/tokenizer.json").rename(run / "m/model/tokenizer.json")
-    assert tokenizer_of(place) == run / "m/model/tokenizer.json"
-
-
 def test_no_more_than_fits_is_embedded(tmp_path: Path) -> None:
     records = [training_record(make_trajectory(f"t{n}"), step=1 + n // 50) for n in range(200)]
     write_lines(tmp_path / "rl-a-s0/trajectories/trajectories.jsonl", records)
@@ -116,21 +91,6 @@ def test_no_more_than_fits_is_embedded(tmp_path: Path) -> None:
         counts = [groups.count(f"step {step}") for step in (1, 2, 3, 4)]
         assert max(counts) - min(counts) <= 1, "still spread"
     assert embed(gathered, tokenizer_of, 100).json is None
-
-
-def test_a_conversation_has_every_call_with_its_outcome_and_reply() -> None:
-    first, last = conversation(make_trajectory())
-    assert first["text"] == "Let me see." and last["calls"] == []
-    assert first["calls"] == [
-        {"name": "plus", "arguments": '{"a": 2}', "outcome": "unknown_tool", "reply": "no such tool"},
-        {"name": "add", "arguments": '{"a": 2, "b": 3}', "outcome": "ok", "reply": "5"},
-    ]
-    cut = make_trajectory()
-    cut = replace(cut, messages=cut.messages[:2], calls=[], stop_reason=StopReason.LENGTH)
-    assert [call["outcome"] for call in conversation(cut)[0]["calls"]] == ["not run", "not run"]
-    task = make_trajectory().task
-    assert reference_only(replace(task, reference=None)) is None
-    assert reference_only(replace(task, reference=()))[0]["calls"] == []
 
 
 def test_verdicts() -> None:

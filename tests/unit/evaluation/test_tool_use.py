@@ -1,19 +1,11 @@
 import pytest
 
-from mentor.algorithm.advantage import AdvantageSettings
-from mentor.evaluation.lens import Answer, edit_distance, first_divergent_turn, lens, shared_calls
-from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.evaluation.tool_use import AnsweredCalls, edit_distance, first_divergent_turn, shared_calls, tool_use
 from mentor.types import (
     CallError,
     CallRecord,
     NamedCall,
-    RewardBreakdown,
-    StopReason,
-    Task,
-    Tokens,
     ToolCall,
-    Trajectory,
-    TrajectoryGroup,
 )
 
 
@@ -87,15 +79,15 @@ def test_arguments_agree_by_value_in_any_order_each_call_once():
     assert shared_calls(made(("add", {"x": 1}), error=CallError.CRASH), teacher) == (0, 0)
 
 
-def test_the_lens_of_three_answers():
+def test_tool_use_of_three_answers():
     malformed = CallRecord(0, None, {}, False, CallError.MALFORMED)
     unknown = CallRecord(1, "plus", {}, False, CallError.UNKNOWN_TOOL)
     answers = [
-        Answer(made(("add", {"x": 1}), "sqrt"), taught(("add", {"x": 2}), "sqrt"), 1.0, 30),
-        Answer([malformed, unknown], taught("add"), 0.0, 20),
-        Answer(made("sqrt", error=CallError.TIMEOUT), None, None, 50),  # no reference, not graded
+        AnsweredCalls(made(("add", {"x": 1}), "sqrt"), taught(("add", {"x": 2}), "sqrt"), 1.0, 30),
+        AnsweredCalls([malformed, unknown], taught("add"), 0.0, 20),
+        AnsweredCalls(made("sqrt", error=CallError.TIMEOUT), None, None, 50),  # no reference, not graded
     ]
-    assert lens(answers) == {
+    assert tool_use(answers) == {
         "tool_similarity": pytest.approx(0.97928, abs=1e-5),  # (1/2, 1/2) against (2/3, 1/3)
         "bag_f1": 0.5,  # 1 and 0
         "set_f1": 0.5,
@@ -114,34 +106,9 @@ def test_the_lens_of_three_answers():
 
 
 def test_what_there_is_nothing_of_is_missing():
-    assert set(lens([Answer([], None, 0.0, 10)]).values()) == {None}
-    numbers = lens([Answer([], [], 1.0, None)])  # the teacher used no tool either; tokens were not recorded
+    assert set(tool_use([AnsweredCalls([], None, 0.0, 10)]).values()) == {None}
+    numbers = tool_use([AnsweredCalls([], [], 1.0, None)])  # the teacher used no tool either; tokens were not recorded
     assert {name for name, value in numbers.items() if value is not None} == {
         "bag_f1", "set_f1", "edit_distance", "never_diverges", "teacher_calls_per_answer", "calls_per_correct"
     }  # fmt: skip
     assert (numbers["bag_f1"], numbers["edit_distance"], numbers["never_diverges"]) == (1.0, 0.0, 1.0)
-
-
-def test_a_step_of_training_logs_the_lens():
-    task = Task("t", "q", ("1",), "calculator", reference=tuple(taught("add", "sqrt")))
-    trajectories = [
-        Trajectory(task, [], "[]", StopReason.ANSWERED, calls, Tokens([1, 2], [False, True], [0.0, -1.0]))
-        for calls in (made("add", "sqrt"), made("add"))
-    ]
-    trajectories[0].hidden_calls = 3
-    rewards = [RewardBreakdown(value, {"correct": value}) for value in (1.0, 0.0)]
-    metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], AdvantageSettings())
-    assert metrics["rollout/hidden_calls"] == 1.5
-    found = {name: value for name, value in metrics.items() if name.startswith("lens/")}
-    assert found == {
-        "lens/tool_similarity": pytest.approx(0.97928, abs=1e-5),
-        "lens/bag_f1": pytest.approx((1 + 2 / 3) / 2),
-        "lens/set_f1": pytest.approx((1 + 2 / 3) / 2),
-        "lens/edit_distance": 0.25,
-        "lens/argument_agreement": 1.0,
-        "lens/never_diverges": 0.5,
-        "lens/first_divergent_turn": 2.0,
-        "lens/teacher_calls_per_answer": 2.0,
-        "lens/calls_per_correct": 3.0,
-        "lens/tokens_per_correct": 2.0,
-    }
