@@ -1,109 +1,94 @@
 """`stage=rollout`: the teacher solves the tasks with tools, once.
 
 tasks -> teacher, real tool calls -> trajectories.jsonl (verified), rejected.jsonl (the rest, with reasons). Both files
-are in task order, but for tasks that a cap or a failing endpoint left for a later run. Run again, the stage goes on
-behind what is stored. What teachers that sample need beside this is in `sampled_rollout.py` and `endpoint_rollout.py`.
+are in task order, except for tasks that a cap or a failing endpoint left for a later run. A resumed stage continues
+after the tasks that are stored.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from types import ModuleType
 from typing import Any
 
-from mentor.config import Config, ModelTeacher, OpenaiTeacher, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
+from mentor.config import Config, RolloutStage, TaskConfig, ToolsConfig
 from mentor.errors import InputError, StageError
 from mentor.files import write_file
-from mentor.jsonl import read_jsonl, to_line
+from mentor.jsonl import Record, Report, read_jsonl, to_line
 from mentor.loggers import Logger
 from mentor.rows import read_rows
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
+from mentor.stages.teaching import configured_teacher
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
-from mentor.teachers import build_teacher
-from mentor.teachers.outcomes import open_outcomes, solve_all
+from mentor.teachers.outcomes import REJECTED, Outcomes, open_outcomes
 from mentor.teachers.selection import Contamination
 from mentor.trajectories.rollout_counts import RolloutCounts
 from mentor.types import Task
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
-    """Headline `rollout/verified_share`: verified trajectories of all tasks. Raises StageError when there are none."""
-    stage, task, teacher, tools = config.stage, config.task, config.teacher, config.tools
+    """Headline `rollout/verified_share`: verified trajectories over all tasks. Raises StageError without any."""
+    stage, task, tools = config.stage, config.task, config.tools
     assert isinstance(stage, RolloutStage) and isinstance(task, TaskConfig) and isinstance(tools, ToolsConfig)
     began = perf_counter()
     tasks = load_tasks(**task.source())
     dropped = contaminated(tasks, stage.decontaminate)
     tasks = [task for task in tasks if task.id not in dropped][: stage.limit]
-    toolbox = configured_toolbox(tools)
-    if isinstance(teacher, OpenaiTeacher) and teacher.dry_run:
-        return endpoint_rollout().dry_run(tasks, teacher, toolbox, logger)
+    toolbox, teacher = configured_toolbox(tools), configured_teacher(config)
+    if (volume := teacher.dry_run(tasks, toolbox, logger.message)) is not None:
+        return StageResult(None, volume)
     counts: dict[str, Any] = {}
     if stage.decontaminate:
         write_file(folder.path / "contaminated.jsonl", map(to_line, dropped.values()))
         counts["contaminated"] = len(dropped)
-    if isinstance(teacher, OpenaiTeacher):
-        reopen_failed(folder.path / "rejected.jsonl", logger)
+    reopen(folder.path / REJECTED, teacher.retried, logger.message)
     stored = RolloutCounts.stored(folder.path, logger.message)
     waiting = [task for task in tasks if task.id not in stored.ids]
     loaded = perf_counter()
-
     with open_outcomes(folder.path, stored, len(waiting), logger) as outcomes:
-        if isinstance(teacher, OpenaiTeacher):
-            ask = endpoint_rollout().ask_endpoint
-            counts |= ask(waiting, teacher, toolbox, stage.concurrency, folder.path, outcomes, logger)
-        elif isinstance(teacher, ModelTeacher):
-            from mentor.stages.sampled_rollout import sample_model
-
-            sample_model(waiting, teacher, tools, config.seed, folder.path, outcomes, logger)
-        else:
-            assert isinstance(teacher, WorkedTeacher)
-            solver = build_teacher(teacher.name, teacher.alternative_share, config.seed)
-            asyncio.run(solve_all(waiting, solver, toolbox, stage.concurrency, outcomes))
-    if not isinstance(teacher, WorkedTeacher):
-        from mentor.stages.sampled_rollout import selection_counts
-
-        counts |= selection_counts(folder.path, tasks, toolbox, logger)
+        counts |= teacher.solve_all(waiting, toolbox, stage.concurrency, outcomes)
+    counts |= teacher.counts(folder.path, tasks, toolbox, logger.message)
     say_counts(toolbox, logger)
     logger.log(0, stored.metrics())
-    if outcomes.stopped_by is not None:
-        counts["stopped_by"] = outcomes.stopped_by
-        logger.message(f"stopped: {outcomes.stopped_by}; {len(stored.ids)} of {len(tasks)} tasks are done and stored")
+    counts |= stopped_by(outcomes, len(tasks))
     if stored.verified == 0:
-        why = f"; stopped: {outcomes.stopped_by}" if outcomes.stopped_by else ""
-        raise StageError(
-            f"none of {len(tasks)} tasks gave a verified trajectory; rejected: {dict(stored.reasons)}{why}"
-        )
+        raise StageError(nothing_verified(outcomes, len(tasks)))
     seconds = {"load": loaded - began, "solve": perf_counter() - loaded}
     return StageResult(("rollout/verified_share", stored.verified_share), stored.counts() | counts, seconds)
 
 
-def endpoint_rollout() -> ModuleType:
-    """The part that needs the client; raises StageError where it is not installed."""
-    try:
-        from mentor.stages import endpoint_rollout
-    except ModuleNotFoundError as error:
-        if error.name not in ("openai", "tenacity"):
-            raise
-        raise StageError(f"teacher=openai needs the package {error.name}: pip install 'mentor[openai]'") from error
-    return endpoint_rollout
+def stopped_by(outcomes: Outcomes, tasks: int) -> dict[str, str]:
+    """Report a cap that was reached. Returns its entry in the counts of the summary, empty where none was."""
+    if outcomes.stopped_by is None:
+        return {}
+    done = f"{len(outcomes.counts.ids)} of {tasks} tasks are done and stored"
+    outcomes.logger.message(f"stopped: {outcomes.stopped_by}; {done}")
+    return {"stopped_by": outcomes.stopped_by}
 
 
-def reopen_failed(path: Path, logger: Logger) -> None:
-    """Take the tasks whose requests failed off the list of rejected ones, so that this run asks again."""
-    rows = list(read_jsonl(path, logger.message)) if path.exists() else []
-    kept = [row for row in rows if row["reason"] != "request_failed"]
+def nothing_verified(outcomes: Outcomes, tasks: int) -> str:
+    """The error of a rollout without a verified trajectory."""
+    why = f"; stopped: {outcomes.stopped_by}" if outcomes.stopped_by else ""
+    return f"none of {tasks} tasks gave a verified trajectory; rejected: {dict(outcomes.counts.reasons)}{why}"
+
+
+def reopen(path: Path, reasons: frozenset[str], report: Report) -> None:
+    """Take tasks that were rejected for one of these reasons off the rejected ones, so that this run tries them."""
+    rows = list(read_jsonl(path, report)) if reasons and path.exists() else []
+    kept = [row for row in rows if row["reason"] not in reasons]
     if len(kept) < len(rows):
         write_file(path, map(to_line, kept))
-        logger.message(f"{len(rows) - len(kept)} tasks whose requests failed are asked for again")
+        report(f"{len(rows) - len(kept)} tasks whose requests failed are asked for again")
 
 
-def contaminated(tasks: Sequence[Task], files: Sequence[str]) -> dict[str, dict[str, str]]:
-    """By task id, what is dropped because it is like a question of an evaluation file, with the words they share."""
+def contaminated(tasks: Sequence[Task], files: Sequence[str]) -> dict[str, Record]:
+    """Find the tasks that are like a question of an evaluation file.
+
+    Returns by task id its question, the file and the words they share. Raises InputError for a row without a question.
+    """
     questions = {
         file: [evaluation_question(*row) for row in read_rows(Path(file), "stage.decontaminate")] for file in files
     }
@@ -117,7 +102,7 @@ def contaminated(tasks: Sequence[Task], files: Sequence[str]) -> dict[str, dict[
 
 
 def evaluation_question(place: str, row: dict[str, Any]) -> str:
-    """Of a row of questions, or of a stored trajectory. Raises InputError where there is none."""
+    """Return the question of a row or of a stored trajectory. Raises InputError where there is none."""
     task = row.get("task")
     question = row.get("question", task.get("question") if isinstance(task, dict) else None)
     if not isinstance(question, str):

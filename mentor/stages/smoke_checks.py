@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mentor.config import CheckStage, Config, ModelTeacher, OpenaiTeacher, RewardConfig, ToolsConfig
+from mentor.config import CheckStage, Config, RewardConfig, ToolsConfig
 from mentor.errors import ToolError
 from mentor.rewards import build_reward
+from mentor.stages.teaching import configured_teacher
 from mentor.stages.tooling import configured_toolbox
 from mentor.tools.probe import Probe, probe_tools
 from mentor.types import Task
@@ -39,20 +40,8 @@ def try_tools(config: Config) -> list[str]:
 
 
 def try_teacher(config: Config) -> list[str]:
-    """One request to an endpoint, the folder of a model. Raises StageError where the endpoint gives no answer."""
-    teacher = config.teacher
-    if isinstance(teacher, ModelTeacher):
-        there = Path(teacher.path or "").is_dir()
-        return [f"teacher: {teacher.path} is {'a folder here' if there else 'not a folder here, so a hub name'}"]
-    if not isinstance(teacher, OpenaiTeacher):
-        return []
-    from mentor.stages.endpoint_rollout import ask_once
-
-    answer = asyncio.run(ask_once(teacher))
-    said = " ".join((answer["message"].get("content") or "").split())[:80]
-    usage = answer["usage"]
-    tokens = f"{usage['prompt_tokens']} prompt and {usage['completion_tokens']} sampled tokens"
-    return [f"teacher: {teacher.base_url} answers as {answer['model']}: {said!r} ({tokens})"]
+    """Ask an endpoint once, or look for the folder of a model. Raises StageError where an endpoint gives no answer."""
+    return configured_teacher(config).smoke_check()
 
 
 def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lint | None, list[str]]:

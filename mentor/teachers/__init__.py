@@ -1,21 +1,26 @@
-"""Teachers: each solves a task with real tool execution, or says why not.
+"""Teachers: each solves tasks with real tool execution, or says why not.
 
-`build_teacher` makes the two that need no model. Those behind an endpoint (`openai.py`) or in this process are opened
-by the rollout stage.
+`build_teacher` builds the two that execute known answers. `mentor.stages.teaching` builds any from its settings.
 """
+
+from collections.abc import Callable
 
 from mentor.errors import ConfigError
 from mentor.teachers.annotated import Annotated
-from mentor.teachers.base import CapReached, Rejection, Teacher
+from mentor.teachers.base import TaskTeacher, Teacher
 from mentor.teachers.oracle import Oracle
+from mentor.teachers.outcomes import CapReached, Rejection
 
-__all__ = ["CapReached", "Rejection", "Teacher", "build_teacher"]
+__all__ = ["CapReached", "Rejection", "TaskTeacher", "Teacher", "build_teacher"]
+
+WORKED: dict[str, Callable[[float, int], TaskTeacher]] = {
+    "oracle": Oracle,
+    "annotated": lambda alternative_share, seed: Annotated(),
+}
 
 
-def build_teacher(name: str, alternative_share: float = 0.0, seed: int = 0) -> Teacher:
-    """`oracle` or `annotated`; `alternative_share` and `seed` are the oracle's. Raises ConfigError."""
-    if name == "oracle":
-        return Oracle(alternative_share, seed)
-    if name == "annotated":
-        return Annotated()
-    raise ConfigError(f"teacher.name={name}: no such teacher, accepted: oracle, annotated")
+def build_teacher(name: str, alternative_share: float = 0.0, seed: int = 0) -> TaskTeacher:
+    """Build `oracle` or `annotated`; `alternative_share` and `seed` are the oracle's. Raises ConfigError."""
+    if name not in WORKED:
+        raise ConfigError(f"teacher.name={name}: no such teacher, accepted: {', '.join(WORKED)}")
+    return WORKED[name](alternative_share, seed)

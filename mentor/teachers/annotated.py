@@ -14,7 +14,9 @@ import re
 from typing import Any
 
 from mentor.tasks.programs import Program, evaluate, is_reference, reference, step, tidy
-from mentor.teachers.base import TOLERANCE, Rejection, execute
+from mentor.teachers.base import TaskTeacher
+from mentor.teachers.outcomes import Rejection
+from mentor.teachers.transcript import TOLERANCE, execute
 from mentor.tools import ToolExecutor
 from mentor.types import NamedCall, Task, Trajectory
 
@@ -43,7 +45,7 @@ class UnparsableError(ValueError):
     """An annotation that is no arithmetic expression."""
 
 
-class Annotated:
+class Annotated(TaskTeacher):
     """Solves tasks with `source["solution"]` (GSM8K) or with a reference (jsonl)."""
 
     async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:

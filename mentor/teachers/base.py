@@ -1,125 +1,55 @@
-"""What every teacher shares: the interface, a rejection with its reason, and the transcript that executes calls."""
+"""The interface of a teacher, as the rollout stage uses it."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
-from mentor.tasks.programs import Program, resolve_arguments
-from mentor.tools import ToolExecutor
-from mentor.types import CallRecord, StopReason, Task, ToolResult, Trajectory
-
-TOLERANCE = 1e-6  # absolute, between an executed result and the gold answer
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """Why a teacher has no verified trajectory for a task. `reason` is a slug to count by, `detail` one line."""
-
-    reason: str
-    detail: str
+from mentor.jsonl import Report
+from mentor.teachers.outcomes import Outcomes, Rejection, solve_all
+from mentor.tools import Toolbox, ToolExecutor
+from mentor.types import Task, Trajectory
 
 
-class CapReached(Exception):
-    """The tokens or the money a teacher may use are spent; says which key and how much. The task stays unsolved."""
+class Teacher(ABC):
+    """Solves the tasks of a rollout. What it needs for that (a client, a model) is open only while it solves.
+
+    retried: reasons of rejections that a later run of an unfinished stage tries again.
+    """
+
+    retried: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def solve_all(
+        self, tasks: Sequence[Task], toolbox: Toolbox, concurrency: int, outcomes: Outcomes
+    ) -> dict[str, Any]:
+        """Write the outcome of each task, in task order. Returns what to add to the counts of the summary."""
+
+    def dry_run(self, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any] | None:
+        """Report what solving would take, where only that is wanted. Returns the counts of the summary, else None."""
+        return None
+
+    def counts(self, folder: Path, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any]:
+        """Return further counts for the summary, made from the files of a finished rollout."""
+        return {}
+
+    def smoke_check(self) -> list[str]:
+        """Try the teacher once, for `stage=check`. Returns lines to print; raises StageError where it cannot work."""
+        return []
 
 
-class Teacher(Protocol):
+class TaskTeacher(Teacher):
+    """A teacher that solves one task at a time and needs nothing but the tools."""
+
+    @abstractmethod
     async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
-        """A trajectory whose every call was executed and whose last result is the answer, or why there is none."""
-        ...
+        """Return a trajectory whose calls were all executed and whose last result is the answer, or a rejection."""
 
-
-class Transcript:
-    """The conversation of one task while a teacher makes calls, one a turn."""
-
-    def __init__(self, task: Task, executor: ToolExecutor) -> None:
-        self.task = task
-        self.executor = executor
-        self.messages: list[dict[str, Any]] = [{"role": "user", "content": task.question}]
-        self.calls: list[CallRecord] = []
-        self.texts: list[str] = []  # of the results, as shown
-
-    async def call(self, name: str, arguments: dict[str, Any]) -> ToolResult:
-        """Execute one call and write it down with its result."""
-        turn = len(self.calls)
-        result = await self.executor.call(name, arguments, session=self.task.id)
-        call = {"id": f"call_{turn}", "type": "function", "function": {"name": name, "arguments": arguments}}
-        self.messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-        self.messages.append({"role": "tool", "tool_call_id": f"call_{turn}", "name": name, "content": result.text})
-        self.calls.append(CallRecord(turn, name, arguments, result.ok, result.error, result.seconds))
-        self.texts.append(result.text)
-        return result
-
-    async def run(self, program: Program) -> Rejection | None:
-        """Execute a program; a later call takes earlier results as they were shown. A failing call ends it."""
-        values: list[Any] = []
-        try:
-            for entry in program:
-                result = await self.call(entry["name"], resolve_arguments(entry, values))
-                if not result.ok:
-                    call = json.dumps(self.calls[-1].arguments, ensure_ascii=False)
-                    return Rejection("execution_error", f"{entry['name']}({call}): {result.text}")
-                values.append(shown_value(result.text))
-        finally:
-            await self.executor.end_session(self.task.id)
-        return None
-
-    def answer(self, text: str) -> Trajectory:
-        """The finished trajectory: the boxed answer as the last turn, the executed calls as the task's reference."""
-        final = {"role": "assistant", "content": f"The answer is \\boxed{{{text}}}."}
-        trajectory = Trajectory(
-            task=self.task,
-            messages=[*self.messages, final],
-            tools=self.executor.toolset.schemas_json,
-            stop_reason=StopReason.ANSWERED,
-            calls=self.calls,
-            isolation=self.executor.isolation,
-        )
-        toolset = self.executor.toolset.name
-        trajectory.task = replace(self.task, toolset=toolset, reference=tuple(trajectory.executed_calls()))
-        return trajectory
-
-
-async def execute(program: Program, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
-    """Execute a program, which must hold a call; verified if the last result is an accepted answer."""
-    transcript = Transcript(task, executor)
-    failure = await transcript.run(program)
-    if failure:
-        return failure
-    answer = matching_answer(transcript.texts[-1], task.answer)
-    if answer is None:
-        return Rejection("wrong_result", f"executed {transcript.texts[-1]}, the answer is {' or '.join(task.answer)}")
-    return transcript.answer(answer)
-
-
-def shown_value(text: str) -> Any:
-    """A tool result as the value a later call passes on: a number where the text is one, else the text itself."""
-    try:
-        return int(text)
-    except ValueError:
-        number = number_of(text)
-        return text if number is None else number
-
-
-def number_of(text: str) -> float | None:
-    """The finite number a text is, or None."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
-
-
-def matching_answer(text: str, accepted: tuple[str, ...]) -> str | None:
-    """The accepted answer that a result equals, as a number within TOLERANCE or as text; None when there is none."""
-    shown = number_of(text)
-    for answer in accepted:
-        gold = number_of(answer.replace(",", ""))
-        if text.strip() == answer.strip():
-            return answer
-        if shown is not None and gold is not None and abs(shown - gold) <= TOLERANCE:
-            return answer
-    return None
+    def solve_all(
+        self, tasks: Sequence[Task], toolbox: Toolbox, concurrency: int, outcomes: Outcomes
+    ) -> dict[str, Any]:
+        asyncio.run(solve_all(tasks, self.solve, toolbox, concurrency, outcomes))
+        return {}

@@ -29,7 +29,7 @@ from tenacity import (
 from mentor import progress
 from mentor.errors import StageError
 from mentor.jsonl import Record
-from mentor.teachers.base import CapReached
+from mentor.teachers.outcomes import CapReached
 from mentor.teachers.reply import read_reply
 from mentor.teachers.request_store import RequestStore, request_key
 

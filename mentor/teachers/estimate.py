@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mentor.teachers.endpoint import text_tokens
-from mentor.teachers.openai import wire_messages
+from mentor.teachers.endpoint_session import wire_messages
 from mentor.types import Task
 
 TYPICAL_CALLS = 3  # of a task that does not say how many it needs; one a turn, and a turn to answer

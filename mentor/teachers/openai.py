@@ -1,104 +1,127 @@
-"""The teacher behind an endpoint: ask, execute the calls it makes, show the results, until it answers.
-
-A task is tried `samples` times, each try a conversation with tool state of its own. The answer of every try is graded;
-one that is right is chosen (`sampled.py`).
-"""
+"""The teacher behind an OpenAI-compatible endpoint. Needs the `openai` extra."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import replace
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from mentor.chat import assistant_message
-from mentor.teachers.base import Rejection
-from mentor.teachers.endpoint import Endpoint, RequestFailed
-from mentor.teachers.reply import read_reply
-from mentor.teachers.sampled import Verifier
-from mentor.tools import ToolExecutor
-from mentor.types import CallRecord, StopReason, Task, Trajectory
+from mentor.config import OpenaiTeacher
+from mentor.errors import ConfigError, StageError
+from mentor.jsonl import Record, Report
+from mentor.teachers.endpoint import Endpoint, RequestFailed, Spending, redactor
+from mentor.teachers.endpoint_session import EndpointSession
+from mentor.teachers.estimate import estimate
+from mentor.teachers.outcomes import Outcomes, solve_all
+from mentor.teachers.request_store import RequestStore
+from mentor.teachers.sampled import SamplingTeacher, open_verifier
+from mentor.tools import Toolbox
+from mentor.types import Task
+
+QUESTION = "Reply with the word ok."
+ENDPOINT_KEYS = (
+    *("base_url", "model", "temperature", "top_p", "max_tokens", "seed", "extra_body"),
+    *("concurrency", "timeout_s", "max_retries", "max_retry_s"),
+)
 
 
-class EndpointTeacher:
-    """instruction: a system message that is sent and not stored. max_turns: assistant turns of one try."""
+class EndpointTeacher(SamplingTeacher):
+    """`teacher=openai`. A task whose requests failed is tried again by a later run of an unfinished stage."""
 
-    def __init__(
-        self, endpoint: Endpoint, verifier: Verifier, samples: int, max_turns: int, instruction: str | None
-    ) -> None:
-        self.endpoint, self.verifier = endpoint, verifier
-        self.samples, self.max_turns, self.instruction = samples, max_turns, instruction
+    retried = frozenset({"request_failed"})
 
-    async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
-        """Raises CapReached when no more may be spent, StageError when the endpoint is of no use."""
-        tries = [asyncio.create_task(self._try(task, sample, executor)) for sample in range(self.samples)]
-        try:
-            return await self.verifier.outcome(task, await asyncio.gather(*tries))
-        finally:
-            for entry in tries:
-                entry.cancel()
+    def __init__(self, settings: OpenaiTeacher) -> None:
+        self.settings = settings
 
-    async def _try(self, task: Task, sample: int, executor: ToolExecutor) -> Trajectory | Rejection:
-        attempt = _Try(self, task, sample, executor)
-        try:
-            return await attempt.run()
-        except RequestFailed as failure:
-            return Rejection(failure.reason, failure.detail)
-        finally:
-            await executor.end_session(attempt.session)
+    def solve_all(
+        self, tasks: Sequence[Task], toolbox: Toolbox, concurrency: int, outcomes: Outcomes
+    ) -> dict[str, Any]:
+        """Counts `requests`: stored answers, replayed ones, faults, tokens, cost. Raises ConfigError without a key."""
+        settings, report = self.settings, outcomes.logger.message
+        key = api_key(settings.api_key_env)
+        spending = Spending(settings.max_total_tokens, settings.max_cost, settings.input_price, settings.output_price)
+        with (
+            RequestStore(outcomes.folder / "requests", spending.count, redactor(key), report) as store,
+            open_verifier(outcomes.folder, settings.choose, report) as verifier,
+        ):
+            endpoint = Endpoint(store, spending, api_key=key, **self._endpoint_settings())
+            session = EndpointSession(endpoint, verifier, settings.samples, settings.max_turns, settings.instruction)
+
+            async def ask() -> None:
+                async with endpoint:
+                    await solve_all(tasks, session.solve, toolbox, concurrency, outcomes)
+
+            asyncio.run(ask())
+            requests = {"answers": len(store), "replayed": store.replayed, "faults": dict(store.faults.most_common())}
+        report(f"requests: {requests}, {spending.counts()}")
+        return {"requests": {**requests, **spending.counts()}}
+
+    def dry_run(self, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any] | None:
+        """With `teacher.dry_run`: report requests, tokens and cost, expected and at most. Nothing is asked."""
+        settings = self.settings
+        if not settings.dry_run:
+            return None
+        expected, most = estimate(
+            tasks,
+            toolbox.schemas_json,
+            settings.instruction,
+            settings.samples,
+            settings.max_turns,
+            settings.max_tokens,
+            settings.input_price,
+            settings.output_price,
+        )
+        report(f"dry run: {len(tasks)} tasks, {settings.samples} tries at each; nothing is asked")
+        for name, volume in (("expected", expected), ("at most", most)):
+            report(
+                f"{name}: {volume.requests:,} requests, {volume.prompt_tokens:,} prompt tokens, "
+                f"{volume.completion_tokens:,} sampled tokens, cost {volume.cost:.2f}"
+            )
+        return {"tasks": len(tasks), "expected": asdict(expected), "most": asdict(most)}
+
+    def smoke_check(self) -> list[str]:
+        """One short request. Raises StageError where the endpoint gives no answer."""
+        answer = asyncio.run(self._ask_once())
+        said = " ".join((answer["message"].get("content") or "").split())[:80]
+        usage = answer["usage"]
+        tokens = f"{usage['prompt_tokens']} prompt and {usage['completion_tokens']} sampled tokens"
+        return [f"teacher: {self.settings.base_url} answers as {answer['model']}: {said!r} ({tokens})"]
+
+    async def _ask_once(self) -> Record:
+        """One answer, stored nowhere, after at most two attempts."""
+        settings = self.settings
+        key = api_key(settings.api_key_env)
+        spending = Spending(None, None, settings.input_price, settings.output_price)
+        plain = self._endpoint_settings() | {"max_retries": 1, "max_retry_s": 60.0}
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            RequestStore(Path(scratch), spending.count, redactor(key), lambda line: None) as store,
+        ):
+            async with Endpoint(store, spending, api_key=key, **plain) as endpoint:
+                try:
+                    return await endpoint.complete([{"role": "user", "content": QUESTION}], [], 0)
+                except RequestFailed as failure:
+                    raise StageError(
+                        f"teacher.base_url={settings.base_url} teacher.model={settings.model} gives no answer: "
+                        f"{failure.detail}"
+                    ) from None
+
+    def _endpoint_settings(self) -> dict[str, Any]:
+        return {name: getattr(self.settings, name) for name in ENDPOINT_KEYS}
 
 
-class _Try:
-    """One try while it runs."""
-
-    def __init__(self, teacher: EndpointTeacher, task: Task, sample: int, executor: ToolExecutor) -> None:
-        self.teacher, self.task, self.sample, self.executor = teacher, task, sample, executor
-        self.session = f"{task.id}/{sample}"
-        self.tools = json.loads(executor.toolset.schemas_json)
-        self.messages: list[dict[str, Any]] = [{"role": "user", "content": task.question}]
-        self.calls: list[CallRecord] = []
-
-    async def run(self) -> Trajectory:
-        stop_reason = await self._turns()
-        toolset = self.executor.toolset
-        task = replace(self.task, toolset=toolset.name)
-        isolation = self.executor.isolation
-        return Trajectory(task, self.messages, toolset.schemas_json, stop_reason, self.calls, isolation=isolation)
-
-    async def _turns(self) -> StopReason:
-        for turn in range(self.teacher.max_turns):
-            messages = wire_messages(self.teacher.instruction, self.messages)
-            answer = await self.teacher.endpoint.complete(messages, self.tools, self.sample)
-            reply = read_reply(answer["message"])
-            first = len(self.calls)
-            self.messages.append(assistant_message(reply.content, reply.reasoning, reply.calls, first))
-            if answer["finish_reason"] == "length":
-                return StopReason.LENGTH  # its calls may be cut short, so they are not run
-            if not reply.calls:
-                return StopReason.ANSWERED
-            if "malformed_call" in reply.flags:
-                return StopReason.INVALID_CALLS  # the protocol has no way to hand it back
-            if turn + 1 == self.teacher.max_turns:
-                break
-            for number, call in enumerate(reply.calls, start=first):
-                assert call.name is not None
-                result = await self.executor.call(call.name, call.arguments, session=self.session)
-                shown = {"tool_call_id": f"call_{number}", "name": call.name, "content": result.text}
-                self.messages.append({"role": "tool", **shown})
-                record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
-                self.calls.append(record)
-        return StopReason.MAX_TURNS
-
-
-def wire_messages(instruction: str | None, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages as the protocol takes them: arguments as JSON text; reasoning of earlier turns is not sent back."""
-    sent: list[dict[str, Any]] = [{"role": "system", "content": instruction}] if instruction else []
-    for message in messages:
-        wire = {key: value for key, value in message.items() if key not in ("reasoning_content", "name")}
-        if "tool_calls" in message:
-            wire["tool_calls"] = [
-                {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
-                for call in message["tool_calls"]
-            ]
-        sent.append(wire)
-    return sent
+def api_key(variable: str | None) -> str | None:
+    """Return the key from the environment. Raises ConfigError where the variable is not set."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"`teacher.api_key_env={variable}`: the environment has no such variable; set it to the endpoint's key, or "
+            "teacher.api_key_env=null for an endpoint that needs none"
+        )
+    return key

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 
 from mentor.tasks.programs import Program, alternatives
-from mentor.teachers.base import Rejection, execute
+from mentor.teachers.base import TaskTeacher
+from mentor.teachers.outcomes import Rejection
+from mentor.teachers.transcript import execute
 from mentor.tools import ToolExecutor
 from mentor.types import Task, Trajectory
 
 
-class Oracle:
+class Oracle(TaskTeacher):
     """Solves tasks that carry `source["program"]`.
 
     alternative_share: share of tasks solved by another tool path where there is one; drawn from the task's id and

@@ -1,10 +1,10 @@
-"""Outcomes of a teacher rollout: solve tasks concurrently and store each outcome in task order."""
+"""Outcomes of a teacher rollout: solve tasks concurrently, store each outcome in task order, count them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,16 +12,38 @@ from pathlib import Path
 from mentor.jsonl import JsonlWriter
 from mentor.loggers import Logger
 from mentor.loggers.console import Progress
-from mentor.teachers.base import CapReached, Rejection, Teacher
-from mentor.tools import Toolbox
+from mentor.tools import Toolbox, ToolExecutor
 from mentor.trajectories.rollout_counts import RolloutCounts
 from mentor.types import Task, Trajectory
+
+TRAJECTORIES = "trajectories.jsonl"
+REJECTED = "rejected.jsonl"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a teacher has no verified trajectory for a task. `reason` is a slug to count by, `detail` one line."""
+
+    reason: str
+    detail: str
+
+
+class CapReached(Exception):
+    """The tokens or the money that a teacher may use are spent. The message names the key; the task stays unsolved."""
+
+
+TaskOutcome = Trajectory | Rejection | CapReached
+Solve = Callable[[Task, ToolExecutor], Awaitable[Trajectory | Rejection]]
 
 
 @dataclass
 class Outcomes:
-    """Where outcomes go, as soon as they are there. stopped_by: why tasks were left unsolved, None where none was."""
+    """The open files of a rollout folder and its counts.
 
+    stopped_by: the cap that left tasks unsolved, None where no task was left.
+    """
+
+    folder: Path
     verified: JsonlWriter
     rejected: JsonlWriter
     counts: RolloutCounts
@@ -29,7 +51,8 @@ class Outcomes:
     logger: Logger
     stopped_by: str | None = None
 
-    def write(self, task: Task, outcome: Trajectory | Rejection | CapReached) -> None:
+    def write(self, task: Task, outcome: TaskOutcome) -> None:
+        """Store one outcome and count it. A reached cap is noted in `stopped_by` alone."""
         if isinstance(outcome, CapReached):
             self.stopped_by = str(outcome)
             return
@@ -45,35 +68,40 @@ class Outcomes:
 
 @contextmanager
 def open_outcomes(folder: Path, counts: RolloutCounts, waiting: int, logger: Logger) -> Iterator[Outcomes]:
+    """Open both files of a rollout folder for appending. counts: of what they hold. waiting: tasks still to solve."""
     with (
-        JsonlWriter(folder / "trajectories.jsonl", logger.message) as verified,
-        JsonlWriter(folder / "rejected.jsonl", logger.message) as rejected,
+        JsonlWriter(folder / TRAJECTORIES, logger.message) as verified,
+        JsonlWriter(folder / REJECTED, logger.message) as rejected,
         logger.progress(waiting + len(counts.ids), "rollout", len(counts.ids)) as bar,
     ):
-        yield Outcomes(verified, rejected, counts, bar, logger)
+        yield Outcomes(folder, verified, rejected, counts, bar, logger)
 
 
 async def solve_all(
-    tasks: Sequence[Task], teacher: Teacher, toolbox: Toolbox, concurrency: int, outcomes: Outcomes
+    tasks: Sequence[Task], solve: Solve, toolbox: Toolbox, concurrency: int, outcomes: Outcomes
 ) -> None:
-    """Write every outcome as soon as those of the tasks before it are written."""
-    async with toolbox, aclosing(in_order(tasks, teacher, toolbox, concurrency)) as solved:
+    """Solve the tasks concurrently. Write each outcome as soon as those of all tasks before it are written."""
+    async with toolbox, aclosing(in_order(tasks, solve, toolbox, concurrency)) as solved:
         outcomes.logger.message(toolbox.summary)
         async for task, outcome in solved:
             outcomes.write(task, outcome)
 
 
 async def in_order(
-    tasks: Sequence[Task], teacher: Teacher, toolbox: Toolbox, concurrency: int
-) -> AsyncGenerator[tuple[Task, Trajectory | Rejection | CapReached], None]:
-    """Outcomes in task order, with up to `concurrency` tasks in flight. A cap ends those tasks that need more."""
-    flying: deque[tuple[Task, asyncio.Task[Trajectory | Rejection | CapReached]]] = deque()
+    tasks: Sequence[Task], solve: Solve, toolbox: Toolbox, concurrency: int
+) -> AsyncGenerator[tuple[Task, TaskOutcome], None]:
+    """Yield (task, outcome) in task order, with up to `concurrency` tasks in flight.
+
+    A reached cap is the outcome of its task alone: later tasks are still tried, and end well where they need nothing
+    more (their answers are stored already).
+    """
+    flying: deque[tuple[Task, asyncio.Task[TaskOutcome]]] = deque()
     try:
         for task in tasks:
             if len(flying) >= concurrency:
                 yield flying[0][0], await flying[0][1]
                 flying.popleft()
-            flying.append((task, asyncio.create_task(_solved(teacher, task, toolbox))))
+            flying.append((task, asyncio.create_task(_solved(solve, task, toolbox))))
         while flying:
             yield flying[0][0], await flying[0][1]
             flying.popleft()
@@ -82,9 +110,9 @@ async def in_order(
             outcome.cancel()
 
 
-async def _solved(teacher: Teacher, task: Task, toolbox: Toolbox) -> Trajectory | Rejection | CapReached:
+async def _solved(solve: Solve, task: Task, toolbox: Toolbox) -> TaskOutcome:
     try:
         async with toolbox.lease(task) as executor:
-            return await teacher.solve(task, executor)
+            return await solve(task, executor)
     except CapReached as cap:
         return cap

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from typing import Any
 from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl
 from mentor.rewards.boxed import boxed_answer
 from mentor.rewards.correctness import Grader
-from mentor.teachers.base import Rejection
-from mentor.teachers.selection import call_graph, distinct, ranked
+from mentor.teachers.base import Teacher
+from mentor.teachers.outcomes import TRAJECTORIES, Rejection
+from mentor.teachers.selection import call_graph, coverage, distinct, ranked
+from mentor.tools import Toolbox
+from mentor.trajectories.store import load_trajectories
 from mentor.types import CallError, StopReason, Task, Trajectory
 
 SAMPLES = "samples.jsonl"
@@ -62,6 +66,23 @@ class Verifier:
         if verdict is None:
             return Rejection("ungraded", f"{answer[:80]} could not be compared with {accepted}")
         return Rejection("wrong_answer", f"answered {answer[:80]}, the answer is {accepted}")
+
+
+@contextmanager
+def open_verifier(folder: Path, choose: str, report: Report) -> Iterator[Verifier]:
+    """Open a verifier that writes its verdicts into the samples.jsonl of a rollout folder."""
+    with JsonlWriter(folder / SAMPLES, report) as log, Grader() as grader:
+        yield Verifier(grader, choose, log)
+
+
+class SamplingTeacher(Teacher):
+    """A teacher that samples several tries at a task, of which a right one is kept."""
+
+    def counts(self, folder: Path, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any]:
+        """`tries`: see `sample_counts`. `coverage`: of the kept trajectories, see `selection.coverage`."""
+        kept = load_trajectories(folder / TRAJECTORIES, report)
+        tools = dict.fromkeys(name for task in tasks for name in toolbox.toolset(task).names)
+        return {"tries": sample_counts(folder / SAMPLES, report), "coverage": coverage(kept, tasks, list(tools))}
 
 
 def sample_counts(path: Path, report: Report) -> dict[str, Any]:

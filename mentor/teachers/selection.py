@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mentor.tasks.programs import tidy
-from mentor.teachers.base import number_of, shown_value
+from mentor.teachers.transcript import number_of, shown_value
 from mentor.types import Task, Trajectory
 
 NGRAM = 13  # words

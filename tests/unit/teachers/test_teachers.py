@@ -12,7 +12,7 @@ from mentor.tasks.calculator import generate
 from mentor.tasks.programs import alternatives, reference, step
 from mentor.teachers import Rejection, build_teacher
 from mentor.teachers.annotated import UnparsableError, solution_program
-from mentor.teachers.base import matching_answer, shown_value
+from mentor.teachers.transcript import matching_answer, shown_value
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import NamedCall, StopReason, Task, ToolCall, Trajectory
 

@@ -1,4 +1,4 @@
-"""mentor/teachers/openai.py and sampled.py: conversations with real calls over real HTTP, graded, one try kept."""
+"""Conversations with real calls over real HTTP: every try is graded, one right try is kept."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from mentor.rewards.correctness import Grader
 from mentor.tasks.calculator import generate
 from mentor.tasks.programs import alternatives
 from mentor.teachers import Rejection, build_teacher
-from mentor.teachers.openai import EndpointTeacher
+from mentor.teachers.endpoint_session import EndpointSession
 from mentor.teachers.sampled import Verifier, sample_counts
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Trajectory
@@ -28,7 +28,7 @@ def solve(folder, server, tasks, samples=1, choose="first", max_turns=8, instruc
         JsonlWriter(folder / "samples.jsonl") as log,
         Grader() as grader,
     ):
-        teacher = EndpointTeacher(asked, Verifier(grader, choose, log), samples, max_turns, instruction)
+        teacher = EndpointSession(asked, Verifier(grader, choose, log), samples, max_turns, instruction)
 
         async def all_of_them():
             async with asked, ToolExecutor(Toolset.builtin("calculator")) as executor:

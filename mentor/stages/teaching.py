@@ -1,0 +1,60 @@
+"""The teacher that the `teacher` group describes, for the stages that use one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from mentor.config import Config, ModelConfig, ModelTeacher, OpenaiTeacher, ToolsConfig, WorkedTeacher
+from mentor.errors import StageError
+from mentor.teachers import Teacher, build_teacher
+
+
+def configured_teacher(config: Config) -> Teacher:
+    """Build the teacher of a stage; nothing is opened yet. Raises StageError where a package it needs is missing."""
+    assert config.teacher is not None
+    return BUILDERS[config.teacher.name](config)
+
+
+def _worked(config: Config) -> Teacher:
+    settings = config.teacher
+    assert isinstance(settings, WorkedTeacher)
+    return build_teacher(settings.name, settings.alternative_share, config.seed)
+
+
+def _endpoint(config: Config) -> Teacher:
+    assert isinstance(config.teacher, OpenaiTeacher)
+    try:
+        from mentor.teachers.openai import EndpointTeacher
+    except ModuleNotFoundError as error:
+        if error.name not in ("openai", "tenacity"):
+            raise
+        raise StageError(f"teacher=openai needs the package {error.name}: pip install 'mentor[openai]'") from error
+    return EndpointTeacher(config.teacher)
+
+
+def _in_process(config: Config) -> Teacher:
+    from mentor.stages.evaluate import student_environment
+    from mentor.teachers.model import InProcessTeacher
+
+    settings, tools = config.teacher, config.tools
+    assert isinstance(settings, ModelTeacher) and isinstance(tools, ToolsConfig) and settings.path is not None
+    model = ModelConfig(
+        name="teacher",
+        dtype=settings.dtype,
+        chat_template=settings.chat_template,
+        question_template=settings.question_template,
+        enable_thinking=settings.enable_thinking,
+        think_history=settings.think_history,
+    )
+    opens = partial(student_environment, settings.path, tools, model, settings.sampler)
+    return InProcessTeacher(settings, config.seed, opens)
+
+
+BUILDERS: dict[str, Callable[[Config], Teacher]] = {
+    "oracle": _worked,
+    "annotated": _worked,
+    "openai": _endpoint,
+    "model": _in_process,
+}
+"""How each teacher is built, by `teacher.name`."""
