@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 from mentor.config import Config, load
-from mentor.errors import MentorError, RunFolderError, StorageError
+from mentor.errors import MentorError, RunFolderError, StorageError, one_line
 from mentor.loggers import Logger, build_logger, silent_logger
 from mentor.progress import RENDEZVOUS
 from mentor.runs.folder import RunFolder, stored_config
@@ -111,7 +111,7 @@ def _do_stage(arguments: argparse.Namespace) -> BaseException | None:
         write_summary(folder.path, summary)
     except BaseException as error:
         error = storage_error(error, folder.path) or error
-        summary.update(status="failed", ended=time.time(), error=_one_line(error))
+        summary.update(status="failed", ended=time.time(), error=one_line(error))
         _note_failure(folder.path, summary, error)
         return error
     return None
@@ -147,14 +147,10 @@ def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger
 def _report(error: BaseException) -> tuple[str, int]:
     """What to say on stderr, and the exit code."""
     if isinstance(error, MentorError):
-        return f"mentor: {_one_line(error)}\n", error.exit_code
+        return f"mentor: {one_line(error)}\n", error.exit_code
     if isinstance(error, Stopped):
-        return f"mentor: {_one_line(error)}\n", 128 + error.signum
+        return f"mentor: {one_line(error)}\n", 128 + error.signum
     return "".join(traceback.format_exception(error)), 1
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _seconds(result: StageResult, started: float) -> dict[str, float]:

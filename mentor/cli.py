@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mentor.conf_dir import conf_dir
-from mentor.errors import MentorError
+from mentor.errors import MentorError, one_line
 
 GROUPS = ("task", "teacher", "tools", "model", "sampler", "reward", "trainer", "benchmark")
 SETTINGS = ("logger", "launcher", "paths", "experiment", "debug")
@@ -39,10 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not disk_full(error):
             raise
-        sys.stderr.write(f"mentor: {' '.join(str(error).split())}; free some space and run the same command again\n")
+        sys.stderr.write(f"mentor: {one_line(error)}; free some space and run the same command again\n")
         return 1
     except MentorError as error:
-        sys.stderr.write(f"mentor: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"mentor: {one_line(error)}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("mentor: stopped by SIGINT\n")

@@ -35,7 +35,7 @@ from mentor.config import (
     refuse_renamed,
     schema_keys,
 )
-from mentor.errors import ConfigError
+from mentor.errors import ConfigError, one_line
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
@@ -143,7 +143,7 @@ def compose_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> lis
 
 def explain(error: BaseException) -> str:
     """One line for an error of composing: the key, what was given and what is accepted."""
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         hidden = ("schema", "pipeline") if group == "trainer" else ("schema",)

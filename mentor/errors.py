@@ -47,3 +47,8 @@ class PolicyError(MentorError):
 
 class StageError(MentorError):
     """A stage ran and cannot go on."""
+
+
+def one_line(error: BaseException, limit: int | None = None) -> str:
+    """The message of an error with its lines joined, at most `limit` characters; its type's name where it has none."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__

@@ -11,9 +11,9 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from mentor.closing import Closing
 from mentor.errors import InputError, StorageError
 from mentor.files import write_file
 
@@ -26,7 +26,7 @@ def to_line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-class JsonlWriter:
+class JsonlWriter(Closing):
     """Appends records to a file, each flushed as a whole line. `report` is told about a half-written line it drops."""
 
     def __init__(self, path: Path, report: Report = warn) -> None:
@@ -50,14 +50,6 @@ class JsonlWriter:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def drop_torn_line(path: Path, report: Report = warn) -> None:

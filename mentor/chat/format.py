@@ -27,7 +27,7 @@ from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
 from mentor.chat.syntax import SYNTAXES, CallSyntax
 from mentor.chat.tags import encode_escaped, escape, tag_patterns, unescape
-from mentor.errors import InputError
+from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ class ChatFormat:
                 )
             )
         except (TemplateError, TypeError) as error:
-            raise InputError(f"the chat template refuses a conversation: {' '.join(str(error).split())}") from error
+            raise InputError(f"the chat template refuses a conversation: {one_line(error)}") from error
 
     def _find_syntax(self) -> CallSyntax:
         """Find the syntax that reads a rendered probe call as that call. Raises InputError with what was rendered."""

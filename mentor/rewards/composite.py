@@ -14,8 +14,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
 
+from mentor.closing import Closing
 from mentor.errors import GraderError, InputError
 from mentor.rewards.boxed import boxed_answer
 from mentor.rewards.correctness import Grader
@@ -75,7 +75,7 @@ class Formula:
         return parts
 
 
-class CompositeReward:
+class CompositeReward(Closing):
     """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool."""
 
     def __init__(
@@ -141,14 +141,6 @@ class CompositeReward:
     def close(self) -> None:
         self._threads.shutdown()
         self._grader.close()
-
-    def __enter__(self) -> CompositeReward:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:

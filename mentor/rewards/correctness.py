@@ -7,8 +7,8 @@ killed when late. Works from any thread. Not proof against an answer that restat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 
+from mentor.closing import Closing
 from mentor.errors import InputError
 from mentor.rewards.answers import compare
 from mentor.rewards.boxed import extract_boxed
@@ -16,7 +16,7 @@ from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.quantities import clean
 
 
-class Grader:
+class Grader(Closing):
     """Grades answers; owns its grader processes unless it is given a pool."""
 
     def __init__(self, timeout_s: float = 5.0, workers: int = 1, pool: GraderPool | None = None) -> None:
@@ -43,14 +43,6 @@ class Grader:
     def close(self) -> None:
         if self._own_pool is not None:
             self._own_pool.close()
-
-    def __enter__(self) -> Grader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _accepted_text(answer: object) -> str:

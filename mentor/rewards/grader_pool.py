@@ -17,10 +17,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import mentor
+from mentor.closing import Closing
 from mentor.errors import GraderError
 
 START_TIMEOUT_S = 120.0  # importing sympy on a busy machine takes seconds
@@ -93,7 +93,7 @@ class GraderProcess:
                 stream.close()
 
 
-class GraderPool:
+class GraderPool(Closing):
     """Up to `workers` grader processes and a memory of their verdicts."""
 
     def __init__(self, workers: int) -> None:
@@ -151,11 +151,3 @@ class GraderPool:
         for process in [self._slots.get() for _ in range(self._workers)]:
             self._discard(process)
             self._slots.put(None)
-
-    def __enter__(self) -> GraderPool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

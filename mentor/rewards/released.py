@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
+from mentor.closing import Closing
 from mentor.errors import InputError
 from mentor.rewards.grader_pool import GraderPool
 from mentor.types import RewardBreakdown, StopReason, Trajectory
@@ -163,7 +163,7 @@ def _unwrap(truth: str) -> str:
     return inner
 
 
-class ReleasedReward:
+class ReleasedReward(Closing):
     """A released function on trajectories: their raw text where they have one, else rendered in the released form."""
 
     needs_reference = False
@@ -191,14 +191,6 @@ class ReleasedReward:
 
     def close(self) -> None:
         self._judge.close()
-
-    def __enter__(self) -> ReleasedReward:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def render_released(trajectory: Trajectory, eos: str = DEFAULT_EOS) -> str:

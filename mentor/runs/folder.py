@@ -14,7 +14,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from mentor.config import TOP_LEVEL_READERS, Config, new_name
-from mentor.errors import RunFolderError
+from mentor.errors import RunFolderError, one_line
 from mentor.files import write_file
 from mentor.runs.identity import config_hash, differences, flatten, identity
 from mentor.runs.lock import LOCK_NAME
@@ -112,7 +112,7 @@ def stored_config(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path / CONFIG_NAME} is not readable YAML: {' '.join(str(error).split())}") from None
+        raise RunFolderError(f"{path / CONFIG_NAME} is not readable YAML: {one_line(error)}") from None
     if not isinstance(values, dict) or not isinstance(values.get("stage"), dict) or "name" not in values["stage"]:
         raise RunFolderError(f"{path / CONFIG_NAME} is not a mentor config: move it or use run=")
     return values

@@ -20,6 +20,7 @@ from mentor.runs.launch_ranks import Ending, run_ranks
 from mentor.runs.lock import FolderLock
 from mentor.runs.preflight import preflight
 from mentor.runs.provenance import Headline, headline, note_failure, read_summary
+from mentor.runs.watchdog import pipe_to_children
 
 REMADE = ("eval", "report")
 """Stages whose folder takes any config: eval compares below it, a report is always made anew."""
@@ -121,21 +122,16 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
     if only_plans or not _names_the_hub(config):
         environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
-    watched, ours = os.pipe()  # a child sees our end close when this process ends, also by SIGKILL
-    command += ["--parent-fd", str(watched)]
     waits = config.tools.timeout_s if config.tools is not None else 0.0  # a process may wait so long for a tool
-    try:
+    with pipe_to_children() as watched:
         ending = run_ranks(
-            command,
+            [*command, "--parent-fd", str(watched)],
             environment,
             [watched] if lock_fd is None else [watched, lock_fd],
             count=trainer.num_processes,
             distributed=trainer.deepspeed.stage > 0,
             stall_timeout_s=config.launcher.stall_timeout_s + waits,
         )
-    finally:
-        os.close(watched)
-        os.close(ours)
     sys.stderr.write(ending.report)
     if ending.received is not None:
         raise ChildStopped(ending.received)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
-from mentor.errors import ConfigError, InputError, RunFolderError
+from mentor.errors import ConfigError, InputError, RunFolderError, one_line
 from mentor.loggers import Logger
 from mentor.planning import Device, ModelShape, Workload, cheapest_fit, make_plan
 from mentor.planning.table import refusal, table
@@ -150,7 +150,7 @@ def shape_of_folder(folder: Path) -> ModelShape:
     try:
         return ModelShape.from_values(AutoConfig.from_pretrained(str(folder)).to_dict())
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise InputError(f"{folder / 'config.json'} has a shape that cannot be planned: {reason}") from error
 
 

@@ -19,6 +19,7 @@ from typing import IO
 from mentor.config import Config, ScaledTrainer
 from mentor.runs.launch import ChildStopped, say
 from mentor.runs.launch_ranks import passing_on_signals
+from mentor.runs.watchdog import pipe_to_children
 from mentor.sweeps.job import PointJob, PointResult
 
 POLL_S = 0.05
@@ -42,27 +43,23 @@ def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJo
     at_once = min(at_once, len(jobs))
     _announce(jobs, at_once)
     waiting, running = deque(jobs), list[Running]()
-    watched, ours = os.pipe()  # the points see our end close when this process ends, also by SIGKILL
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="mentor-points-") as scratch,
-            passing_on_signals() as (register, received),
-        ):
-            while running or (waiting and not received):
-                while waiting and len(running) < at_once and not received:
-                    slot = min({*range(at_once)} - {entry.slot for entry in running})
-                    running.append(_start(waiting.popleft(), slot, at_once, Path(scratch), watched))
-                    register.append(running[-1].process)
-                    if received:  # while it was started
-                        running[-1].process.send_signal(received[0])
-                for entry in [entry for entry in running if entry.process.poll() is not None]:
-                    running.remove(entry)
-                    register.remove(entry.process)
-                    yield entry.job, _outcome(entry)
-                time.sleep(POLL_S)
-    finally:
-        os.close(watched)
-        os.close(ours)
+    with (
+        pipe_to_children() as watched,
+        tempfile.TemporaryDirectory(prefix="mentor-points-") as scratch,
+        passing_on_signals() as (register, received),
+    ):
+        while running or (waiting and not received):
+            while waiting and len(running) < at_once and not received:
+                slot = min({*range(at_once)} - {entry.slot for entry in running})
+                running.append(_start(waiting.popleft(), slot, at_once, Path(scratch), watched))
+                register.append(running[-1].process)
+                if received:  # while it was started
+                    running[-1].process.send_signal(received[0])
+            for entry in [entry for entry in running if entry.process.poll() is not None]:
+                running.remove(entry)
+                register.remove(entry.process)
+                yield entry.job, _outcome(entry)
+            time.sleep(POLL_S)
     if received:
         raise ChildStopped(received[0])
 

@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from mentor.compose import compose_stage
-from mentor.errors import MentorError
+from mentor.errors import MentorError, one_line
 from mentor.runs import pipeline
 from mentor.runs.identity import config_hash
 from mentor.runs.launch import ChildFailed, say
@@ -51,7 +51,7 @@ class Multirun:
         try:
             config, steps = compose_stage(cfg, overrides)
         except MentorError as error:
-            say(f"point {name}: {' '.join(str(error).split())}")
+            say(f"point {name}: {one_line(error)}")
             hashed = config_hash({"point": name, "overrides": varied})
             record(self.sweep_folder, ManifestEntry(hashed, name, varied, "failed", error=str(error)))
             self.points[name] = error.exit_code

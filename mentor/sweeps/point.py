@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mentor.errors import MentorError, RunFolderError
+from mentor.errors import MentorError, RunFolderError, one_line
 from mentor.runs import pipeline
 from mentor.runs.launch import ChildFailed, ChildStopped, run_stage, say
 from mentor.runs.lock import FolderLock
@@ -61,8 +61,8 @@ def _run_held(job: PointJob) -> PointResult:
     try:
         headline = _do(job, on_start)
     except (Exception, ChildStopped) as error:
-        job.note("failed", error=_one_line(error))
-        return PointResult(_report(error), error=_one_line(error))
+        job.note("failed", error=one_line(error))
+        return PointResult(_report(error), error=one_line(error))
     known = read_manifest(job.sweep_folder).get(job.hash)
     if started or known is None or known.status != "done":
         job.note("done", headline=headline)
@@ -81,14 +81,10 @@ def _report(error: BaseException) -> int:
     if isinstance(error, ChildFailed | ChildStopped):
         return error.exit_code
     if isinstance(error, MentorError):
-        say(_one_line(error))
+        say(one_line(error))
         return error.exit_code
     traceback.print_exception(error)
     return 1
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

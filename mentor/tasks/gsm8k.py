@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mentor.errors import InputError
+from mentor.errors import InputError, one_line
 from mentor.rows import Row, read_rows, text_field
 from mentor.types import Task
 
@@ -44,6 +44,6 @@ def _hub_rows(name: str, split: str, key: str) -> list[tuple[str, Row]]:
     try:
         dataset = load_dataset(name, "main", split=split)
     except (OSError, ValueError, httpx.HTTPError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error, 200)
         raise InputError(f"{key}={name}: neither a local file nor readable from the hub ({reason})") from None
     return [(f"{name}:{number}", dict(row)) for number, row in enumerate(dataset, start=1)]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TextIO
 
-from mentor.errors import ConfigError, ToolError
+from mentor.errors import ConfigError, ToolError, one_line
 from mentor.tools.host.search import cut
 from mentor.tools.outcome import Outcome
 from mentor.types import CallError
@@ -64,7 +64,7 @@ class Connection:
                 await self._closing.wait()
         except Exception as error:  # of connecting; one of closing has nobody left to tell
             if not self._ready.done():
-                self._ready.set_exception(ToolError(f"{_one_line(error)}{self._said()}"))
+                self._ready.set_exception(ToolError(f"{_first_cause(error)}{self._said()}"))
         finally:
             self._errors.close()
 
@@ -117,7 +117,7 @@ class McpTools:
         except TimeoutError:
             error, text = CallError.TIMEOUT, f"no result within {self._timeout_s:g} s"
         except Exception as failure:  # of the protocol or the transport: the server is in doubt
-            error, text = CallError.CRASH, _one_line(failure)
+            error, text = CallError.CRASH, _first_cause(failure)
         seconds = perf_counter() - start
         if lone or error in (CallError.TIMEOUT, CallError.CRASH):
             self._connections.pop(str(key), None)
@@ -141,10 +141,11 @@ class McpTools:
         await asyncio.gather(*self._ending)
 
 
-def _one_line(error: Exception) -> str:
+def _first_cause(error: Exception) -> str:
+    """The first error of a group in one line."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error, 300)
 
 
 def result_text(result: Any) -> str:

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from pydantic_monty import Monty, MontyError, MontyRuntimeError, MontySession, MontySyntaxError, ResourceLimits
 
-from mentor.errors import InputError, ToolError
+from mentor.errors import InputError, ToolError, one_line
 from mentor.tools.source import functions, probes
 
 LOAD_TIMEOUT_S = 5.0
@@ -58,7 +58,7 @@ def _refusal(error: MontyError, source: str, origin: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     _, found, construct = text.partition(PARSER_PREFIX)
     return f"{construct} not supported" if found else text[:300]
 

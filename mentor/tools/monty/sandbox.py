@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, ResourceLimits
 
-from mentor.errors import ToolError
+from mentor.errors import ToolError, one_line
 from mentor.tools.monty.check import LOAD_LIMITS, LOAD_TIMEOUT_S
 from mentor.tools.outcome import Outcome
 from mentor.tools.toolsets import Toolset
@@ -80,7 +80,9 @@ class Sandbox:
                 self._loaded = session.dump()
         except (MontyError, OSError, RuntimeError) as error:
             self._pool.__exit__(None, None, None)
-            raise ToolError(f"the sandbox cannot load toolset {self._toolset.name!r}: {_one_line(error)}") from error
+            raise ToolError(
+                f"the sandbox cannot load toolset {self._toolset.name!r}: {one_line(error, 300)}"
+            ) from error
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -128,7 +130,7 @@ class Sandbox:
                 state.stored = held.session.dump()
                 live = held.calls < MAX_HELD_CALLS
         except MontyError as error:  # the state could not be stored
-            outcome = Outcome(CallError.CRASH, _one_line(error), time.perf_counter() - start)
+            outcome = Outcome(CallError.CRASH, one_line(error, 300), time.perf_counter() - start)
         finally:
             self._settle(state, held, live)
         return outcome
@@ -157,7 +159,7 @@ class Sandbox:
             session.__enter__()
             session.load_session(self._loaded if state is None else state)
         except (MontyError, OSError, RuntimeError) as error:
-            raise ToolError(f"no sandbox worker for toolset {self._toolset.name!r}: {_one_line(error)}") from error
+            raise ToolError(f"no sandbox worker for toolset {self._toolset.name!r}: {one_line(error, 300)}") from error
         return session
 
     def _feed(self, session: MontySession, name: str, arguments: dict[str, Any], start: float) -> Outcome:
@@ -171,7 +173,7 @@ class Sandbox:
         return Outcome(error, text, time.perf_counter() - start)
 
     def _limit(self, failure: MontyError) -> tuple[CallError, str]:
-        reason = _one_line(failure)
+        reason = one_line(failure, 300)
         too_long = f"no result within {self._timeout_s:g} s"
         if isinstance(failure, MontyCrashedError):
             return (CallError.TIMEOUT, too_long) if failure.timed_out else (CallError.CRASH, reason)
@@ -188,7 +190,3 @@ class Sandbox:
 
 def _drop(stream: str, text: str) -> None:
     """What a tool prints goes nowhere: the model sees what it returns."""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
