@@ -6,10 +6,10 @@ READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-proof test-gpu lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
+.PHONY: help setup test test-slow test-proof test-gpu mirrored-tests lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make .venv with everything the demo and the tests need (instant when nothing changed)
 
@@ -33,6 +33,9 @@ test-proof: setup ## Tests marked proof, each minutes long
 
 test-gpu: setup ## Tests marked gpu, on a machine that has one
 	$(BIN)/python -m pytest -m gpu
+
+mirrored-tests: setup ## The share of each module that its own test reaches, at least 60 %
+	$(BIN)/python scripts/mirrored_tests.py $(ARGS)
 
 lint: setup ## Check style and formatting
 	$(BIN)/ruff check .
