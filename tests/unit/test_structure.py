@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("mentor", "hydra_plugins", "scripts")
 
 LAYERS = """
-    errors types conf_dir progress closing
+    errors types conf_dir progress closing files
     config jsonl algorithm chat
     loggers rows
     tools policy

@@ -80,9 +80,8 @@ class Sandbox:
                 self._loaded = session.dump()
         except (MontyError, OSError, RuntimeError) as error:
             self._pool.__exit__(None, None, None)
-            raise ToolError(
-                f"the sandbox cannot load toolset {self._toolset.name!r}: {one_line(error, 300)}"
-            ) from error
+            reason = one_line(error, 300)
+            raise ToolError(f"the sandbox cannot load toolset {self._toolset.name!r}: {reason}") from error
         return self
 
     def __exit__(self, *exception: Any) -> None:
