@@ -1,69 +1,27 @@
+"""Rendering and appending turn by turn, in formats of several templates."""
+
 import json
 
 import pytest
-from transformers import AutoTokenizer
 
 from mentor.chat import ChatFormat
+from mentor.chat.certificate import certify
+from mentor.chat.messages import make_call
+from mentor.chat.syntax import HERMES
+from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
-from mentor.types import StopReason, Task, Trajectory
-
-
-def make_trajectory(tools: str, question: str = "What is 12 plus 7?") -> Trajectory:
-    calls = [
-        {"id": f"call_{i}", "type": "function", "function": {"name": "add", "arguments": {"a": 12, "b": b}}}
-        for i, b in enumerate((7, 8))
-    ]
-    messages = [
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": "", "tool_calls": calls},
-        {"role": "tool", "tool_call_id": "call_0", "name": "add", "content": "19"},
-        {"role": "tool", "tool_call_id": "call_1", "name": "add", "content": "20"},
-        {"role": "assistant", "content": "The answer is \\boxed{19}."},
-    ]
-    return Trajectory(Task("t", question, ("19",), "calculator"), messages, tools, StopReason.ANSWERED, [])
-
-
-def test_the_tiny_format_spells_what_its_template_renders(chat, calculator_tools):
-    trajectory = make_trajectory(calculator_tools)
-    tokens = chat.render(trajectory)
-    whole = chat.tokenizer.apply_chat_template(
-        trajectory.messages,
-        tools=json.loads(calculator_tools),
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-    )
-    assert tokens.token_ids == whole["input_ids"][:-1]  # the template adds a line end after the last turn
-    assert tokens.loss_mask == [bool(bit) for bit in whole["assistant_masks"][:-1]]
+from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
+from tests.fixtures.trajectories import parallel_calls
 
 
 def test_trained_text_is_the_assistant_turns_and_nothing_else(chat, calculator_tools):
-    tokens = chat.render(make_trajectory(calculator_tools))
+    tokens = chat.render(parallel_calls(calculator_tools))
     trained = chat.decode([token for token, bit in zip(tokens.token_ids, tokens.loss_mask, strict=True) if bit])
     assert trained == (
         '<tool_call>\n{"name": "add", "arguments": {"a": 12, "b": 7}}\n</tool_call>\n'
         '<tool_call>\n{"name": "add", "arguments": {"a": 12, "b": 8}}\n</tool_call><|im_end|>'
         "The answer is \\boxed{19}.<|im_end|>"
     )
-
-
-def test_a_saved_tokenizer_reads_its_own_turns_with_parse_response(chat, calculator_tools, tmp_path):
-    chat.tokenizer.save_pretrained(tmp_path)
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    message = make_trajectory(calculator_tools).messages[1]
-    parsed = tokenizer.parse_response(chat.turn_text(message), prefix="<|im_start|>assistant\n")
-    assert [call["function"] for call in parsed["tool_calls"]] == [call["function"] for call in message["tool_calls"]]
-    assert tokenizer.parse_response("Hello.<|im_end|>", prefix="<|im_start|>assistant\n")["content"] == "Hello."
-    assert tokenizer.encode("47 and 3.25") == chat.encode("47 and 3.25")
-
-
-def test_digits_are_single_tokens_and_a_call_is_short(chat):
-    assert [chat.decode([token]) for token in chat.encode("1047")] == ["1", "0", "4", "7"]
-    assert len(chat.encode('<tool_call>\n{"name": "add", "arguments": {"a": 5, "b": 7}}\n</tool_call>')) <= 16
-
-
-def test_any_text_survives_the_tokenizer(chat):
-    for text in ("naïve → 数学 🙂", "tabs\tand\r\nlines", "  two  spaces ", "<tool_call>x", '"\\u00e9"'):
-        assert chat.decode(chat.encode(text)) == text
 
 
 QWEN_TEMPLATES = ["qwen3_training", "qwen3_instruct_2507", "qwen2_5", "qwen2_5_training", "hermes"]
@@ -73,7 +31,7 @@ QWEN_TEMPLATES = ["qwen3_training", "qwen3_instruct_2507", "qwen2_5", "qwen2_5_t
 def test_templates_that_only_append_are_spelled_exactly(shared, calculator_tools, template):
     data = shared / "data"
     chat = ChatFormat.from_pretrained(data / "tokenizer/qwen3", str(data / f"chat_templates/{template}.jinja"))
-    trajectory = make_trajectory(calculator_tools, "How much is 12 plus 7, in 数字?")
+    trajectory = parallel_calls(calculator_tools, "How much is 12 plus 7, in 数字?")
     tokens = chat.render(trajectory)
     whole = chat.tokenizer.apply_chat_template(
         trajectory.messages, tools=json.loads(calculator_tools), return_dict=True, enable_thinking=False
@@ -88,7 +46,7 @@ def test_qwen3_masks_are_those_of_its_training_template(shared, calculator_tools
     chat = ChatFormat.from_pretrained(
         data / "tokenizer/qwen3", str(data / "chat_templates/qwen3_training.jinja"), enable_thinking=True
     )
-    trajectory = make_trajectory(calculator_tools)
+    trajectory = parallel_calls(calculator_tools)
     tokens = chat.render(trajectory)
     whole = chat.tokenizer.apply_chat_template(
         trajectory.messages,
@@ -108,7 +66,7 @@ def test_qwen3_masks_are_those_of_its_training_template(shared, calculator_tools
 def test_qwen3_without_thinking_keeps_every_turn_as_it_was_sampled(shared, calculator_tools):
     data = shared / "data"
     chat = ChatFormat.from_pretrained(data / "tokenizer/qwen3", str(data / "chat_templates/qwen3.jinja"))
-    text = chat.decode(chat.render(make_trajectory(calculator_tools)).token_ids)
+    text = chat.decode(chat.render(parallel_calls(calculator_tools)).token_ids)
     assert text.count("<|im_start|>assistant\n<think>\n\n</think>\n\n") == 2
 
 
@@ -132,12 +90,12 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
 
 def test_a_template_that_rewrites_the_open_turn_is_refused(chat):
     rewriting = ChatFormat(chat.tokenizer)
-    rewriting.tokenizer = AutoTokenizerWith(chat.tokenizer)
+    rewriting.tokenizer = RewritingTokenizer(chat.tokenizer)
     with pytest.raises(InputError, match="only append"):
         rewriting.turn_text({"role": "assistant", "content": "x"})
 
 
-class AutoTokenizerWith:
+class RewritingTokenizer:
     """The same tokenizer with a template that shouts the question once it is answered."""
 
     def __init__(self, tokenizer):
@@ -152,21 +110,70 @@ class AutoTokenizerWith:
         return self._tokenizer.apply_chat_template(messages, chat_template=template, **options)
 
 
-def test_vllms_hermes_parser_reads_the_tiny_students_turns(chat, calculator_tools, tmp_path):
-    hermes = pytest.importorskip("vllm.tool_parsers.hermes_tool_parser", reason="vllm is not installed")
-    chat.tokenizer.save_pretrained(tmp_path)
-    parser = hermes.Hermes2ProToolParser(AutoTokenizer.from_pretrained(tmp_path))
-    message = make_trajectory(calculator_tools).messages[1]
-    read = parser.extract_tool_calls(chat.turn_text(message).removesuffix("<|im_end|>"), None)
-    assert read.tools_called
-    assert [(call.function.name, json.loads(call.function.arguments)) for call in read.tool_calls] == [
-        (call["function"]["name"], call["function"]["arguments"]) for call in message["tool_calls"]
-    ]
-
-
 def test_a_template_whose_turns_end_otherwise_than_the_tokenizer_says_is_refused(shared):
     data = shared / "data"
     chat = ChatFormat.from_pretrained(data / "tokenizer/qwen3", str(data / "chat_templates/qwen3.jinja"))
     chat.eos_token = "<|endoftext|>"  # as in a base model's tokenizer, whose chat template ends turns with <|im_end|>
     with pytest.raises(InputError, match="does not end an assistant turn with <.endoftext.>"):
         chat.tool_ids((("add", "5"),))
+
+
+def test_a_result_is_truncated_behind_as_many_tokens_as_it_may_have(chat):
+    ids = chat.encode("12345 äöü")
+    assert chat.truncate("12345 äöü", len(ids)) == "12345 äöü" == chat.truncate("12345 äöü", None)
+    assert chat.truncate("12345 äöü", len(ids) - 1).endswith(f" ...[cut, {len(ids)} tokens]")
+    assert chat.truncate("12345", 2) == "12 ...[cut, 5 tokens]"
+
+
+# --- what a template can hold ----------------------------------------------------------------------------------------
+
+
+def test_the_syntax_and_what_a_turn_holds_are_found_by_rendering(chat):
+    found = {}
+    for name, template in {"bare": ONE_BARE_CALL, "thinking": THINKING, "opens": OPENS_THINKING}.items():
+        one = with_template(chat, template)
+        found[name] = (one.syntax.name, one.parallel_calls, one.text_with_calls, one.keeps_thinking, one.opens_thinking)
+        assert certify(one).failures == []
+    assert found == {
+        "bare": ("llama", False, False, False, False),
+        "thinking": ("hermes", True, True, True, False),
+        "opens": ("hermes", True, True, True, True),
+    }
+    assert (chat.syntax, chat.parallel_calls, chat.text_with_calls) == (HERMES, True, True)
+
+
+BARE = '{"name": "add", "parameters": {"a": 1, "b": 2}}'
+
+
+def test_a_one_call_template_refuses_more_than_it_holds(chat, calculator_tools):
+    bare = with_template(chat, ONE_BARE_CALL)
+    one, two = make_call("add", {"a": 1, "b": 2}), make_call("add", {"a": 3, "b": 4}, 1)
+    assert bare.turn_text({"role": "assistant", "content": "", "tool_calls": [one]}) == f"{BARE}<|im_end|>"
+    with pytest.raises(InputError, match="one call a turn, got 2: give each a turn of its own"):
+        bare.turn_text({"role": "assistant", "content": "", "tool_calls": [one, two]})
+    with pytest.raises(InputError, match="no text beside a call"):
+        bare.turn_text({"role": "assistant", "content": "Now:", "tool_calls": [one]})
+    with pytest.raises(InputError, match="refuses a conversation: Only one call at once!"):
+        bare.template_text([{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [one, two]}], "[]")
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, ONE_BARE_CALL, THINKING])
+def test_what_a_client_leaves_empty_is_as_if_absent(chat, template):
+    one = with_template(chat, template)
+    answer, call = {"role": "assistant", "content": "Yes."}, {"role": "assistant", "content": ""}
+    calls = {"tool_calls": [make_call("add", {"a": 1})]}
+    assert one.turn_text({**answer, "tool_calls": [], "reasoning_content": None}) == one.turn_text(answer)
+    assert one.turn_text({**call, **calls, "content": None}) == one.turn_text({**call, **calls})
+
+
+def test_results_follow_in_the_templates_own_form(chat):
+    bare = with_template(chat, ONE_BARE_CALL)
+    shown = bare.decode(list(bare.tool_ids((("add", "0"),))))
+    assert shown == '<|im_start|>ipython\n"0"<|im_end|><|im_start|>assistant\n'
+
+
+def test_thinking_is_kept_where_the_template_keeps_it(chat):
+    message = {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}
+    assert with_template(chat, THINKING).turn_text(message) == "<think>\nHm.\n</think>\n\nYes.<|im_end|>"
+    assert with_template(chat, OPENS_THINKING).turn_text(message) == "Hm.\n</think>\n\nYes.<|im_end|>"
+    assert chat.turn_text(message) == "Yes.<|im_end|>"

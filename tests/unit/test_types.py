@@ -1,0 +1,127 @@
+"""The records that flow: their checks, and that they come back from JSON as they were."""
+
+import json
+
+import pytest
+
+from mentor.types import (
+    CallError,
+    CallRecord,
+    GroupKind,
+    NamedCall,
+    RewardBreakdown,
+    StopReason,
+    Task,
+    TaskTools,
+    Tokens,
+    ToolCall,
+    Trajectory,
+    TrajectoryGroup,
+)
+
+CALL = CallRecord(0, "add", {"a": 1}, True, seconds=0.25)
+FAILED = CallRecord(0, None, {}, False, CallError.MALFORMED)
+
+
+def tokens(segments: int = 1) -> Tokens:
+    """Two tokens of prompt, two sampled; with two segments once more after another prompt."""
+    made = Tokens()
+    made.append_prompt([1, 2])
+    made.append_sampled([3, 4], [-0.5, -1.0])
+    if segments == 2:
+        made.append_prompt([1, 9])
+        made.append_sampled([5], [-2.0])
+    return made
+
+
+def trajectory(stop_reason: StopReason = StopReason.ANSWERED, segments: int = 1) -> Trajectory:
+    task = Task("t", "q", ("1",), "calculator", reference=(ToolCall("add", {"a": 1}), NamedCall("store")))
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "\\boxed{1}"}]
+    return Trajectory(task, messages, "[]", stop_reason, [CALL, FAILED], tokens(segments), "r", "<e>", "1-0", "full", 2)
+
+
+def test_a_call_is_ok_exactly_without_an_error():
+    for ok, error in ((True, CallError.TIMEOUT), (False, None)):
+        with pytest.raises(ValueError, match="ok exactly when it has no error"):
+            CallRecord(0, "add", {}, ok, error)
+    forms = {CallError.MALFORMED, CallError.UNKNOWN_TOOL, CallError.INVALID_ARGUMENTS}
+    assert {error for error in CallError if not CallRecord(0, "add", {}, False, error).well_formed} == forms
+    assert CALL.well_formed
+
+
+def test_tokens_grow_together_and_the_mask_is_true_on_sampled_ones():
+    made = tokens()
+    made.append_context([7])
+    assert made.token_ids == [1, 2, 3, 4, 7] and made.loss_mask == [False, False, True, True, False]
+    assert made.logprobs == [0.0, 0.0, -0.5, -1.0, 0.0]
+    assert (len(made), made.sampled, made.longest, made.starts) == (5, 2, 5, [0])
+    with pytest.raises(ValueError, match="2 sampled tokens came with 1 logprobs"):
+        made.append_sampled([1, 2], [0.0])
+
+
+def test_a_prompt_that_continues_the_last_segment_extends_it_and_another_begins_the_next():
+    made = tokens()
+    made.append_prompt([1, 2, 3, 4, 8])
+    assert made.starts == [0] and made.token_ids == [1, 2, 3, 4, 8]
+    made.append_prompt([1, 9])
+    assert made.starts == [0, 5] and made.last_segment() == [1, 9] and made.longest == 5
+    first, second = made.segments()
+    assert (first.token_ids, second.token_ids, second.starts) == ([1, 2, 3, 4, 8], [1, 9], [0])
+
+
+@pytest.mark.parametrize("starts", [[], [1], [0, 0], [0, 2], [0, 3]])
+def test_segments_begin_at_0_and_hold_a_token_each(starts):
+    with pytest.raises(ValueError, match="segments of 2 tokens start at 0"):
+        Tokens([1, 2], [True, True], [0.0, 0.0], starts)
+
+
+def test_lists_of_other_lengths_are_refused():
+    with pytest.raises(ValueError, match="differ in length: 2, 1, 2"):
+        Tokens([1, 2], [True], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("segments", [1, 2])
+def test_a_trajectory_comes_back_from_json(segments):
+    made = trajectory(segments=segments)
+    row = json.loads(json.dumps(made.to_dict()))
+    assert Trajectory.from_dict(row) == made and ("starts" in row["tokens"]) == (segments == 2)
+    assert row["task"]["reference"] == [{"name": "add", "arguments": {"a": 1}}, {"name": "store", "arguments": None}]
+    with pytest.raises(ValueError, match="trajectory schema 0, accepted: 1"):
+        Trajectory.from_dict({**row, "schema": 0})
+
+
+def test_a_task_comes_back_with_its_own_tools_and_without_a_reference():
+    task = Task("t", "q", ("1", "2"), "own", "test", tools=TaskTools("def f(): ...", [{"type": "function"}]))
+    assert Task.from_dict(json.loads(json.dumps(task.to_dict()))) == task
+    assert "tools" not in Task("t", "q", (), "calculator").to_dict()
+
+
+def test_only_an_answered_trajectory_has_a_final_text():
+    assert trajectory().final_text == "\\boxed{1}" and trajectory().turns == 1
+    assert trajectory(StopReason.LENGTH).final_text is None
+    assert trajectory().executed_calls() == [ToolCall("add", {"a": 1})]
+
+
+def test_parts_of_a_reward_sum_to_its_total():
+    reward = RewardBreakdown(0.3, {"correct": 1.0}, parts={"correct": 0.1, "tool": 0.2})
+    changed = reward.with_part("overlong", -0.05)
+    assert changed.total == 0.25 and changed.parts == {"correct": 0.1, "tool": 0.2, "overlong": -0.05}
+    assert RewardBreakdown(0.5, {}).contributions == {"total": 0.5}
+    none = RewardBreakdown(None, {"correct": None})
+    assert none.contributions is None and none.with_part("x", 1.0) is none and none.correct is None
+    assert RewardBreakdown(0.5, {}).correct == 0.0
+
+
+@pytest.mark.parametrize(
+    ("correct", "kind"),
+    [
+        ([1.0, 1.0], GroupKind.ALL_PASS),
+        ([0.0, 0.0], GroupKind.ALL_FAIL),
+        ([0.0, 1.0], GroupKind.MIXED),
+        ([None, 1.0], GroupKind.ALL_PASS),
+        ([None, None], None),
+    ],
+)
+def test_the_kind_of_a_group_is_that_of_its_graded_answers(correct, kind):
+    rewards = [RewardBreakdown(None if value is None else 1.0, {"correct": value}) for value in correct]
+    assert TrajectoryGroup(Task("t", "q", (), "calculator"), [], rewards).kind is kind
