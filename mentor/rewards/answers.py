@@ -1,197 +1,122 @@
 """Plain comparison of an answer with an accepted one: numbers by value, words as words, no symbolic mathematics.
 
-First half of the project's grader. `compare` settles what it can be sure of and returns None for the rest, which
-math-verify then judges in a grader process. Numbers are compared as exact fractions (see `quantities.py`):
-
-- two integers or fractions must be equal, however long;
-- where one is a decimal they may be 1e-6 apart (1e-6 of the accepted value where that is below 1), so that 33.333333 is
-  100/3 and 0.455 is not 5/11; 33.33 is neither 33.4 nor 33.3333. Beyond 1e6 the last digits of a double are forgiven as
-  well (1e-12 of the value);
-- a unit may be left out, but two different units differ; 62% is 62 and 0.62, but 62 is not 0.62;
-- 52_8 is 52_8 or 52 alone, as in a question that asks for base 8; 16, 3, 1, 1 in any order, but not 16, 3, 1, 3.
-
-A number inside a sentence is not an answer, and two numbers side by side are neither a product nor a sum. `2ab` is a
-product: not 2, and the same as `2 \\cdot b \\cdot a`.
+First half of the project's grader. `compare` walks RULES in order; the first rule that applies gives the verdict. Where
+none does, it returns None, and math-verify judges in a grader process. Numbers are compared as exact fractions (see
+`quantities.py`): two integers or fractions must be equal, decimals may be 1e-6 apart, so that 33.333333 is 100/3 and
+0.455 is not 5/11. A number inside a sentence is not an answer, and two numbers side by side are neither a product nor
+a sum.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from fractions import Fraction
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
-from mentor.rewards.quantities import Quantity, clean, is_unit, parse_quantity, unit_of
+from mentor.rewards import answer_forms as forms
+from mentor.rewards.quantities import Quantity, clean, equal_quantities, parse_quantity, unit_of
 
-MAX_SYMBOLIC_CHARS = 400  # a longer answer is wrong unless it is literally equal
-
-MATH_WORDS = frozenset({
-    "pi", "π", "infinity", "infty", "inf", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos",
-    "arctan", "log", "ln", "exp", "mod", "gcd", "lcm", "frac", "cdot", "times", "circ", "cup", "cap", "begin", "end",
-    "pmatrix", "bmatrix", "matrix", "text", "mathrm", "and", "or",
-})  # fmt: skip
-_WORD = re.compile(r"[^\W\d_]+(?:['’.\-][^\W\d_]+)*[.,;:!?]?")
-_NUMBER_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?[.,;:!?]?")
-_TEXT_WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mbox)\s*\{([^{}]*)\}")
-_LETTERS = re.compile(r"[^\W\d_]{3,}")
-_ARTICLES = frozenset({"a", "an", "the"})
-_MEMBERSHIP = re.compile(r"^[A-Za-z] *\\in(?![a-z]) *")
-_BRACKETED = re.compile(r"(\(|\[|\\?\{).*,.*(\)|\]|\})", re.DOTALL)
-
-_TIMES = r"(?:\s*(?:\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*|·|×)\s*|\s+|)"
-_PRODUCT = re.compile(rf"(?P<number>-?\d+)?(?P<letters>(?:{_TIMES}[A-Za-z]){{1,4}})")
-_ORDINALS = frozenset({"st", "nd", "rd", "th"})
-_CHOICES = frozenset("ABCDEabcd")
-_MARKED = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*(?:!|’|\^\s*\{?\s*\\prime)")  # n! and f' are not letters
+MAX_SYMBOLIC_CHARS = 400  # a longer answer is wrong unless a rule before says that it is right
 _SIDE_BY_SIDE = re.compile(r"(?<![\w.^\\])\d(?:[\d.,]*\d)?\s+\d")
 
-_BASED = re.compile(
-    r"(?P<digits>[0-9][0-9A-F]*)(?:\s*_\s*(?:(?P<base>\d)|\{\s*(?:\\text\s*\{\s*)?(?P<braced>\w+)\s*\}?\s*\}))?"
-)
+
+@dataclass(frozen=True)
+class AnswerPair:
+    """A prediction and an accepted answer, and what they are read as; `given` and `wanted` are the cleaned texts."""
+
+    prediction: str
+    accepted: str
+
+    @cached_property
+    def given(self) -> str:
+        return clean(self.prediction)
+
+    @cached_property
+    def wanted(self) -> str:
+        return clean(self.accepted)
+
+    @cached_property
+    def given_number(self) -> Quantity | None:
+        return parse_quantity(self.given)
+
+    @cached_property
+    def wanted_number(self) -> Quantity | None:
+        return parse_quantity(self.wanted)
+
+    @cached_property
+    def given_product(self) -> tuple[str, str] | None:
+        return forms.product_of_letters(self.given)
+
+    @cached_property
+    def wanted_product(self) -> tuple[str, str] | None:
+        return forms.product_of_letters(self.wanted)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prediction, an accepted answer, and the verdict of the rule that decides about them."""
+
+    given: str
+    accepted: str
+    verdict: bool
+
+
+@dataclass(frozen=True)
+class AnswerRule:
+    """One step of the comparison. decide: the verdict on a pair, None where the rule does not apply.
+
+    Its name and its meaning in docs/rewards.md are the function's name and docstring.
+    """
+
+    decide: Callable[[AnswerPair], bool | None]
+    examples: tuple[Example, ...]
+
+    @property
+    def name(self) -> str:
+        return self.decide.__name__
+
+    @property
+    def meaning(self) -> str:
+        return " ".join((self.decide.__doc__ or "").split())
 
 
 def compare(prediction: str, accepted: str) -> bool | None:
-    """Whether the prediction is the accepted answer; None where only symbolic mathematics can tell."""
-    given, wanted = clean(prediction), clean(accepted)
-    if not given or not wanted:
-        return False
-    if _compact(given) == _compact(wanted):
-        return True
-    based = _in_base(wanted)
-    if based is not None and based[1] is not None:
-        return (found := _in_base(given)) is not None and found[0] == based[0] and found[1] in (based[1], None)
-    given_quantity, wanted_quantity = parse_quantity(given), parse_quantity(wanted)
-    if (ratio := _same_ratio(given, wanted)) is not None:
-        return ratio
-    if wanted_quantity is not None:
-        if given_quantity is not None:
-            return equal_quantities(given_quantity, wanted_quantity)
-        if _has_words(given) or _false_equation(given):
-            return False
-    product, wanted_product = _product(given), _product(wanted)
-    if product and wanted_product:
-        if product[0] or wanted_product[0]:
-            return product == wanted_product
-        if product == wanted_product and "\\text" not in prediction + accepted and _letters_are_factors(given, wanted):
-            return True
-    if is_text(wanted) and not (_MARKED.search(given) or _MARKED.search(wanted)):
-        return _same_words(given, wanted)
-    if (wanted_quantity and product) or (given_quantity and wanted_product):
-        return False
-    if len(given) > MAX_SYMBOLIC_CHARS or any(differ(given, wanted) for differ in _DIFFERENCES):
-        return False
-    return None
+    """Return whether the prediction is the accepted answer; None where only symbolic mathematics can tell."""
+    return first_verdict(prediction, accepted)[1]
 
 
-def _same_words(given: str, wanted: str) -> bool:
-    """A lone letter is compared in its case, but for the letters of choices."""
-    left, right = words(given), words(wanted)
-    if left != right or len(wanted) > 1 or wanted in _CHOICES:
-        return left == right
-    return wanted in given
+def first_verdict(prediction: str, accepted: str) -> tuple[str | None, bool | None]:
+    """Return the name of the first rule that applies and its verdict; None twice where none does."""
+    pair = AnswerPair(prediction, accepted)
+    for rule in RULES:
+        if (verdict := rule.decide(pair)) is not None:
+            return rule.name, verdict
+    return None, None
 
 
-def _product(text: str) -> tuple[str, str] | None:
-    """The number before a product of letters, empty without one, and its letters in order; None for anything else.
+def blank(pair: AnswerPair) -> bool | None:
+    """A blank answer is wrong."""
+    return None if pair.given and pair.wanted else False
 
-    Also None where the letters may be a word: a unit, an ordinal, `pi`, Euler's number.
-    """
-    found = _PRODUCT.fullmatch(text)
-    if found is None:
+
+def same_text(pair: AnswerPair) -> bool | None:
+    """The same text is right, spaces that part no words or digits apart."""
+    return True if _compact(pair.given) == _compact(pair.wanted) else None
+
+
+def number_in_base(pair: AnswerPair) -> bool | None:
+    """A number with a base below it has the same digits, and the same base or none, as in a question that names it."""
+    wanted = forms.in_base(pair.wanted)
+    if wanted is None or wanted[1] is None:
         return None
-    letters = re.sub(_TIMES, "", found["letters"])
-    if letters.lower() in MATH_WORDS or letters in ("e", "i") or (not found["number"] and len(letters) == 1):
-        return None
-    if found["number"] and len(letters) > 1 and (is_unit(letters) or letters.lower() in _ORDINALS):
-        return None
-    return found["number"] or "", "".join(sorted(letters))
+    given = forms.in_base(pair.given)
+    return given is not None and given[0] == wanted[0] and given[1] in (wanted[1], None)
 
 
-def _letters_are_factors(given: str, wanted: str) -> bool:
-    """Whether two runs of letters are products, not words: one writes its sign, or they cannot be spoken or spelt."""
-    if any(not text.isalpha() for text in (given, wanted)):
-        return True
-    return wanted.islower() and len(set(wanted)) == len(wanted) and not set("aeiou") & set(wanted)
-
-
-def _in_base(text: str) -> tuple[str, str | None] | None:
-    """Digits and the base below them, None without one; None for what is no such number."""
-    found = _BASED.fullmatch(text)
-    return None if found is None else (found["digits"].lstrip("0"), found["base"] or found["braced"])
-
-
-def _items(text: str) -> list[Quantity] | None:
-    """The plain numbers of a list without brackets, in its order; None for what is no such list."""
-    parts = [parse_quantity(clean(part)) for part in text.split(",")]
-    found = [part for part in parts if part is not None]
-    return found if len(found) == len(parts) > 1 else None
-
-
-def _other_items(given: str, wanted: str) -> bool:
-    """Whether two lists of as many numbers hold different ones; math-verify takes them for sets."""
-    left, right = _items(given), _items(wanted)
-    if left is None or right is None or len(left) != len(right):
-        return False
-    pairs = zip(sorted(left, key=_value), sorted(right, key=_value), strict=True)
-    return not all(equal_quantities(*pair) for pair in pairs)
-
-
-def _value(quantity: Quantity) -> Fraction:
-    return quantity.value
-
-
-def equal_quantities(given: Quantity, wanted: Quantity) -> bool:
-    """By value and, where both have one, by unit."""
-    if given.unit and wanted.unit and given.unit != wanted.unit:
-        return False
-    if given.percent == wanted.percent:
-        return _close(given, wanted.value, wanted.exact)
-    if given.percent:  # 62% for 62, or for 0.62
-        return _close(given, wanted.value, wanted.exact) or _close(given, wanted.value * 100, False)
-    return _close(given, wanted.value, wanted.exact) or _close(given, wanted.value / 100, False)
-
-
-def _close(given: Quantity, wanted: Fraction, wanted_exact: bool) -> bool:
-    distance = abs(given.value - wanted)
-    if distance == 0 or (given.exact and wanted_exact):
-        return distance == 0
-    if wanted == 0:
-        return distance <= Fraction(1, 10**12)
-    return distance <= max(min(Fraction(1), abs(wanted)) / 10**6, abs(wanted) / 10**12)
-
-
-def is_text(answer: str) -> bool:
-    """Whether a cleaned answer is words (`James Madison`, `yes`, `week 23`) or one letter, not mathematics."""
-    plain = _TEXT_WRAPPER.sub(r" \1 ", answer).split()
-    if not all(_WORD.fullmatch(token) or _NUMBER_TOKEN.fullmatch(token) for token in plain):
-        return False
-    found = [token for token in plain if _WORD.fullmatch(token)]
-    if any(token.strip(".,;:!?").lower() in MATH_WORDS and len(found) == 1 for token in found):
-        return False
-    return any(sum(char.isalpha() for char in token) >= 2 for token in found) or (len(plain) == len(found) == 1)
-
-
-def words(answer: str) -> tuple[str, ...]:
-    """Lower-case words without text commands, punctuation and articles (kept where nothing else is left)."""
-    plain = unicodedata.normalize("NFKC", _TEXT_WRAPPER.sub(r" \1 ", answer)).casefold()
-    plain = re.sub(r"['’]", "", plain)
-    found = re.sub(r"[.,;:!?\"“”()]|(?<=\w)-(?=\w)", " ", plain).split()  # the minus of -x stays
-    return tuple(word for word in found if word not in _ARTICLES) or tuple(found)
-
-
-def _compact(text: str) -> str:
-    """Without the spaces that part nothing: those not between two letters or digits."""
-    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", text)
-
-
-def _has_words(text: str) -> bool:
-    """Whether there is prose around the mathematics."""
-    plain = re.sub(r"\\[A-Za-z]+", lambda command: " " if command[0] not in ("\\text", "\\mathrm") else "", text)
-    return any(word.lower() not in MATH_WORDS for word in _LETTERS.findall(plain))
-
-
-def _same_ratio(given: str, wanted: str) -> bool | None:
-    """Of two ratios of three numbers or more, by proportion: no chain of divisions. None where neither is one."""
-    left, right = ([parse_quantity(part.strip()) for part in text.split(":")] for text in (given, wanted))
+def ratio(pair: AnswerPair) -> bool | None:
+    """Ratios of three numbers or more are compared by proportion; they are no chain of divisions."""
+    left, right = forms.ratio_parts(pair.given), forms.ratio_parts(pair.wanted)
     if max(len(left), len(right)) < 3 or not all([*left, *right]):
         return None
     pairs = [(a.value, b.value) for a, b in zip(left, right, strict=False) if a and b]
@@ -199,33 +124,114 @@ def _same_ratio(given: str, wanted: str) -> bool | None:
     return len(left) == len(right) and all(a * scale_wanted == b * scale_given for a, b in pairs)
 
 
-def _false_equation(given: str) -> bool:
-    """Whether it says of two plain numbers that they are equal and they are not: math-verify reads the last alone."""
-    sides = [parse_quantity(side.strip()) for side in given.split("=")]
-    values = {side.value for side in sides if side and side.exact and not side.percent and not side.unit}
-    return len(values) > 1
+def numbers(pair: AnswerPair) -> bool | None:
+    """Two numbers are compared by value. A unit may be left out, but two units must agree; 62% is 62 and 0.62."""
+    if pair.given_number is None or pair.wanted_number is None:
+        return None
+    return equal_quantities(pair.given_number, pair.wanted_number)
 
 
-def _other_unit(given: str, wanted: str) -> bool:
-    left, right = unit_of(given), unit_of(wanted)
-    return bool(left and right) and left != right
+def number_in_words(pair: AnswerPair) -> bool | None:
+    """Where a number is wanted, a number inside a sentence is no answer."""
+    return False if pair.wanted_number is not None and forms.has_words(pair.given) else None
 
 
-def _other_marks(given: str, wanted: str) -> bool:
-    """Primes and double factorials, which math-verify leaves out."""
-    left, right = ([len(re.findall(mark, text)) for mark in (r"['’]|\\prime", r"!\s*!")] for text in (given, wanted))
-    return left != right
+def false_equation(pair: AnswerPair) -> bool | None:
+    """Where a number is wanted, an equation of two different numbers is wrong; math-verify reads its last side only."""
+    return False if pair.wanted_number is not None and forms.equates_different_numbers(pair.given) else None
 
 
-def _side_by_side(given: str, wanted: str) -> bool:
-    """Two numbers with nothing between them, which math-verify adds."""
-    return any(_SIDE_BY_SIDE.search(text) for text in (given, wanted))
+def product_with_number(pair: AnswerPair) -> bool | None:
+    """A number before letters is a product: the same number and the same letters, in any order."""
+    if not (pair.given_product and pair.wanted_product and (pair.given_product[0] or pair.wanted_product[0])):
+        return None
+    return pair.given_product == pair.wanted_product
 
 
-def _other_brackets(given: str, wanted: str) -> bool:
-    """(1, 2], [1, 2] and {1, 2} are three things, although math-verify takes an open interval for a set."""
-    left, right = (_BRACKETED.fullmatch(_MEMBERSHIP.sub("", text)) for text in (given, wanted))
-    return left is not None and right is not None and left.groups() != right.groups()
+def product_of_letters(pair: AnswerPair) -> bool | None:
+    """Letters that can be no word are a product: the same ones in any order are right."""
+    if pair.given_product is None or pair.given_product != pair.wanted_product:
+        return None
+    if "\\text" in pair.prediction + pair.accepted or not forms.are_factors(pair.given, pair.wanted):
+        return None
+    return True
 
 
-_DIFFERENCES = (_other_brackets, _other_items, _other_unit, _other_marks, _side_by_side)
+def same_words(pair: AnswerPair) -> bool | None:
+    """Words are compared without case, punctuation and articles; a lone letter that is no choice (A to E) with case."""
+    if not forms.is_text(pair.wanted) or forms.is_marked(pair.given) or forms.is_marked(pair.wanted):
+        return None
+    return forms.same_words(pair.given, pair.wanted)
+
+
+def number_against_product(pair: AnswerPair) -> bool | None:
+    """A number is no product of letters."""
+    found = (pair.wanted_number and pair.given_product) or (pair.given_number and pair.wanted_product)
+    return False if found else None
+
+
+def too_long(pair: AnswerPair) -> bool | None:
+    """An answer of more than 400 characters is wrong."""
+    return False if len(pair.given) > MAX_SYMBOLIC_CHARS else None
+
+
+def other_brackets(pair: AnswerPair) -> bool | None:
+    """(1, 2], [1, 2] and {1, 2} are three things; math-verify takes an open interval for a set."""
+    given, wanted = forms.brackets(pair.given), forms.brackets(pair.wanted)
+    return False if given is not None and wanted is not None and given != wanted else None
+
+
+def other_items(pair: AnswerPair) -> bool | None:
+    """Two lists of as many numbers hold the same ones as often, in any order; math-verify takes them for sets."""
+    given, wanted = forms.number_list(pair.given), forms.number_list(pair.wanted)
+    if given is None or wanted is None or len(given) != len(wanted):
+        return None
+    pairs = zip(*(sorted(side, key=lambda item: item.value) for side in (given, wanted)), strict=True)
+    return None if all(equal_quantities(*items) for items in pairs) else False
+
+
+def other_unit(pair: AnswerPair) -> bool | None:
+    """Two units behind mathematics must agree."""
+    given, wanted = unit_of(pair.given), unit_of(pair.wanted)
+    return False if given and wanted and given != wanted else None
+
+
+def other_marks(pair: AnswerPair) -> bool | None:
+    """Primes and double factorials must agree; math-verify leaves them out."""
+    return False if forms.marks(pair.given) != forms.marks(pair.wanted) else None
+
+
+def side_by_side(pair: AnswerPair) -> bool | None:
+    """Two numbers with nothing between them are no sum; math-verify adds them."""
+    return False if any(_SIDE_BY_SIDE.search(text) for text in (pair.given, pair.wanted)) else None
+
+
+def _compact(text: str) -> str:
+    """Return the text without the spaces that part nothing: those not between two letters or digits."""
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", text)
+
+
+def _rule(decide: Callable[[AnswerPair], bool | None], *examples: tuple[str, str, bool]) -> AnswerRule:
+    return AnswerRule(decide, tuple(Example(*example) for example in examples))
+
+
+RULES = (
+    _rule(blank, ("", "5", False)),
+    _rule(same_text, (r"\sqrt{34} + 56", r"\sqrt{34}+56", True)),
+    _rule(number_in_base, ("52", "52_8", True), ("52_7", "52_8", False)),
+    _rule(ratio, ("2:3:4", "4:6:8", True), ("2:3:4", "2:4:3", False)),
+    _rule(numbers, ("33.333333", "100/3", True), ("33.33", "100/3", False), ("5 cm", "5 m", False)),
+    _rule(number_in_words, ("The total is 593", "593", False)),
+    _rule(false_equation, ("4=3", "3", False)),
+    _rule(product_with_number, (r"2 \cdot b \cdot a", "2ab", True), ("3ab", "2ab", False)),
+    _rule(product_of_letters, (r"k \cdot n", "kn", True)),
+    _rule(same_words, ("The yes.", "yes", True), ("Lima, Peru", "Lima", False)),
+    _rule(number_against_product, ("2ab", "2", False)),
+    _rule(too_long, ("1+" * 200 + "x", "x+200", False)),
+    _rule(other_brackets, ("[1, 3]", "(1, 3]", False)),
+    _rule(other_items, ("16,3,1,3", "16,3,1,1", False)),
+    _rule(other_unit, (r"5\sqrt{2}\text{ m}", r"5\sqrt{2}\text{ cm}", False)),
+    _rule(other_marks, ("f'(x)", "f(x)", False)),
+    _rule(side_by_side, ("3 5", "8", False)),
+)
+"""The rules of the comparison, in the order in which they are tried, each with examples that it decides."""

@@ -203,3 +203,27 @@ def _ratio(match: re.Match[str]) -> Fraction | None:
     if not whole:
         return top / bottom
     return int(whole) + top / bottom if 0 <= top / bottom < 1 else None
+
+
+def equal_quantities(given: Quantity, wanted: Quantity) -> bool:
+    """Return whether they are equal by value and, where both have one, by unit. 62% is 62 and 0.62; 62 is not 0.62.
+
+    Two exact values must be equal. Where one is a decimal they may be 1e-6 apart (1e-6 of the wanted value where that
+    is below 1); above 1e6 the last digits of a double are forgiven (1e-12 of the value).
+    """
+    if given.unit and wanted.unit and given.unit != wanted.unit:
+        return False
+    if given.percent == wanted.percent:
+        return _close(given, wanted.value, wanted.exact)
+    if given.percent:  # 62% for 62, or for 0.62
+        return _close(given, wanted.value, wanted.exact) or _close(given, wanted.value * 100, False)
+    return _close(given, wanted.value, wanted.exact) or _close(given, wanted.value / 100, False)
+
+
+def _close(given: Quantity, wanted: Fraction, wanted_exact: bool) -> bool:
+    distance = abs(given.value - wanted)
+    if distance == 0 or (given.exact and wanted_exact):
+        return distance == 0
+    if wanted == 0:
+        return distance <= Fraction(1, 10**12)
+    return distance <= max(min(Fraction(1), abs(wanted)) / 10**6, abs(wanted) / 10**12)

@@ -1,6 +1,53 @@
+"""The rules of the comparison: verdicts by hand, each example by its rule, and the table in docs/rewards.md."""
+
 import pytest
 
-from mentor.rewards.answers import compare
+from mentor.conf_dir import conf_dir
+from mentor.rewards.answers import RULES, AnswerRule, Example, compare, first_verdict
+
+PAGE = conf_dir().parent / "docs" / "rewards.md"
+
+
+@pytest.mark.parametrize(
+    ("rule", "example"),
+    [(rule, example) for rule in RULES for example in rule.examples],
+    ids=lambda part: repr(part)[:60],
+)
+def test_an_example_gets_its_verdict_by_its_rule(rule: AnswerRule, example: Example) -> None:
+    assert first_verdict(example.given, example.accepted) == (rule.name, example.verdict)
+
+
+def test_every_rule_has_its_own_name_meaning_and_an_example() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert all(rule.examples and rule.meaning for rule in RULES)
+
+
+def table() -> str:
+    """The rules as docs/rewards.md shows them."""
+    lines = ["| rule | meaning | answer | accepted | verdict |", "|---|---|---|---|---|"]
+    for rule in RULES:
+        for place, example in enumerate(rule.examples):
+            head = f"`{rule.name}` | {rule.meaning}" if place == 0 else " | "
+            given, accepted = cell(example.given), cell(example.accepted)
+            lines.append(f"| {head} | {given} | {accepted} | {'right' if example.verdict else 'wrong'} |")
+    return "\n".join(lines)
+
+
+def cell(text: str) -> str:
+    """The text as code; a long one cut, with its length."""
+    if not text:
+        return "nothing"
+    return f"`{text}`" if len(text) <= 40 else f"`{text[:10]}...` ({len(text)} characters)"
+
+
+def test_the_documentation_shows_the_rules() -> None:
+    assert table() in PAGE.read_text(encoding="utf-8"), f"docs/rewards.md should hold:\n{table()}"
+
+
+@pytest.mark.parametrize("prediction", ["2 5/3", r"2\frac{5}{3}", "2 3/3"])
+def test_an_improper_fraction_is_no_part_of_a_mixed_number(prediction: str) -> None:
+    for value in ("11/3", "3", "3.666667"):
+        assert compare(prediction, value) is not True
 
 
 @pytest.mark.parametrize(
