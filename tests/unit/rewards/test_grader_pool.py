@@ -1,5 +1,7 @@
 """Grader processes: verdicts are remembered, failures are not."""
 
+import pytest
+
 from mentor.rewards.grader_pool import GraderPool
 
 
@@ -10,3 +12,22 @@ def test_an_undecided_verdict_is_asked_again():
         assert pool.judge(*question, timeout_s=0.0) is None
         assert pool.judge(*question, timeout_s=20.0) is True
         assert pool.judge(*question, timeout_s=0.0) is True  # remembered, so no process is asked
+
+
+def test_a_process_is_replaced_when_it_is_late_and_kept_when_it_is_not() -> None:
+    with GraderPool(1) as pool:
+        assert pool.judge("project", r"\sqrt{8}", [r"2\sqrt{2}"], timeout_s=20.0) is True
+        (first,) = pool._slots.queue
+        assert pool.judge("project", r"\sqrt{8}", [r"3\sqrt{2}"], timeout_s=20.0) is False
+        (same,) = pool._slots.queue
+        assert first is same and first is not None and first.alive
+        assert pool.judge("project", r"\sqrt{18}", [r"3\sqrt{2}"], timeout_s=0.0) is None
+        assert list(pool._slots.queue) == [None] and not first.alive
+
+
+def test_the_oldest_verdict_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mentor.rewards.grader_pool.CACHE_SIZE", 1)
+    with GraderPool(1) as pool:
+        pool.judge("released", "5", ["5"], timeout_s=20.0)
+        pool.judge("released", "6", ["5"], timeout_s=20.0)
+        assert pool._cache == {("released", "6", ("5",)): False}

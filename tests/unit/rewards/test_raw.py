@@ -5,9 +5,8 @@ import pytest
 
 from mentor.chat.parse import parse_turn
 from mentor.errors import InputError
-from mentor.rewards.composite import boxed_answer
+from mentor.rewards.boxed import boxed_answer
 from mentor.rewards.raw import raw_trajectory, read_calls
-from mentor.rewards.tool_replies import reply_error
 from mentor.types import CallError, StopReason, Trajectory
 from tests.unit.rewards.builders import raw_row, tool_call
 
@@ -101,39 +100,6 @@ def test_replies_in_turns_of_the_role_tool() -> None:
     row = raw_row([], "", response=f"{said}<|im_end|>\n{turns}<|im_start|>assistant\ndone<|im_end|>")
     expected = [("divide", None), ("floor", None), ("add", CallError.EXCEPTION)]
     assert outcomes(raw_trajectory(row, "")) == expected
-
-
-@pytest.mark.parametrize(
-    ("reply", "error"),
-    [
-        ("\n8\n", None),
-        ("", None),
-        (ECHO, None),  # the released form drops falsy results
-        (ECHO + "result: \n24\n", None),
-        (ECHO + "output: \nprinted\nresult: \n24", None),
-        (ECHO + "error: \ndivision by zero", CallError.EXCEPTION),
-        (ECHO + "error: \nf() missing 1 required positional argument: 'b'", CallError.INVALID_ARGUMENTS),
-        (ECHO + "error: \nname 'solve' is not defined", CallError.UNKNOWN_TOOL),
-        ("Error: no", CallError.EXCEPTION),
-        ("ZeroDivisionError: division by zero", CallError.EXCEPTION),
-        ("Traceback (most recent call last):\n ...", CallError.EXCEPTION),
-        ('{"error": "timeout", "message": "2 s"}', CallError.TIMEOUT),
-        ('{"error": null, "value": 3}', None),
-        ("Parse tool call failed", CallError.EXCEPTION),
-        (ECHO + "result: \nError: division by zero", CallError.EXCEPTION),
-        (ECHO + "error: division by zero", CallError.EXCEPTION),
-        ("[Tool error] float division by zero", CallError.EXCEPTION),
-        ("division by zero", CallError.EXCEPTION),
-        ('{"result": "ValueError: math domain error"}', CallError.EXCEPTION),
-        ('{"status": "error", "message": "no"}', CallError.EXCEPTION),
-        ('{"success": false}', CallError.EXCEPTION),
-        ("{'error': None, 'value': 3}", None),
-        ("Standard error: 0.05", None),
-        ("the errors cancel out", None),
-    ],
-)
-def test_reply_error(reply: str, error: CallError | None) -> None:
-    assert reply_error(reply) is error
 
 
 def test_stop_reasons() -> None:
