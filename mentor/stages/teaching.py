@@ -34,7 +34,7 @@ def _endpoint(config: Config) -> Teacher:
 
 
 def _in_process(config: Config) -> Teacher:
-    from mentor.stages.evaluate import student_environment
+    from mentor.stages.student import student_environment
     from mentor.teachers.model import InProcessTeacher
 
     settings, tools = config.teacher, config.tools

@@ -18,7 +18,7 @@ from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
 from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import SamplingParams, build_sampler
-from mentor.stages.evaluate import student_environment
+from mentor.stages.student import student_environment
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Task
 from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student

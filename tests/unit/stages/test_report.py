@@ -7,10 +7,12 @@ import pytest
 
 from mentor.config import Config, LoggerConfig, ReportStage
 from mentor.errors import RunFolderError
+from mentor.evaluation.results import summarise
 from mentor.loggers import build_logger
 from mentor.runs.folder import RunFolder
 from mentor.stages.report import run
-from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_lines
+from mentor.types import Task
+from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_json, write_lines
 
 QUIET = LoggerConfig(console=False, wandb="disabled")
 CONFIG = Config(stage=ReportStage(name="report", title="A <b>title</b>"))
@@ -59,3 +61,26 @@ def test_the_number_of_trajectories_is_a_setting(tmp_path: Path) -> None:
         assert result.counts["trajectories"] == {"found": 5, "shown": shown}
         page = (folder.path / "report.html").read_text()
         assert said in page and ('id="trajectories-data"' in page) == bool(shown)
+
+
+def test_models_with_none_and_with_all_of_the_answers_right(tmp_path: Path) -> None:
+    sizes = (30, 100, 164, 300, 1319)
+    for n in sizes:
+        for model, right in (("none", False), ("all", True)):
+            item = evaluation_record(make_trajectory(), correct=right)
+            tasks = [Task(f"t{place}", "q", ("5",), "calculator", "test").to_dict() for place in range(n)]
+            items = [item | {"task": task} for task in tasks]
+            folder = tmp_path / "eval" / model / f"of{n}"
+            write_lines(folder / "items.jsonl", items)
+            done = {"stage": "eval", "status": "done", "model": model, "benchmark": f"of{n}"}
+            write_json(folder / "summary.json", done | {"results": summarise(items, {"test": "id"})})
+    folder = RunFolder(path=tmp_path / "report", root=tmp_path)
+    result = run(Config(stage=ReportStage(name="report", trajectories=0)), folder, build_logger(QUIET, None))
+    assert result.counts["results"] == 2 * len(sizes) and (folder.path / "figures/accuracy-id-sampled.png").is_file()
+    results = json.loads((folder.path / "results.json").read_text())
+    for row in results["results"] + results["methods"]:
+        assert (row["low"] == 0.0 < row["high"]) if row["accuracy"] == 0 else (row["low"] < row["high"] == 1.0)
+    conclusions = {pair["benchmark"]: (pair["first"], pair["conclusion"]) for pair in results["pairs"]}
+    assert conclusions == {f"of{n}": ("none", "worse") for n in sizes}
+    page = (folder.path / "report.html").read_text()
+    assert "0.0 [0.0, 11.4]" in page and "100.0 [99.7, 100.0]" in page, "Wilson: z^2 / (n + z^2) of 30 and of 1,319"
