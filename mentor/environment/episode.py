@@ -1,0 +1,176 @@
+"""One trajectory: sample a turn, run its calls, append their results, until an answer or a limit ends it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mentor import progress
+from mentor.calls.arguments import ArgumentValidator
+from mentor.calls.schemas import schemas_text
+from mentor.chat import AssistantTurn, ChatFormat, ParsedCall, assistant_message
+from mentor.environment.requests import RolloutLimits, RolloutRequest, derive_seed
+from mentor.environment.scheduler import TurnScheduler
+from mentor.sampling.sampler import Completion, SamplingParams
+from mentor.tools import Toolbox, ToolExecutor, error_text
+from mentor.types import CallError, CallRecord, StopReason, Tokens, ToolResult, Trajectory
+
+
+class Episode:
+    """The state of one trajectory while it runs. index: its place in the rollout, and its session's name."""
+
+    def __init__(
+        self,
+        index: int,
+        request: RolloutRequest,
+        scheduler: TurnScheduler,
+        toolbox: Toolbox,
+        chat: ChatFormat,
+        limits: RolloutLimits,
+    ) -> None:
+        self.index, self.request, self.scheduler = index, request, scheduler
+        self.toolbox, self.chat, self.limits = toolbox, chat, limits
+        self.tokens = Tokens()
+        self.response: list[int] = []  # all turns and what followed each
+        self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
+        self.calls: list[CallRecord] = []
+        self.hidden_calls = 0
+        self.out_of_tokens = False  # in the last turn
+
+    async def run(self) -> Trajectory:
+        """Produce the trajectory, with the task's own tools or the toolbox's."""
+        task = self.request.task
+        if not self.request.run_calls:
+            tools = self.toolbox.schemas_json(task) if task.tools is None else schemas_text(task.tools.schemas)
+            self._start(tools)
+            stop_reason = await self._only_turn(tools)
+            self.scheduler.end(self.index)
+            return self._trajectory(tools, stop_reason, isolation=None)
+        async with self.toolbox.lease(task) as executor:
+            tools = executor.toolset.schemas_json
+            self._start(tools)
+            stop_reason = await self._turns(executor)
+            self.scheduler.end(self.index)
+            await executor.end_session(str(self.index))
+            return self._trajectory(tools, stop_reason, executor.isolation if executor.toolset.names else None)
+
+    def _start(self, tools: str) -> None:
+        self.tokens.append_prompt(self.chat.prompt_ids(self.request.task.question, tools))
+
+    async def _turns(self, executor: ToolExecutor) -> StopReason:
+        """Run the multi-turn loop."""
+        invalid_turns = 0
+        for turn in range(self.limits.max_turns):
+            said = await self._sample(turn)
+            if said is None or self.out_of_tokens:
+                return StopReason.LENGTH  # calls of a turn may be cut short with it, so they are not run
+            if not said.calls:
+                return StopReason.ANSWERED
+            if turn + 1 == self.limits.max_turns:
+                return StopReason.MAX_TURNS  # no turn is left to read the results, so the calls are not run
+            records = [await self._execute(executor, call, turn) for call in said.calls]
+            invalid_turns = 0 if any(record.well_formed for record in records) else invalid_turns + 1
+            if invalid_turns >= self.limits.max_invalid_turns:
+                return StopReason.INVALID_CALLS
+            if not self._append_results(len(records)):
+                return StopReason.LENGTH
+        raise AssertionError("the last turn returns")
+
+    async def _only_turn(self, tools: str) -> StopReason:
+        """Sample one turn and record its calls without running them, also where the turn ran out of tokens.
+
+        The grader decides which of them count.
+        """
+        said = await self._sample(0)
+        if said is not None:
+            schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in json.loads(tools)}
+            self.calls = [
+                CallRecord(0, call.name, call.arguments, False, call_error(call, schemas)) for call in said.calls
+            ]
+        if said is None or self.out_of_tokens:
+            return StopReason.LENGTH
+        return StopReason.CALLED if said.calls else StopReason.ANSWERED
+
+    async def _sample(self, turn: int) -> AssistantTurn | None:
+        """Sample and record the next turn; None where no token is left for one."""
+        prompt = self.tokens.last_segment()
+        budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(prompt))
+        if budget < 1:
+            return None
+        completion = await self.scheduler.sample(self.index, prompt, self._params(turn, budget))
+        self.tokens.append_sampled(completion.token_ids, completion.logprobs)
+        self.response += completion.token_ids
+        said = self.chat.parse(completion.token_ids)
+        self.messages.append(turn_message(said, self._text(completion), len(self.calls)))
+        self.hidden_calls += said.hidden_calls
+        self.out_of_tokens = not completion.stopped
+        return said
+
+    def _params(self, turn: int, budget: int) -> SamplingParams:
+        seed = derive_seed(self.request.seed, turn)
+        return SamplingParams(budget, self.request.temperature, self.request.top_p, seed)
+
+    def _text(self, completion: Completion) -> str:
+        return self.chat.decode(completion.token_ids).removesuffix(self.chat.eos_token)
+
+    async def _execute(self, executor: ToolExecutor, call: ParsedCall, turn: int) -> CallRecord:
+        """Run one call; append what the model is shown to the messages and the outcome to the records."""
+        if call.problem is not None:
+            result = ToolResult(error_text(CallError.MALFORMED, call.problem), False, CallError.MALFORMED)
+        else:
+            result = await executor.call(call.name or "", call.arguments, session=str(self.index))
+        self.messages.append(
+            {
+                "role": "tool",
+                "tool_call_id": f"call_{len(self.calls)}",
+                "name": call.name or "",
+                "content": self.chat.truncate(result.text, self.limits.max_result_tokens),
+            }
+        )
+        progress.beat()
+        record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
+        self.calls.append(record)
+        return record
+
+    def _append_results(self, count: int) -> bool:
+        """Append the last `count` results for the next turn. Where they leave it no room, append nothing: False."""
+        results = tuple((message["name"], message["content"]) for message in self.messages[-count:])
+        prompt = self.chat.next_prompt(self.tokens, results)
+        fits = len(prompt) < self.limits.max_tokens
+        if fits:
+            self.tokens.append_prompt(prompt)
+            self.response += self.chat.tool_ids(results)
+        return fits
+
+    def _trajectory(self, tools: str, stop_reason: StopReason, isolation: str | None) -> Trajectory:
+        return Trajectory(
+            task=self.request.task,
+            messages=self.messages,
+            tools=tools,
+            stop_reason=stop_reason,
+            calls=self.calls,
+            tokens=self.tokens,
+            response=self.chat.decode(self.response),
+            eos=self.chat.eos_token,
+            group_id=self.request.group_id,
+            isolation=isolation,
+            hidden_calls=self.hidden_calls,
+        )
+
+
+def call_error(call: ParsedCall, schemas: Mapping[str, dict[str, Any]]) -> CallError:
+    """Say what is wrong with a call that is not run, NOT_RUN where nothing is. schemas: tool name -> its parameters."""
+    if call.problem is not None or call.name is None:
+        return CallError.MALFORMED
+    if call.name not in schemas:
+        return CallError.UNKNOWN_TOOL
+    fits = ArgumentValidator(schemas[call.name]).problem(call.arguments) is None
+    return CallError.NOT_RUN if fits else CallError.INVALID_ARGUMENTS
+
+
+def turn_message(said: AssistantTurn, text: str, first_call: int) -> dict[str, Any]:
+    """Write the turn in the OpenAI shape; a turn with a malformed call, which it cannot hold, keeps its whole text."""
+    if any(call.problem for call in said.calls):
+        return {"role": "assistant", "content": text}
+    return assistant_message(said.content, said.reasoning, said.calls, first_call)

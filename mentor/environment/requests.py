@@ -1,0 +1,45 @@
+"""What a rollout is asked for: one request per trajectory, within limits, with a seed for everything random."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from mentor.types import Task
+
+
+@dataclass(frozen=True)
+class RolloutLimits:
+    """Bounds of one trajectory.
+
+    max_tokens: of a turn together with all that it is sampled after (prompt, earlier turns, tool results); the last
+    turn gets what is left. max_invalid_turns: turns in a row whose calls are all invalid. max_result_tokens: of one
+    tool result, a longer one is cut with a mark; None leaves it to the executor's limit.
+    """
+
+    max_turns: int = 8
+    max_turn_tokens: int = 96
+    max_tokens: int = 1024
+    max_invalid_turns: int = 2
+    max_result_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class RolloutRequest:
+    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy.
+
+    run_calls: False ends it after the first turn, whose calls are recorded but not run; its tools need no code then.
+    """
+
+    task: Task
+    seed: int
+    group_id: str | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    run_calls: bool = True
+
+
+def derive_seed(*parts: int | str) -> int:
+    """Derive a 63-bit seed from its parts, the same on every machine."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,78 @@
+"""The scheduler between the trajectories of a rollout and the sampler, which batches their turns.
+
+Each trajectory is a coroutine that awaits its next turn. One loop steps the sampler for all of them, so a trajectory
+that waits for its tool delays no other. Lockstep mode starts turns only when every live trajectory has asked for one,
+in a fixed order, so that a run repeats exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from mentor import progress
+from mentor.sampling.sampler import Completion, Sampler, SamplingParams
+
+
+class TurnScheduler:
+    """Pass the turns that trajectories ask for to the sampler, and its completions back to them.
+
+    live: trajectories that have not ended; `run` returns when none is left.
+    """
+
+    def __init__(self, sampler: Sampler, live: int, lockstep: bool) -> None:
+        self.sampler = sampler
+        self.live = live
+        self.lockstep = lockstep
+        self._waiting: dict[int, tuple[Sequence[int], SamplingParams]] = {}  # not yet given to the sampler
+        self._futures: dict[str, asyncio.Future[Completion]] = {}
+        self._ended: set[int] = set()  # sessions that the sampler still holds
+        self._wake = asyncio.Event()
+
+    async def sample(self, index: int, token_ids: Sequence[int], params: SamplingParams) -> Completion:
+        """Sample the next turn of trajectory `index` after `token_ids`."""
+        future = asyncio.get_running_loop().create_future()
+        self._futures[str(index)] = future
+        self._waiting[index] = (token_ids, params)
+        self._wake.set()
+        return await future
+
+    def end(self, index: int) -> None:
+        """Free what the sampler keeps for trajectory `index`."""
+        if self.lockstep:
+            self._ended.add(index)  # freed between two turns: the sampler must not depend on when a tool returned
+        else:
+            self.sampler.end_session(str(index))
+        self.live -= 1
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Step the sampler until every trajectory has ended."""
+        while self.live:
+            progress.beat()
+            if not self.sampler.busy and not self._may_start():
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            if self._may_start():
+                self._start_turns()
+            for completion in self.sampler.step():
+                self._futures.pop(completion.session).set_result(completion)
+            await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
+        self._free_ended()
+
+    def _may_start(self) -> bool:
+        if self.lockstep:
+            return len(self._waiting) == self.live > 0
+        return bool(self._waiting)
+
+    def _start_turns(self) -> None:
+        self._free_ended()
+        for index in sorted(self._waiting):
+            self.sampler.add_request(str(index), *self._waiting[index])
+        self._waiting.clear()
+
+    def _free_ended(self) -> None:
+        for index in sorted(self._ended):
+            self.sampler.end_session(str(index))
+        self._ended.clear()
