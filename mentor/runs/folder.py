@@ -21,6 +21,7 @@ from mentor.runs.lock import LOCK_NAME
 
 CONFIG_NAME = "config.yaml"
 REPLACED = ".replaced"  # what an overwrite set aside
+REQUESTS = "requests"  # answers of a teacher's endpoint, each found by the hash of all that decides it
 
 FOLDERLESS = ("score", "check")
 """Stages without a folder of their own: one writes a file where the user says, the other writes nothing."""
@@ -67,7 +68,8 @@ def run_root(config: Config) -> Path:
 def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
     """Make `path` this config's folder. True when it already was: its work is resumed or done.
 
-    Writes `config.yaml`. With `overwrite` what a folder of ours holds is set aside first, until `settle`. Raises
+    Writes `config.yaml`. With `overwrite` what a folder of ours holds is set aside first, until `settle`. A rollout
+    without a verified trajectory is cleared for another config; answers that an endpoint was paid for stay. Raises
     RunFolderError when the folder holds another config (listing what differs) or files that are not ours. Hold its
     lock, or its parent folder's.
     """
@@ -78,6 +80,11 @@ def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
             raise RunFolderError(f"{path} holds files but no {CONFIG_NAME} ({foreign[0]}, ...): move them or use run=")
     elif overwrite:
         _set_aside(path)
+        stored = None
+    elif _is_other(stored, config) and _verified_nothing(path, stored):
+        for entry in _entries(path):
+            if entry.name != REQUESTS:
+                _delete(entry)
         stored = None
     else:
         refuse_other(path, config)
@@ -90,7 +97,7 @@ def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
 def refuse_other(path: Path, config: Mapping[str, Any]) -> None:
     """Raises RunFolderError when `path` holds the result of another config; a folder without one passes."""
     stored = stored_config(path)
-    if stored is None or config_hash(identity(stored)) == config_hash(identity(config)):
+    if stored is None or not _is_other(stored, config):
         return
     for key in flatten(stored):
         if new_name(key) is not None:
@@ -103,6 +110,16 @@ def refuse_other(path: Path, config: Mapping[str, Any]) -> None:
     raise RunFolderError(
         f"{path} holds another configuration ({listed}): give {keys} for a new folder, or overwrite=true"
     )
+
+
+def _is_other(stored: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    return config_hash(identity(stored)) != config_hash(identity(config))
+
+
+def _verified_nothing(path: Path, stored: Mapping[str, Any]) -> bool:
+    """Whether a folder holds a rollout without any verified trajectory."""
+    trajectories = path / "trajectories.jsonl"
+    return stored["stage"]["name"] == "rollout" and not (trajectories.is_file() and trajectories.stat().st_size)
 
 
 def stored_config(path: Path) -> dict[str, Any] | None:

@@ -70,9 +70,12 @@ def stopped_by(outcomes: Outcomes, tasks: int) -> dict[str, str]:
 
 
 def nothing_verified(outcomes: Outcomes, tasks: int) -> str:
-    """The error of a rollout without a verified trajectory."""
+    """The error of a rollout without a verified trajectory: the counts, one rejected task and the file of all."""
     why = f"; stopped: {outcomes.stopped_by}" if outcomes.stopped_by else ""
-    return f"none of {tasks} tasks gave a verified trajectory; rejected: {dict(outcomes.counts.reasons)}{why}"
+    path = outcomes.folder / REJECTED
+    row = next(read_jsonl(path), None)
+    example = "" if row is None else f"; for example {row['id']}: {row['reason']}, {row['detail']:.160}; all in {path}"
+    return f"none of {tasks} tasks gave a verified trajectory; rejected: {dict(outcomes.counts.reasons)}{example}{why}"
 
 
 def reopen(path: Path, reasons: frozenset[str], report: Report) -> None:

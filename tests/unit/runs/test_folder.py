@@ -59,6 +59,25 @@ def test_an_overwrite_is_settled_by_what_comes_of_it(tmp_path: Path):
     assert stored_config(folder) == config(size=6) and [path.name for path in folder.iterdir()] == ["config.yaml"]
 
 
+def test_a_rollout_that_verified_nothing_is_cleared_for_another_config_but_for_paid_answers(tmp_path: Path):
+    folder = tmp_path / "rollout"
+    claim(folder, config(), overwrite=False)
+    (folder / "trajectories.jsonl").touch()
+    (folder / "rejected.jsonl").write_text("{}\n")
+    (folder / "requests").mkdir()
+    (folder / "requests" / "answers.jsonl").write_text("paid\n")
+    assert claim(folder, config(), overwrite=False) is True, "the same config resumes"
+    assert (folder / "rejected.jsonl").exists()
+    assert claim(folder, config(size=6), overwrite=False) is False
+    assert stored_config(folder) == config(size=6)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "requests"]
+    assert (folder / "requests" / "answers.jsonl").read_text() == "paid\n"
+    sft = tmp_path / "sft-s0"
+    claim(sft, dump(Config(stage=SftStage("sft"))), overwrite=False)
+    with pytest.raises(RunFolderError):
+        claim(sft, dump(Config(stage=SftStage("sft"), seed=1)), overwrite=False)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("file", ["thesis.txt", "config.yaml"])
 def test_files_that_are_not_ours_are_left_alone(tmp_path: Path, overwrite: bool, file: str):

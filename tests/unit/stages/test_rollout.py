@@ -4,13 +4,20 @@ import json
 
 import pytest
 
+from mentor.cli import main
 from mentor.config import Config, LoggerConfig, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher
 from mentor.errors import InputError, StageError
-from mentor.jsonl import read_jsonl
+from mentor.files import write_file
+from mentor.jsonl import read_jsonl, to_line
 from mentor.loggers import build_logger
 from mentor.runs import RunFolder
-from mentor.stages.rollout import run
+from mentor.stages.rollout import evaluation_question, reopen, run
+from mentor.tasks.calculator import generate
 from mentor.trajectories.store import load_trajectories
+from tests.fixtures.teacher_rollouts import (
+    ids,
+    run_stage,
+)
 
 
 def worked(number, expression, answer):
@@ -108,3 +115,62 @@ def test_no_verified_trajectory_and_no_file_stop_the_stage(tmp_path):
         rollout(tmp_path, rows=ROWS[1:2])
     with pytest.raises(InputError, match="the file holds no rows"):
         rollout(tmp_path, rows=[])
+
+
+def test_tasks_like_an_evaluation_question_are_dropped_and_listed(tmp_path):
+    tasks = generate("train", 30, 3, 0)
+    evaluation = tmp_path / "test.jsonl"
+    rows = [{"question": tasks[3].question.upper()}, {"task": {"question": tasks[7].question}}, {"question": "Hm?"}]
+    evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run_stage(tmp_path / "r", "task.size=30", f"stage.decontaminate=[{evaluation}]", "stage.limit=20")
+    listed = list(read_jsonl(tmp_path / "r" / "contaminated.jsonl"))
+    dropped = [row["id"] for row in listed]
+    assert {tasks[3].id, tasks[7].id} <= set(dropped) and result.counts["contaminated"] == len(dropped)
+    assert {row["file"] for row in listed} == {str(evaluation)} and all(row["shared"] for row in listed)
+    kept = [task.id for task in tasks if task.id not in dropped][:20]
+    assert ids(tmp_path / "r") == kept, "the limit counts what is left"
+
+
+def test_nothing_verified_shows_an_example_and_corrected_input_needs_no_overwrite(tmp_path, monkeypatch, capfd):
+    """Through the command: the folder of a rollout that verified nothing is taken by another configuration."""
+    monkeypatch.chdir(tmp_path)
+    command = ["stage=rollout", "task=gsm8k", "task.path=rows.jsonl", "teacher=annotated", "logger=quiet"]
+    rows, folder = tmp_path / "rows.jsonl", tmp_path / "outputs/default/rollout"
+    rows.write_text(json.dumps(worked(0, "2+3=5", "6")))
+    assert main(command) == 1
+    said = capfd.readouterr().err
+    assert "none of 1 tasks gave a verified trajectory; rejected: {'wrong_result': 1}" in said
+    assert "for example rows-000000: wrong_result, executed 5, the answer is 6; all in outputs/default/rollout/" in said
+    rows.write_text("\n")
+    assert main(command) == 2 and "holds no rows" in capfd.readouterr().err
+    rows.write_text(json.dumps(worked(0, "2+3=5", "5")))
+    assert main(command) == 0
+    assert len(load_trajectories(folder / "trajectories.jsonl")) == 1
+    assert (folder / "rejected.jsonl").read_bytes() == b""
+    kept = (folder / "trajectories.jsonl").read_bytes()
+    rows.write_text(json.dumps(worked(0, "4+4=8", "8")))
+    assert main(command) == 2 and "overwrite=true" in capfd.readouterr().err
+    assert (folder / "trajectories.jsonl").read_bytes() == kept, "a verified trajectory is protected"
+
+
+def test_an_error_message_shortens_a_long_detail(tmp_path):
+    long = {"question": "How many?", "answer": f"<<{'1+' * 90}x=5>>\n#### 5"}
+    with pytest.raises(StageError, match=r"for example rows-000000: unparsable, [^;]{160}; all in .*rejected\.jsonl"):
+        rollout(tmp_path, rows=[long])
+
+
+def test_tasks_rejected_for_a_retried_reason_are_taken_off_the_rejected_ones(tmp_path):
+    path, said = tmp_path / "rejected.jsonl", []
+    rows = [{"id": "a", "reason": "request_failed"}, {"id": "b", "reason": "no_answer"}]
+    write_file(path, map(to_line, rows))
+    reopen(path, frozenset(), said.append)
+    assert list(read_jsonl(path)) == rows
+    reopen(path, frozenset({"request_failed"}), said.append)
+    assert list(read_jsonl(path)) == rows[1:] and said == ["1 tasks whose requests failed are asked for again"]
+
+
+def test_the_question_of_a_row_or_of_a_stored_trajectory():
+    assert evaluation_question("f:1", {"question": "Why?"}) == "Why?"
+    assert evaluation_question("f:1", {"task": {"question": "How?"}}) == "How?"
+    with pytest.raises(InputError, match="f:2: no question, accepted: rows with a key 'question'"):
+        evaluation_question("f:2", {"task": "Why?"})
