@@ -12,13 +12,12 @@ from mentor.cli import main
 from mentor.compose import register_schemas, to_config
 from mentor.conf_dir import conf_dir
 from mentor.config import Config
-from mentor.errors import ConfigError, InputError, StageError, ToolError
+from mentor.errors import ConfigError, InputError
 from mentor.loggers.console import Console
 from mentor.loggers.logger import Logger
 from mentor.planning import Device
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult, check
-from tests.fixtures.openai_server import Server, completion
 from tests.fixtures.students import make_small_student
 
 
@@ -177,28 +176,3 @@ def test_a_reward_that_pays_for_what_it_should_not_is_refused(hydra_conf: None, 
     assert "honest" not in capsys.readouterr().out
     run(tmp_path, *keys)
     assert "reward: flexible keeps every order on 1 tasks" in capsys.readouterr().out
-
-
-def test_a_tool_that_hangs_is_found(hydra_conf: None, tmp_path: Path) -> None:
-    source = 'def endless() -> str:\n    """Hangs."""\n    while True: pass\n'
-    (tmp_path / "tools.py").write_text(source)
-    with pytest.raises(ToolError, match=r"tools=file: endless\(\) -> .*\(timeout\), called with arguments made"):
-        run(tmp_path, "tools=file", f"tools.path={tmp_path / 'tools.py'}", "tools.timeout_s=0.3")
-
-
-def test_the_teachers_endpoint_is_asked_once(hydra_conf: None, tmp_path: Path, capsys) -> None:
-    pytest.importorskip("openai")
-    keys = ["stage.lint_tasks=0", "launcher.device_memory_gib=8", "teacher=openai", "teacher.model=some"]
-    keys += ["teacher.api_key_env=null"]
-    asked: list[bytes] = []
-
-    def respond(handler, body: bytes) -> None:
-        asked.append(body)
-        handler.reply(200, completion({"role": "assistant", "content": "ok"}))
-
-    with Server(respond) as server:
-        run(tmp_path, *keys, f"teacher.base_url={server.base_url}")
-        assert len(asked) == 1
-    assert f"teacher: {server.base_url} answers as " in capsys.readouterr().out
-    with pytest.raises(StageError, match="gives no answer: connection"):
-        run(tmp_path, *keys, "teacher.base_url=http://127.0.0.1:9/v1")

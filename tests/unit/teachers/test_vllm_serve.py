@@ -19,7 +19,7 @@ from mentor.tasks.calculator import generate
 from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FaultyProxy
-from tests.unit.teachers.test_sampled_rollout import command, finish, ids, kill, run_stage, stored_keys, wait_until
+from tests.fixtures.teacher_rollouts import command, finish, ids, kill, run_stage, stored_keys, wait_until
 
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.proof

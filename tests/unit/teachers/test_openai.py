@@ -1,51 +1,27 @@
-"""`stage=rollout` with teachers that sample: no row is lost or doubled, whatever the endpoint or the machine does."""
+"""`stage=rollout` behind an endpoint: no row is lost or doubled, whatever the endpoint or the machine does."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from mentor.compose import register_schemas, to_config
-from mentor.conf_dir import conf_dir
-from mentor.config import dump
 from mentor.errors import ConfigError, StageError
 from mentor.jsonl import read_jsonl
-from mentor.loggers import silent_logger
-from mentor.runs import RunFolder
-from mentor.runs.identity import config_hash, identity
-from mentor.runs.preflight import preflight
-from mentor.stages import rollout
 from mentor.tasks.calculator import generate
 from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FAULTS, FaultyProxy
 from tests.fixtures.openai_server import OracleServer
-
-SECRET = "sk-very-secret-0123456789"
-ENDPOINT = ("teacher=openai", "teacher.model=oracle", "teacher.base_url=http://localhost:1/v1")
-
-
-def composed(*overrides):
-    register_schemas()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return to_config(compose("config", overrides=["stage=rollout", *overrides]))
-
-
-def run_stage(folder, *overrides):
-    """The stage in this process, as its child does it."""
-    folder.mkdir(exist_ok=True)
-    return rollout.run(composed(*overrides), RunFolder(folder, folder), silent_logger())
-
-
-def ids(folder, name="trajectories.jsonl"):
-    records = list(read_jsonl(folder / name))
-    return [record["id"] if "id" in record else record["task"]["id"] for record in records]
+from tests.fixtures.teacher_rollouts import (
+    ENDPOINT,
+    SECRET,
+    command,
+    finish,
+    ids,
+    kill,
+    run_stage,
+    stored_keys,
+    wait_until,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -140,57 +116,6 @@ def test_a_cap_ends_the_stage_cleanly_and_a_higher_one_goes_on(tmp_path):
     assert len(server.hashes) == len(set(server.hashes)), "stored answers were not asked for again"
 
 
-def test_what_only_bounds_the_work_does_not_make_it_another_configuration():
-    def hashed(*overrides):
-        return config_hash(identity(dump(composed(*ENDPOINT, *overrides))))
-
-    same = ("teacher.base_url=http://b:2/v1", "teacher.max_cost=5", "teacher.input_price=1", "teacher.concurrency=2")
-    assert hashed(*same, "teacher.timeout_s=3", "teacher.api_key_env=OTHER") == hashed()
-    for other in ("teacher.model=b", "teacher.temperature=0", "teacher.samples=2", "teacher.instruction=null"):
-        assert hashed(other) != hashed()
-
-
-def test_what_is_in_the_files_a_stage_reads_makes_it_another_configuration(tmp_path):
-    evaluation, model = tmp_path / "test.jsonl", tmp_path / "model"
-    model.mkdir()
-    seen: list[dict[str, str]] = []
-    for content in ("a", "b"):
-        evaluation.write_text(content)
-        (model / "model.safetensors").write_text(content)
-        config = composed("teacher=model", f"teacher.path={model}", f"stage.decontaminate=[{evaluation}]")
-        seen.append(preflight(config, RunFolder(tmp_path, tmp_path)))
-    assert seen[0].keys() == seen[1].keys() == {f"decontaminate {evaluation}", "teacher"}
-    assert all(seen[0][key] != seen[1][key] for key in seen[0])
-
-
-def test_no_files_to_keep_out_is_what_it_was_before_there_was_such_a_key():
-    values = dump(composed("teacher=oracle"))
-    assert values["teacher"] == {"name": "oracle", "alternative_share": 0.3} and "decontaminate" in values["stage"]
-    assert identity(values)["stage"].keys() == {"name", "limit", "concurrency"}
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["teacher=openai", "teacher.model=m"], "`teacher.base_url` is not set"),
-        (["teacher=openai", "teacher.base_url=http://a/v1"], "`teacher.model` is not set"),
-        ([*ENDPOINT, "teacher.base_url=localhost:8000"], "is no address; accepted: http"),
-        ([*ENDPOINT, "teacher.base_url=http://u:secret@h/v1"], "`teacher.base_url` holds a password"),
-        ([*ENDPOINT, "teacher.max_cost=1"], "needs teacher.input_price or teacher.output_price"),
-        ([*ENDPOINT, "teacher.choose=best"], "`teacher.choose=best` is not accepted"),
-        (["teacher=model"], "`teacher.path` is not set"),
-        (["teacher=model", "teacher.path=p", "teacher.sampler.max_turn_tokens=5000"], "teacher.sampler.max_tokens"),
-        (["teacher=model", "teacher.path=p", "teacher.question_template=x"], "lacks {question}"),
-        (["teacher=model", "teacher.path=p", "teacher.chat_template=no.jinja"], "no.jinja` is not a file"),
-        (["stage.decontaminate=[no.jsonl]"], "`stage.decontaminate` has 'no.jsonl'"),
-    ],
-)
-def test_a_wrong_configuration_is_one_line(overrides, message):
-    with pytest.raises(ConfigError) as error:
-        composed(*overrides)
-    assert message in str(error.value) and "\n" not in str(error.value) and "secret" not in str(error.value)
-
-
 def test_a_key_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(ConfigError, match="`teacher.api_key_env=OPENAI_API_KEY`: the environment has no such variable"):
@@ -206,57 +131,6 @@ def test_an_endpoint_that_is_away_ends_the_stage_and_a_later_run_solves_all(tmp_
         result = run_stage(tmp_path, *ENDPOINT, f"teacher.base_url={server.base_url}", "task.size=20")
     assert ids(tmp_path) == [task.id for task in tasks] and ids(tmp_path, "rejected.jsonl") == []
     assert result.counts["tries"]["samples"] == 20 and result.counts["requests"]["faults"]["connection"] >= 8
-
-
-def test_tasks_like_an_evaluation_question_are_dropped_and_listed(tmp_path):
-    tasks = generate("train", 30, 3, 0)
-    evaluation = tmp_path / "test.jsonl"
-    rows = [{"question": tasks[3].question.upper()}, {"task": {"question": tasks[7].question}}, {"question": "Hm?"}]
-    evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    result = run_stage(tmp_path / "r", "task.size=30", f"stage.decontaminate=[{evaluation}]", "stage.limit=20")
-    listed = list(read_jsonl(tmp_path / "r" / "contaminated.jsonl"))
-    dropped = [row["id"] for row in listed]
-    assert {tasks[3].id, tasks[7].id} <= set(dropped) and result.counts["contaminated"] == len(dropped)
-    assert {row["file"] for row in listed} == {str(evaluation)} and all(row["shared"] for row in listed)
-    kept = [task.id for task in tasks if task.id not in dropped][:20]
-    assert ids(tmp_path / "r") == kept, "the limit counts what is left"
-
-
-def stored_keys(path: Path) -> set[str]:
-    return {record["key"] for record in read_jsonl(path, lambda text: None)}
-
-
-def command(work: Path, *overrides: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent), "OPENAI_API_KEY": SECRET}
-    return subprocess.Popen(
-        [sys.executable, "-m", "mentor.cli", "stage=rollout", *overrides],
-        cwd=work,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
-
-
-def wait_until(condition, process, seconds=240.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, process.stdout.read() if process.poll() else ""
-        time.sleep(0.01)
-
-
-def kill(process: subprocess.Popen[str], folder: Path) -> str:
-    """SIGKILL to the process that does the stage; what the command said."""
-    os.kill(json.loads((folder / "summary.json").read_text())["pid"], signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1 and "ended by SIGKILL" in output
-    return output
 
 
 @pytest.mark.slow

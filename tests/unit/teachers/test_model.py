@@ -14,7 +14,7 @@ from mentor.tools import Toolbox, Toolset
 from mentor.types import StopReason, ToolCall
 from tests.fixtures.recording_sampler import RecordingSampler
 from tests.fixtures.students import make_wide_student
-from tests.unit.teachers.test_sampled_rollout import run_stage
+from tests.fixtures.teacher_rollouts import run_stage
 
 ADD = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
 

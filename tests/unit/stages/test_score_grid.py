@@ -1,0 +1,49 @@
+"""`stage.grid`: rows replayed beside their scores, and groups that cannot be compared."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mentor.config import Config, ScoreStage
+from mentor.errors import InputError
+from mentor.loggers.console import Console
+from mentor.loggers.logger import Logger
+from mentor.runs.folder import RunFolder
+from mentor.stages import StageResult
+from mentor.stages.score import run
+from tests.unit.rewards.builders import HONEST, make_trajectory
+from tests.unit.stages.test_score import HONEST_ROW, write
+
+
+def replayed(folder: Path, source: Path, grid: object, overwrite: bool = False) -> tuple[StageResult, dict]:
+    stage = ScoreStage("score", str(source), str(folder / "scores.jsonl"), ["flexible"], grid=grid)
+    result = run(Config(stage=stage, overwrite=overwrite), RunFolder(folder, folder, False), Logger(Console(False)))
+    return result, json.loads((folder / "scores.grid.json").read_text())
+
+
+def test_a_grid_is_replayed_beside_the_scores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    members = [make_trajectory(calls=HONEST), make_trajectory(), make_trajectory("none", calls=HONEST)]
+    records = [{"step": 3, **member.to_dict(), "group_id": "g"} for member in members]
+    unknown = [{**make_trajectory(teacher=None).to_dict(), "group_id": "u"}] * 2
+    source = write(tmp_path / "t.jsonl", [*records, HONEST_ROW, *unknown])
+    result, record = replayed(tmp_path, source, {"weights.tool": [0.3, 0.25, 0], "weights.valid": [0.1]})
+    assert (record["trajectories"], record["groups"], record["groups_left_out"]) == (3, 1, 2)
+    assert record["base"]["values"] == {"weights.tool": 0.3, "weights.valid": 0.1}
+    assert [point["reward_mean"] for point in record["points"]] == pytest.approx([1.6 / 3, 1.55 / 3, 1.3 / 3])
+    assert record["clusters"] == [[0, 1], [2]]
+    assert record["tolerance"] == {"cosine": 0.99, "flips": 0.01} and "nothing of what training" in record["note"]
+    assert result.counts["grid"] == {"points": 3, "distinguishable": 2}
+    assert "3 points, 2 distinguishable:" in capsys.readouterr().err
+    assert len((tmp_path / "scores.jsonl").read_text().splitlines()) == 6
+    (tmp_path / "scores.jsonl").unlink()
+    with pytest.raises(InputError, match="scores.grid.json exists already"):
+        replayed(tmp_path, source, {"weights.tool": [0]})
+    assert len(replayed(tmp_path, source, {"weights.tool": [0]}, overwrite=True)[1]["points"]) == 1
+
+
+def test_a_grid_over_rows_without_groups_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows.jsonl", [HONEST_ROW] * 3)
+    with pytest.raises(InputError, match="no group of several trajectories"):
+        replayed(tmp_path, source, {"weights.tool": [0]})
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
