@@ -2,12 +2,12 @@
 
 import pytest
 
-from mentor.linting import Lint, lint_reward, usable
+from mentor.linting import Lint, lint_reward
 from mentor.linting.play import play
 from mentor.linting.rules import RULES
 from mentor.rewards import build_reward, load_preset
 from mentor.tools import Toolbox, Toolset
-from mentor.types import CallError, NamedCall, StopReason, Task, ToolCall
+from mentor.types import CallError, StopReason, Task, ToolCall
 
 TASK = Task(
     "t",
@@ -88,8 +88,3 @@ def test_cases_are_parsed_and_executed_as_a_models_turns_are(chat):
     assert [call.error for call in by_name["malformed calls before"].calls][:2] == [CallError.MALFORMED] * 2
     assert by_name["calls in thinking only"].calls == [] and by_name["cut before the end"].final_text is None
     assert r"\boxed{14}" in by_name["box in a call and its reply only"].messages[-2]["content"]
-
-
-def test_tasks_without_calls_or_arguments_are_not_usable():
-    named = Task("n", "q", ("1",), "", reference=(NamedCall("add"),))
-    assert usable([TASK, named, Task("e", "q", ("1",), "", reference=()), Task("u", "q", ("1",), "")]) == [TASK]
