@@ -115,7 +115,7 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
 
 
 def engine(model: Path, arguments: argparse.Namespace, **settings: Any) -> LLM:
-    """With the sampler's limits and in this process, where it is faster; everything else as vLLM has it."""
+    """Start vLLM with the sampler's limits, in this process, where it is faster, and else with its defaults."""
     from vllm import LLM
 
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -144,7 +144,7 @@ def rollout(
 
 
 def turns_of(trajectory: Trajectory) -> Iterator[Turn]:
-    """Every turn with all tokens before it."""
+    """Yield every turn: all tokens before it, and how many were sampled."""
     tokens = trajectory.tokens
     assert tokens is not None
     mask = [*tokens.loss_mask, False]
@@ -157,7 +157,7 @@ def turns_of(trajectory: Trajectory) -> Iterator[Turn]:
 
 
 def generate(llm: LLM, turns: list[Turn]) -> float:
-    """Seconds vLLM takes for all turns when they are there from the start."""
+    """Return the seconds that vLLM takes for all turns, given at once."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
 

@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 
 async def rate(toolset: Toolset, fresh: bool, seconds: float, workers: int) -> float:
-    """Calls per second of CLIENTS clients; with `fresh` a new session for every CALLS_A_SESSION calls."""
+    """Measure calls per second of CLIENTS clients; with `fresh` a new session for every CALLS_A_SESSION calls."""
     async with ToolExecutor(toolset, workers=workers) as executor:
         await asyncio.gather(*(client(executor, n, fresh, 0.2) for n in range(CLIENTS)))
         start = time.perf_counter()
@@ -74,7 +74,7 @@ async def rate(toolset: Toolset, fresh: bool, seconds: float, workers: int) -> f
 
 
 async def client(executor: ToolExecutor, number: int, fresh: bool, seconds: float) -> int:
-    """Calls made until the time is over, each checked."""
+    """Make calls until the time is over and check each result; return how many."""
     calls, end = 0, time.perf_counter() + seconds
     while time.perf_counter() < end:
         session = f"{number}/{calls}" if fresh else str(number)
@@ -89,7 +89,7 @@ async def client(executor: ToolExecutor, number: int, fresh: bool, seconds: floa
 
 @contextmanager
 def server(program: Path) -> Iterator[int]:
-    """The server's port, while it runs."""
+    """Run the server and give its port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     with subprocess.Popen([sys.executable, str(program), str(port)], stderr=subprocess.DEVNULL) as process:

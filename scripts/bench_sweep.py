@@ -20,7 +20,7 @@ SMALL = ["debug=default", "run=bench", "logger=quiet", "launcher.threads=1"]
 
 
 def command(*overrides: str) -> float:
-    """Seconds of one command. Raises SystemExit where it fails."""
+    """Run one command and return its seconds. Raises SystemExit where it fails."""
     began = time.monotonic()
     code = main([*overrides, *SMALL])
     if code:
@@ -35,7 +35,7 @@ def bench(stage: str, steps: int, rounds: int) -> None:
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for number in range(rounds):
         for jobs in (1, 2) if number % 2 == 0 else (2, 1):
-            # a learning rate that differs by a hair makes it a sweep of its own, not the one that is done
+            # a slightly other learning rate makes it a new sweep, not a finished one
             points = [f"stage={stage}", f"trainer.steps={steps}", f"trainer.learning_rate=0.0001{number}{jobs}"]
             seconds[jobs].append(command("-m", *points, "seed=0,1", f"launcher.jobs={jobs}"))
     print(f"one after the other:  {[round(value, 1) for value in seconds[1]]} s")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Updates of a policy with random weights on a GPU: tokens per second, MFU, and peak memory beside the plan of it.
+"""Measure updates of a policy with random weights on a GPU: tokens per second, MFU, and peak memory beside its plan.
 
     scripts/gpu_check.sh                                    # shapes of Qwen3-0.6B and 1.7B
     scripts/gpu_check.sh --shape tiny --engine torch        # the same code, on a CPU too
@@ -89,7 +89,7 @@ def shape_of(name: str) -> ModelShape:
 
 
 def measure_update(name: str, arguments: argparse.Namespace) -> str:
-    """Two micro-batches a minibatch, recomputed activations, no KL term."""
+    """Measure an update of two micro-batches with recomputed activations and without a KL term."""
     shape, rows = shape_of(name), 2 * max(1, arguments.tokens // arguments.length)
     batch = make_batch(shape.vocab_size, rows, arguments.length)
     loss_function = make_loss_function(LossSettings(0.2, 0.28, 0.0, "k3"))
@@ -115,7 +115,7 @@ def flops_per_token(shape: ModelShape, length: int) -> float:
 
 
 def beside_plan(shape: ModelShape, arguments: argparse.Namespace, peak: float) -> str:
-    """peak: bytes that torch's allocator had given out; CUDA's own are not in it."""
+    """Describe a peak beside its plan. peak: bytes of torch's allocator, without CUDA's context."""
     workload = Workload(
         shape,
         Device(torch.cuda.get_device_properties(0).total_memory / GIB),
@@ -148,7 +148,7 @@ def make_policy(shape: ModelShape, engine: str, tokens: int, folder: str) -> Tor
 
 
 def make_batch(vocabulary: int, rows: int, length: int) -> Batch:
-    """Random tokens, of which an eighth is prompt."""
+    """Build a batch of random tokens, of which an eighth is prompt."""
     ids = torch.randint(0, vocabulary, (rows, length), generator=torch.Generator().manual_seed(0)).tolist()
     records = [Tokens() for _ in ids]
     for record, row in zip(records, ids, strict=True):
@@ -158,7 +158,7 @@ def make_batch(vocabulary: int, rows: int, length: int) -> Batch:
 
 
 def measure_head(shape: ModelShape, arguments: argparse.Namespace) -> str:
-    """Forward and backward of the output head alone, chunked as the policy does it and fused as liger-kernel does."""
+    """Measure forward and backward of the LM head alone, chunked as in the policy and fused as in liger-kernel."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     generator = torch.Generator(device).manual_seed(0)
     hidden = torch.randn(arguments.tokens, shape.hidden_size, device=device, generator=generator)
@@ -187,7 +187,7 @@ def _cost(function: Callable[[], Any], times: int) -> str:
 
 
 def timed(function: Callable[[], Any], times: int) -> tuple[float, float]:
-    """Mean seconds, and the peak of what torch's allocator gave out in bytes (0 on a CPU)."""
+    """Return the mean seconds, and the peak bytes of torch's allocator (0 on a CPU)."""
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.synchronize()

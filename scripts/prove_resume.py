@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Kill stages at random points with SIGKILL, run the same command again, and compare what is left with what must be.
+"""Kill stages with SIGKILL at random points, run the same command again, and compare with an unbroken run.
 
 exact     rl with sampler.deterministic=true, killed over and over, against an unbroken run: final weights, the whole
           state of the last checkpoint (step, optimiser, random numbers), metrics and trajectories bit for bit, their
           times aside.
 ranks     the same with two processes (vLLM, ZeRO-2), one of which or `mentor` itself is killed: final weights within
-          1e-6. Then a checkpoint of two processes goes on with one, and one of one with two.
+          1e-6. Then a checkpoint of two processes is resumed by one, and one of one by two.
 records   rollout, sft, rl and eval without deterministic mode: the newest checkpoint loads back to what was saved, and
           every record on disk at a kill is there once at the end, or was moved aside once by a resume.
+
+Fails where nothing was compared: no kill, no optimiser step, or no command that resumed from a checkpoint.
 
     scripts/prove_resume.py --kills 10 --rank-kills 5 --record-kills 20 --folder outputs/prove-resume --seed 0
 """
@@ -63,7 +65,7 @@ class Killer:
         return subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
 
     def finish(self, *overrides: str) -> float:
-        """Run to the end; returns the seconds."""
+        """Run to the end and return the seconds."""
         began = time.monotonic()
         refuse_failure(self.start(*overrides), *overrides)
         return time.monotonic() - began
@@ -90,7 +92,7 @@ class Killer:
         return lines(watched)
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
-        """The stage's own process, or `mentor` itself, whose child then ends by itself; waits for both."""
+        """Kill the stage's process or `mentor` itself, whose child then ends by itself; wait for both."""
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         victim = int(self.rng.choice(children)) if children and self.rng.random() < 0.7 else process.pid
         os.kill(victim, signal.SIGKILL)
@@ -98,7 +100,7 @@ class Killer:
 
 
 def refuse_failure(process: subprocess.Popen[bytes], *overrides: str) -> None:
-    """Wait for the command. Raises SystemExit with its last words where it failed."""
+    """Wait for the command. Raises SystemExit with its messages where it failed."""
     _, said = process.communicate()
     if process.returncode:
         raise SystemExit(f"{' '.join(overrides)} ended with {process.returncode}: {said.decode()}")
@@ -109,7 +111,7 @@ def lines(path: Path) -> int:
 
 
 def prove_exact(killer: Killer, kills: int) -> None:
-    """Raises SystemExit where the killed run differs from the unbroken one, or resumed from no checkpoint."""
+    """Compare a killed run with an unbroken one. Raises SystemExit where they differ or no checkpoint was resumed."""
     steps = 3 * kills + 7
     command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
     whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole", "broken"))
@@ -150,7 +152,7 @@ def refuse_from_scratch(folder: Path) -> int:
 
 
 def prove_ranks(killer: Killer, kills: int) -> None:
-    """Raises SystemExit where two processes, one of them killed now and then, end elsewhere than unbroken ones."""
+    """Compare two ranks, one of which is killed now and then, with unbroken ones. Raises SystemExit on a difference."""
     steps = 2 * kills + 3
     command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
     two = ["sampler=vllm", "trainer/deepspeed=zero2", "trainer.num_processes=2", "trainer.save_every=1"]
@@ -183,13 +185,13 @@ def prove_ranks(killer: Killer, kills: int) -> None:
 
 
 def distance(one: Path, other: Path) -> float:
-    """The largest difference of a weight."""
+    """Return the largest difference of a weight."""
     models = [load_file(folder / "model.safetensors") for folder in (one, other)]
     return max(float((models[0][name] - models[1][name]).abs().max()) for name in models[0] | models[1])
 
 
 def prove_records(killer: Killer, kills: int) -> None:
-    """Raises SystemExit where a record is lost or doubled, or a checkpoint does not load back to itself."""
+    """Kill four stages. Raises SystemExit on a lost or doubled record, or a checkpoint that loads back differently."""
     run = killer.folder / "run"
     rollout = ["stage=rollout", "task.size=6000", "stage.limit=null", "stage.concurrency=8"]
     sft = ["stage=sft", "trainer.steps=120", "trainer.save_every=2", "stage.limit=null"]
@@ -241,21 +243,21 @@ def prove_stage(killer: Killer, overrides: list[str], folder: Path, files: list[
 
 
 def refuse_lost(path: Path, snapshots: list[Counter[bytes]], there: Counter[bytes]) -> None:
-    """Raises SystemExit unless every line of every snapshot is among those that are there, as often."""
+    """Check that every line of every snapshot is still there, as often. Raises SystemExit otherwise."""
     for place, snapshot in enumerate(snapshots, 1):
         if missing := snapshot - there:
             raise SystemExit(f"{path}: {missing.total()} records of kill {place} differ: {next(iter(missing))!r:.300}")
 
 
 def refuse_doubled(path: Path, kept: list[bytes]) -> None:
-    """Raises SystemExit unless every place has as many records as it should; equal samples of a group are no fault."""
+    """Check that every place has as many records as it should. Raises SystemExit otherwise."""
     for (place, wanted), found in Counter(map(place_of, kept)).items():
         if found != wanted:
             raise SystemExit(f"{path}: {found} records of {place}, {wanted} expected")
 
 
 def place_of(line: bytes) -> tuple[str, int]:
-    """What a record belongs to, and how many records that has: a step's metrics, a task, a group, a task of eval."""
+    """Return the place of a record (a step, a task, a group, a task of eval) and how many records it should have."""
     row = json.loads(line)
     if "task" not in row:
         return f"step {row['step']}", 1
@@ -273,7 +275,7 @@ def whole_lines(path: Path) -> list[bytes]:
 
 
 def reloads(folder: Path) -> int:
-    """1 when the newest checkpoint of a training stage, loaded and saved again, is the same; 0 without one."""
+    """Load and save the newest checkpoint and compare; return 1, or 0 where there is none yet."""
     found = latest_checkpoint(folder / "checkpoints")
     values = stored_config(folder) if found else None
     if found is None or values is None:
@@ -291,7 +293,7 @@ def reloads(folder: Path) -> int:
 
 
 def outcome(folder: Path) -> Any:
-    """What a stage's summary says it came to, whichever process finished it."""
+    """Return the headline and counts of a stage's summary, without the step at which its last command began."""
     summary = json.loads((folder / "summary.json").read_text())
     summary["counts"].pop("first_step")
     return [summary["headline"], summary["counts"]]
@@ -308,7 +310,7 @@ def load_state(checkpoint: Path) -> Any:
 
 
 def untimed(path: Path) -> list[dict[str, Any]]:
-    """The records without what measures time: a metric of it, or the seconds of a call."""
+    """Read the records without times: time metrics, and the seconds of a call."""
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
     for row in rows:
         for call in row.get("calls", []):
@@ -319,7 +321,7 @@ def untimed(path: Path) -> list[dict[str, Any]]:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 over nested containers, tensors by dtype, shape and bytes."""
+    """Hash nested containers by SHA-256, tensors by dtype, shape and bytes."""
     sha = hashlib.sha256()
 
     def add(part: Any) -> None:

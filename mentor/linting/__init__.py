@@ -1,4 +1,4 @@
-"""Reward lint: ways to earn a reward without the work, played on the user's own tasks and tools, and what they score.
+"""Reward lint: plays known reward exploits on the user's tasks and tools, and compares what they score.
 
 tasks -> cases (turns) -> environment (parsed, executed) -> reward -> rules broken.
 """

@@ -1,4 +1,4 @@
-r"""What students were seen to do for a reward, as turns for a task of the user's own.
+r"""Known reward exploits, and honest behaviour beside them, as assistant turns for a task of the user.
 
 `honest` makes the teacher's calls one a turn and boxes the right answer; the others claim, repeat, break or hide
 things. All turns are texts in the student's format, to be parsed and executed as a model's are.
@@ -19,7 +19,7 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Case:
-    """One way to behave: the assistant turns without their end-of-turn token; `cut`: the last one lacks it."""
+    """One behaviour: the assistant turns without their end-of-turn token; `cut`: the last one lacks it."""
 
     name: str
     turns: list[str]
@@ -29,7 +29,7 @@ class Case:
 
 @dataclass
 class CaseWriter:
-    """turn_text: of an assistant message, the text the student would write (with the end-of-turn token `eos`)."""
+    """Writes the cases of one task. turn_text: renders an assistant message as the student would, `eos` at its end."""
 
     task: Task
     turn_text: Callable[[dict[str, Any]], str]
@@ -47,7 +47,7 @@ class CaseWriter:
         return self.turn_text(message).removesuffix(self.eos)
 
     def cases(self) -> list[Case]:
-        """Every case that the task can show. The task's reference has at least one call, with its arguments."""
+        """Build all cases of the task. Its reference must have at least one call, with its arguments."""
         gold = self.task.answer[0]
         reference = list(self.task.reference or ())
         calls = [self.call(call) for call in reference]
@@ -82,7 +82,7 @@ def box(answer: str) -> str:
 
 
 def wrong_answer(gold: str) -> str:
-    """A number for a number, another word for a word."""
+    """Return a wrong answer of the same kind: a number for a number, other words for words."""
     try:
         return json.dumps(json.loads(gold.replace(",", "")) + 1)
     except (ValueError, TypeError):
@@ -90,5 +90,5 @@ def wrong_answer(gold: str) -> str:
 
 
 def usable(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks whose teacher's calls are known with their arguments, and are at least one."""
+    """Return the tasks whose teacher made at least one call and whose calls are known with their arguments."""
     return [t for t in tasks if t.answer and t.reference and all(type(call) is ToolCall for call in t.reference)]

@@ -36,13 +36,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Lint:
-    """scores: by task id, of every case."""
+    """The result of a lint. scores: of every case, by task id."""
 
     scores: dict[str, dict[str, float]]
     findings: list[Finding]
 
     def table(self) -> str:
-        """A line for each case, a column for each task, the highest scores first."""
+        """Format the scores: a line for each case, a column for each task, the highest scores first."""
         tasks = list(self.scores)
         cases = sorted(self.scores[tasks[0]], key=lambda name: [-self.scores[task][name] for task in tasks])
         heads = [f"reward of task {number}: {task}" for number, task in enumerate(tasks, start=1)]
@@ -52,7 +52,9 @@ class Lint:
 
 
 def lint_reward(reward: Reward, tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> Lint:
-    """tasks: as `usable` gives them. Every case is scored in a group of its own.
+    """Score every case of every task, each in a group by itself, and list the rules that are broken.
+
+    tasks: those that `usable` returns.
 
     Raises GraderError where the grader gives no verdict on a case.
     """
@@ -70,7 +72,7 @@ def lint_reward(reward: Reward, tasks: Sequence[Task], toolbox: Toolbox, chat: C
 
 
 def play(tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> list[tuple[Task, list[Case], list[Trajectory]]]:
-    """The cases of each task and their trajectories, with calls executed by the task's tools."""
+    """Run the cases of each task with its tools; return each task with its cases and their trajectories."""
     cases = [(task, CaseWriter(task, chat.turn_text, chat.eos_token).cases()) for task in tasks]
     flat = [(task, case) for task, own in cases for case in own]
     script = {str(index): [*encoded(case, chat)] for index, (_, case) in enumerate(flat)}

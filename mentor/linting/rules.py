@@ -1,4 +1,4 @@
-"""Which case must score above which: a reward that breaks a rule teaches what the rule names."""
+"""Which case must score above which: a reward that breaks a rule reinforces the exploit that the rule names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Rule:
-    """`better` scores more than `worse` (`strict`), or at least as much. tool_aware: holds only for rewards that pay
-    for the teacher's tool use, so that score the honest case above the right answer without tools."""
+    """`better` scores more than `worse` (`strict`), or at least as much.
+
+    tool_aware: the rule holds only for rewards that score the honest case above the right answer without tools.
+    """
 
     better: str
     worse: str
@@ -47,6 +49,6 @@ RULES = (
 
 
 def broken_rules(scores: Mapping[str, float]) -> list[Rule]:
-    """The rules that the scores of all cases break."""
+    """Return the rules that the scores of all cases break."""
     tool_aware = scores["honest"] > scores["no tool, right answer"] + TOLERANCE
     return [rule for rule in RULES if (tool_aware or not rule.tool_aware) and rule.broken(scores)]

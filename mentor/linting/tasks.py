@@ -1,4 +1,4 @@
-"""What a reward is linted on: tasks of the run's teacher, or generated ones before there is a teacher; and a format."""
+"""Inputs of a lint: tasks of the run's teacher, or generated ones before there is a teacher; and a chat format."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mentor.types import Task, Trajectory
 
 
 def teacher_tasks(path: Path, limit: int) -> list[Task]:
-    """The first tasks of stored teacher trajectories that used tools."""
+    """Return the first tasks of stored teacher trajectories that used tools."""
     return usable([trajectory.task for trajectory in load_trajectories(path)])[:limit]
 
 
 def generated_tasks(toolbox: Toolbox, limit: int) -> list[Task]:
-    """Calculator tasks with the calls of their own programs."""
+    """Generate calculator tasks with the calls of their own programs."""
     tasks = load_tasks("calculator", size=limit)
     oracle = build_teacher("oracle")
 
@@ -41,5 +41,5 @@ def generated_tasks(toolbox: Toolbox, limit: int) -> list[Task]:
 
 
 def plain_chat(texts: Iterable[str]) -> ChatFormat:
-    """The tiny student's format, for a model that is not here yet."""
+    """Build the tiny student's chat format, for a run without a model yet."""
     return ChatFormat(train_tokenizer(texts, 400))

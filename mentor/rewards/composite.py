@@ -28,7 +28,7 @@ MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
 
 @dataclass(frozen=True)
 class Judged:
-    """What a trajectory did, before any weight: the terms `correct`, `match` and `valid`, unweighted.
+    """The terms of one trajectory, `correct`, `match` and `valid`, before any weight.
 
     floor: which of the floors it gets; None where the formula applies.
     """
@@ -39,7 +39,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Formula:
-    """The formula with its numbers, which makes totals of what was judged. Pure."""
+    """The formula with its numbers: combines judged terms into totals. Pure."""
 
     weights: Mapping[str, float]
     wrong_scale: float
@@ -51,7 +51,7 @@ class Formula:
         return self.weights["tool"] > 0 or self.weights["valid"] > 0
 
     def combine(self, group: Sequence[Judged]) -> list[RewardBreakdown]:
-        """The breakdown of each trajectory of one group. `match` and `valid` are known where they are needed."""
+        """Build the breakdown of each trajectory of one group; `match` and `valid` must be known where needed."""
         solved = any(judged.terms["correct"] for judged in group)
         return [self._breakdown(judged, solved) for judged in group]
 
@@ -93,7 +93,7 @@ class CompositeReward(Closing):
         self.ungraded = 0  # those the grader failed on
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
-        """A total and the unweighted terms `correct`, `match`, `valid` of each trajectory of one group.
+        """Score the trajectories of one group: a total each, and the unweighted terms `correct`, `match` and `valid`.
 
         `correct` and the total are None where the grader failed. Raises InputError for a task whose teacher is unknown
         when the reward needs its calls, and GraderError when more than `max_ungraded` of the answers were not graded.
@@ -107,7 +107,9 @@ class CompositeReward(Closing):
         return self.formula.combine(self.judge(trajectories))
 
     def judge(self, trajectories: Sequence[Trajectory]) -> list[Judged]:
-        """What `score` makes its totals of. `match`, and `valid` without any call, are None for an unknown teacher.
+        """Judge the trajectories of one group, without weights; `score` combines what it returns.
+
+        `match`, and `valid` without any call, are None for an unknown teacher.
 
         Raises GraderError when more than `max_ungraded` of the answers were not graded.
         """
@@ -144,10 +146,10 @@ class CompositeReward(Closing):
 
 
 def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:
-    """Match of the attempted calls with the teacher's; None where the teacher is unknown.
+    """Return how far the attempted calls match the teacher's, in [0, 1]; None where the teacher is unknown.
 
-    What a failed attempt costs is the matcher's part (`tool_match.py`). Where the teacher used no tool, any call
-    attempted is a mismatch, whether or not it ran.
+    The matcher decides what a failed attempt costs (`tool_match.py`). Where the teacher used no tool, any attempted
+    call is a mismatch, whether or not it ran.
     """
     reference = trajectory.task.reference
     if reference is None:
@@ -158,7 +160,7 @@ def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:
 
 
 def valid_term(trajectory: Trajectory) -> float | None:
-    """Share of well-formed calls of known tools; without any call 1 if the teacher made none, 0 if it made some.
+    """Return the share of well-formed calls of known tools; without any call 1 if the teacher made none, else 0.
 
     None without any call where the teacher is unknown.
     """

@@ -1,4 +1,4 @@
-"""Whether two constants differ, however near they are: what math-verify's comparison to 15 decimals cannot tell.
+"""Tell constants apart that differ by less than the 15 decimals to which math-verify compares.
 
 Runs inside a grader process only. Constants without a decimal point are compared exactly where they are rational,
 else to 40 digits; with one, as `answers.py` compares decimals. Anything with a variable is left to math-verify.
@@ -18,7 +18,7 @@ ROUNDING = 1 + Rational(1, 10**6)  # 0.333333 is at the limit of what passes for
 
 
 def different(given: Any, wanted: Any) -> bool:
-    """True where both are constants, or tuples or sets of them, of certainly different values; False says nothing.
+    """Return whether both are constants, or tuples or sets of them, of certainly different values; False is no verdict.
 
     Raises what sympy does, as PrecisionExhausted where too many digits cancel out (in a zero that is no plain 0, say).
     """

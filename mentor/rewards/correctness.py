@@ -17,7 +17,7 @@ from mentor.rewards.quantities import clean
 
 
 class Grader(Closing):
-    """Grades answers; owns its grader processes unless it is given a pool."""
+    """Grades answers. It starts and closes grader processes itself unless it is given a pool."""
 
     def __init__(self, timeout_s: float = 5.0, workers: int = 1, pool: GraderPool | None = None) -> None:
         self.timeout_s = timeout_s
@@ -25,7 +25,7 @@ class Grader(Closing):
         self._pool = pool or self._own_pool
 
     def grade(self, prediction: str | None, accepted: Sequence[str]) -> bool | None:
-        """True if the prediction is any accepted answer, None if that could not be decided within `timeout_s`.
+        """Return whether the prediction is any accepted answer; None if that could not be decided within `timeout_s`.
 
         An absent or blank prediction is wrong. A boxed accepted answer is unwrapped.
         Raises InputError for an accepted answer that is not text.

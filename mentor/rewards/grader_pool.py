@@ -1,4 +1,4 @@
-"""The caller's side of the grader processes: started when first needed, killed when late, replaced when gone.
+"""Pool of grader processes: each is started when first needed, killed when late, and replaced when it has ended.
 
 `GraderPool.judge` may be called from any thread; each call has one process to itself.
 """
@@ -54,7 +54,7 @@ class GraderProcess:
         return self._process.poll() is None
 
     def ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any] | None:
-        """The reply; None when there was none in time or the process died. It is then of no further use."""
+        """Send a request and return the reply; None when none came in time or the process died. Discard it then."""
         assert self._process.stdin is not None
         deadline = time.monotonic() + timeout_s
         try:
@@ -94,7 +94,7 @@ class GraderProcess:
 
 
 class GraderPool(Closing):
-    """Up to `workers` grader processes and a memory of their verdicts."""
+    """Up to `workers` grader processes and a cache of their verdicts."""
 
     def __init__(self, workers: int) -> None:
         self._slots: queue.LifoQueue[GraderProcess | None] = queue.LifoQueue()
@@ -105,9 +105,9 @@ class GraderPool(Closing):
         self._lock = threading.Lock()
 
     def judge(self, judge: str, prediction: str, accepted: Sequence[str], timeout_s: float) -> bool | None:
-        """Verdict of `judge` ("project" or "released"); None when it failed or took more than `timeout_s`.
+        """Return the verdict of `judge` ("project" or "released"); None when it failed or took more than `timeout_s`.
 
-        None is not remembered: the machine may have been busy, and the next call asks again.
+        None is not cached: the machine may have been busy, and the next call asks again.
         Raises GraderError where no grader process can be started.
         """
         key = (judge, prediction, tuple(accepted))

@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _judge(judge: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """The verdict, or None and the kind of failure."""
+    """Return the verdict, or None and the name of the exception."""
     try:
         return {"verdict": judge(request["prediction"], request["accepted"], request["limit_s"])}
     except Exception as error:
@@ -46,7 +46,7 @@ def _judge(judge: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _private_stdout() -> TextIO:
-    """The real stdout for replies alone: what a library prints goes to stderr."""
+    """Return the real stdout for replies, and send what a library prints to stderr."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return replies

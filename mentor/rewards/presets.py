@@ -22,7 +22,7 @@ _PROJECT_ONLY = ("weights", "wrong_scale", "gate", "floors", "max_ungraded")
 
 
 def preset_names() -> tuple[str, ...]:
-    """The names of the reward files."""
+    """Return the names of the files in conf/reward, sorted."""
     return tuple(sorted(path.stem for path in (conf_dir() / "reward").glob("*.yaml")))
 
 
@@ -30,7 +30,7 @@ PRESETS = preset_names()
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """The settings of one preset over the defaults of RewardConfig. Raises ConfigError for an unknown name."""
+    """Read the settings of one preset over the defaults of RewardConfig. Raises ConfigError for an unknown name."""
     from omegaconf import OmegaConf
 
     if name not in PRESETS:
@@ -44,9 +44,9 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
-    """A reward from the keys of RewardConfig (weights and floors as dicts); keys left out keep their defaults.
+    """Build a reward from the keys of RewardConfig (weights and floors as dicts); keys left out keep their defaults.
 
-    With `pool` several rewards share grader processes and verdicts, and closing the pool is the caller's part.
+    With `pool` several rewards share grader processes and cached verdicts; the caller closes the pool.
     Raises ConfigError for a value or combination that is not accepted.
     """
     check_settings(settings)
@@ -65,7 +65,7 @@ def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Raises ConfigError naming the first key that is not accepted, without starting anything."""
+    """Check all settings without starting anything. Raises ConfigError naming the first key that is not accepted."""
     defaults = asdict(RewardConfig())
     for key in settings:
         _require(key in defaults, key, settings[key], f"only the keys {', '.join(defaults)}")

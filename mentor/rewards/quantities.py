@@ -80,7 +80,7 @@ class Quantity:
 
 
 def clean(text: str) -> str:
-    """Without math delimiters, spacing commands, redundant outer braces and a final full stop, in one spelling."""
+    """Drop math delimiters, spacing commands, redundant outer braces and a final full stop; unify spellings."""
     text = re.sub(r"\s+", " ", _SPACING.sub(" ", text.replace(r",\!", ","))).strip()
     text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda raised: f"^{{{raised[0].translate(_RAISED)}}}", text)
     text = re.sub("[¼-¾⅐-⅞]", _vulgar, text)
@@ -99,7 +99,7 @@ def _vulgar(fraction: re.Match[str]) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """One layer less, or the same text."""
+    """Remove one layer of delimiters, or return the same text."""
     for left, right in _DELIMITERS:
         if len(text) > len(left + right) and text.startswith(left) and text.endswith(right):
             inner = text[len(left) : -len(right)]
@@ -124,7 +124,7 @@ def _closes_at_end(text: str) -> bool:
 
 
 def parse_quantity(text: str) -> Quantity | None:
-    """The number that a cleaned text is, with its percent sign or unit; None where it is anything else."""
+    """Read a cleaned text as a number with its percent sign or unit; None where it is anything else."""
     if len(text) > MAX_CHARS:
         return None
     unit, percent = "", False
@@ -139,13 +139,13 @@ def parse_quantity(text: str) -> Quantity | None:
 
 
 def unit_of(text: str) -> str:
-    """The unit that a cleaned text ends with, empty without one."""
+    """Return the unit that a cleaned text ends with, empty without one."""
     found = _UNIT.fullmatch(text)
     return _unit_name(found) if found else ""
 
 
 def is_unit(word: str) -> bool:
-    """Whether the word is one, also in the plural, as far as units are known here."""
+    """Return whether the word is a known unit, singular or plural."""
     return _one_unit(word.lower()) in _NAMES
 
 
@@ -166,7 +166,7 @@ def _one_unit(word: str) -> str:
 
 
 def _number(text: str) -> tuple[Fraction | None, bool]:
-    """The signed value, and whether it is exact."""
+    """Return the signed value, and whether it is exact."""
     sign, text = (-1, text[1:].strip()) if text.startswith("-") else (1, text.removeprefix("+").strip())
     if match := _PLAIN.fullmatch(text):
         exponent = match["exponent"]
@@ -195,7 +195,10 @@ def _repeating(whole: str, fixed: str, period: str) -> Fraction:
 
 
 def _ratio(match: re.Match[str]) -> Fraction | None:
-    """Top over bottom, plus the whole part of a mixed number; None for a division by zero."""
+    """Return top over bottom plus the whole part of a mixed number.
+
+    None for a division by zero, and for a mixed number with an improper fraction.
+    """
     top, bottom = _fraction(match["top"]), _fraction(match["bottom"])
     if bottom == 0:
         return None

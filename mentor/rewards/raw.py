@@ -3,7 +3,7 @@
 The `response` is the decoded assistant side of a conversation in the Qwen form: turns end with `eos` and begin with
 `<|im_start|>role`, calls stand in `<tool_call>`, tool replies in `<tool_response>` (plain, or in the released form
 `{the call}`, `result:`, `output:`, `error:`). A row may carry `tools`, the JSON schemas of its tools; otherwise they
-are the twelve of the released calculator. Thinking is not looked at, and text in a tool reply is never the model's.
+are the twelve of the released calculator. Thinking is ignored, and text in a tool reply is never the model's.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MALFORMED = Attempt(None, {}, CallError.MALFORMED)
 
 
 def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
-    """The trajectory that a raw row describes. `where` (file and line) begins every error message.
+    """Build the trajectory that a raw row describes. `where` (file and line) begins every error message.
 
     Raises InputError for a missing key or a value of the wrong type.
     """
@@ -79,7 +79,10 @@ def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
 
 
 def split_turns(response: str, eos: str) -> list[tuple[str, str]]:
-    """(role, text) of each turn; the first is the assistant's. A turn of tool replies has the role `tool`."""
+    """Split a response into (role, text) of each turn; the first is the assistant's.
+
+    A turn of tool replies has the role `tool`.
+    """
     pieces = _HEADER.split(response)
     turns = []
     for role, text in zip(["assistant", *pieces[1::2]], pieces[::2], strict=True):
@@ -93,7 +96,7 @@ def split_turns(response: str, eos: str) -> list[tuple[str, str]]:
 
 
 def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Attempt]]:
-    """The model's own words in a turn, without thinking and calls, and the calls it attempted, in order.
+    """Split a turn into the model's own words, without thinking and calls, and the calls it attempted, in order.
 
     Read as a rollout reads them (`mentor.chat.parse`); here a misspelt tag counts as a malformed call too.
     """
@@ -113,7 +116,7 @@ def read_calls(text: str, parameters: Mapping[str, Any]) -> tuple[str, list[Atte
 
 
 def _without_replies(text: str) -> str:
-    """Without tool replies, but for what stands in an argument of a call."""
+    """Remove tool replies, except inside an argument of a call."""
     end = text.rfind("</tool_response>")
     if end < 0:
         return text
@@ -139,7 +142,7 @@ def _form_error(name: str, arguments: dict[str, Any], parameters: Mapping[str, A
 
 
 def record_outcomes(turn: int, attempts: Sequence[Attempt], replies: Sequence[str]) -> list[CallRecord]:
-    """What came of each call: the error of its form, else what its reply says; without a reply it did not run."""
+    """Build the record of each call: its malformation, else the error in its reply; without a reply it did not run."""
     return [
         CallRecord(turn, attempt.name, attempt.arguments, error is None, error)
         for attempt, reply in zip(attempts, _pair(attempts, replies), strict=True)
@@ -148,7 +151,7 @@ def record_outcomes(turn: int, attempts: Sequence[Attempt], replies: Sequence[st
 
 
 def _pair(attempts: Sequence[Attempt], replies: Sequence[str]) -> list[str | None]:
-    """The reply of each call: the one that echoes it, else by position; malformed calls are skipped if replies lack."""
+    """Pair each call with the reply that echoes it, else by position; malformed calls are skipped if replies lack."""
     left = list(replies)
     paired = [_take_echo(left, attempt.name) for attempt in attempts]
     plain = [reply for reply in left if reply_name(reply) is None]
@@ -168,7 +171,7 @@ def _take_echo(left: list[str], name: str | None) -> str | None:
 
 
 def _replies(turns: Sequence[tuple[str, str]]) -> list[str]:
-    """The tool replies before the next assistant turn: in one turn, or a turn of the role `tool` for each."""
+    """Return the tool replies before the next assistant turn: all in one turn, or one turn of role `tool` each."""
     before_next = takewhile(lambda turn: turn[0] != "assistant", turns)
     return [reply for role, text in before_next if role == "tool" for reply in _REPLY.findall(text) or [text]]
 
@@ -186,7 +189,7 @@ def _tool_calls(attempts: Sequence[Attempt]) -> dict[str, Any]:
 
 
 def _stop_reason(ended: bool, turns: Sequence[tuple[str, str]], calls: Sequence[CallRecord], last: int) -> StopReason:
-    """ANSWERED only for a text that ends in a whole assistant turn without any call."""
+    """Return ANSWERED only for a text that ends in a whole assistant turn without any call."""
     if not ended or not turns or turns[-1][0] != "assistant":
         return StopReason.LENGTH
     return StopReason.MAX_TURNS if any(call.turn == last for call in calls) else StopReason.ANSWERED
@@ -213,7 +216,7 @@ def _texts(value: object) -> bool:
 
 
 def _parameters(schemas: Any, where: str) -> dict[str, Any]:
-    """JSON schema of the arguments by tool name; for the tools of the released calculator, which all take some, any."""
+    """Return the JSON schema of the arguments by tool name; any arguments for the released calculator's tools."""
     if schemas is None:
         return {name: {"minProperties": 1} for name in VALID_TOOLS}
     if not isinstance(schemas, list):

@@ -1,6 +1,6 @@
 """The paper authors' five released reward functions, exactly, on raw text. For comparison and reproduction only.
 
-They look at the whole decoded text, thinking and tool replies included; their oddities are kept on purpose. Without
+They look at the whole decoded text, thinking and tool replies included; their bugs are kept on purpose. Without
 the optional `mathruler` package. Departure: where the released function raises because a call's name is a list or an
 object, that call counts as one of an unknown tool (a model's output must not end a run).
 """
@@ -54,7 +54,7 @@ _WITH_VALIDITY = ("mentor", "validity_only", "f1")
 
 
 class ReleasedJudge:
-    """Says whether an extracted answer is right, as the released functions do; what fails or is late is wrong."""
+    """Judges an extracted answer as the released functions do; a failure or a timeout is wrong."""
 
     def __init__(self, timeout_s: float = 10.0, workers: int = 1, pool: GraderPool | None = None) -> None:
         self.timeout_s = timeout_s
@@ -62,7 +62,7 @@ class ReleasedJudge:
         self._pool = pool or self._own_pool
 
     def judge(self, prediction: str, ground_truths: Sequence[str]) -> bool:
-        """`ground_truths` are unwrapped already; any of them is enough. Works from any thread."""
+        """Return whether the answer is any of the ground truths, which are unwrapped already. Works from any thread."""
         assert self._pool is not None
         if not ground_truths:
             return False
@@ -83,7 +83,7 @@ def released_reward(
     teacher_tools: Sequence[str] | None,
     judge: ReleasedJudge,
 ) -> RewardBreakdown:
-    """One of RELEASED on raw text: `response` is the decoded assistant side with its end token.
+    """Score raw text with one function of RELEASED: `response` is the decoded assistant side with its end token.
 
     The terms are what the function computed: `correct` and `match` 0 or 1 (`match` of f1 in between), `valid` 1 if no
     call names an unknown tool; None where it did not get there. Raises InputError for a ground truth that is not a text
@@ -114,7 +114,7 @@ def released_reward(
 
 
 def extract_released_box(text: str) -> str | None:
-    r"""The released extraction: `\boxed ` anywhere wins; else all braces are counted from the last `\boxed`.
+    r"""Extract a box as released: `\boxed ` anywhere wins; else all braces are counted from the last `\boxed`.
 
     None where nothing is found, the braces never balance, or what is found does not begin with `\boxed{`.
     """
@@ -132,7 +132,7 @@ def extract_released_box(text: str) -> str | None:
 
 
 def called_tools(text: str) -> tuple[set[str], bool]:
-    """The valid names called anywhere in the text, and whether any call names an unknown tool."""
+    """Return the valid names called anywhere in the text, and whether any call names an unknown tool."""
     names = [_called_name(block) for block in _CALL.findall(text)]
     called = {name for name in names if isinstance(name, str) and name in VALID_TOOLS}
     return called, any(bool(name) and not (isinstance(name, str) and name in VALID_TOOLS) for name in names)
@@ -174,7 +174,10 @@ class ReleasedReward(Closing):
         self._judge = judge
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
-        """A breakdown each; groups play no part. Raises InputError for a ground truth that is not usable."""
+        """Build a breakdown of each trajectory; groups do not matter.
+
+        Raises InputError for a ground truth that is not usable.
+        """
         return [self._score(trajectory) for trajectory in trajectories]
 
     def _score(self, trajectory: Trajectory) -> RewardBreakdown:
@@ -194,7 +197,7 @@ class ReleasedReward(Closing):
 
 
 def render_released(trajectory: Trajectory, eos: str = DEFAULT_EOS) -> str:
-    """The assistant side of a trajectory without raw text, as the released rollout would have decoded it."""
+    """Render the assistant side of a trajectory without raw text as the released rollout would have decoded it."""
     text = ""
     for message in trajectory.messages:
         if message["role"] == "tool":

@@ -31,7 +31,7 @@ class ComparisonFailed(Exception):
 
 
 def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> bool:
-    """Symbolic equality of the prediction with any accepted answer, both read as LaTeX as a whole.
+    """Return whether the prediction equals any accepted answer symbolically, both read as LaTeX as a whole.
 
     Both go into dollar signs: math-verify takes bare text apart and would call 5 equal to 5 pi. `limit_s` bounds each
     of its steps. Raises ComparisonFailed where a comparison ran out of time or broke.
@@ -56,7 +56,7 @@ def judge_project(prediction: str, accepted: Sequence[str], limit_s: float) -> b
 
 
 def _constants_differ(given: Any, wanted: Any, seconds: int) -> bool:
-    """False also where sympy cannot evaluate them, in time or at all: math-verify then decides."""
+    """Return whether two constants certainly differ; False where sympy cannot evaluate them (in time)."""
     try:
         return bool(timeout(seconds)(different)(given, wanted))
     except (Exception, TimeoutException):
@@ -64,7 +64,7 @@ def _constants_differ(given: Any, wanted: Any, seconds: int) -> bool:
 
 
 def _read(text: str, seconds: int) -> list:
-    """The expression and its text, or an empty list where there is none, or one with infinity for a number."""
+    """Parse to the expression and its text; an empty list where there is none, or where a number is infinite."""
     try:
         found = parse(f"${to_latex(text)}$", _LATEX, parsing_timeout=seconds, raise_on_error=True)
     except TimeoutException as error:
@@ -73,7 +73,7 @@ def _read(text: str, seconds: int) -> list:
 
 
 def to_latex(text: str) -> str:
-    """Plain notations as LaTeX: sqrt(2), 2*x**3, pi, infinity."""
+    """Rewrite plain notations as LaTeX: sqrt(2), 2*x**3, pi, infinity."""
     text = text.replace("\\$", "").replace("$", " ").replace("\n", " ")
     text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("**", "^").replace("*", "\\cdot ")
     text = re.sub(r"\\gamma(?![A-Za-z])", r"\\kappa_{999}", text)  # not Euler's constant or the gamma function
@@ -85,7 +85,7 @@ def to_latex(text: str) -> str:
 
 
 def judge_released(prediction: str, ground_truths: Sequence[str], limit_s: float) -> bool:
-    """The released judgement: the metric, or parse and verify on both bare strings; what fails counts as no match.
+    """Judge as released: by the metric, or by parse and verify on both bare strings; a failure is no match.
 
     `limit_s` is not used: the released functions keep math-verify's own limits.
     """

@@ -1,8 +1,8 @@
-"""How far a student's calls match the teacher's: one pure function per matcher, each into [0, 1].
+"""How far a student's calls match the teacher's: one pure function per matcher, with values in [0, 1].
 
 The student's calls are all that it attempted, with their outcomes. Only those that ran without error can match; in the
-F1 matchers (`bag_f1`, `f1`, `lcs`) the others (failed, malformed, unknown) cost precision, so that a failed attempt
-never comes free, and the rest of the matchers leave them out. Where the teacher used no tool, using none matches fully
+F1 matchers (`bag_f1`, `f1`, `lcs`) the others (failed, malformed, unknown) cost precision, so that a failed attempt is
+never free, and the other matchers leave them out. Where the teacher used no tool, using none matches fully
 and using any not at all.
 """
 
@@ -18,7 +18,7 @@ Matcher = Callable[[Sequence[CallRecord], Sequence[ToolCall]], float]
 
 
 def bag_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """F1 over counts of calls by tool name: 2 * shared / (calls attempted + teacher calls).
+    """Return F1 over counts of calls by tool name: 2 * shared / (calls attempted + teacher calls).
 
     Repeats and failed attempts cost precision.
     """
@@ -27,7 +27,7 @@ def bag_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
 
 
 def set_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """F1 over the sets of tool names: 2 * shared / (names attempted + teacher names).
+    """Return F1 over the sets of tool names: 2 * shared / (names attempted + teacher names).
 
     All calls too malformed to have a name count as one name.
     """
@@ -36,28 +36,28 @@ def set_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
 
 
 def same_set(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """1 if both used the same set of tool names."""
+    """Return 1 if both used the same set of tool names."""
     return float(set(_ran(student)) == set(_names(teacher)))
 
 
 def overlap(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """1 if any tool name is shared (or neither used a tool)."""
+    """Return 1 if any tool name is shared (or neither used a tool)."""
     return float(not set(_ran(student)).isdisjoint(_names(teacher)) or not (student or teacher))
 
 
 def sequence(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """1 if the tool names are the same in the same order."""
+    """Return 1 if the tool names are the same in the same order."""
     return float(_ran(student) == _names(teacher))
 
 
 def sequence_args(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """1 if names and arguments are the same in the same order; numbers by value, so 2 equals 2.0."""
+    """Return 1 if names and arguments are the same in the same order; numbers by value, so 2 equals 2.0."""
     ran = [call for call in student if call.ok]
     return float(len(ran) == len(teacher) and all(map(_same_call, ran, teacher)))
 
 
 def longest_common_subsequence(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """2 * (length of the longest common subsequence of names) / (calls attempted + teacher calls)."""
+    """Return 2 * (longest common subsequence of names) / (calls attempted + teacher calls)."""
     row = [0] * (len(teacher) + 1)  # row[j]: longest with the student's calls so far and the teacher's first j
     for ours in _ran(student):
         before = row
@@ -83,12 +83,12 @@ def _names(calls: Sequence[ToolCall]) -> list[str]:
 
 
 def _ran(calls: Sequence[CallRecord]) -> list[str]:
-    """The names of the calls that ran without error, in order."""
+    """Return the names of the calls that ran without error, in order."""
     return [call.name for call in calls if call.ok and call.name is not None]
 
 
 def _f1(shared: int, student: int, teacher: int) -> float:
-    """Harmonic mean of precision and recall; 1 where both sides are empty."""
+    """Return the harmonic mean of precision and recall; 1 where both sides are empty."""
     return 2 * shared / (student + teacher) if student + teacher else 1.0
 
 
@@ -99,7 +99,7 @@ def _same_call(student: CallRecord, teacher: ToolCall) -> bool:
 
 
 def same_value(ours: Any, theirs: Any) -> bool:
-    """Equality of JSON values: numbers by value, true never equal to 1."""
+    """Return whether JSON values are equal: numbers by value, true never equal to 1."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return ours.keys() == theirs.keys() and all(same_value(ours[key], theirs[key]) for key in ours)
     if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):

@@ -33,7 +33,7 @@ _UNKNOWN = re.compile(r"name '.*' is not defined|unknown[ _]tool", re.IGNORECASE
 
 
 def reply_name(reply: str) -> str | None:
-    """The name of the call that the reply repeats in its first line, if it does."""
+    """Return the name of the call that the reply repeats in its first line; None without one."""
     echo = _json(reply.strip().split("\n", 1)[0])
     if not isinstance(echo, dict) or "arguments" not in echo:
         return None
@@ -41,7 +41,7 @@ def reply_name(reply: str) -> str | None:
 
 
 def reply_error(reply: str) -> CallError | None:
-    """None if the call ran, else the kind of failure as far as the text tells it."""
+    """Return None if the call ran, else the kind of failure as far as the text shows it."""
     text = reply.strip()
     if reply_name(reply) is not None:
         text = text.partition("\n")[2].strip()
@@ -54,7 +54,7 @@ def reply_error(reply: str) -> CallError | None:
 
 
 def _reports_failure(value: dict[str, Any]) -> bool:
-    """Whether a reply that is an object tells of an error: by a key, by its status, or by the text of its result."""
+    """Return whether a reply that is an object reports an error: by a key, its status, or the text of its result."""
     if any(value.get(key) for key in ("error", "errors", "exception", "traceback", "is_error", "isError")):
         return True
     if any(value.get(key) is False for key in ("ok", "success")):

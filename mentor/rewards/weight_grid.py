@@ -26,7 +26,10 @@ GRID_KEYS = (
 
 @dataclass(frozen=True)
 class WeightPoint:
-    """values: of the keys that the grid changes. settings: all keys of the reward, for `build_reward`."""
+    """One reward of the grid.
+
+    values: of the keys that the grid changes. settings: all keys of the reward, for `build_reward`.
+    """
 
     values: dict[str, Any]
     settings: dict[str, Any]
@@ -38,7 +41,7 @@ class WeightPoint:
 
 
 def grid_points(preset: str, grid: Any) -> tuple[WeightPoint, list[WeightPoint]]:
-    """The preset as it is, with its own values of the grid's keys, and the points, the last key changing fastest.
+    """Return the preset's own point and the points of the grid, the last key changing fastest.
 
     grid: a list of values by key. Raises ConfigError for a preset of the released family, and for a grid, key or value
     that is not accepted.
