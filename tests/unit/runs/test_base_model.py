@@ -4,18 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, RlStage, SftStage, TaskConfig
+from mentor.config import Config, ModelConfig, RlStage, SftStage
 from mentor.errors import InputError, RunFolderError
 from mentor.runs.base_model import base_model, checked_model
-from mentor.runs.evaluations import evaluations, fingerprint
-
-
-def make_model(folder: Path, weights: bytes = b"0") -> Path:
-    folder.mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    (folder / "model.safetensors").write_bytes(weights)
-    return folder
+from tests.fixtures.run_folder import make_model_folder
 
 
 def rl(seed: int = 0, init: str = "base", path: str | None = None) -> Config:
@@ -25,10 +17,10 @@ def rl(seed: int = 0, init: str = "base", path: str | None = None) -> Config:
 def test_base_is_the_runs_own_of_this_seed_or_the_only_one(tmp_path: Path):
     with pytest.raises(RunFolderError, match="run `mentor stage=pretrain` first"):
         base_model(rl(), tmp_path)
-    first = make_model(tmp_path / "pretrain-s0" / "model")
+    first = make_model_folder(tmp_path / "pretrain-s0" / "model")
     assert base_model(rl(seed=0), tmp_path) == first
     assert base_model(rl(seed=7), tmp_path) == first
-    second = make_model(tmp_path / "pretrain-s1" / "model")
+    second = make_model_folder(tmp_path / "pretrain-s1" / "model")
     assert base_model(rl(seed=1), tmp_path) == second
     with pytest.raises(RunFolderError, match="init=<path>"):
         base_model(rl(seed=7), tmp_path)
@@ -37,7 +29,7 @@ def test_base_is_the_runs_own_of_this_seed_or_the_only_one(tmp_path: Path):
 def test_init_sft_or_a_folder_or_model_path(tmp_path: Path):
     with pytest.raises(RunFolderError, match="run `mentor stage=sft` first"):
         base_model(rl(init="sft"), tmp_path)
-    sft = make_model(tmp_path / "sft-s0" / "model")
+    sft = make_model_folder(tmp_path / "sft-s0" / "model")
     assert base_model(rl(init="sft"), tmp_path) == sft
     assert base_model(rl(init=str(sft)), tmp_path / "elsewhere") == sft
     assert base_model(rl(path=str(sft)), tmp_path / "elsewhere") == sft
@@ -45,7 +37,7 @@ def test_init_sft_or_a_folder_or_model_path(tmp_path: Path):
 
 
 def test_unusable_folders_are_refused_with_what_they_lack(tmp_path: Path):
-    model = make_model(tmp_path / "sft-s0" / "model")
+    model = make_model_folder(tmp_path / "sft-s0" / "model")
     with pytest.raises(InputError, match="is not a folder"):
         base_model(rl(init=str(tmp_path / "none")), tmp_path)
     with pytest.raises(InputError, match="did you mean .*sft-s0/model"):
@@ -53,34 +45,6 @@ def test_unusable_folders_are_refused_with_what_they_lack(tmp_path: Path):
     (model / "tokenizer.json").unlink()
     with pytest.raises(InputError, match="has no tokenizer"):
         base_model(Config(stage=SftStage("sft"), init=str(model)), tmp_path)
-
-
-def test_evaluations_are_every_model_by_every_benchmark(tmp_path: Path):
-    config = Config(
-        stage=EvalStage("eval"),
-        model=ModelConfig("tiny"),
-        benchmark={"a": BenchmarkConfig(TaskConfig("gsm8k")), "b": BenchmarkConfig(TaskConfig("gsm8k"))},
-    )
-    with pytest.raises(RunFolderError, match="has no model yet"):
-        evaluations(config, tmp_path)
-    for name in ("rl-sparse-s0", "sft-s0", "pretrain-s0"):
-        make_model(tmp_path / name / "model", name.encode())
-    jobs = evaluations(config, tmp_path)
-    names = ("pretrain-s0", "sft-s0", "rl-sparse-s0")
-    assert [job.folder for job in jobs] == [f"{name}/{benchmark}" for name in names for benchmark in ("a", "b")]
-    config.model.path = str(tmp_path / "sft-s0" / "model")
-    alone = evaluations(config, tmp_path)
-    assert [job.folder for job in alone] == ["sft-s0/a", "sft-s0/b"]
-    assert alone[0].config == jobs[2].config, "named or found, the same evaluation"
-
-
-def test_fingerprint_changes_with_the_weights(tmp_path: Path):
-    model = make_model(tmp_path / "m", bytes(300_000))
-    before = fingerprint(model)
-    (model / "model.safetensors").write_bytes(bytes(299_999) + b"1")
-    assert fingerprint(model) != before
-    (model / "model.safetensors").write_bytes(bytes(300_000))
-    assert fingerprint(model) == before
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]"])

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from mentor.runs.evaluations import _made_from
+from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, TaskConfig
+from mentor.errors import RunFolderError
+from mentor.runs.evaluations import _made_from, evaluations, fingerprint, model_name
+from tests.fixtures.run_folder import make_model_folder
 
 
 def test_a_model_path_covers_the_models_of_the_run_made_from_it(tmp_path: Path) -> None:
@@ -16,3 +20,36 @@ def test_a_model_path_covers_the_models_of_the_run_made_from_it(tmp_path: Path) 
     assert not _made_from(own / "model", "Qwen/Qwen3-0.6B")
     own.joinpath("config.yaml").write_text(yaml.safe_dump({"stage": {"name": "sft"}, "model": {"path": None}}))
     assert not _made_from(own / "model", base)
+
+
+def test_evaluations_are_every_model_by_every_benchmark(tmp_path: Path):
+    config = Config(
+        stage=EvalStage("eval"),
+        model=ModelConfig("tiny"),
+        benchmark={"a": BenchmarkConfig(TaskConfig("gsm8k")), "b": BenchmarkConfig(TaskConfig("gsm8k"))},
+    )
+    with pytest.raises(RunFolderError, match="has no model yet"):
+        evaluations(config, tmp_path)
+    for name in ("rl-sparse-s0", "sft-s0", "pretrain-s0"):
+        make_model_folder(tmp_path / name / "model", name.encode())
+    jobs = evaluations(config, tmp_path)
+    names = ("pretrain-s0", "sft-s0", "rl-sparse-s0")
+    assert [job.folder for job in jobs] == [f"{name}/{benchmark}" for name in names for benchmark in ("a", "b")]
+    config.model.path = str(tmp_path / "sft-s0" / "model")
+    alone = evaluations(config, tmp_path)
+    assert [job.folder for job in alone] == ["sft-s0/a", "sft-s0/b"]
+    assert alone[0].config == jobs[2].config, "named or found, the same evaluation"
+
+
+def test_fingerprint_changes_with_the_weights(tmp_path: Path):
+    model = make_model_folder(tmp_path / "m", bytes(300_000))
+    before = fingerprint(model)
+    (model / "model.safetensors").write_bytes(bytes(299_999) + b"1")
+    assert fingerprint(model) != before
+    (model / "model.safetensors").write_bytes(bytes(300_000))
+    assert fingerprint(model) == before
+
+
+def test_a_model_is_called_after_its_stage_its_folder_or_its_hub_name(tmp_path: Path):
+    assert model_name(tmp_path / "rl-strict-s0" / "model") == "rl-strict-s0"
+    assert model_name(tmp_path / "qwen") == "qwen" and model_name("Qwen/Qwen3-0.6B") == "Qwen--Qwen3-0.6B"

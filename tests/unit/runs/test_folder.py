@@ -1,4 +1,4 @@
-"""Claiming a folder: new, resumed, refused, overwritten; and what counts as the same configuration."""
+"""Claiming a folder: new, resumed, refused, overwritten."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 
 from mentor.config import (
     Config,
-    ModelConfig,
     RewardConfig,
     RlStage,
     RlTrainer,
@@ -17,7 +16,6 @@ from mentor.config import (
 )
 from mentor.errors import RunFolderError
 from mentor.runs.folder import RunFolder, claim, settle, stage_folder, stored_config
-from mentor.runs.identity import config_hash, differences, identity
 
 
 def config(size: int = 5, **top: object) -> dict[str, object]:
@@ -93,26 +91,3 @@ def test_upstream_names_the_stage_that_makes_it(tmp_path: Path):
         folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
     (tmp_path / "rollout").mkdir()
     assert folder.upstream("rollout", made_by="rollout") == tmp_path / "rollout"
-
-
-def test_identity_leaves_out_what_decides_no_result():
-    same = [config(), config(run="x", overwrite=True, init="sft"), {**config(), "logger": {"wandb": "online"}}]
-    assert len({config_hash(identity(values)) for values in same}) == 1
-    other = [config(seed=1), config(size=6), {**config(), "upstream": {"base": "1234"}}]
-    assert len({config_hash(identity(values)) for values in [*same, *other]}) == 4
-    sft = [dump(Config(stage=SftStage("sft"), init=init)) for init in ("base", "some/model")]
-    assert config_hash(identity(sft[0])) != config_hash(identity(sft[1]))
-
-
-def test_keys_that_came_later_change_nothing_at_the_value_that_was_theirs_before():
-    config = dump(Config(stage=SftStage(name="sft"), model=ModelConfig(name="mine")))
-    before = {**config, "model": {key: value for key, value in config["model"].items() if key != "think_history"}}
-    strip = {**config, "model": {**config["model"], "think_history": "strip"}}
-    assert identity(config) == identity(before) != identity(strip)
-
-
-def test_differences_show_absent_keys():
-    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "d": None}}) == [
-        "a.d: (absent) -> None",
-        "c: 2 -> (absent)",
-    ]

@@ -1,0 +1,52 @@
+"""What counts as the same configuration, and how two are told apart."""
+
+from pathlib import Path
+
+from mentor.config import Config, ModelConfig, RolloutStage, SftStage, TaskConfig, dump
+from mentor.runs.identity import config_hash, content_hashes, differences, flatten, identity
+
+
+def config(size: int = 5, **top: object) -> dict[str, object]:
+    return dump(Config(stage=RolloutStage("rollout"), task=TaskConfig("calculator", size=size), **top))
+
+
+def test_identity_leaves_out_what_decides_no_result():
+    same = [config(), config(run="x", overwrite=True, init="sft"), {**config(), "logger": {"wandb": "online"}}]
+    assert len({config_hash(identity(values)) for values in same}) == 1
+    other = [config(seed=1), config(size=6), {**config(), "upstream": {"base": "1234"}}]
+    assert len({config_hash(identity(values)) for values in [*same, *other]}) == 4
+    sft = [dump(Config(stage=SftStage("sft"), init=init)) for init in ("base", "some/model")]
+    assert config_hash(identity(sft[0])) != config_hash(identity(sft[1]))
+
+
+def test_keys_that_came_later_change_nothing_at_the_value_that_was_theirs_before():
+    config = dump(Config(stage=SftStage(name="sft"), model=ModelConfig(name="mine")))
+    before = {**config, "model": {key: value for key, value in config["model"].items() if key != "think_history"}}
+    strip = {**config, "model": {**config["model"], "think_history": "strip"}}
+    assert identity(config) == identity(before) != identity(strip)
+
+
+def test_differences_show_absent_keys():
+    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "d": None}}) == [
+        "a.d: (absent) -> None",
+        "c: 2 -> (absent)",
+    ]
+
+
+def test_where_work_is_spread_decides_no_result():
+    trainer = {"learning_rate": 1e-3, "num_processes": 2, "gradient_checkpointing": True}
+    values = {"stage": {"name": "sft"}, "trainer": trainer, "seed": 0}
+    assert identity(values)["trainer"] == {"learning_rate": 1e-3}
+
+
+def test_nested_values_are_flattened_by_dotted_key():
+    assert flatten({"a": {"b": 1, "c": {}}, "d": [1, {"e": 2}]}) == {"a.b": 1, "a.c": {}, "d": [1, {"e": 2}]}
+
+
+def test_files_are_told_apart_by_content_and_names_are_left_out(tmp_path: Path):
+    for name, text in (("one", "x"), ("two", "x"), ("three", "y")):
+        (tmp_path / name).write_text(text)
+    found = content_hashes(
+        a=str(tmp_path / "one"), b=str(tmp_path / "two"), c=str(tmp_path / "three"), d="Qwen/Qwen3-0.6B", e=None
+    )
+    assert found.keys() == {"a", "b", "c"} and found["a"] == found["b"] != found["c"] and len(found["a"]) == 16
