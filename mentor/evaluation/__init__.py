@@ -1,1 +1,1 @@
-"""What is measured on trajectories: rollout metrics, accuracy with intervals, similarity of tool use."""
+"""Measures of trajectories: rollout metrics, accuracy with intervals, similarity of tool use."""

@@ -1,4 +1,4 @@
-"""Signs in the metrics of an RL run that its steps teach little or the wrong thing."""
+"""Alarms of an RL run: most advantage without a correct answer, most groups without variance."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ WINDOW = 5  # steps looked back on
 LIMIT = 0.5
 
 ADVICE = {
-    "alarm/all_fail": "{share:.0%} of |advantage| came from groups without a correct answer, so the other terms of "
-    "the reward are what is learned: lower reward.weights.tool and valid, set reward.gate=group, or use a better base",
+    "alarm/all_fail": "{share:.0%} of |advantage| came from groups without a correct answer, so the student "
+    "mostly learns the other terms of the reward: lower reward.weights.tool and valid, set reward.gate=group, or use a "
+    "better base",
     "alarm/zero_variance": "{share:.0%} of the groups had zero variance (equal rewards, so no advantage): the tasks "
     "are too hard or too easy for this base, or trainer.group_size is too small",
 }
 
 
 class Alarms:
-    """Watches the last WINDOW steps; `rows` are the metrics of the steps before, where a run goes on."""
+    """Watches the last WINDOW steps. rows: the metrics of the steps before a resume."""
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self._window: deque[Mapping[str, Any]] = deque(rows, maxlen=WINDOW)
         self._ringing = {name: share > LIMIT for name, share in self._shares().items()}
 
     def watch(self, step: int, metrics: Mapping[str, float]) -> tuple[dict[str, float], list[str]]:
-        """`alarm/<name>` as 0 or 1 for this step's log, and a line for every alarm that begins with it."""
+        """Return `alarm/<name>` as 0 or 1 for this step's log, and a line for every alarm that starts with it."""
         self._window.append(metrics)
         shares = self._shares()
         ringing = {name: share > LIMIT for name, share in shares.items()}

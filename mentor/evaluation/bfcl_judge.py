@@ -1,4 +1,4 @@
-"""Whether calls are right for a row of the Berkeley Function Calling Leaderboard (v4, Python): calls -> verdict.
+"""Judge calls for a row of the Berkeley Function Calling Leaderboard (v4, Python): calls -> verdict.
 
 The verdicts and their codes are those of the official checker (PyPI `bfcl-eval` 2026.3.23) for a model whose names keep
 their dots, oddities included; docs/benchmarks.md lists them. Rows are as published. Nothing is executed.
@@ -71,7 +71,7 @@ class _Undecided(Exception):
 
 
 def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None, calls: Any) -> CallsVerdict:
-    """The verdict on one output.
+    """Judge one output.
 
     calls: any JSON value; a list of `{name, arguments}` in the order of the output is well formed. answer_row: not
     looked at in `irrelevance`, where the right output is no call. Raises InputError for rows of different ids and of

@@ -9,12 +9,12 @@ NAMED_BY_LOADER = ("calculator", "gsm8k")  # the others hold what their file hol
 
 
 def data_set(task: TaskConfig) -> str | None:
-    """What the tasks are called: `task.data_set`, else the generator or benchmark they come from; None if unknown."""
+    """Name the data set of the tasks: `task.data_set`, else their generator or benchmark; None if unknown."""
     return task.data_set or (task.name if task.name in NAMED_BY_LOADER else None)
 
 
 def domain(said: str, trained_on: str | None) -> str:
-    """id, ood or unknown for what `benchmark.<name>.splits` says of a split and the data set trained on, if known."""
+    """Resolve an entry of `benchmark.<name>.splits` to id, ood or unknown, given the data set trained on, if known."""
     if not said.startswith(f"{IN}:"):
         return said
     if trained_on is None:

@@ -1,4 +1,4 @@
-"""How a benchmark is judged: a finished trajectory to a verdict, by the name that `benchmark.<name>.grader` gives.
+"""Graders of benchmarks by the name that `benchmark.<name>.grader` gives: finished trajectory -> verdict.
 
 Each grader is a class with `grade`, entered in `BUILDERS` and in the choices of `BenchmarkConfig.grader`.
 """
@@ -30,7 +30,7 @@ class Verdict:
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys that a record of items.jsonl has for it."""
+        """Return the keys that a record of items.jsonl has for the verdict."""
         return {"correct": self.correct, "scores": dict(self.scores), "reason": self.reason}
 
 
@@ -43,7 +43,7 @@ class TrajectoryGrader(Protocol):
     runs_calls: bool
 
     def grade(self, trajectory: Trajectory) -> Verdict:
-        """The verdict; a bad trajectory is judged, never an exception."""
+        """Judge the trajectory; a bad one gets a verdict, never an exception."""
 
 
 class AnswerGrader:
@@ -102,5 +102,5 @@ BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
 
 
 def build_grader(name: str, answers: Grader) -> TrajectoryGrader:
-    """Raises KeyError for a name that `BenchmarkConfig.grader` does not offer."""
+    """Build the grader of a benchmark. Raises KeyError for a name that `BenchmarkConfig.grader` does not offer."""
     return BUILDERS[name](answers)

@@ -35,7 +35,7 @@ class History:
         seconds: Mapping[str, float],
         advantage: AdvantageSettings,
     ) -> tuple[dict[str, float], list[str]]:
-        """The step's metrics, and a line for every alarm that begins with it.
+        """Return the step's metrics, and a line for every alarm that starts with it.
 
         stats: of the policy update. seconds: per phase. throughput: sampled tokens a second of the rollout, and real
         tokens a second, prompts included, of the update.
@@ -50,14 +50,15 @@ class History:
         return metrics, lines
 
     def total(self, metric: str) -> float:
+        """Sum a metric over all steps."""
         return sum(row.get(metric) or 0.0 for row in self.rows)
 
     def seconds(self) -> dict[str, float]:
-        """Per phase, of this process alone."""
+        """Return the seconds of each phase, of this process alone."""
         return {phase: sum(row[f"time/{phase}_s"] for row in self.rows[self._before :]) for phase in PHASES}
 
     def counts(self) -> dict[str, Any]:
-        """Sums over the whole run. Raises StageError when it ends without having taught anything."""
+        """Sum over the whole run. Raises StageError where it took no optimiser step."""
         updates = self.total("policy/updates")
         if not updates:
             raise StageError(
@@ -71,7 +72,7 @@ class History:
         }
 
     def headline(self) -> tuple[str, float] | None:
-        """The share of correct answers over the last steps."""
+        """Return the mean share of correct answers over the last steps."""
         shares = [row.get("reward/correct") for row in self.rows[-HEADLINE_STEPS:]]
         graded = [share for share in shares if share is not None]
         return ("reward/correct", fmean(graded)) if graded else None

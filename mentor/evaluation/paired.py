@@ -1,4 +1,4 @@
-"""Whether two models really differ: both answered the same tasks, so what is compared is the difference task by task.
+"""Paired tests of two models that answered the same tasks: the differences are compared task by task.
 
 Tasks are what is resampled: seeds and samples of a model are averaged within each task first, so the claim is about
 these checkpoints on tasks like these. Every number is the same at every call.
@@ -33,7 +33,7 @@ class Difference:
 
 
 def paired_tests(differences: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> list[Difference]:
-    """differences: (comparisons, n) of task scores, first - second; n of at least 1. One result per comparison.
+    """Test each comparison. differences: (comparisons, n) of task scores, first - second; n is at least 1.
 
     The interval is the percentile bootstrap over tasks (Efron 1979). The p value is the randomisation test's (Fisher
     1935): without a difference, the sign of each task's difference is as good as a coin toss. It is
@@ -78,7 +78,7 @@ def _parts(resamples: int, n: int) -> list[int]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values of one family, adjusted so that an error anywhere in it is as rare as 5 % says (Holm 1979)."""
+    """Adjust the p values of one family for multiple comparisons (Holm 1979): controls the family-wise error rate."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):

@@ -12,17 +12,17 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
-    """Lower case, without ASCII punctuation and English articles, words parted by single spaces."""
+    """Lower the case, drop ASCII punctuation and English articles, and separate words by single spaces."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
 def exact_match(prediction: str, accepted: str) -> float:
-    """1.0 where the two are the same after normalising, else 0.0."""
+    """Return 1.0 where the two are the same after normalising, else 0.0."""
     return float(normalize_answer(prediction) == normalize_answer(accepted))
 
 
 def token_f1(prediction: str, accepted: str) -> float:
-    """Harmonic mean of precision and recall over the normalised words, repeats counted; 0.0 to 1.0.
+    """Compute the harmonic mean of precision and recall over the normalised words, repeats counted; 0.0 to 1.0.
 
     Where one of the two is yes, no or noanswer, only the same answer scores.
     """

@@ -1,4 +1,4 @@
-"""What other numbers in a reward would have made of stored trajectories: advantages, their order, and what is the same.
+"""Replay stored trajectories under other weights of a reward: advantages, their order, and which points are alike.
 
 Each trajectory is judged once; a point of the grid combines the terms anew, by the reward's own formula. All of this
 describes the trajectories at hand, not what training with a point reaches: another reward draws other trajectories.
@@ -69,7 +69,7 @@ class Replay:
     clusters: list[list[int]]
 
     def table(self) -> str:
-        """A line for each point with its cluster, whose representative has a star; then the representatives alone."""
+        """Format a line for each point with its cluster (a star marks its representative), then the representatives."""
         marks = {
             member: f"{place}{'*' if member == members[0] else ' '}"
             for place, members in enumerate(self.clusters, start=1)
@@ -91,7 +91,7 @@ def replay(
     advantage: AdvantageSettings,
     tolerance: Tolerance,
 ) -> Replay:
-    """groups: of at least two trajectories each, of tasks whose teacher is known."""
+    """Score the groups at every point. groups: of at least two trajectories each, of tasks whose teacher is known."""
     replayed = [replay_point(point, groups, advantage) for point in (base, *points)]
     vectors = np.array([_advantages(entry) for entry in replayed])
     orders = np.array([_order(entry) for entry in replayed])
@@ -114,7 +114,7 @@ def replay(
 def replay_point(
     point: WeightPoint, groups: Sequence[JudgedGroup], settings: AdvantageSettings
 ) -> list[TrajectoryGroup]:
-    """The groups as training with this point's reward scores them, before anything is taken for length or KL."""
+    """Score the groups as training with this point's reward does, without penalties for length or KL."""
     formula, matcher = point.formula, point.settings["matcher"]
     scored = []
     for group in groups:
@@ -185,7 +185,7 @@ def _kendall(ours: NDArray[np.int8], theirs: NDArray[np.int8]) -> float | None:
 
 
 def cluster(same: NDArray[np.bool_]) -> list[list[int]]:
-    """Every point with a representative that it is the same as; no two representatives are the same.
+    """Assign every point to a representative that it is the same as; no two representatives are the same.
 
     same: (P, P) bool. Greedy: the next representative is the point with most others left that are the same.
     """

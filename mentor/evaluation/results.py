@@ -16,7 +16,7 @@ Item = dict[str, Any]
 
 
 def summarise(items: Sequence[Item], splits: Mapping[str, str], trained_on: str | None = None) -> list[dict[str, Any]]:
-    """One row per split, with tools and without, and mode, in the order of `splits` (split -> what is said of it).
+    """Build one row per split, with and without tools, and mode, in the order of `splits` (split -> domain entry).
 
     trained_on: the data set that `domain` refers to, where it is known (see `domains.py`).
     """
@@ -32,12 +32,12 @@ def summarise(items: Sequence[Item], splits: Mapping[str, str], trained_on: str 
 
 
 def with_domains(rows: Sequence[Item], splits: Mapping[str, str], trained_on: str | None) -> list[dict[str, Any]]:
-    """The rows with what each split is to the data set trained on, which a run may say after its first rows."""
+    """Add to the rows the domain of their split given the data set trained on, which may be known only later."""
     return [{**entry, "domain": domain(splits[entry["split"]], trained_on), "domain_of": trained_on} for entry in rows]
 
 
 def pass_at(items: Sequence[Item]) -> dict[str, float]:
-    """pass@k for k = 1, 2, 4, ... and the number of samples: the mean over the tasks with k graded samples or more."""
+    """Compute pass@k for k = 1, 2, 4, ... and the number of samples, over the tasks with at least k graded samples."""
     graded = [item for item in items if item["correct"] is not None]
     samples = Counter(item["task"]["id"] for item in graded)
     correct = Counter(item["task"]["id"] for item in graded if item["correct"])
@@ -48,7 +48,7 @@ def pass_at(items: Sequence[Item]) -> dict[str, float]:
 
 
 def row(items: Sequence[Item]) -> dict[str, Any]:
-    """Numbers of the trajectories of one split and mode.
+    """Compute the numbers of the trajectories of one split and mode.
 
     The accuracy of k samples is avg@k. The interval counts tasks, not samples, so several samples of a task do not
     narrow it. calls_per_answer is calls attempted per trajectory; the similarity compares calls that ran with the

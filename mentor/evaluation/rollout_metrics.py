@@ -1,4 +1,4 @@
-"""The numbers of one RL step, from its scored groups: rewards, where the advantage comes from, tool use."""
+"""Metrics of one RL step from its scored groups: rewards, sources of the advantage, tool use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mentor.types import CallError, CallRecord, GroupKind, TrajectoryGroup
 
 
 def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
-    """Means over all trajectories of the step; a mean over nothing (no call made, nothing graded) is left out.
+    """Average over all trajectories of the step; a mean over nothing (no call made, nothing graded) is left out.
 
     settings: as the groups' advantages were made with.
     """
@@ -40,7 +40,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
 
 
 def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
-    """Where |advantage| comes from: its mean, the share of each group kind, and the part of each term in each kind.
+    """Split |advantage| by source: its mean, the share of each group kind, and the part of each term in each kind.
 
     `advantage/<term>_<kind>` is the sum of |A of the term| over that kind's trajectories, divided by the graded
     trajectories of the whole step, so that the kinds add up. Terms of opposite sign cancel in |A| but not here.

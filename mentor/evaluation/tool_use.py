@@ -1,7 +1,7 @@
 """A student's tool use beside the teacher's on the same tasks, call by call: similarity, cost and call errors.
 
-Names are compared, and arguments where it says so. The student's calls are all that it attempted, in order: one that
-failed is like none of the teacher's. References hold the teacher's calls in order, without its turns.
+Names are compared, and arguments where it says so. The student's calls are all that it attempted, in order: a failed
+call matches none of the teacher's. References hold the teacher's calls in order, without its turns.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class AnsweredCalls:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> AnsweredCalls:
-        """From a record of an evaluation's items.jsonl."""
+        """Read a record of an evaluation's items.jsonl."""
         tokens = item.get("tokens")
         return cls(
             calls=[CallRecord.from_dict(call) for call in item["calls"]],
@@ -55,12 +55,12 @@ class AnsweredCalls:
 
 
 def tool_use(answers: Sequence[AnsweredCalls]) -> Numbers:
-    """All numbers of `similarity`, `cost` and `call_errors`. None: there is nothing to take that number of."""
+    """Compute `similarity`, `cost` and `call_errors`. None: there is nothing to measure."""
     return {**similarity(answers), **cost(answers), **call_errors(answers)}
 
 
 def similarity(answers: Sequence[AnsweredCalls]) -> Numbers:
-    """Over the answers to tasks with a reference (no answer: all None).
+    """Compare with the teacher over the answers to tasks with a reference (without any: all None).
 
     tool_similarity: 1 - Jensen-Shannon divergence of the two distributions over tool names, of all calls that ran
     and all of the teacher's; None where a side made none.
@@ -90,7 +90,7 @@ def similarity(answers: Sequence[AnsweredCalls]) -> Numbers:
 
 
 def cost(answers: Sequence[AnsweredCalls]) -> Numbers:
-    """Calls attempted and tokens sampled over all graded answers, wrong ones included, per right answer.
+    """Compute calls attempted and tokens sampled over all graded answers, wrong ones included, per right answer.
 
     None where none is right; tokens_per_correct also where an answer has no record of its tokens.
     """
@@ -104,7 +104,7 @@ def cost(answers: Sequence[AnsweredCalls]) -> Numbers:
 
 
 def call_errors(answers: Sequence[AnsweredCalls]) -> Numbers:
-    """Shares of all calls attempted (None without any): by error in writing the call, and those whose tool failed."""
+    """Compute shares of all calls attempted (None without any): by error in writing the call, and failed tools."""
     calls = [call for answer in answers for call in answer.calls]
     errors = Counter(call.error for call in calls)
     failed = sum(not call.ok and call.well_formed for call in calls)
@@ -113,7 +113,7 @@ def call_errors(answers: Sequence[AnsweredCalls]) -> Numbers:
 
 
 def edit_distance(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """Calls to insert, remove or replace to get the teacher's names in order, over the length of the longer side.
+    """Count the calls to insert, remove or replace to get the teacher's names in order, over the longer side's length.
 
     Levenshtein (1966); 0 where both sides are empty.
     """
@@ -127,7 +127,7 @@ def edit_distance(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) ->
 
 
 def shared_calls(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> tuple[int, int]:
-    """(calls equal in name and arguments, calls equal in name) of both sides, in any order, each used once.
+    """Count (calls equal in name and arguments, calls equal in name) of both sides, in any order, each used once.
 
     Numbers are equal by value, so 2 is 2.0. A teacher's call of which only the name is known counts in neither.
     """
@@ -145,7 +145,7 @@ def shared_calls(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> 
 
 
 def first_divergent_turn(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> int | None:
-    """The student's turn, from 1, in which its calls first depart from the teacher's names in order; None: in none.
+    """Find the student's turn, from 1, in which its calls first depart from the teacher's names in order; or None.
 
     That is the turn of its first call that failed, has another name or is one too many. A student that stops early
     departs in the turn after its last call. How the teacher spread its calls over turns is not known and not compared.

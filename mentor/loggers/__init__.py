@@ -1,4 +1,4 @@
-"""Metrics and progress of a stage: metrics.jsonl is the truth, console and W&B show the same."""
+"""Metrics and progress of a stage: metrics.jsonl is the record, console and W&B show the same values."""
 
 from mentor.loggers.logger import Logger, build_logger, silent_logger
 

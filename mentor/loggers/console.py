@@ -19,7 +19,7 @@ class Progress(Protocol):
     """One running count."""
 
     def advance(self, n: int = 1, **shown: float | int | str) -> None:
-        """`n` more done; `shown` are the values to show beside the bar."""
+        """Count `n` more; `shown` are the values to show beside the bar."""
 
 
 class Console:
@@ -35,7 +35,7 @@ class Console:
 
     @contextmanager
     def progress(self, total: int, description: str, done: int = 0) -> Iterator[Progress]:
-        """done: what an earlier process did of `total`; the time left is reckoned without it."""
+        """Show a running count. done: what an earlier process did of `total`; the time left is estimated without it."""
         if not self._bars:
             yield SilentProgress()
         elif self._rich.is_terminal:
@@ -49,7 +49,7 @@ class Console:
 
 class SilentProgress:
     def advance(self, n: int = 1, **shown: float | int | str) -> None:
-        """Shows nothing."""
+        """Show nothing."""
 
 
 class BarProgress:

@@ -1,4 +1,4 @@
-"""One logger per stage: hands the same keys and values to every backend."""
+"""One logger per stage: sends the same keys and values to every backend."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Logger:
             backend.log(step, record)
 
     def message(self, text: str) -> None:
-        """One line for the user."""
+        """Show one line to the user."""
         self._console.message(text)
 
     @contextmanager
     def progress(self, total: int, description: str, done: int = 0) -> Iterator[Progress]:
-        """`with logger.progress(steps, "rl") as bar: bar.advance(reward=0.4)`; done: before this process."""
+        """Show progress: `with logger.progress(steps, "rl") as bar: bar.advance(reward=0.4)`. done: before a resume."""
         with self._console.progress(total, description, done) as bar:
             yield bar
 
     def roll_back(self, step: int) -> int:
-        """Move the records after `step` to metrics.rolled_back.jsonl, as a resumed stage must; returns how many.
+        """Move the records after `step` to metrics.rolled_back.jsonl, as a resume requires; return how many.
 
         W&B keeps what it was sent: after a resume it shows the later of two values for a step.
         """
@@ -70,7 +70,7 @@ def build_logger(
     group: str = "",
     config: Mapping[str, Any] | None = None,
 ) -> Logger:
-    """The logger of a stage that writes into `folder`; without a folder only the console.
+    """Build the logger of a stage that writes into `folder`; without a folder only the console.
 
     name and group: what W&B calls the run and the experiment. config: what W&B stores with it.
     """
@@ -86,7 +86,7 @@ def build_logger(
 
 
 def silent_logger() -> Logger:
-    """Of a process that another one speaks for."""
+    """Build the logger of a rank that is not the main one: it shows and writes nothing."""
     return Logger(Console(bars=False, quiet=True))
 
 

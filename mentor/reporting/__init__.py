@@ -1,4 +1,4 @@
-"""Last step of the flow: the files of one run folder become one report in three forms that hold the same numbers."""
+"""Last step of the flow: report one run folder as HTML, Markdown and JSON, which hold the same numbers."""
 
 from mentor.reporting.figures.draw import draw
 from mentor.reporting.read.collect import collect

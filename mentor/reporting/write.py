@@ -22,7 +22,7 @@ MAX_PAGE_BYTES = 14_900_000  # of report.html: below 15 MB, a size that every ma
 def write_report(
     report: Report, figures: list[ReportFigure], gathered: Gathered, folder: Path
 ) -> tuple[list[Path], Embedded]:
-    """The three files and the figures; earlier figures in `folder` are removed.
+    """Write the three files and the figures; earlier figures in `folder` are removed.
 
     Returns what was written, and how many trajectories fit into the page.
     """
@@ -52,7 +52,7 @@ def write_report(
 
 
 def choice_text(trajectories: Embedded) -> str:
-    """How many of the stored trajectories the page shows, and how they were chosen."""
+    """Say how many of the stored trajectories the page shows and how they were chosen."""
     shown, found, asked = trajectories.shown, trajectories.found, trajectories.asked
     if not found:
         return "This run stored no trajectories."

@@ -1,4 +1,4 @@
-"""`stage=report`: tables, figures and trajectories from the files of one run. Measures nothing itself."""
+"""`stage=report`: tables, figures and trajectories from the files of one run. Nothing is measured here."""
 
 from __future__ import annotations
 

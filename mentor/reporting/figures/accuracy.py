@@ -14,7 +14,7 @@ MARKERS = "osD^vPX*"
 
 
 def accuracy_figures(report: Report, colors: Colors) -> list[ReportFigure]:
-    """One per domain and setting: methods side by side over each benchmark."""
+    """Draw one figure per domain and setting, with the methods side by side for each benchmark."""
     shown = settings(report.results)
     figures = []
     for setting in shown:

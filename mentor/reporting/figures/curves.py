@@ -1,4 +1,4 @@
-"""Learning curves: per method the mean over its training seeds with a band, and every seed's own line to choose."""
+"""Learning curves: per method the mean over its training seeds with a band, and one line per seed to choose."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class Band:
 
 
 def curve_figures(curves: Sequence[Curve], colors: Colors) -> list[ReportFigure]:
+    """Draw one figure per metric: the main ones first, then all others by name."""
     found = distinct(curve.metric for curve in curves)
     ordered = [metric for metric in MAIN_METRICS if metric in found]
     ordered += sorted(metric for metric in found if metric not in MAIN_METRICS)
@@ -61,7 +62,7 @@ def curve_figures(curves: Sequence[Curve], colors: Colors) -> list[ReportFigure]
 
 
 def bands(curves: Sequence[Curve], trained: set[str]) -> list[Band]:
-    """One per method, of curves of one metric. trained: the folders whose `-s<seed>` is a training seed."""
+    """Build the band of each method from curves of one metric. trained: folders whose `-s<seed>` is a training seed."""
     groups: dict[str, list[Curve]] = {}
     for curve in curves:
         groups.setdefault(method_of(curve.folder, trained), []).append(curve)
@@ -86,7 +87,7 @@ def _band(method: str, seeds: list[Curve]) -> Band:
 
 
 def _painter(found: Sequence[Band], colors: Colors) -> Callable[[Axes], None]:
-    """Methods are told apart by line style as well as by colour; the lines of single seeds are for the page to show."""
+    """Methods differ in line style as well as in colour. The page shows the lines of single seeds on request."""
 
     def paint(axes: Axes) -> None:
         for index, band in enumerate(found):
@@ -108,7 +109,7 @@ def _painter(found: Sequence[Band], colors: Colors) -> Callable[[Axes], None]:
 
 
 def thinned(curve: Curve) -> tuple[list[float], list[float]]:
-    """(steps, values) to draw: NaN for a gap, and means of equal blocks of steps where there are too many to see."""
+    """Return (steps, values) to draw: NaN for a gap, and means of equal blocks of steps above MAX_POINTS steps."""
     size = -(-len(curve.steps) // MAX_POINTS)
     steps, values = [], []
     for start in range(0, len(curve.steps), size):

@@ -13,7 +13,7 @@ from mentor.reporting.read.records import Report
 
 
 def draw(report: Report) -> list[ReportFigure]:
-    """All figures of the report, in the order to show them. A method and all its models have one colour."""
+    """Draw all figures of the report in the order to show them. A method and its models share one colour."""
     folders = distinct([r.model for r in report.results] + [curve.folder for curve in report.curves])
     trained = trained_folders(report)
     methods = distinct(method_of(folder, trained) for folder in folders)

@@ -1,4 +1,4 @@
-"""How a figure of the report is drawn: one style, and SVG for the page beside PNG for other uses.
+"""Render the figures of the report in one style, as SVG for the page and as PNG for other uses.
 
 In the SVG, text and axes take the page's colour, so it reads on light and dark.
 """
@@ -64,7 +64,7 @@ def render(
     height: float = 2.5,
     grid: str = "y",
 ) -> ReportFigure:
-    """A figure of one pair of axes with its legend below. height: inches, without the legend. grid: "" for none."""
+    """Render one pair of axes with the legend below. height: inches, without the legend. grid: "" for none."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.add_subplot()
@@ -101,20 +101,20 @@ def _lay_out(figure: Figure) -> None:
 
 
 def interval_bars(results: Sequence[EvalResult]) -> list[list[float]]:
-    """How far the 95 % interval reaches below and above each accuracy, in percent; 0 where it is unknown."""
+    """Return how far the 95 % interval reaches below and above each accuracy, in percent; 0 where it is unknown."""
     below = [0.0 if r.low is None or r.accuracy is None else 100 * max(0.0, r.accuracy - r.low) for r in results]
     above = [0.0 if r.high is None or r.accuracy is None else 100 * max(0.0, r.high - r.accuracy) for r in results]
     return [below, above]
 
 
 def percent_axis(axis: Axis) -> None:
-    """From 0 to 100, with room for whole markers at both ends."""
+    """Scale an axis from 0 to 100, with room for whole markers at both ends."""
     axis.set_view_interval(-2.5, 102.5, ignore=True)
     axis.set_ticks(range(0, 101, 20))
 
 
 def line_id(kind: str, name: str) -> str:
-    """What the page finds a line by. kind: `method`, or `seed` for a line that is shown only when it is chosen."""
+    """Build the id of a line for the page. kind: `method`, or `seed` for a line shown only when it is chosen."""
     return f"line:{kind}:{name}"
 
 

@@ -1,4 +1,4 @@
-"""The map of a sweep: a heat map over two numbers, a line over one; more are left to the tables."""
+"""Figures of sweeps: a heat map over two swept numbers, a line over one; the tables hold sweeps over more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PALE, DARK = "#d3e5fa", "#123a66"  # both ends of the colours: black text reads 
 
 
 def sweep_figures(report: Report) -> list[ReportFigure]:
-    """One per sweep over one or two numbers that has a headline."""
+    """Draw each sweep over one or two numbers that has a headline."""
     figures = []
     for sweep in report.sweeps:
         found = configurations(sweep)

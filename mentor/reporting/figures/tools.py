@@ -17,7 +17,7 @@ BAR = 0.085  # inches; the height of one student's bar
 
 
 def similarity_figures(report: Report, colors: Colors) -> list[ReportFigure]:
-    """Accuracy over similarity of tool use, a point per model and split: one figure per mode."""
+    """Draw accuracy over similarity of tool use, a point per model and split, one figure per mode."""
     figures: list[ReportFigure] = []
     for mode in MODES:
         rows = [r for r in report.results if r.setting == mode]
@@ -66,7 +66,7 @@ def _similarity_painter(points: Sequence[EvalResult], trained: set[str], colors:
 
 
 def tool_figures(report: Report, colors: Colors) -> list[ReportFigure]:
-    """Share of every tool in the calls: the teacher's as a pale bar behind the students' thin ones."""
+    """Draw the share of each tool in the calls: the teacher's as a pale bar behind the students' thin ones."""
     return [
         render(
             f"tools-{use.benchmark}-{use.mode}" + (f"-{index}" if index else ""),

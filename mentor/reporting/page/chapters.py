@@ -29,7 +29,7 @@ class Chapter:
 
 
 def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
-    """The parts of the report in the order to read them; the last ones are for looking things up."""
+    """Build the chapters in the order to read them; the last ones are for reference."""
 
     def figures_of(chapter: str) -> list[ReportFigure]:
         return [figure for figure in figures if figure.chapter == chapter]

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: styles and script are inside, no font and no link to follow."""
+"""The report as one self-contained HTML file: styles, scripts, figures and data are inside, no font is loaded."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def to_html(
     trajectories: str | None,
     choice: str,
 ) -> str:
-    """Every text is escaped; only the SVGs, the project's own script and the JSON made for a script element are not.
+    """Render the page. Every text is escaped, except the SVGs, the project's script and the JSON of script elements.
 
-    trajectories: JSON safe inside a script element, None for a page without them. choice: what is said about which
-    of them are shown.
+    trajectories: JSON safe inside a script element, None for a page without them. choice: the sentence on which of
+    them are shown.
     """
     loader = PackageLoader("mentor.reporting.page")
     environment = Environment(

@@ -10,7 +10,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]|])")
 
 
 def escape(text: str) -> str:
-    """`text` as it is, whatever characters of Markdown or HTML it holds, on one line."""
+    """Escape the characters of Markdown and HTML in `text` and put it on one line."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return SPECIAL.sub(r"\\\1", safe).replace("\n", " ")
 
@@ -29,7 +29,7 @@ def _text(cell: Cell) -> str:
 def to_markdown(
     title: str, run: str, tables: list[Table], missing: list[str], caveats: list[str], trajectories: str
 ) -> str:
-    """trajectories: what is said about those that the page shows."""
+    """Render the report. trajectories: the sentence on which of them the page shows."""
     where = f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`, trajectories: `report.html`."
     parts = [f"# {escape(title)}", f"{where} {escape(trajectories)}"]
     for heading, lines in (("Read with care", caveats), ("Missing", missing)):

@@ -1,7 +1,7 @@
-"""The chosen trajectories as the JSON that the page embeds: what its script shows, within a budget of bytes.
+"""The chosen trajectories as the JSON that the page embeds, within a budget of bytes.
 
-Everything a trajectory shares with others is there once: token texts per tokenizer, the start of the prompt per
-source, the teacher's trajectory per task.
+What trajectories share is stored once: token texts per tokenizer, the start of the prompt per source, the teacher's
+trajectory per task.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Embedded:
 
 
 def embed(gathered: Gathered, find_tokenizer: FindTokenizer, budget: int) -> Embedded:
-    """As many of the chosen trajectories, from the first on, as fit into `budget` bytes of UTF-8.
+    """Embed as many of the chosen trajectories, from the first on, as fit into `budget` bytes of UTF-8.
 
     find_tokenizer: the tokenizer.json behind a trajectory; None shows the ids of its tokens.
     """
@@ -67,7 +67,7 @@ def embed(gathered: Gathered, find_tokenizer: FindTokenizer, budget: int) -> Emb
 
 
 def script_json(value: Any) -> str:
-    """JSON that no HTML parser takes for markup: `<` is written as an escape, and so is half a surrogate pair."""
+    """Serialise to JSON that is safe inside a script element: `<` and lone surrogates are escaped."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return text.encode("utf-8", errors="backslashreplace").decode()
 
@@ -139,7 +139,7 @@ def _reward(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def verdict(record: Mapping[str, Any]) -> str:
-    """`correct`, `wrong` or `ungraded`, of a record of training or of evaluation."""
+    """Return `correct`, `wrong` or `ungraded` for a record of training or of evaluation."""
     if "reward" in record:
         reward = record["reward"]
         correct = RewardBreakdown(reward["total"], reward["terms"]).correct
@@ -149,7 +149,7 @@ def verdict(record: Mapping[str, Any]) -> str:
 
 
 def runs(mask: Sequence[bool]) -> list[int]:
-    """Lengths of the runs of equal values, the first one of False (0 where the mask begins with True)."""
+    """Run-length encode the mask; the first run is of False (0 where the mask begins with True)."""
     lengths = [0]
     value = False
     for bit in mask:

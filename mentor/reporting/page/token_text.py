@@ -12,11 +12,12 @@ BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def token_texts(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
-    """The text of each token by itself; `‹e2 82›` names the bytes of one that is only a part of a character."""
+    """Decode each token by itself; `‹e2 82›` are the bytes of a token that is only a part of a character."""
     return {token_id: token_text(tokenizer, token_id) for token_id in sorted(set(ids))}
 
 
 def token_text(tokenizer: Tokenizer, token_id: int) -> str:
+    """Decode one token; see `token_texts`."""
     name = tokenizer.id_to_token(token_id)
     if name is None:
         return f"‹token {token_id}›"
@@ -29,7 +30,7 @@ def token_text(tokenizer: Tokenizer, token_id: int) -> str:
 
 
 def token_bytes(name: str) -> bytes | None:
-    """The bytes that a token's name stands for, in the byte fallback or the byte-level notation; None for neither."""
+    """Return the bytes that a token's name stands for in byte-fallback or byte-level notation; None for neither."""
     if match := BYTE_TOKEN.fullmatch(name):
         return bytes.fromhex(match.group(1))
     alphabet = byte_alphabet()
@@ -38,7 +39,7 @@ def token_bytes(name: str) -> bytes | None:
 
 @cache
 def byte_alphabet() -> dict[str, int]:
-    """The characters byte-level tokenizers write bytes with: printable ones are themselves, the rest count from 256."""
+    """Map the characters of byte-level tokenizers to bytes: printable ones are themselves, the rest count from 256."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}

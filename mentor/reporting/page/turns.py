@@ -1,4 +1,4 @@
-"""A trajectory as turns to read: what was said, every call with what came of it, and the tool's reply."""
+"""A trajectory as turns to read: the text, and every call with its outcome and the tool's reply."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOT_RUN = "not run"  # calls of a turn that ended the trajectory
 
 
 def turns_of(trajectory: Trajectory) -> list[dict[str, Any]]:
-    """One {text, reasoning, calls} per assistant turn; a call is {name, arguments (JSON text), outcome, reply}.
+    """Build {text, reasoning, calls} of each assistant turn; a call is {name, arguments (JSON text), outcome, reply}.
 
     `outcome` is `ok`, the kind of error, or NOT_RUN. A turn with a malformed call has its whole text as `text`.
     """
@@ -36,7 +36,7 @@ def turns_of(trajectory: Trajectory) -> list[dict[str, Any]]:
 
 
 def reference_turns(task: Task) -> list[dict[str, Any]] | None:
-    """The teacher's calls of a task as one turn without text; None where the teacher is unknown."""
+    """Build one turn without text from the teacher's calls of a task; None where the teacher is unknown."""
     if task.reference is None:
         return None
     calls = [_shown(call.name, call.arguments, "", "") for call in task.reference]

@@ -34,7 +34,7 @@ class CallsPerTool:
         return self.mode if self.alone else f"{self.mode} ({', '.join(self.students)})"
 
     def rows(self) -> list[tuple[str, float, list[float]]]:
-        """(tool, the teacher's calls, each student's), most used first; those past MAX_TOOLS are in one last row."""
+        """Return (tool, teacher's calls, each student's), most used first; one last row sums tools past MAX_TOOLS."""
         students = list(self.students.values())
         totals: dict[str, float] = {}
         for counts in (self.teacher, *students):
@@ -55,7 +55,7 @@ def _sum(counts: Mapping[str, float], names: Sequence[str]) -> float:
 
 
 def calls_per_tool(report: Report) -> list[CallsPerTool]:
-    """One per benchmark and mode, and more where students were not compared with the same calls."""
+    """Count calls per benchmark and mode; methods compared with different calls of the teacher are counted apart."""
     found: list[CallsPerTool] = []
     for benchmark in distinct(result.benchmark for result in report.results):
         first: str | None = None

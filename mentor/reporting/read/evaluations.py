@@ -44,7 +44,7 @@ def read_evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], 
 
 
 def with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
-    """The sweep with the evaluations that its points have in their own folders."""
+    """Add to the points of a sweep the evaluations below their folders."""
     points = []
     for point in sweep.points:
         lines: list[str] = []
@@ -55,7 +55,7 @@ def with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
 
 
 def _with_task_scores(record: StageRecord, task_scores: Sequence[TaskScores]) -> StageRecord:
-    """The record with what the evaluation sampled and how often it was right."""
+    """Add to the record the tokens that were sampled and the number of correct answers."""
     if not task_scores:
         return record
     tokens = [own.sampled_tokens for own in task_scores]

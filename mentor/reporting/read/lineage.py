@@ -1,4 +1,4 @@
-"""Which model was trained from which, and so what an evaluation is compared with and where its numbers come from."""
+"""Which model was trained from which: the base of each result, and the origins of its numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEACHER_FOLDER = "rollout"
 
 
 def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str] = ()) -> list[str]:
-    """The model, then what it was trained from, through SFT too; the last one may be a model this run did not make.
+    """List the model, then what it was trained from, step by step; the last one may not be of this run.
 
     A summary names its `base` by path or hub name; a name below eval/ or a stage folder stands for it where one fits.
     """
@@ -29,7 +29,7 @@ def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str
 
 
 def with_base(results: list[EvalResult], stages: Sequence[StageRecord]) -> list[EvalResult]:
-    """The results, bases first, each with its base.
+    """Add its base to each result, and sort bases first.
 
     The base of a model that was not made from another is the model itself; None where the base is not known or was not
     evaluated.
@@ -45,7 +45,7 @@ def with_base(results: list[EvalResult], stages: Sequence[StageRecord]) -> list[
 
 
 def origins(results: Sequence[EvalResult], stages: Sequence[StageRecord]) -> dict[str, list[Origin]]:
-    """Per evaluation folder: itself, the model's stage, what that was trained from, the teacher's trajectories."""
+    """List per evaluation folder: itself, the model's stage, what that was trained from, the teacher's trajectories."""
     kinds = {record.folder: record.stage for record in stages}
     evaluated = {result.model for result in results}
     found = {}

@@ -25,18 +25,18 @@ Scores = Mapping[tuple[str, str, str, str], Mapping[TaskKey, float]]
 
 
 def method_of(folder: str, trained: set[str]) -> str:
-    """The name without `-s<seed>`, for a folder that a stage of the run made; any other name is a method by itself."""
+    """Strip `-s<seed>` from the name of a folder that a stage of the run made; any other name is a method by itself."""
     found = re.fullmatch(r"(.+)-s\d+", folder)
     return found[1] if found and folder in trained else folder
 
 
 def trained_folders(report: Report) -> set[str]:
-    """The folders whose `-s<seed>` is a training seed."""
+    """List the folders whose `-s<seed>` is a training seed."""
     return {record.folder for record in report.stages}
 
 
 def method_results(results: Sequence[EvalResult], stages: Sequence[StageRecord]) -> list[MethodResult]:
-    """One per method, benchmark, split and setting, in the order of the results; rows without an accuracy left out."""
+    """Average the results of each method, benchmark, split and setting; rows without an accuracy drop out."""
     trained = {record.folder for record in stages}
     groups: dict[tuple[str, str, str, str], list[EvalResult]] = {}
     for row in results:
@@ -73,7 +73,7 @@ def _method_result(method: str, rows: Sequence[EvalResult], trained: set[str]) -
 
 
 def compare(methods: Sequence[MethodResult], scores: Scores) -> tuple[list[Pair], int]:
-    """Every two methods on every split that both answered, and the resamples of each test.
+    """Test every two methods on every split that both answered; also return the resamples of each test.
 
     The comparisons of one domain and setting are one family. The first of a pair is the one that comes later in
     `methods`, so that a trained one is compared with its base and not the other way round.
@@ -98,6 +98,7 @@ def compare(methods: Sequence[MethodResult], scores: Scores) -> tuple[list[Pair]
 
 
 def conclusion(pair: Pair, p: float) -> str:
+    """Name the result for the first method of the pair, given its adjusted p value."""
     if p >= ALPHA:
         return NOT_SIGNIFICANT
     return "better" if pair.difference > 0 else "worse"
@@ -148,7 +149,7 @@ def _pair(first: MethodResult, second: MethodResult, test: Difference) -> Pair:
 
 
 def against_base(methods: Sequence[MethodResult], pairs: Sequence[Pair]) -> list[MethodResult]:
-    """The methods, each with what its comparison with its base says."""
+    """Add to each method the conclusion of its comparison with its base."""
     found = {(p.first, p.second, p.benchmark, p.split, p.setting): p.conclusion for p in pairs}
     opposite = {"better": "worse", "worse": "better", NOT_SIGNIFICANT: NOT_SIGNIFICANT}
     compared = []

@@ -12,12 +12,12 @@ MODES = ("sampled", "greedy")
 
 
 def settings(results: Iterable[EvalResult | MethodResult]) -> list[str]:
-    """The settings found, in the order to show them: sampled, greedy, then those without tools."""
+    """Sort the settings found: sampled, greedy, then those without tools."""
     order = {setting_name(mode, with_tools): None for with_tools in (None, False) for mode in MODES}
     found = {result.setting for result in results}
     return [*(setting for setting in order if setting in found), *sorted(found - order.keys())]
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
-    """The values in order of first appearance."""
+    """Drop repeated values; keep the order of first appearance."""
     return list(dict.fromkeys(values))

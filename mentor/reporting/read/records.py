@@ -1,4 +1,4 @@
-"""What a report is made of, unformatted: every output (HTML, Markdown, JSON, figures) comes from one `Report`."""
+"""The unformatted data of a report: HTML, Markdown, JSON and figures are all made from one `Report`."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class EvalResult:
 
 
 def setting_name(mode: str, with_tools: bool | None) -> str:
-    """How the answers were made: `sampled`, `greedy`, `sampled, without tools`, ..."""
+    """Name how the answers were decoded: `sampled`, `greedy`, `sampled, without tools`, ..."""
     return f"{mode}, without tools" if with_tools is False else mode
 
 

@@ -93,7 +93,7 @@ def _total(records: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> floa
 
 
 def learning_curves(folder: str, records: list[dict[str, Any]]) -> list[Curve]:
-    """One curve per metric, in the order the metrics first appear."""
+    """Build one curve per metric, in the order in which the metrics first appear."""
     series: dict[str, tuple[list[int], list[float | None]]] = {}
     for record in records:
         for metric, value in record.items():

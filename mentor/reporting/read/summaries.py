@@ -10,7 +10,7 @@ from mentor.runs.provenance import SUMMARY_NAME, read_summary
 
 
 def stage_summary(folder: Path, root: Path, missing: list[str]) -> dict[str, Any] | None:
-    """The folder's summary.json; what is absent or unfinished is noted in `missing`."""
+    """Read the folder's summary.json; note in `missing` that it is absent or that the stage is unfinished."""
     name = folder.relative_to(root).as_posix()
     summary = finite(read_summary(folder))
     if summary is None:
@@ -21,13 +21,13 @@ def stage_summary(folder: Path, root: Path, missing: list[str]) -> dict[str, Any
 
 
 def look_for(path: Path, root: Path, missing: list[str]) -> None:
-    """Notes in `missing` that a file of trajectories is not there."""
+    """Note in `missing` that a file of trajectories is not there."""
     if not path.is_file():
         missing.append(f"{path.relative_to(root).as_posix()}: no trajectories to look at")
 
 
 def finite(value: Any) -> Any:
-    """The same value with None for NaN and the infinities, which JSON cannot hold."""
+    """Replace NaN and infinities, which JSON cannot hold, by None at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

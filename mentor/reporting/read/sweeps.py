@@ -1,4 +1,4 @@
-"""The multiruns of a run folder: what each point set and came to, gathered over training seeds."""
+"""Sweeps of a run folder: what each point set, its headline, and the points that differ in the seed alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED = "seed"
 
 
 def read_sweeps(root: Path, missing: list[str]) -> list[Sweep]:
-    """Every sweeps/<id>/ of the run folder that has a manifest; one of an earlier version is noted in `missing`."""
+    """Read every sweeps/<id>/ that has a manifest; note in `missing` a manifest of an earlier version."""
     found = []
     for path in sorted(root.glob(f"sweeps/*/{MANIFEST_NAME}")):
         if all("hash" in row for row in read_jsonl(path, missing.append)):
@@ -51,7 +51,7 @@ def _finite(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Configuration:
-    """The points that differ in their seed alone. `values`: of the swept keys. `mean`: of the headlines there are."""
+    """The points that differ in their seed alone. `values`: of the swept keys. `mean`: of the known headlines."""
 
     values: tuple[Any, ...]
     points: list[SweepPoint]
@@ -70,7 +70,7 @@ class Configuration:
 
 
 def configurations(sweep: Sweep) -> list[Configuration]:
-    """In the order the points started."""
+    """Group the points by the values of the swept keys, in the order in which they started."""
     groups: dict[str, tuple[tuple[Any, ...], list[SweepPoint]]] = {}
     for point in sweep.points:
         values = tuple(point.overrides.get(key) for key in sweep.keys)
@@ -79,7 +79,7 @@ def configurations(sweep: Sweep) -> list[Configuration]:
 
 
 def numeric(sweep: Sweep) -> bool:
-    """Whether every swept key has a number at every point, so that the sweep can be drawn over them."""
+    """Return whether every swept key has a number at every point, as a figure needs."""
     return bool(sweep.keys) and all(
         _is_number(point.overrides.get(key)) for point in sweep.points for key in sweep.keys
     )
@@ -90,6 +90,6 @@ def _is_number(value: Any) -> bool:
 
 
 def headline_names(sweep: Sweep) -> str:
-    """What the points' headlines are called: one name, as long as they all ran the same stage."""
+    """Join the names of the points' headlines: one name if all points ran the same stage."""
     names: Sequence[str] = distinct(point.headline_name for point in sweep.points if point.headline_name)
     return ", ".join(names) or "headline"

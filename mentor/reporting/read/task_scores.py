@@ -1,4 +1,4 @@
-"""What the trajectories of an evaluation say task by task: what paired tests and the cost of an answer are made of."""
+"""Scores of an evaluation by task, read from its trajectories, for paired tests and for the cost of an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = tuple[str, str]  # split and setting: what a row of an evaluation's result
 
 @dataclass
 class TaskScores:
-    """Of one row. `graded`: per task how many answers are correct, and of how many; a task without a verdict is absent.
+    """Scores of one row. `graded`: per task (correct answers, graded answers); a task without a verdict is absent.
 
     `sampled_tokens` is None where a trajectory has none.
     """
@@ -26,10 +26,11 @@ class TaskScores:
     sampled_tokens: int | None = 0
 
     def scores(self) -> dict[TaskKey, float]:
-        """The share of correct answers of each task."""
+        """Return the share of correct answers of each task."""
         return {task: right / answers for task, (right, answers) in self.graded.items()}
 
     def add(self, record: Record) -> None:
+        """Count one record of items.jsonl."""
         task, verdict, tokens = record["task"], record["correct"], record["tokens"]
         if tokens is None or self.sampled_tokens is None:
             self.sampled_tokens = None
@@ -44,7 +45,7 @@ class TaskScores:
 
 
 def read_task_scores(path: Path, report: Callable[[str], None]) -> dict[Row, TaskScores]:
-    """By split and setting, from an evaluation's items.jsonl. Raises InputError naming a record that is no item."""
+    """Read items.jsonl of an evaluation, by split and setting. Raises InputError naming a record that is no item."""
     found: dict[Row, TaskScores] = {}
     for number, record in enumerate(read_jsonl(path, report), start=1):
         try:

@@ -16,7 +16,7 @@ TOKENIZER_NAME = "tokenizer.json"
 
 
 def tokenizer_of(place: Place) -> Path | None:
-    """The tokenizer.json of the model that wrote the trajectory at `place`; None where there is no such file.
+    """Find the tokenizer.json of the model that wrote the trajectory at `place`; None where there is no such file.
 
     In training that is the stage's own model, or its base while it has none; in evaluation the evaluated model.
     """

@@ -51,7 +51,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Gathered:
-    """`found`: how many trajectories the run holds. `chosen`: in an order whose every beginning is spread evenly.
+    """`found`: how many trajectories the run holds. `chosen`: in an order of which every prefix is spread evenly.
 
     `teachers`: the teacher's trajectories by task id, of the tasks of the chosen ones.
     """
@@ -63,7 +63,7 @@ class Gathered:
 
 
 def gather(root: Path, limit: int) -> Gathered:
-    """At most `limit` trajectories of the run folder `root`, the same ones every time.
+    """Choose and read at most `limit` trajectories of the run folder `root`, the same ones every time.
 
     Raises InputError naming the record for one that is not a trajectory.
     """
@@ -101,8 +101,8 @@ def _key(path: Path, number: int, record: Record, key: str) -> Any:
 
 
 def spread_over(places: Sequence[Place], levels: Sequence[str]) -> list[Place]:
-    """All places, so ordered that every beginning takes about as many from each value of the first level, and within
-    one value as many from each of the next level; below the last level they are spread over the file."""
+    """Order the places so that every prefix takes about as many from each value of the first level, and within one
+    value as many from each of the next level; below the last level they are spread over the file."""
     if not levels:
         return spread(places)
     parts: dict[str, list[Place]] = {}
@@ -112,14 +112,14 @@ def spread_over(places: Sequence[Place], levels: Sequence[str]) -> list[Place]:
 
 
 def spread(items: Sequence[T]) -> list[T]:
-    """The items in bit-reversed order of their places (van der Corput): every beginning is spread over the whole."""
+    """Order the items by their bit-reversed index (van der Corput): every prefix is spread over the whole."""
     width = max(1, (len(items) - 1).bit_length())
     order = sorted(range(len(items)), key=lambda place: f"{place:0{width}b}"[::-1])
     return [items[place] for place in order]
 
 
 def interleave(parts: Iterable[Sequence[T]]) -> list[T]:
-    """The first of each, then the second of each, and so on; a part that has ended is passed over."""
+    """Take the first of each part, then the second of each, and so on."""
     ended = object()
     return [item for layer in zip_longest(*parts, fillvalue=ended) for item in layer if item is not ended]  # type: ignore[misc]
 

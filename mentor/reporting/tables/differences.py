@@ -11,7 +11,7 @@ from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, number, p
 
 
 def difference_tables(report: Report) -> list[Table]:
-    """Per domain and setting who is better than whom and by how much; last every test in full."""
+    """Build per domain and setting a matrix of conclusions and a listing of differences; last, every test."""
     shown = settings(report.results)
     tables: list[Table] = []
     for setting in shown:
@@ -26,7 +26,7 @@ def difference_tables(report: Report) -> list[Table]:
 
 
 def intro(report: Report) -> str:
-    """What is tested and how, before the tables."""
+    """Describe the tests, for the text before the tables."""
     return (
         "Two methods are compared task by task: the difference of their shares of correct answers, each a mean over "
         "the task's samples and the method's training seeds. Tasks are resampled, so a result is about these "
@@ -95,15 +95,17 @@ def _difference(pair: Pair) -> Cell:
 
 
 def points(share: float) -> str:
-    """A difference of shares in points, signed; a minus sign as wide as a plus."""
+    """Format a difference of shares in points, with its sign."""
     return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def interval_text(pair: Pair) -> str:
+    """Format the 95 % interval of a difference in points."""
     return f"[{points(pair.low)}, {points(pair.high)}]"
 
 
 def p_text(p: float) -> str:
+    """Format a p value: two decimals from 0.1 on, four below."""
     return f"{p:.2f}" if p >= 0.1 else f"{p:.4f}"
 
 

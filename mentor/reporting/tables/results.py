@@ -1,4 +1,4 @@
-"""Tables of what was evaluated: methods by benchmarks, every number of every model, calls per tool."""
+"""Tables of the evaluations: methods by benchmarks, every number of every model, calls per tool."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, interval,
 
 
 def accuracy_tables(report: Report) -> list[Table]:
-    """One table of methods x benchmarks per domain and setting; the first setting that the run has is the main one."""
+    """Build one table of methods x benchmarks per domain and setting; the first setting of the run is the main one."""
     shown = settings(report.results)
     return [
         _accuracy_table(domain, setting, chosen, main=setting == shown[0])
@@ -54,25 +54,25 @@ def _accuracy(result: MethodResult) -> Cell:
 
 
 def method_label(results: Sequence[MethodResult]) -> str:
-    """`rl-flexible (3 seeds)`, `pretrain (base)`."""
+    """Label a method: `rl-flexible (3 seeds)`, `pretrain (base)`."""
     most = max(len(result.models) for result in results)
     said = ["base"] * (results[0].base == results[0].method) + [f"{most} seeds"] * (most > 1)
     return f"{results[0].method} ({', '.join(said)})" if said else results[0].method
 
 
 def task_counts(results: Iterable[EvalResult | MethodResult]) -> str:
-    """`256`, or `200 to 700` where splits differ."""
+    """Format the number of tasks: `256`, or `200 to 700` where splits differ."""
     counts = sorted({result.n for result in results})
     return number(counts[0]) if len(counts) == 1 else f"{number(counts[0])} to {number(counts[-1])}"
 
 
 def domain_label(result: EvalResult) -> str:
-    """`ID for gsm8k`, `OOD`, `UNKNOWN`: with the data set it refers to, where that is known."""
+    """Label the domain: `ID for gsm8k`, `OOD`, `UNKNOWN`, with the data set it refers to where that is known."""
     return result.domain.upper() + (f" for {result.domain_of}" if result.domain_of else "")
 
 
 def detail_table(report: Report) -> Table:
-    """Every evaluated model x split x setting with its tool use."""
+    """Build the table of every evaluated model x split x setting with its tool use."""
     scores = distinct(name for result in report.results for name in result.scores)
     tries = sorted({count for result in report.results for count in result.pass_at}, key=int)
     extra = [*(f"pass@{count} %" for count in tries), *(f"{name} %" for name in scores)]
@@ -124,7 +124,7 @@ def _detail_row(result: EvalResult, tries: Sequence[str], scores: Sequence[str])
 
 
 def tool_tables(report: Report) -> list[Table]:
-    """Calls per tool, teacher and students, one table per benchmark and mode."""
+    """Build the tables of calls per tool of teacher and students, one per benchmark and mode."""
     return [_tool_table(use) for use in calls_per_tool(report)]
 
 

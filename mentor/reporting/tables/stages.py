@@ -1,4 +1,4 @@
-"""Tables of the stages: what each spent, and from which configuration, code and packages."""
+"""Tables of the stages: their cost, and the configuration, code and packages they ran with."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_SHOWN = 40  # stage folders whose costs are shown without unfolding
 
 
 def cost_table(report: Report) -> Table:
-    """What every stage folder spent, and their sums."""
+    """Build the table of the cost of every stage folder, with sums."""
     return Table(
         title="Cost by stage",
         caption="Steps, updates (of the optimiser), tokens and step seconds are sums over all logged steps. Trained "
         "tokens: in pretrain and SFT those in the loss, in RL all that the updates went through, prompts included. "
         "Tokens per correct: sampled tokens over correct answers. Seconds: the process that finished the stage, on the "
-        "machine that ran it; compare machines by tokens. A folder's name leads to its provenance.",
+        "machine that ran it; compare machines by tokens. A folder's name links to its provenance.",
         columns=[
             "stage folder",
             "status",
@@ -68,12 +68,12 @@ def _total_row(records: Sequence[StageRecord]) -> list[Cell]:
 
 
 def spent_seconds(record: StageRecord) -> float | None:
-    """The stage's own total, or the sum of its phases."""
+    """Return the stage's total seconds, or else the sum of its phases."""
     return record.seconds.get("total", sum(record.seconds.values()) if record.seconds else None)
 
 
 def method_cost_table(report: Report) -> Table:
-    """What it took to make and to run each method: means over its training seeds."""
+    """Build the table of the cost of training and running each method: means over its training seeds."""
     trained = trained_folders(report)
     groups: dict[str, list[StageRecord]] = {}
     for record in report.stages:
@@ -127,12 +127,12 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def tokens_per_correct(tokens: float | None, correct: float | None) -> float | None:
-    """None without tokens on record, and without a correct answer."""
+    """Divide tokens by correct answers; None where either is unknown or 0."""
     return tokens / correct if tokens and correct else None
 
 
 def provenance_table(report: Report) -> Table:
-    """Which configuration, seed and code made each folder."""
+    """Build the table of the configuration, seed and code of each folder."""
     return Table(
         title="Provenance",
         caption="Every folder also holds its resolved config.yaml.",
@@ -143,7 +143,7 @@ def provenance_table(report: Report) -> Table:
 
 
 def provenance(record: StageRecord) -> dict[str, str]:
-    """What made a folder, as the page shows it."""
+    """Format configuration, seed, code and start of a folder."""
     return {
         "config hash": str(record.config_hash or MISSING),
         "seed": MISSING if record.seed is None else str(record.seed),
@@ -153,7 +153,7 @@ def provenance(record: StageRecord) -> dict[str, str]:
 
 
 def short_commit(commit: str | None) -> str:
-    """Twelve digits, with `-dirty` kept."""
+    """Cut a commit to twelve digits, with `-dirty` kept."""
     if commit is None:
         return MISSING
     digits, _, state = commit.partition("-")
@@ -161,15 +161,17 @@ def short_commit(commit: str | None) -> str:
 
 
 def started_at(seconds: float | None) -> str:
+    """Format unix seconds as a time in UTC."""
     return MISSING if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def package_versions(record: StageRecord) -> str:
+    """Join the versions of the packages a stage ran with."""
     return ", ".join(f"{package} {version}" for package, version in record.versions.items()) or MISSING
 
 
 def versions_table(report: Report) -> Table:
-    """The package versions, one row for each set of them that stages ran with."""
+    """Build the table of package versions, one row for each set of them that stages ran with."""
     folders: dict[str, list[str]] = {}
     for record in report.stages:
         folders.setdefault(package_versions(record), []).append(record.folder)

@@ -12,6 +12,7 @@ from mentor.reporting.tables.table import MISSING, Cell, Table, number, percent,
 
 
 def sweep_tables(report: Report) -> list[Table]:
+    """Build two tables of each sweep: its configurations, and all its points."""
     tables = []
     for sweep in report.sweeps:
         tables += [_configurations_table(sweep), _points_table(sweep)]
@@ -74,7 +75,7 @@ def _accuracy(result: EvalResult | None) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A swept value as it is typed."""
+    """Format a swept value as it is typed in a command."""
     if value is None:
         return MISSING
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a table of the report is, and how its cells are written: the same for Markdown and HTML.
+"""Tables of the report and the format of their cells, the same for Markdown and HTML.
 
 Shares are shown in percent with one decimal; what a stage did not write is shown as `MISSING`.
 """
@@ -45,23 +45,27 @@ class Table:
 
 
 def plain(*texts: str) -> list[Cell]:
-    """Cells that lead nowhere."""
+    """Make cells of text alone, without links."""
     return [Cell(text) for text in texts]
 
 
 def percent(share: float | None) -> str:
+    """Format a share in percent with one decimal."""
     return MISSING if share is None else f"{100 * share:.1f}"
 
 
 def number(value: float | int | None, decimals: int = 0) -> str:
+    """Format a number with thousands separators."""
     return MISSING if value is None else f"{value:,.{decimals}f}"
 
 
 def interval(result: EvalResult) -> str:
+    """Format the 95 % interval of an accuracy in percent."""
     if result.low is None or result.high is None:
         return MISSING
     return f"[{percent(result.low)}, {percent(result.high)}]"
 
 
 def model_label(result: EvalResult) -> str:
+    """Label a model; a base is marked."""
     return f"{result.model} (base)" if result.is_base else result.model
