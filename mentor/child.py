@@ -35,15 +35,15 @@ from mentor.sweeps.names import wandb_names
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the stage; what it had written is whole."""
+    """A signal stopped the stage; the records that it had written are complete."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
-        super().__init__(f"stopped by {signal.Signals(signum).name}; the same command goes on where it was")
+        super().__init__(f"stopped by {signal.Signals(signum).name}; run the same command again to resume")
 
 
 METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
-"""Stages with a metrics.jsonl; what the others measure is in their summaries and tables."""
+"""Stages that write metrics.jsonl; the others put their numbers into summaries and tables."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.lock_fd is not None:
         if _is_main():
             sign(arguments.lock_fd)
-        os.set_inheritable(arguments.lock_fd, False)  # workers of this process do not hold the folder
+        os.set_inheritable(arguments.lock_fd, False)  # so that workers of this process do not keep the lock
     if arguments.parent_fd is not None:
         exit_with_parent(arguments.parent_fd)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm warns every process of a job: the one of submitit answers
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm warns every process of a job; submitit's process answers
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     try:
@@ -73,12 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _is_main() -> bool:
-    """Whether this process writes the stage's files; of several the first does."""
+    """Return whether this process writes the stage's files: rank 0 does."""
     return RENDEZVOUS not in os.environ or os.environ["RANK"] == "0"
 
 
 def _help_with_stage(arguments: argparse.Namespace) -> BaseException | None:
-    """The part of one of several processes that is not the first: it writes nothing."""
+    """Run the stage in a rank other than 0, which writes no files of the stage. Returns the error that ended it."""
     config = load(_stored(arguments.folder))
     folder = RunFolder(arguments.folder, arguments.root, arguments.resumed)
     try:
@@ -96,7 +96,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 
 def _do_stage(arguments: argparse.Namespace) -> BaseException | None:
-    """Returns what ended the stage early, noted in its summary."""
+    """Run the stage and write its summary. Returns the error that ended it early, which the summary notes."""
     values = _stored(arguments.folder)
     config = load(values)
     folder = RunFolder(arguments.folder, arguments.root, arguments.resumed)
@@ -145,7 +145,7 @@ def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger
 
 
 def _report(error: BaseException) -> tuple[str, int]:
-    """What to say on stderr, and the exit code."""
+    """Return the text for stderr and the exit code."""
     if isinstance(error, MentorError):
         return f"mentor: {one_line(error)}\n", error.exit_code
     if isinstance(error, Stopped):
@@ -159,8 +159,8 @@ def _seconds(result: StageResult, started: float) -> dict[str, float]:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """A running event loop is stopped between two of its callbacks, where no wake-up of a task can be lost; a second
-    signal does not wait for that."""
+    """Stop a running event loop between two callbacks, where no wake-up of a task is lost. A second signal stops at
+    once."""
     signal.signal(signum, _interrupt_now)
     try:
         loop = asyncio.get_running_loop()
@@ -175,7 +175,7 @@ def _interrupt_now(signum: int, frame: FrameType | None) -> None:
 
 
 def _note_failure(folder: Path, summary: Mapping[str, Any], error: BaseException) -> None:
-    """Write the summary of a failed stage. A storage that failed may not take that either, which its error covers."""
+    """Write the summary of a failed stage. If the storage failed, this may fail too, unreported."""
     try:
         write_summary(folder, summary)
     except OSError as second:

@@ -1,4 +1,4 @@
-"""What a training run needs in memory, before it is started: pure functions on numbers, no torch, no configuration."""
+"""Estimate the memory of a training run before it starts: pure functions on numbers, no torch, no configuration."""
 
 from mentor.planning.memory import Phase, Plan, make_plan
 from mentor.planning.options import cheapest_fit

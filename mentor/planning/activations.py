@@ -1,4 +1,4 @@
-"""What a forward and a backward pass hold for their tokens: an estimate, counted for Qwen3 as transformers has it.
+"""Estimate the activations of a forward and a backward pass, counted for Qwen3 as implemented in transformers.
 
 After Korthikanti et al. (arXiv:2205.05198), without attention scores, which fused attention never keeps.
 """
@@ -13,7 +13,7 @@ CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}  # logits made at once (mentor/po
 
 
 def forward(workload: Workload) -> Terms:
-    """The larger of two moments: a layer's turn, with about half of what it would save, and the output head's."""
+    """Return the larger of two moments: in a layer, with about half of what it would save, and in the LM head."""
     hidden = workload.width * workload.shape.hidden_size * workload.tokens
     layer = {"layer at work": workload.tokens * _saved_by_layer(workload) / 2 + 2 * hidden + _mask(workload)}
     head = {"final hidden states": 3 * hidden, "logits chunk": _chunk(workload)}
@@ -21,7 +21,7 @@ def forward(workload: Workload) -> Terms:
 
 
 def backward(workload: Workload) -> Terms:
-    """The larger of two moments: the output head's turn, and a layer's, with the gradients it hands over."""
+    """Return the larger of two moments: in the LM head, and in a layer with its new gradients."""
     shape, width = workload.shape, workload.width
     saved = _saved_by_layer(workload)
     stream = 4 if workload.zero_stage == 0 else width
@@ -38,7 +38,7 @@ def backward(workload: Workload) -> Terms:
 
 
 def _saved_by_layer(workload: Workload) -> float:
-    """Bytes a layer saves for its backward pass, per token: norms, queries and keys, values, feed-forward part.
+    """Count the bytes per token that a layer saves for its backward pass: norms, queries, keys, values, feed-forward.
 
     In transformers a norm works in float32 and keeps its input, the normalised and the scaled one; queries and keys are
     normalised too, and are repeated for grouped attention with a mask. Under autocast norms stay in float32.
@@ -51,7 +51,7 @@ def _saved_by_layer(workload: Workload) -> float:
 
 
 def _mask(workload: Workload) -> float:
-    """Of several padded or packed rows, as bools and as a bias (2 bytes); one row alone needs none."""
+    """Count the bytes of the attention mask of several padded or packed rows, as bools and as a bias (2 bytes)."""
     row = workload.max_tokens if workload.packing else min(workload.max_tokens, workload.tokens // 2)
     return 3 * workload.tokens * row
 
@@ -62,7 +62,7 @@ def _chunk(workload: Workload) -> float:
 
 
 def narrow_copies(workload: Workload) -> Terms:
-    """Autocast's copies of float32 weights, in bytes."""
+    """Count the bytes of autocast's copies of float32 weights."""
     if workload.zero_stage or workload.width == 4:
         return {}
     return {"bfloat16 copies": 2 * workload.shape.parameters}

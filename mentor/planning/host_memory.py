@@ -1,4 +1,4 @@
-"""What the processes of a run hold in the machine's own memory, all together."""
+"""Estimate the host memory of all processes of a run together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CPU_PROCESS_GIB = 0.8  # of one without CUDA
 
 
 def host_phases(workload: Workload) -> dict[str, Terms]:
-    """Of the whole machine, all processes together."""
+    """Return the terms of the phases with host memory: start, run and save."""
     per_process = PROCESS_GIB if workload.device.is_gpu else CPU_PROCESS_GIB
     lasting = add({"processes": per_process * workload.num_processes}, gib(_offloaded(workload)))
     model = workload.weight_width * workload.held
@@ -29,7 +29,7 @@ def host_phases(workload: Workload) -> dict[str, Terms]:
 
 
 def _offloaded(workload: Workload) -> Mapping[str, float]:
-    """Bytes; in stage 3 the shares of all processes add up to one model."""
+    """Count the bytes of offloaded states; in ZeRO stage 3 the partitions of all ranks add up to one model."""
     if not workload.offload:
         return {}
     width, trained = workload.weight_width, workload.trained

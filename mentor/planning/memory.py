@@ -1,4 +1,4 @@
-"""The memory of an RL run, phase by phase: what each process's GPU holds, and what the machine's own memory holds.
+"""Plan the memory of an RL run by phase: on the GPU of each rank, and on the host.
 
 Weights, gradients, optimiser states and caches are counted; activations, and what CUDA, vLLM and a Python process take,
 are estimates: the numbers in capitals in this package are the ones to adjust after a measurement.
@@ -18,7 +18,7 @@ FREE_SHARE = 0.06  # of a GPU: fragmentation, and what a card has less than its 
 
 @dataclass(frozen=True)
 class Phase:
-    """memory: GPU, vLLM's share, vLLM's GPU, or host. available: None where it is not judged."""
+    """memory: GPU, vLLM's share, vLLM's GPU, or host. available: None if it is not checked."""
 
     name: str
     memory: str
@@ -47,17 +47,17 @@ class Plan:
 
     @property
     def peak(self) -> Phase:
-        """The phase that needs most of a GPU (or of a process, without one)."""
+        """Return the phase with the highest need of GPU memory (or of a process's memory, without a GPU)."""
         return max((phase for phase in self.phases if phase.memory == self.phases[0].memory), key=lambda p: p.total)
 
     @property
     def worst(self) -> Phase:
-        """The misfit that is furthest from fitting."""
+        """Return the misfit that exceeds its memory by the largest factor."""
         return max(self.misfits, key=lambda phase: phase.total / (phase.available or 1))
 
 
 def make_plan(workload: Workload) -> Plan:
-    """Every phase of a training step, with start and save. The first phases are those of the policy's own device."""
+    """Plan every phase of a training step, with start and save. The phases of the policy's device come first."""
     on_gpu, available = workload.device.is_gpu, workload.device.gib * (1 - FREE_SHARE)
     policy, host = _policy_phases(workload), host_phases(workload)
     if not on_gpu:

@@ -1,7 +1,7 @@
-"""What the policy and its reference hold, whatever tokens there are: weights, gradients, optimiser states, buffers.
+"""Count weights, gradients, optimiser states and buffers of the policy and its reference model.
 
 As mentor.policy makes them: float32 weights in plain torch; under DeepSpeed weights and gradients in the model's type,
-float32 masters and moments shared out (ZeRO, arXiv:1910.02054), and what DeepSpeed 0.19 makes on the way.
+float32 masters and moments partitioned over ranks (ZeRO, arXiv:1910.02054), and DeepSpeed 0.19's temporary buffers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def weights(workload: Workload) -> Terms:
 
 
 def states(workload: Workload) -> Terms:
-    """Float32 masters (of ZeRO) and AdamW's two moments; muon keeps one for matrices."""
+    """Count float32 masters (of ZeRO) and AdamW's two moments; muon keeps one for matrices."""
     if workload.offload:
         return {}
     trained = workload.trained
@@ -47,7 +47,7 @@ def reference(workload: Workload) -> Terms:
 
 
 def buffers(workload: Workload) -> Terms:
-    """ZeRO's reduce bucket and its flattened copy; with offload, where the largest gradient waits to be copied."""
+    """Count ZeRO's reduce bucket and its flattened copy; with offload also the buffer of the largest gradient."""
     if not workload.zero_stage:
         return {}
     width = workload.weight_width
@@ -57,7 +57,7 @@ def buffers(workload: Workload) -> Terms:
 
 
 def starting(workload: Workload) -> Terms:
-    """DeepSpeed makes masters and a float32 gradient of zeros; moments come with the first step."""
+    """Count DeepSpeed's masters and its float32 gradient of zeros; it makes the moments in the first step."""
     if not workload.zero_stage or workload.offload:
         return {}
     share = workload.trained / workload.num_processes
@@ -71,7 +71,7 @@ def gathered(workload: Workload) -> Terms:
 
 
 def gradients(workload: Workload) -> Terms:
-    """What is kept between the micro-batches of a minibatch."""
+    """Count the gradients that are kept between the micro-batches of a minibatch."""
     width, trained = workload.weight_width, workload.trained
     if workload.zero_stage in (0, 1):
         return gib({"gradients": width * trained})
@@ -82,15 +82,20 @@ def gradients(workload: Workload) -> Terms:
 
 
 def new_gradients(workload: Workload) -> float:
-    """Of the micro-batch at hand, before they are added to those kept: only ZeRO 2 does so after the backward pass."""
+    """Count the gradients of one micro-batch before they are added to those kept, in bytes.
+
+    Only ZeRO 2 adds them after the backward pass.
+    """
     if workload.zero_stage != 2 or workload.offload:
         return workload.weight_width * largest_trained(workload)
     return workload.weight_width * partition(workload)
 
 
 def step(workload: Workload) -> Terms:
-    """ZeRO flattens and widens the gradients it updates, and torch's AdamW makes a tensor (on a CPU two) of their size;
-    plain torch has the fused one, which makes none.
+    """Count the temporary tensors of the optimiser step.
+
+    ZeRO flattens and widens the gradients that it updates, and torch's AdamW makes a tensor (on a CPU two) of their
+    size. Plain torch uses the fused AdamW, which makes none.
     """
     if workload.offload:
         return {}
@@ -101,17 +106,17 @@ def step(workload: Workload) -> Terms:
 
 
 def _freed(workload: Workload) -> int:
-    """Bytes of the kept gradient that are gone by the time AdamW works: all of them before ZeRO 3."""
+    """Return the bytes of the kept gradient that are freed before AdamW's step: all of them up to ZeRO 2."""
     return workload.weight_width if workload.zero_stage < 3 else 0
 
 
 def save(workload: Workload) -> Terms:
-    """ZeRO's float32 master and moments of one parameter, whole."""
+    """Count ZeRO's float32 master and moments of one gathered parameter."""
     return gib({"one parameter": 12 * largest_trained(workload)}) if workload.zero_stage else {}
 
 
 def partition(workload: Workload) -> float:
-    """Gradients of ZeRO 2 in one process: a parameter that lies in several partitions is kept whole in each."""
+    """Count the gradients of a rank under ZeRO 2; a parameter that spans several partitions is kept whole in each."""
     share = workload.trained / workload.num_processes
     return min(workload.trained, share + (largest_trained(workload) if workload.num_processes > 1 else 0))
 

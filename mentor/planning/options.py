@@ -1,7 +1,7 @@
-"""Other settings of a run that needs too much memory, in the order of what they cost, and the first that fits.
+"""Find other settings for a run that needs too much memory: the cheapest that fit.
 
-First what only takes time (recomputing, spreading, the CPU's memory), then adapters, then what changes the method:
-another machine for sampling, shorter trajectories.
+First those that only take time (recomputing, more ranks, offloading), then adapters, then those that change the run:
+separate GPUs for sampling, shorter trajectories.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHORTEST = 1024  # tokens of a trajectory below which none is suggested
 
 @dataclass(frozen=True)
 class Option:
-    """overrides: what to add to the command. cost: only their order means something."""
+    """overrides: additions to the command. cost: only the order of costs has a meaning. changes: of the workload."""
 
     overrides: tuple[str, ...]
     cost: int
@@ -33,7 +33,7 @@ NOTHING = Option((), 0, {})
 
 
 def cheapest_fit(workload: Workload, same_method: bool = False) -> list[str] | None:
-    """The overrides of the cheapest combination of options that fits, none for one that fits already; None without one.
+    """Return the overrides of the cheapest combination of options that fits: [] if it fits already, None without any.
 
     same_method: only options that leave trajectories and machines as they are.
     """
@@ -58,7 +58,7 @@ def _combinations(workload: Workload, same_method: bool) -> Iterator[Option]:
 
 
 def _share(workload: Workload) -> float | None:
-    """The largest share of a GPU for vLLM with which the workload fits."""
+    """Return the largest share of a GPU for vLLM with which the workload fits."""
     if not workload.colocated_vllm or not workload.device.is_gpu:
         return None
     fitting = (share for share in SHARES if not make_plan(replace(workload, gpu_memory_share=share)).misfits)
@@ -75,7 +75,7 @@ def _recomputing(workload: Workload) -> list[Option]:
 
 
 def _smaller_forward(workload: Workload) -> list[Option]:
-    """One trajectory is not divided, so less than its length has no effect."""
+    """Suggest micro-batches of one trajectory, which is never divided."""
     if workload.micro_batch_tokens <= workload.max_tokens:
         return [NOTHING]
     tokens = workload.max_tokens
@@ -83,7 +83,7 @@ def _smaller_forward(workload: Workload) -> list[Option]:
 
 
 def _cache(workload: Workload) -> list[Option]:
-    """The cache of sampler=transformers, and of vLLM on a CPU; on a GPU vLLM has what is left of its share."""
+    """Suggest another cache for sampler=transformers and for vLLM on a CPU; on a GPU vLLM's cache fills its share."""
     if workload.sampler == "transformers":
         fewer = [(2, 64), (3, 16)]
         rows = [(cost, count) for cost, count in fewer if count < workload.max_running]
@@ -95,7 +95,7 @@ def _cache(workload: Workload) -> list[Option]:
 
 
 def _spreading(workload: Workload) -> list[Option]:
-    """ZeRO 3 spreads over processes: in one alone it gains nothing but to be offloaded. Muon is plain torch's alone."""
+    """Suggest ZeRO stages. ZeRO 3 gains nothing in one rank without offloading. Muon runs in plain torch only."""
     if workload.optimizer == "muon":
         return [NOTHING]
     options = [NOTHING]

@@ -1,4 +1,4 @@
-"""What sampling holds: the cache of the embedded sampler, vLLM awake and asleep, and handing it new weights."""
+"""Estimate the memory of sampling: the cache of sampler=transformers, vLLM awake and asleep, and weight pushes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VLLM_WORK_GIB = 1.5  # vLLM's activations, sampling buffers and CUDA graphs; the
 
 
 def own_cache(workload: Workload) -> Terms:
-    """sampler=transformers, at worst: every row as long as a trajectory may be. It sleeps outside of rollouts."""
+    """Count the largest cache of sampler=transformers: every row of full length. It is empty outside of rollouts."""
     if workload.sampler != "transformers":
         return {}
     cache = workload.width * workload.shape.cache_elements(workload.max_running * workload.max_tokens)
@@ -27,7 +27,7 @@ def vllm_awake(workload: Workload) -> Terms:
 
 
 def vllm_asleep(workload: Workload) -> Terms:
-    """On a CPU it does not sleep, and packs its weights, a tied head apart from the embedding."""
+    """Count what vLLM holds while asleep. On a CPU it does not sleep, and packs a tied LM head separately."""
     if workload.device.is_gpu:
         return {"vLLM asleep": VLLM_WORK_GIB} if workload.colocated_vllm else {}
     if workload.sampler != "vllm":
@@ -38,8 +38,8 @@ def vllm_asleep(workload: Workload) -> Terms:
 
 
 def push(workload: Workload) -> Terms:
-    """One whole parameter at a time, gathered and copied (with adapters, merged in float32), and the copies that vLLM
-    keeps until a layer is complete. It is awake without its cache. The embedded sampler has the policy's own weights.
+    """Count one gathered and copied parameter (with adapters, merged in float32), and the copies that vLLM keeps until
+    a layer is complete. vLLM is awake then, without its cache. sampler=transformers uses the policy's weights.
     """
     if workload.sampler != "vllm":
         return {}
@@ -59,7 +59,7 @@ def vllm_share(workload: Workload) -> float:
 
 
 def vllm_least(workload: Workload) -> Terms:
-    """What vLLM's share has to hold: its weights, its work, and the cache of one trajectory."""
+    """Count the least that vLLM's share must hold: its weights, its buffers, and the cache of one trajectory."""
     weights = workload.width * workload.shape.parameters / workload.cards
     return {**gib({"weights": weights}), **one_sequence(workload), "work": VLLM_WORK_GIB}
 

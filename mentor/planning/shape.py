@@ -1,6 +1,6 @@
-"""The shape of a student, from the numbers in its config.json: how many parameters, and which are large.
+"""Count the parameters of a student from the numbers in its config.json.
 
-Of decoders as Llama, Qwen2 and Qwen3 are: grouped-query attention, a gated feed-forward part, RMS norms. Biases and the
+For decoders like Llama, Qwen2 and Qwen3: grouped-query attention, a gated feed-forward part, RMS norms. Biases and the
 norms of queries and keys are not counted; in the models of conf/model they are less than 0.01 % of the parameters.
 """
 
@@ -27,7 +27,7 @@ class ModelShape:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> ModelShape:
-        """From a config.json. Raises ValueError naming a key that is missing, or for layers with experts."""
+        """Read a config.json. Raises ValueError that names a missing key, or for layers with experts."""
         missing = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.name not in values]
         if missing:
             raise ValueError(f"no {', '.join(missing)}")

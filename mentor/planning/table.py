@@ -1,4 +1,4 @@
-"""A plan as text: a line for each phase, and one for a plan that does not fit."""
+"""Print a plan: a line for each phase, and a line for a plan that does not fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ WHERE = {"GPU": "on each GPU", "vLLM's GPU": "on each of vLLM's GPUs", "process"
 
 
 def table(plan: Plan) -> str:
-    """GiB; `available` is a dash where it is not known."""
+    """Format the phases of a plan in GiB; `available` is a dash where it is unknown."""
     rows = [("memory", "phase", "needs", "available", "of which")]
     for phase in plan.phases:
         available = "-" if phase.available is None else f"{phase.available:.1f}"
@@ -25,7 +25,7 @@ def table(plan: Plan) -> str:
 
 
 def refusal(workload: Workload, misfit: Phase, remedy: list[str] | None) -> str:
-    """One line: the phase, what it needs, what is available, and what to add to the command."""
+    """Return one line: the phase, its need, what is available, and the overrides that would fit."""
     assert misfit.available is not None
     gib = workload.device.gib
     if misfit.memory == "vLLM's share":

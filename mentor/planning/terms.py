@@ -15,7 +15,7 @@ def gib(terms: Mapping[str, float]) -> Terms:
 
 
 def add(*parts: Mapping[str, float]) -> Terms:
-    """Terms of the same name are added."""
+    """Add terms of the same name."""
     total: Terms = {}
     for part in parts:
         for name, size in part.items():

@@ -1,4 +1,4 @@
-"""What of a run decides its memory."""
+"""The settings of a run that determine its memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from mentor.planning.shape import ModelShape
 
 @dataclass(frozen=True)
 class Device:
-    """gib: memory of one GPU; without one, of a process's share of the machine. host_gib: of the machine beside its
-    GPUs, None where that is not known and not judged."""
+    """gib: memory of one GPU; without a GPU, of a process's part of the machine. host_gib: of the host, None if it is
+    unknown and not checked."""
 
     gib: float
     is_gpu: bool = True
@@ -19,7 +19,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Workload:
-    """What of a run decides its memory; names and units are those of the configuration."""
+    """The settings of a run that determine its memory; names and units are those of the configuration."""
 
     shape: ModelShape
     device: Device
@@ -45,37 +45,37 @@ class Workload:
 
     @property
     def width(self) -> int:
-        """Bytes of a number in the forward pass."""
+        """Return the bytes of a number in the forward pass."""
         return 2 if self.dtype == "bfloat16" else 4
 
     @property
     def weight_width(self) -> int:
-        """Bytes of a weight: plain torch trains float32 ones, under autocast where the forward pass is narrower."""
+        """Return the bytes of a weight: plain torch trains float32 weights, under autocast if the pass is narrower."""
         return self.width if self.zero_stage else 4
 
     @property
     def trained(self) -> int:
-        """Parameters that are trained."""
+        """Count the trained parameters."""
         return self.shape.adapters(self.lora_rank) if self.lora_rank else self.shape.parameters
 
     @property
     def held(self) -> int:
-        """Parameters of the model and its adapters."""
+        """Count the parameters of the model and its adapters."""
         return self.shape.parameters + self.shape.adapters(self.lora_rank)
 
     @property
     def tokens(self) -> int:
-        """Of the largest forward: one trajectory is not divided."""
+        """Return the tokens of the largest forward pass: a trajectory is not divided."""
         return max(self.micro_batch_tokens, self.max_tokens)
 
     @property
     def has_reference(self) -> bool:
-        """Whether the KL term keeps a second model; adapters are switched off instead."""
+        """Return whether the KL term needs a reference model; with adapters it switches them off instead."""
         return self.kl and not self.lora_rank
 
     @property
     def cards(self) -> int:
-        """GPUs of one vLLM engine."""
+        """Return the GPUs of one vLLM engine."""
         return self.tensor_parallel if self.placement == "separate" else 1
 
     @property

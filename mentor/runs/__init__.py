@@ -1,4 +1,4 @@
-"""Where a stage's files live and who may write them: folders, locks, config hashes, provenance, child processes."""
+"""The run folder of a stage and the process that fills it: locks, config hashes, provenance, launching."""
 
 from mentor.runs.base_model import base_model
 from mentor.runs.evaluations import Evaluation, evaluations

@@ -1,4 +1,4 @@
-"""Which model folder sft and rl start from, checked. Loads nothing: the parent asks too, before it starts them."""
+"""Find and check the model folder that sft and rl start from. Loads nothing, so that the parent can check it too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def base_model(config: Config, root: Path) -> Path | str:
-    """The model sft or rl starts from: a checked local folder, or a hub name.
+    """Return the model that sft or rl starts from: a checked local folder, or a hub name.
 
     init=base: `model.path`, else the run's pretrained student; init=sft: the run's sft model; else `init` is a folder.
     """
@@ -26,14 +26,14 @@ def base_model(config: Config, root: Path) -> Path | str:
 
 
 def local_or_hub(path: str, key: str) -> Path | str:
-    """A checked local folder, or `path` itself when it can be a hub name (`owner/name`)."""
+    """Return a checked local folder, or `path` itself when it can be a hub name (`owner/name`)."""
     if Path(path).exists() or not HUB_NAME.fullmatch(path):
         return checked_model(Path(path), f"{key}={path}")
     return path
 
 
 def checked_model(folder: Path, given: str) -> Path:
-    """The folder, with a config and a tokenizer in it; raises InputError saying what is missing."""
+    """Return the folder if it holds a config and a tokenizer; raises InputError that names what is missing."""
     if not folder.is_dir():
         raise InputError(f"`{given}` is not a folder; accepted: a Hugging Face model folder")
     if not (folder / "config.json").is_file():
@@ -52,7 +52,7 @@ def checked_model(folder: Path, given: str) -> Path:
 
 
 def _of_run(root: Path, stage: str, seed: int) -> Path:
-    """The run's model of this stage and seed; without one of this seed, the only one there is."""
+    """Return the run's model of this stage and seed, or, without one of this seed, its only model of this stage."""
     own = root / f"{stage}-s{seed}" / "model"
     if own.is_dir():
         return checked_model(own, str(own))

@@ -1,6 +1,6 @@
-"""The evaluations one `stage=eval` makes: every model by every benchmark, each with a folder and a config of its own.
+"""List the evaluations of one `stage=eval`: every model with every benchmark, each with its folder and config.
 
-The parent looks at them before it starts anything; the stage claims and fills them.
+The parent checks their folders before it starts the stage; the stage claims and fills them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCKS, BLOCK_BYTES = 16, 65536
 class Evaluation:
     """model: a local folder or a hub name. folder: relative to `eval/`. config: what `claim` stores and compares.
 
-    trained_on: the data set that the model's run trains on, also for the base; None where that is not known.
+    trained_on: the data set that the model's run trains on, also for the base; None if unknown.
     """
 
     model: Path | str
@@ -40,7 +40,10 @@ class Evaluation:
 
 
 def evaluations(config: Config, root: Path) -> list[Evaluation]:
-    """Every model of the run, or `model.path` and those of the run made from it. Raises RunFolderError without any."""
+    """List the evaluations of all models of the run, or of `model.path` and the models of the run made from it.
+
+    Raises RunFolderError if there is no model.
+    """
     path = config.model.path if config.model is not None else None
     models: list[Path | str] = [*run_models(root)]
     if path is not None:
@@ -58,7 +61,7 @@ def evaluations(config: Config, root: Path) -> list[Evaluation]:
 
 
 def run_models(root: Path) -> list[Path]:
-    """The `model` folders a run has made, in the order pretrain, sft, rl."""
+    """List the `model` folders of a run in the order pretrain, sft, rl."""
     return [
         model
         for kind in ("pretrain", "sft", "rl")
@@ -68,7 +71,7 @@ def run_models(root: Path) -> list[Path]:
 
 
 def trained_on(model: Path | str, root: Path) -> str | None:
-    """The data set of the teacher's trajectories in the run that made the model, else in this run (`root`)."""
+    """Return the data set of the teacher's trajectories in the run that made the model, else in this run (`root`)."""
     runs = [root]
     if isinstance(model, Path) and model.resolve().parent.name.startswith(("sft-", "rl-")):
         runs.insert(0, model.resolve().parents[1])
@@ -77,7 +80,7 @@ def trained_on(model: Path | str, root: Path) -> str | None:
 
 
 def _made_from(model: Path, base: Path | str) -> bool:
-    """Whether the stage that made a model of the run had `base` as its model.path."""
+    """Return whether the stage that made a model of the run had `base` as its model.path."""
     given = ((stored_config(model.parent) or {}).get("model") or {}).get("path")
     if given is None or isinstance(base, str):
         return given == base
@@ -85,7 +88,7 @@ def _made_from(model: Path, base: Path | str) -> bool:
 
 
 def model_name(model: Path | str) -> str:
-    """What the model is called below eval/: its stage's folder, its own folder, or its hub name with `--` for `/`."""
+    """Name the model below eval/: by its stage's folder, its own folder, or its hub name with `--` for `/`."""
     if isinstance(model, str):
         return model.replace("/", "--")
     path = model.resolve()
@@ -93,7 +96,7 @@ def model_name(model: Path | str) -> str:
 
 
 def fingerprint(model: Path | str) -> str:
-    """16 hexadecimal digits that change with the weights: names, sizes and evenly spaced blocks of the weight files."""
+    """Hash the names, sizes and evenly spaced blocks of the weight files into 16 hexadecimal digits."""
     if isinstance(model, str):
         return model
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""A stage's own folder inside a run: its name, what it may read beside it, and whether it may be written.
+"""The folder of a stage inside a run: its name, the folders it reads, and whether it may be written.
 
 outputs/<run>/{rollout, pretrain-s0, sft-s0, rl-<name>-s0, eval, report}; a multirun point has its own under sweeps/.
 """
@@ -20,23 +20,23 @@ from mentor.runs.identity import config_hash, differences, flatten, identity
 from mentor.runs.lock import LOCK_NAME
 
 CONFIG_NAME = "config.yaml"
-REPLACED = ".replaced"  # what an overwrite set aside
+REPLACED = ".replaced"  # holds what an overwrite replaces until the new stage has ended
 REQUESTS = "requests"  # answers of a teacher's endpoint, each found by the hash of all that decides it
 
 FOLDERLESS = ("score", "check")
-"""Stages without a folder of their own: one writes a file where the user says, the other writes nothing."""
+"""Stages without a folder in the run: score writes the file that the user names, check writes nothing."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """path: this stage's own folder. root: where the run's other stages are. resumed: the folder holds earlier work."""
+    """path: folder of this stage. root: where the run's other stages are. resumed: the folder holds earlier work."""
 
     path: Path
     root: Path
     resumed: bool = False
 
     def upstream(self, relative: str, made_by: str) -> Path:
-        """A file or folder an earlier stage left; raises RunFolderError naming the stage that makes it."""
+        """Return a file or folder of an earlier stage; raises RunFolderError that names the stage which makes it."""
         path = self.root / relative
         if not path.exists():
             raise RunFolderError(f"{path} is missing: run `mentor stage={made_by}` first, or choose another run=")
@@ -44,7 +44,7 @@ class RunFolder:
 
 
 def stage_folder(config: Config) -> str:
-    """The name of a stage's folder inside its run. Raises ValueError for a stage without a folder of its own."""
+    """Name the folder of a stage inside its run. Raises ValueError for a stage without one."""
     stage = config.stage.name
     if stage in ("rollout", "eval", "report"):
         return stage
@@ -56,7 +56,7 @@ def stage_folder(config: Config) -> str:
 
 
 def rl_folder(config: Config) -> str:
-    """Where stage=rl writes with this config."""
+    """Name the folder that stage=rl writes with this config."""
     assert config.reward is not None
     return f"rl-{config.name or config.reward.name}-s{config.seed}"
 
@@ -66,12 +66,12 @@ def run_root(config: Config) -> Path:
 
 
 def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
-    """Make `path` this config's folder. True when it already was: its work is resumed or done.
+    """Make `path` the folder of this config. Returns True when it already was: its work is resumed or done.
 
-    Writes `config.yaml`. With `overwrite` what a folder of ours holds is set aside first, until `settle`. A rollout
+    Writes `config.yaml`. With `overwrite` the content of a stage's folder is set aside until `settle`. A rollout
     without a verified trajectory is cleared for another config; answers that an endpoint was paid for stay. Raises
-    RunFolderError when the folder holds another config (listing what differs) or files that are not ours. Hold its
-    lock, or its parent folder's.
+    RunFolderError when the folder holds another config (listing what differs) or files of another program. The
+    caller holds the lock of the folder or of its parent.
     """
     stored = stored_config(path)
     if stored is None:
@@ -95,7 +95,7 @@ def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
 
 
 def refuse_other(path: Path, config: Mapping[str, Any]) -> None:
-    """Raises RunFolderError when `path` holds the result of another config; a folder without one passes."""
+    """Raise RunFolderError when `path` holds the result of another config; accept a folder without one."""
     stored = stored_config(path)
     if stored is None or not _is_other(stored, config):
         return
@@ -123,7 +123,7 @@ def _verified_nothing(path: Path, stored: Mapping[str, Any]) -> bool:
 
 
 def stored_config(path: Path) -> dict[str, Any] | None:
-    """The config.yaml of a stage folder, None where there is none; raises RunFolderError on one that is not ours."""
+    """Read the config.yaml of a stage folder, None if there is none; raises RunFolderError if it is not mentor's."""
     try:
         values = yaml.safe_load((path / CONFIG_NAME).read_text())
     except FileNotFoundError:
@@ -141,7 +141,7 @@ def write_config(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def settle(path: Path, restore: bool) -> None:
-    """End an overwrite: bring back what was set aside (the new work came to nothing), or delete it."""
+    """End an overwrite: bring back what was set aside (if the new stage failed at once), or delete it."""
     aside = path / REPLACED
     if not aside.is_dir():
         return
@@ -154,7 +154,7 @@ def settle(path: Path, restore: bool) -> None:
 
 
 def _set_aside(path: Path) -> None:
-    """Move everything but the lock into a folder of its own."""
+    """Move everything but the lock into the folder REPLACED."""
     aside = path / REPLACED
     if aside.is_dir():  # of an overwrite that was killed
         shutil.rmtree(aside)

@@ -1,6 +1,6 @@
-"""The part of a config that decides a result, its hash, and how two of them differ.
+"""The part of a config that determines the result, its hash, and the differences of two.
 
-Logger, launcher, paths, run, name and overwrite change nothing about a result and are left out.
+Logger, launcher, paths, run, name and overwrite do not change a result and are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
         *("max_total_tokens", "max_cost", "input_price", "output_price", "dry_run"),
     ),
 }
-"""Keys that say over what the work is spread or how far it may go, not what it is: a stage goes on with others."""
+"""Keys that spread the work or limit it and do not change the result: a stage may be resumed with other values."""
 
 
 ADDED_LATER: dict[str, dict[str, Any]] = {
@@ -33,11 +33,11 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "model": {"think_history": "keep"},
     "teacher": {"think_history": "keep"},
 }
-"""Keys that change nothing at these values: folders made before there were such keys stay what they are."""
+"""Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a stored `config.yaml` decides the result."""
+    """Return the part of a stored `config.yaml` that determines the result."""
     stage = values["stage"]["name"]
     top = [key for key in ("seed", "init") if stage in TOP_LEVEL_READERS.get(key, (stage,))]
     keys = ["stage", *STAGE_GROUPS[stage], *top, "upstream"]
@@ -52,19 +52,19 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def config_hash(values: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits over the canonical JSON of `values`."""
+    """Hash the canonical JSON of `values` into 16 hexadecimal digits."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def content_hashes(**paths: str | None) -> dict[str, str]:
-    """16 hexadecimal digits of the bytes of each local file, by name; what is no file here (a hub name) is left out."""
+    """Hash each local file into 16 hexadecimal digits, by name; a path that is no file (a hub name) is left out."""
     files = {name: Path(path) for name, path in paths.items() if path is not None}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in files.items() if path.is_file()}
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """`key: stored -> given` for every dotted key whose values differ."""
+    """List `key: stored -> given` for every dotted key whose values differ."""
     before, now = flatten(stored), flatten(given)
     return [
         f"{key}: {before.get(key, ABSENT)} -> {now.get(key, ABSENT)}"
@@ -74,7 +74,7 @@ def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted key; lists and empty mappings are values."""
+    """Flatten nested values to dotted keys; lists and empty mappings are values."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

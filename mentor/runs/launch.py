@@ -1,6 +1,6 @@
-"""The parent's side of one stage: preflight, lock, claim the folder, start a fresh child, wait, read what it left.
+"""Run one stage from its parent: preflight, lock, claim the folder, start a child, wait, read its summary.
 
-The same path serves a single stage, a pipeline's steps and the points of a multirun.
+A single stage, a step of a pipeline and a point of a sweep all run through here.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mentor.runs.provenance import Headline, headline, note_failure, read_summar
 from mentor.runs.watchdog import pipe_to_children
 
 REMADE = ("eval", "report")
-"""Stages whose folder takes any config: eval compares below it, a report is always made anew."""
+"""Stages whose folder takes any config: eval compares configs per evaluation, a report is always made anew."""
 
 
 class ChildStopped(KeyboardInterrupt):
-    """A signal to this process was passed on to the child, which has said so; ends a sweep or pipeline too."""
+    """A signal was passed on to the child, which has reported it. Ends a sweep or pipeline as well."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
@@ -45,9 +45,9 @@ class ChildFailed(MentorError):
 def run_stage(
     config: Config, root: Path, own_root: Path | None = None, on_start: Callable[[], None] = lambda: None
 ) -> Headline | None:
-    """Do one stage and return its headline (None where it has none). A stage that is done is not run again.
+    """Run one stage and return its headline (None if it has none). A stage that is done is not run again.
 
-    root: where earlier stages are read. own_root: where this stage's folder is made; root itself unless it is a point.
+    root: folder of the earlier stages. own_root: where the folder of this stage is made; root if None.
     on_start: called just before the child starts.
     """
     if config.stage.name in FOLDERLESS or getattr(config.teacher, "dry_run", False):
@@ -77,13 +77,13 @@ def run_stage(
 
 
 def say(text: str) -> None:
-    """One line from the parent, on stderr."""
+    """Print one line on stderr."""
     sys.stderr.write(f"mentor: {text}\n")
     sys.stderr.flush()
 
 
 def _run_folderless(config: Config, root: Path) -> Headline | None:
-    """The config and summary of a stage without a folder of its own live in one that goes away."""
+    """Run a stage without a folder: its config and summary are in a temporary one."""
     with tempfile.TemporaryDirectory(prefix=f"mentor-{config.stage.name}-") as temporary:
         folder = RunFolder(Path(temporary), root)
         write_config(folder.path, dump(config))
@@ -93,7 +93,7 @@ def _run_folderless(config: Config, root: Path) -> Headline | None:
 
 
 def _raise_failed(config: Config, ending: Ending, summary: Mapping[str, Any] | None) -> None:
-    """summary: what the child left."""
+    """Raise the error of a child that failed. summary: the one that the child wrote."""
     stage, again = f"stage={config.stage.name}", "running it again resumes it"
     if ending.code < 0:
         raise MentorError(f"{stage} was ended by {signal.Signals(-ending.code).name}; {again}")
@@ -101,28 +101,28 @@ def _raise_failed(config: Config, ending: Ending, summary: Mapping[str, Any] | N
         raise MentorError(f"{stage}: {ending.cause}; {again}")
     if ending.code:
         raise ChildFailed(
-            f"{stage} failed: {(summary or {}).get('error') or 'it left no reason'}", 2 if ending.code == 2 else 1
+            f"{stage} failed: {(summary or {}).get('error') or 'no reason was recorded'}", 2 if ending.code == 2 else 1
         )
 
 
 def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending:
-    """Do the stage in fresh processes (one, or as many as its trainer asks for) and wait for them.
+    """Run the stage in new processes (one, or as many ranks as its trainer asks for) and wait for them.
 
-    Raises ChildStopped when a signal came, which was passed on.
+    Raises ChildStopped after a signal, which was passed on to them.
     """
     command = [sys.executable, "-m", "mentor.child", "--folder", str(folder.path), "--root", str(folder.root)]
     command += ["--resumed"] if folder.resumed else []
     command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
-    only_plans = config.stage.name == "check"  # for the processes of another stage, and asks no hub
+    only_plans = config.stage.name == "check"  # plans for the ranks of another stage, and asks no hub
     trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) and not only_plans else ScaledTrainer()
     environment = {**os.environ, **_threads(config.launcher.threads, trainer.num_processes)}
-    environment.setdefault("GOMP_SPINCOUNT", "1000")  # threads that wait by spinning starve others on shared cores
+    environment.setdefault("GOMP_SPINCOUNT", "1000")  # spinning threads starve others on shared cores
     environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # gloo warns of a backend it does not need
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
     if only_plans or not _names_the_hub(config):
         environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
-    waits = config.tools.timeout_s if config.tools is not None else 0.0  # a process may wait so long for a tool
+    waits = config.tools.timeout_s if config.tools is not None else 0.0  # a rank may wait this long for a tool
     with pipe_to_children() as watched:
         ending = run_ranks(
             [*command, "--parent-fd", str(watched)],
@@ -141,14 +141,14 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
 
 
 def _threads(wanted: int | None, processes: int) -> dict[str, str]:
-    """For each process: what the config says, else what the user's shell says, else a share of the cores."""
+    """Return the threads of each process: by the config, else by the user's shell, else an equal part of the cores."""
     if wanted is None and os.environ.get("OMP_NUM_THREADS"):
         return {}
     return {"OMP_NUM_THREADS": str(wanted or max(1, len(os.sched_getaffinity(0)) // processes))}
 
 
 def _names_the_hub(config: Config) -> bool:
-    """Whether a model or data set of this stage is none of this machine's files, so the hub has to be asked for it."""
+    """Return whether a model or data set of this stage is no local file, so that the hub is asked for it."""
     tasks = [config.task, *(benchmark.task for benchmark in config.benchmark.values())]
     paths = [config.model.path if config.model else None, *(task.path for task in tasks if task is not None)]
     return any(path is not None and not Path(path).exists() for path in paths)

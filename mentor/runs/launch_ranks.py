@@ -1,7 +1,7 @@
-"""The processes of one stage, from the parent's side: started together, watched, and ended together.
+"""Start the ranks of one stage, watch them, and end them together.
 
-One alone is only waited for. Of several, one that fails, dies or stands still ends all of them: the others would wait
-for it for ever.
+A single process is only waited for. When one of several ranks fails, dies or stalls, all are ended: the others would
+wait for it for ever.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mentor.progress import RENDEZVOUS
 from mentor.runs.status import VARIABLE, Status, read_status
 
 POLL_S = 0.1
-GRACE_S = 4.0  # for the others to fail in their own words, once one has failed
+GRACE_S = 4.0  # for other ranks to report their errors, once one has failed
 TERMINATE_S = 6.0  # between SIGTERM and SIGKILL
-PATIENT = 10  # times the limit: in phases that cannot say how far they are (loading, starting an engine, writing)
+PATIENT = 10  # times the limit, in phases that report no progress (loading, starting an engine, writing)
 PATIENT_PHASES = ("start", "save")
 
 
 @dataclass(frozen=True)
 class Ending:
-    """code: 0, or that of the process to blame, negative for a signal. cause: why all were ended, None where each has
-    said itself what there was to say. report: what the process to blame had to say, for stderr. received: a signal
-    that this process got and passed on."""
+    """code: 0, or that of the rank that failed first, negative for a signal. cause: why all ranks were ended, None if
+    each reported its own error. report: text of that rank for stderr. received: a signal that this process got and
+    passed on."""
 
     code: int
     cause: str | None = None
@@ -50,8 +50,8 @@ def run_ranks(
 ) -> Ending:
     """Run `command` in `count` processes until all have ended.
 
-    distributed: they join a process group, so they are told who they are. Each is in a process group of its own, so
-    that a Ctrl-C reaches it once, through this process.
+    distributed: they form a group of torch.distributed and get its variables. Each is the leader of an operating
+    system's process group, so that Ctrl-C reaches it once, through this process.
     """
     with tempfile.TemporaryDirectory(prefix="mentor-ranks-") as scratch, passing_on_signals() as (register, received):
         folder = Path(scratch)
@@ -66,14 +66,16 @@ def run_ranks(
             register.append(child)
         try:
             ending = Ending(register[0].wait()) if count == 1 else _watch(register, folder, stall_timeout_s, received)
-        except BaseException:  # a signal handler that ends this process (submitit's, to be queued again)
+        except (
+            BaseException
+        ):  # raised by a signal handler that ends this process (submitit's, before a job is queued again)
             end(register)
             raise
     return replace(ending, received=received[0]) if received else ending
 
 
 def _identity(rank: int, count: int, folder: Path) -> dict[str, str]:
-    """The variables a process group is made from, by torch's names; a file takes the place of an address and port."""
+    """Return torch.distributed's variables of a rank; a file replaces the address and port."""
     alone = {} if count == 1 else {VARIABLE: str(_status_file(folder, rank))}
     return {
         "RANK": str(rank),
@@ -92,8 +94,8 @@ def _status_file(folder: Path, rank: int) -> Path:
 def _watch(
     children: Sequence[subprocess.Popen[bytes]], folder: Path, stall_timeout_s: float, received: Sequence[int]
 ) -> Ending:
-    """Wait for all; end all when one failed (after a moment for the others to say so too) or stands still."""
-    seen = [(-1, time.monotonic())] * len(children)  # beats, and since when
+    """Wait for all ranks; end all when one stalls, or when one fails (after GRACE_S for the others to report)."""
+    seen = [(-1, time.monotonic())] * len(children)  # beats, and the time of the last one
     while any(child.poll() is None for child in children):
         time.sleep(POLL_S)
         statuses = [read_status(_status_file(folder, rank)) for rank in range(len(children))]
@@ -116,7 +118,7 @@ def _watch(
 
 
 def _after_failure(children: Sequence[subprocess.Popen[bytes]], folder: Path) -> Ending:
-    """Who is to blame: a process ended by a signal, else the one that failed first; the rest follow from it."""
+    """Find the rank that caused the failure: one ended by a signal, else the one that failed first."""
     _wait(children, GRACE_S)
     codes = {rank: child.poll() for rank, child in enumerate(children)}
     end(children)
@@ -128,12 +130,12 @@ def _after_failure(children: Sequence[subprocess.Popen[bytes]], folder: Path) ->
         cause = f"{_name(rank, children)} was ended by {signal.Signals(-code).name} in phase {status.phase}"
         return Ending(1, cause, _stack(status))
     if len(failed) == len(children) and set(failed.values()) == {code}:
-        return Ending(code, report=status.report)  # all alike: what one says is the whole of it
+        return Ending(code, report=status.report)  # all failed alike: one report is enough
     return Ending(code, f"{_name(rank, children)} failed in phase {status.phase}", status.report)
 
 
 def _name(rank: int, children: Sequence[object]) -> str:
-    return f"process {rank} (of 0 to {len(children) - 1})"
+    return f"rank {rank} of {len(children)}"
 
 
 def _stack(status: Status) -> str:
@@ -141,14 +143,14 @@ def _stack(status: Status) -> str:
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
-    """Until all have ended, at most so long."""
+    """Wait until all have ended, at most `seconds`."""
     deadline = time.monotonic() + seconds
     while any(child.poll() is None for child in children) and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 
 def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask those that still run to end, then end them; one that is stopped or waits for another cannot hear."""
+    """Send SIGTERM to those that still run, then SIGKILL: a rank that is stopped or blocked handles no SIGTERM."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         for child in children:
             if child.poll() is None:
@@ -158,7 +160,7 @@ def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
-    """Signals to this process go to the registered children; what came is listed. Only the main thread can do so."""
+    """Pass SIGINT and SIGTERM on to registered children and list them. Does nothing outside the main thread."""
     children: list[subprocess.Popen[bytes]] = []
     received: list[int] = []
 

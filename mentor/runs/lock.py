@@ -17,9 +17,9 @@ LOCK_NAME = ".lock"
 
 
 class FolderLock:
-    """Makes the folder if need be and holds it; `created` says whether this lock made it.
+    """Make the folder if necessary and lock it; `created` says whether this lock made it.
 
-    Raises RunFolderError naming the holder's process id when another process has it.
+    Raises RunFolderError with the holder's process id when another process holds it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class FolderLock:
         os.close(self.fd)
 
     def remove(self) -> None:
-        """Undo: delete the folder and the empty folders above it that this lock made."""
+        """Delete the folder and the empty folders above it that this lock made."""
         shutil.rmtree(self.folder)
         for folder in reversed(self.made[:-1]):
             if any(folder.iterdir()):
@@ -72,13 +72,13 @@ class FolderLock:
 
 
 def sign(fd: int) -> None:
-    """Note this process as the holder of an open lock: the parent, then the child that does the work."""
+    """Write this process's id into an open lock: first the parent's, then that of the child which runs the stage."""
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
 
 def _is_file(fd: int, path: Path) -> bool:
-    """Whether the open descriptor is still what the path names."""
+    """Return whether the open descriptor is still the file at the path."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

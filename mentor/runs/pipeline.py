@@ -1,6 +1,6 @@
-"""`stage=pipeline`: several stages in order, each composed before the first starts and each a fresh process.
+"""Run `stage=pipeline` in the parent: several stages in order, each in a new process.
 
-Runs in the parent. A step that is done is skipped by the ordinary rule, the first failure stops the rest.
+All are composed before the first starts. A step that is done is skipped; the first failure ends the pipeline.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mentor.runs.provenance import Headline
 
 
 def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lambda: None) -> Headline | None:
-    """Do every step below `root`; returns the last headline. Prints the run's report when there is one.
+    """Run every step below `root` and return the last headline. Prints the first table of a report among the steps.
 
     on_start: called whenever a child starts.
     """
@@ -37,7 +37,7 @@ def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lamb
 
 
 def refuse_clashes(steps: Sequence[Config]) -> None:
-    """Raises ConfigError when two steps would write one folder with different configurations."""
+    """Raise ConfigError when two steps would write one folder with different configurations."""
     taken: dict[str, str] = {}
     for config in steps:
         if config.stage.name in (*FOLDERLESS, "eval", "report"):
@@ -48,7 +48,7 @@ def refuse_clashes(steps: Sequence[Config]) -> None:
 
 
 def _first_table(markdown: str) -> str:
-    """The first table of a Markdown text, without its escapes."""
+    """Return the first table of a Markdown text, without its escapes."""
     rows = [line.startswith("|") for line in markdown.splitlines()]
     start = rows.index(True) if True in rows else 0
     table = takewhile(lambda line: line.startswith("|"), markdown.splitlines()[start:])

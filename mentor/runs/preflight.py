@@ -1,4 +1,4 @@
-"""What a stage needs from earlier stages, looked at before anything is written or started. Loads no model."""
+"""Check what a stage reads before anything is written or started. Loads no model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mentor.runs.provenance import read_summary
 
 
 def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
-    """What identifies the files this stage reads, the user's own and upstream ones.
+    """Hash the files that this stage reads: the user's files and the results of earlier stages.
 
-    It goes into the stage's config hash, so that a stage is not taken as done after its input was changed. Raises
-    RunFolderError or InputError for what is missing.
+    The hashes enter the config hash, so that a stage whose input has changed does not count as done. Raises
+    RunFolderError or InputError for missing files.
     """
     given = content_hashes(
         task_file=config.task.path if config.task else None, tools_file=config.tools.path if config.tools else None
@@ -41,7 +41,7 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
 
 
 def _finished(folder: RunFolder, stage: str, file: str) -> str:
-    """The config hash of a finished upstream stage."""
+    """Return the config hash of a finished earlier stage."""
     path = folder.upstream(f"{stage}/{file}", made_by=stage).parent
     summary = read_summary(path)
     if summary is None or summary["status"] != "done":

@@ -1,4 +1,4 @@
-"""`summary.json`: what ran, from which code and packages, how long, and what came of it."""
+"""`summary.json` of a stage: configuration hash, code, packages, times, counts and headline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SUMMARY_NAME = "summary.json"
 
 
 def new_summary(stage: str, seed: int, config_hash: str) -> dict[str, Any]:
-    """A summary with status `running`; times are unix seconds."""
+    """Build a summary with status `running`; times are unix seconds."""
     return {
         "stage": stage,
         "status": "running",
@@ -63,7 +63,7 @@ def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
-    """None where there is none; raises RunFolderError on a broken one."""
+    """Read the summary, None if there is none; raises RunFolderError if it is broken."""
     try:
         values = json.loads((folder / SUMMARY_NAME).read_text())
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
 
 
 def note_failure(folder: Path, error: str) -> None:
-    """In the summary of a stage whose process could not do so, or did not know why it ended."""
+    """Write the error into the summary of a stage whose process could not do so itself."""
     summary = read_summary(folder)
     if summary is not None:
         write_summary(folder, {**summary, "status": "failed", "ended": time.time(), "error": error})
@@ -87,7 +87,7 @@ def headline(summary: Mapping[str, Any] | None) -> Headline | None:
 
 
 def versions() -> dict[str, str]:
-    """Python and the packages that are installed, by name."""
+    """Return the versions of Python and of the installed packages, by name."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -98,7 +98,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit of the code, `-dirty` appended when tracked files differ; None outside a git checkout."""
+    """Return the commit of the code, with `-dirty` when tracked files differ; None outside a git checkout."""
     try:
         commit = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True

@@ -1,7 +1,6 @@
-"""How far one of several processes is, in a small file that its parent reads: phase, progress, stack, and its end.
+"""The status file of a rank, read by its parent: phase, progress, stack, and error report.
 
-A thread of the process writes it every half second, so that the parent knows where a process was that was killed or
-stands still.
+A thread writes it every half second, so that the parent knows where a rank was that was killed or has stalled.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class Status:
-    """stack: of the main thread, the innermost call last. failed_at: unix seconds, with what the process had to say."""
+    """stack: of the main thread, the innermost call last. failed_at: unix seconds. report: its text for stderr."""
 
     phase: str = "start"
     beats: int = 0
@@ -34,7 +33,7 @@ class Status:
 
 
 class StatusWriter:
-    """Writes this process's status from a thread of its own until the process ends."""
+    """Write the status of this process from a thread until the process ends."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -44,12 +43,12 @@ class StatusWriter:
 
     @classmethod
     def of_this_process(cls) -> StatusWriter | None:
-        """None in a process that is alone."""
+        """Start the writer of this process; None for a process that is not one of several ranks."""
         path = os.environ.get(VARIABLE)
         return None if path is None else cls(Path(path))
 
     def failed(self, report: str) -> None:
-        """report: what would go to stderr were this process alone; the parent shows that of the one to blame."""
+        """Write the last status. report: text for stderr, which the parent prints for the rank that failed first."""
         self._write(replace(self._now(), failed_at=time.time(), report=report))
 
     def _run(self) -> None:
@@ -66,13 +65,13 @@ class StatusWriter:
     def _write(self, status: Status) -> None:
         with self._lock:
             if self._last.failed_at is not None or not self._path.parent.is_dir():
-                return  # the end is said; or the parent, which owns the folder, has gone
+                return  # already failed, or the parent has ended and removed its folder
             self._last = status
             write_file(self._path, json.dumps(asdict(status)), durable=False)
 
 
 def read_status(path: Path) -> Status:
-    """The newest status; that of a process that has just begun where there is none yet."""
+    """Read the newest status; without a file, that of a rank which has just started."""
     try:
         return Status(**json.loads(path.read_text()))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Why a stage could not write: the disk is full, or its folder is gone. Told apart from bugs by looking."""
+"""Tell errors of the storage from bugs: the disk is full, or the folder of the stage was deleted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mentor.errors import StorageError
 from mentor.runs.folder import CONFIG_NAME
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_TEXT = "No space left on device"  # libraries that write by themselves (safetensors) put it into their own error
+FULL_TEXT = "No space left on device"  # part of the errors of libraries that write by themselves (safetensors)
 
 
 def storage_error(error: BaseException, folder: Path) -> StorageError | None:
-    """What `error`, raised by a stage that writes into `folder`, says about the storage; None where it is not to blame.
+    """Return the StorageError behind `error`, raised by a stage that writes into `folder`; None for another error.
 
-    The stage's config.yaml is there before it starts, so a folder without one was deleted under it.
+    config.yaml is written before a stage starts, so a folder without it was deleted meanwhile.
     """
     if isinstance(error, StorageError):
         return error
@@ -24,21 +24,21 @@ def storage_error(error: BaseException, folder: Path) -> StorageError | None:
         return StorageError(f"{folder} was deleted or moved while its stage was running")
     if disk_full(error):
         return StorageError(
-            f"no space left on the device that holds {folder}: free some and run the same command again, it goes on "
-            "from the last whole checkpoint and record"
+            f"no space left on the device that holds {folder}: free some and run the same command again: it resumes "
+            "from the last complete checkpoint and record"
         )
     return None
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether the error, or one it came from, is that of a full disk."""
+    """Return whether the error, or one that it was raised from, is that of a full disk."""
     return any(
         (isinstance(cause, OSError) and cause.errno in FULL) or FULL_TEXT in str(cause) for cause in _chain(error)
     )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from or while handling."""
+    """Yield the error, its cause or context, and so on."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""The stages by name: one module each, imported only when the stage runs (in a child process of its own)."""
+"""The stages by name: one module each, imported in the child process that runs the stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULES = {
     "report": "mentor.stages.report",
     "check": "mentor.stages.check",
 }
-"""`pipeline` is not here: it runs in the parent and starts the others."""
+"""`pipeline` is not here: mentor/runs/pipeline.py runs in the parent and starts the others."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,6 @@ class StageResult:
 
 
 def stage_function(name: str) -> Callable[..., StageResult]:
-    """`run(config, folder, logger) -> StageResult` of a stage; imports its module (and, for training, torch)."""
+    """Import the module of a stage (and, for training, torch) and return its `run(config, folder, logger)`."""
     function: Callable[..., StageResult] = import_module(MODULES[name]).run
     return function

@@ -1,7 +1,7 @@
-"""The work of one point of a multirun, as it is handed to the point's process, and what became of it.
+"""The work of one point of a sweep, as JSON for its process, and its result.
 
-A point has a folder of its own, outputs/<run>/sweeps/<id>/<point>/. It reads the run's earlier stages and writes only
-there. Stages that pipelines share are linked into it.
+A point writes only into its folder, outputs/<run>/sweeps/<id>/<point>/, and reads the run's earlier stages. Shared
+stages are linked into the folder.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from mentor.sweeps.names import SWEEPS
 
 @dataclass(frozen=True)
 class PointJob:
-    """One point of a sweep, composed: what its process has to do.
+    """One composed point of a sweep.
 
-    name: from what it sets differently, `reward.weights.tool=0.1,seed=0`. steps: the config of its stage, or of every
-    step of its pipeline. shared: folders of the run that hold what the point does not make itself.
+    name: from the keys that differ between points, `reward.weights.tool=0.1,seed=0`. steps: the config of its stage,
+    or of every step of its pipeline. shared: folders of the run that the point links instead of making the stages.
     """
 
     name: str
@@ -53,11 +53,11 @@ class PointJob:
         return self.sweep_folder / self.name
 
     def note(self, status: Status, headline: Headline | None = None, error: str | None = None) -> None:
-        """In the sweep's manifest."""
+        """Append the status of this point to the sweep's manifest."""
         record(self.sweep_folder, ManifestEntry(self.hash, self.name, self.overrides, status, headline, error))
 
     def link_shared(self) -> None:
-        """Make what is shared readable in the point's own folder."""
+        """Link the shared stages into the point's folder."""
         for name in self.shared:
             link = self.folder / name
             if link.is_symlink():
@@ -69,7 +69,7 @@ class PointJob:
 
 @dataclass(frozen=True)
 class PointResult:
-    """What became of a point. code: as the command's exit code. error: one line. ran: False where it was done."""
+    """The result of a point. code: as the command's exit code. error: one line. ran: False if it was done before."""
 
     code: int
     headline: Headline | None = None
@@ -80,7 +80,7 @@ class PointResult:
 def point_job(
     sweep_id: str, name: str, overrides: Mapping[str, Any], config: Config, steps: Sequence[Config] | None
 ) -> PointJob:
-    """steps: of a pipeline, else None."""
+    """Build the job of a composed point. steps: of a pipeline, else None."""
     root, done = run_root(config), [config] if steps is None else list(steps)
     hashed = config_hash({"point": name, "steps": [identity(dump(step)) for step in done]})
     return PointJob(name, hashed, root / SWEEPS / sweep_id, root, overrides, done, steps is not None)

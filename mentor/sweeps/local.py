@@ -1,4 +1,4 @@
-"""The points of a sweep on this machine: so many at once, each a process that starts its stages as children."""
+"""Run the points of a sweep on this machine, several at once, each in a process that starts its stages."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Running:
 
 
 def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJob, PointResult]]:
-    """Every point with what became of it, as it ends.
+    """Run the points and yield each with its result as it ends.
 
-    One after another they show what they say here; several at once write it to `output.log` in their folders. Raises
-    ChildStopped when a signal came, which was passed on: all that ran have ended.
+    With one at a time their output is shown here; several at once write it to `output.log` in their folders. Raises
+    ChildStopped after a signal, which was passed on, once all running points have ended.
     """
     at_once = min(at_once, len(jobs))
     _announce(jobs, at_once)
@@ -74,7 +74,8 @@ def _announce(jobs: Sequence[PointJob], at_once: int) -> None:
 
 
 def share_threads(config: Config, at_once: int) -> int | None:
-    """CPU threads of one process of a point: launcher.threads, None where OMP_NUM_THREADS says so, else its share."""
+    """Return the CPU threads of one process of a point: launcher.threads, None if OMP_NUM_THREADS is set, else its part
+    of the cores."""
     if config.launcher.threads is not None or os.environ.get("OMP_NUM_THREADS"):
         return config.launcher.threads
     processes = config.trainer.num_processes if isinstance(config.trainer, ScaledTrainer) else 1
@@ -82,13 +83,13 @@ def share_threads(config: Config, at_once: int) -> int | None:
 
 
 def share_gpus(gpus: Sequence[str], slot: int, at_once: int) -> Mapping[str, str]:
-    """The variable that gives a point its GPUs; nothing where there are fewer than points: those share them."""
+    """Return the variable that gives a point its GPUs; none if there are fewer GPUs than points, which share them."""
     each = len(gpus) // at_once
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[slot * each : (slot + 1) * each])} if each and at_once > 1 else {}
 
 
 def _gpus() -> list[str]:
-    """The GPUs this process may use, by what CUDA_VISIBLE_DEVICES calls them."""
+    """Return the GPUs that this process may use, by their names in CUDA_VISIBLE_DEVICES."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         return [name for name in given.split(",") if name]
@@ -124,7 +125,7 @@ def _start(job: PointJob, slot: int, at_once: int, scratch: Path, parent_fd: int
 
 
 def _outcome(entry: Running) -> PointResult:
-    """What the point's process wrote; a process that was killed could not."""
+    """Read the result that the point's process wrote, or make that of a process which was killed."""
     if entry.outcome.is_file():
         return PointResult(**json.loads(entry.outcome.read_text()))
     code = entry.process.returncode

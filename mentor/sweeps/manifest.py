@@ -1,6 +1,6 @@
-"""What became of the points of a sweep: `manifest.jsonl`, appended to, the last line of a point's hash being its state.
+"""`manifest.jsonl` of a sweep: lines are appended, and the last line with a point's hash is the state of that point.
 
-A point that is recorded as running and whose folder nobody holds was killed; running the sweep again takes it up.
+A point recorded as running whose folder is not locked was killed; running the sweep again resumes it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ManifestEntry:
 
 
 def record(sweep_folder: Path, point: ManifestEntry) -> None:
-    """Append to the manifest. Points may end at the same time, in several processes: the file is locked meanwhile."""
+    """Append to the manifest. Several processes may do so at the same time: the file is locked meanwhile."""
     sweep_folder.mkdir(parents=True, exist_ok=True)
     path = sweep_folder / MANIFEST_NAME
     with path.open("ab") as file:
@@ -48,7 +48,7 @@ def record(sweep_folder: Path, point: ManifestEntry) -> None:
 
 
 def read_manifest(sweep_folder: Path) -> dict[str, ManifestEntry]:
-    """The newest line of every point by its hash, in the order they first started; empty where there is no manifest.
+    """Read the newest line of every point by its hash, in the order of their first lines; empty without a manifest.
 
     Raises InputError on an unreadable line other than a half-written last one.
     """

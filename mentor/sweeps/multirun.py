@@ -1,7 +1,7 @@
-"""The points of one `mentor -m`: composed one by one, done batch by batch, and what became of them.
+"""Compose the points of one `mentor -m`, run them in batches, and return their results to Hydra's sweeper.
 
-Hydra's sweepers (the grid of the command line, Optuna, ...) choose the points. A batch is what a sweeper wants to know
-before it goes on: all points of a grid, a few of an optimiser.
+The sweeper (the grid of the command line, Optuna, ...) chooses the points. A batch is what it asks for at once: all
+points of a grid, a few of an optimiser.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from mentor.sweeps.slurm import submit_points, submit_shared
 
 
 class PointFailed(ChildFailed):
-    """What a sweeper is given for a point that failed and has said why."""
+    """The result of a failed point, for a sweeper; the point has reported why."""
 
 
 class Multirun:
-    """fixed: the keys that all points set alike; a point is named from the others."""
+    """The points of one command. fixed: keys with one value in all points; a point is named by its other keys."""
 
     def __init__(self, fixed: set[str]) -> None:
         self.fixed = fixed
@@ -42,7 +42,7 @@ class Multirun:
         self.sweep_folder: Path | None = None
 
     def compose(self, cfg: DictConfig, overrides: Sequence[Override]) -> PointJob:
-        """What a point has to do. Raises MentorError for one that cannot be, which is noted in the manifest."""
+        """Compose one point. Raises MentorError if it is invalid, after noting it in the manifest."""
         settings = HydraConfig.get()
         sweep_id = Path(settings.sweep.dir).name
         name = point_name(settings.job.override_dirname, settings.job.num)
@@ -59,10 +59,10 @@ class Multirun:
         return point_job(sweep_id, name, varied, config, steps)
 
     def do(self, returns: Sequence[JobReturn]) -> None:
-        """Do the points that were composed for one batch; what each returns becomes its headline number.
+        """Run the points of one batch; each `returns` gets the headline number of its point.
 
-        A failed point does not stop the others. The basic sweeper is given None for it, any other the exception, as it
-        may know what to do. Raises PointFailed when all points have failed so far and the sweeper is the basic one.
+        A failed point does not stop the others: it returns None to the basic sweeper, and the exception to any other,
+        which may handle it. Raises PointFailed when all points have failed so far and the sweeper is the basic one.
         """
         jobs = {job.hash: job for job in (entry._return_value for entry in returns) if isinstance(job, PointJob)}
         basic = returns[0].hydra_cfg.hydra.runtime.choices["hydra/sweeper"] == "basic"  # type: ignore[union-attr]
@@ -80,7 +80,7 @@ class Multirun:
             raise PointFailed("all points failed", min(self.points.values()))
 
     def raise_failures(self) -> None:
-        """ChildFailed when points failed: exit code 2 when each was bad input, else 1."""
+        """Raise ChildFailed if points failed: exit code 2 if all failed from bad input, else 1."""
         failed = {name: code for name, code in self.points.items() if code}
         if failed:
             how_many = "all" if len(failed) == len(self.points) else f"{len(failed)} of"
@@ -88,14 +88,14 @@ class Multirun:
             raise ChildFailed("points failed", min(failed.values()))
 
     def keep_results(self, scratch: Path) -> None:
-        """What a sweeper wrote (Optuna's optimization_results.yaml) goes beside the points."""
+        """Copy what the sweeper wrote (Optuna's optimization_results.yaml) beside the points."""
         for path in sorted(scratch.glob("*.yaml")):
             if path.name != "multirun.yaml" and self.sweep_folder is not None:
                 shutil.copy(path, self.sweep_folder / path.name)
                 say(f"the sweeper wrote {self.sweep_folder / path.name}")
 
     def _results(self, jobs: list[PointJob], needed: bool) -> dict[str, float | None | MentorError]:
-        """Headline numbers by hash, or why there is none. needed: for a sweeper that compares them."""
+        """Run the points; returns headline numbers, or errors, by hash. needed: no number counts as a failure."""
         results: dict[str, float | None | MentorError] = {}
         for job, outcome in _do(jobs):
             self.points[job.name] = outcome.code
@@ -111,7 +111,7 @@ class Multirun:
 
 
 def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, PointResult]]:
-    """What pipelines share is made first, then the points as the launcher does them."""
+    """Make the shared stages, then run the points with the launcher."""
     if not jobs:
         return
     launcher = jobs[0].steps[0].launcher
@@ -141,7 +141,7 @@ def _set(entry: JobReturn, value: float | None | MentorError) -> None:
 
 
 def _plain(override: Override) -> Any:
-    """The value an override sets: a number, text, true, false or null; anything else as it is written."""
+    """Return the value of an override: a number, text, true, false or null; anything else as it is written."""
     value = override.value()
     if isinstance(value, QuotedString):
         return value.text

@@ -12,12 +12,12 @@ SWEEPS = "sweeps"
 
 
 def sweep_id(overrides: Sequence[str]) -> str:
-    """8 hexadecimal digits, the same for the same command whatever the order of its overrides."""
+    """Hash the overrides of a command, in any order, into 8 hexadecimal digits."""
     return hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
 
 
 def point_name(swept: str, number: int) -> str:
-    """A folder name for `key=value,key=value`; what a folder name cannot hold is replaced and told apart by a hash."""
+    """Make a folder name of `key=value,key=value`; a name that had to be changed or cut ends with a hash."""
     if not swept:
         return f"point-{number}"
     name = re.sub(r"[^A-Za-z0-9._=,+-]", "_", swept)[:MAX_NAME]
@@ -25,6 +25,6 @@ def point_name(swept: str, number: int) -> str:
 
 
 def wandb_names(folder: Path, run: str) -> tuple[str, str]:
-    """What W&B calls a stage and the group it belongs to: its run, or the sweep it is in a point of."""
+    """Return W&B's names of a stage and of its group: the run, or the sweep that the point belongs to."""
     *_, above, sweep_id, point, stage = ("", "", "", *folder.parts)
     return (f"{point} {stage}", f"{run} {SWEEPS}/{sweep_id}") if above == SWEEPS else (stage, run)

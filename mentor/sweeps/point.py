@@ -1,7 +1,7 @@
-"""The process that does one point of a sweep: `python -m mentor.sweeps.point job.json outcome.json --parent-fd ...`.
+"""The process of one point of a sweep: `python -m mentor.sweeps.point job.json outcome.json --parent-fd ...`.
 
-Knows no Hydra. It holds the point's folder, notes the point in the sweep's manifest, starts the stages the point has
-to do as children, as the command does for a single stage, and ends with the command's exit codes.
+Does not use Hydra. It locks the point's folder, notes the point in the sweep's manifest, runs its stages as the command
+runs a single stage, and ends with the exit codes of the command.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from mentor.sweeps.manifest import read_manifest
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mentor.sweeps.point", description="Do one point of a sweep")
-    parser.add_argument("job", type=Path, help="what to do, as JSON")
-    parser.add_argument("outcome", type=Path, help="where to write what became of it, as JSON")
+    parser.add_argument("job", type=Path, help="the PointJob as JSON")
+    parser.add_argument("outcome", type=Path, help="where to write the PointResult as JSON")
     parser.add_argument("--parent-fd", type=int, required=True, help="read end of a pipe that closes with the parent")
     arguments = parser.parse_args(argv)
     exit_with_parent(arguments.parent_fd)
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_point(job: PointJob) -> PointResult:
-    """Do what is not yet done of a point. One that another process has is left to it, and not noted."""
+    """Run the stages of a point that are not done. A point that another process holds is refused and not noted."""
     try:
         with FolderLock(job.folder) as lock:
             outcome = _run_held(job)
@@ -77,7 +77,7 @@ def _do(job: PointJob, on_start: Callable[[], None]) -> Headline | None:
 
 
 def _report(error: BaseException) -> int:
-    """Say what the children have not said; the exit code."""
+    """Print an error that no child has reported; returns the exit code."""
     if isinstance(error, ChildFailed | ChildStopped):
         return error.exit_code
     if isinstance(error, MentorError):

@@ -1,6 +1,6 @@
 """The stages that the pipelines of a sweep share: made once, in the run's own folders, and linked into the points.
 
-Pipelines would each make the same base, teacher set and SFT model.
+Without this, each pipeline would make the same base, teacher set and SFT model.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ SHARED_STAGES = ("rollout", "pretrain", "sft")
 
 @dataclass
 class SharedStages:
-    """steps: to be made once, by the run's folder they are made in. differing: stages that points make themselves."""
+    """steps: made once, by their folder in the run. differing: stages that each point makes itself."""
 
     steps: dict[Path, Config] = field(default_factory=dict)
     differing: set[str] = field(default_factory=set)
 
 
 def find_shared(points: Iterable[PointJob]) -> SharedStages:
-    """The rollout, pretraining and SFT steps that all pipelines which have them agree on.
+    """Find the rollout, pretraining and SFT steps with one configuration in all pipelines that have them.
 
-    One is not shared when the run holds another of that name, nor an SFT whose base or teacher set is not.
+    A step is not shared if the run holds a result of another configuration at its folder, nor is an SFT step whose base
+    or teacher set is not shared.
     """
     pipelines = [point for point in points if point.pipeline]
     wanted: dict[Path, dict[str, Config]] = {}
@@ -48,7 +49,7 @@ def find_shared(points: Iterable[PointJob]) -> SharedStages:
 
 
 def without_shared(point: PointJob, shared: SharedStages) -> PointJob:
-    """The point with the steps left that it makes itself."""
+    """Return the point without its shared steps, which it reads through links instead."""
     if not point.pipeline:
         return point
     linked = [step for step in _shareable(point) if _made_in(point, step) in shared.steps]
@@ -65,7 +66,7 @@ def _made_in(point: PointJob, step: Config) -> Path:
 
 
 def _other(path: Path, hashes: Iterable[str]) -> bool:
-    """Whether the run's folder holds the result of another config, whatever the files it was made from."""
+    """Return whether the run's folder holds the result of another config, input files left aside."""
     stored = stored_config(path)
     if stored is None:
         return False

@@ -1,7 +1,7 @@
 """The points of a sweep as jobs of a Slurm cluster, through submitit (the `slurm` extra).
 
-A job that is preempted or comes near its time limit is queued again and goes on from its folder, like a command that is
-given again. The folder of the run has to be one that all nodes see.
+A job that is preempted or near its time limit is queued again and resumes from its folder. All nodes must see the
+folder of the run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ POLL_S = {"slurm": 10.0, "local": 0.5}
 
 
 class Requeued:
-    """What a job calls, and calls again with the same arguments after an interruption."""
+    """The function of a job, called again with the same arguments after an interruption."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -37,12 +37,12 @@ class Requeued:
 
 
 def submit_points(jobs: Sequence[PointJob], launcher: LauncherConfig) -> Iterator[tuple[PointJob, PointResult]]:
-    """Every point with what became of it, as its job ends. The jobs outlive this process."""
+    """Submit the points and yield each with its result as its job ends. The jobs continue if this process ends."""
     from submitit.helpers import as_completed
 
     executor = make_executor(jobs[0].sweep_folder / LOGS, launcher)
     submitted = executor.map_array(Requeued(run_point), jobs)
-    say(f"{len(jobs)} points are jobs {', '.join(job.job_id for job in submitted)}; they go on when this command ends")
+    say(f"{len(jobs)} points are jobs {', '.join(job.job_id for job in submitted)}; they continue if this command ends")
     by_id = {job.job_id: point for job, point in zip(submitted, jobs, strict=True)}
     for job in as_completed(submitted, poll_frequency=POLL_S[launcher.slurm.cluster]):
         error = job.exception()
@@ -50,17 +50,17 @@ def submit_points(jobs: Sequence[PointJob], launcher: LauncherConfig) -> Iterato
 
 
 def submit_shared(steps: Sequence[Config], root: Path, launcher: LauncherConfig) -> None:
-    """Do the steps that points share as one job, and wait for it. Raises StageError when it failed."""
+    """Run the shared stages as one job and wait for it. Raises StageError if it failed."""
     executor = make_executor(root / LOGS, launcher)
     job = executor.submit(Requeued(pipeline.run), steps, root)
-    say(f"what the points share is made by job {job.job_id}")
+    say(f"the shared stages are made by job {job.job_id}")
     error = job.exception()
     if error is not None:
-        raise StageError(f"what the points share was not made: {_last_line(error)}; see {root / LOGS}")
+        raise StageError(f"the shared stages were not made: {_last_line(error)}; see {root / LOGS}")
 
 
 def make_executor(folder: Path, launcher: LauncherConfig) -> Any:
-    """The submitit executor; its scripts and the jobs' outputs go into `folder`."""
+    """Build the submitit executor; its scripts and the jobs' outputs go into `folder`."""
     try:
         import submitit
     except ImportError:

@@ -80,7 +80,7 @@ def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_go
     assert parent.returncode == 1
     cause = "was ended by SIGKILL" if how == signal.SIGKILL else r"made no progress for 17 s"
     last = said.splitlines()[-1]
-    assert re.fullmatch(rf"mentor: stage=rl: process 1 \(of 0 to 1\) {cause} in phase [\w ]+; .*resumes it", last)
+    assert re.fullmatch(rf"mentor: stage=rl: rank 1 of 2 {cause} in phase [\w ]+; .*resumes it", last)
     assert "mentor/stages/rl.py" in said, "the stack shows where it was"
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "failed" and "process 1" in summary["error"]
@@ -123,4 +123,4 @@ def test_an_engine_that_fails_in_the_middle_of_a_rollout_ends_the_run_by_name(ta
     assert parent.returncode == 1
     lines = said.splitlines()
     assert "the device is gone" in lines[-2] and lines[-2].startswith("mentor: ")
-    assert "process 1 (of 0 to 1) failed in phase rollout" in lines[-1]
+    assert "rank 1 of 2 failed in phase rollout" in lines[-1]

@@ -87,7 +87,7 @@ def test_a_signal_ends_with_one_line_and_its_code(rollout: Path, tmp_path: Path,
     _, said = parent.communicate(timeout=30)
     assert parent.returncode == code
     name = signal.Signals(signum).name
-    assert said.splitlines() == [TOOLS, f"mentor: stopped by {name}; the same command goes on where it was"]
+    assert said.splitlines() == [TOOLS, f"mentor: stopped by {name}; run the same command again to resume"]
     summary = json.loads((rollout / "summary.json").read_text())
     assert summary["status"] == "failed" and name in summary["error"]
     kept = ids(rollout)

@@ -74,7 +74,7 @@ def test_one_of_several_leaves_what_it_has_to_say_in_its_status(
 
 def test_errors_signals_and_bugs_have_their_codes():
     assert _report(InputError("two\nlines")) == ("mentor: two lines\n", 2)
-    assert _report(Stopped(15)) == ("mentor: stopped by SIGTERM; the same command goes on where it was\n", 143)
+    assert _report(Stopped(15)) == ("mentor: stopped by SIGTERM; run the same command again to resume\n", 143)
     text, code = _report(ValueError("a bug"))
     assert code == 1 and text == "ValueError: a bug\n"
 

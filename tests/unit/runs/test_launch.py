@@ -52,7 +52,7 @@ def test_a_stage_that_lacks_its_input_starts_nothing_and_leaves_nothing(tmp_path
     ("ending", "message", "kind", "code"),
     [
         (Ending(-signal.SIGKILL), "stage=rollout was ended by SIGKILL; running it again resumes it", MentorError, 1),
-        (Ending(1, "process 1 made no progress"), "stage=rollout: process 1 made no progress; ", MentorError, 1),
+        (Ending(1, "rank 1 of 2 made no progress"), "stage=rollout: rank 1 of 2 made no progress; ", MentorError, 1),
         (Ending(2), "stage=rollout failed: no such key", ChildFailed, 2),
         (Ending(143), "stage=rollout failed: no such key", ChildFailed, 1),
     ],

@@ -20,10 +20,10 @@ def run(way: str, stall_timeout_s: float = 2) -> tuple[Ending, float]:
 @pytest.mark.parametrize(
     ("way", "cause"),
     [
-        ("killed", "process 1 (of 0 to 1) was ended by SIGKILL in phase rollout"),
-        ("stalled", "process 1 (of 0 to 1) made no progress for 2 s in phase rollout"),
-        ("stopped", "process 1 (of 0 to 1) made no progress for 2 s in phase rollout"),
-        ("failed", "process 1 (of 0 to 1) failed in phase rollout"),
+        ("killed", "rank 1 of 2 was ended by SIGKILL in phase rollout"),
+        ("stalled", "rank 1 of 2 made no progress for 2 s in phase rollout"),
+        ("stopped", "rank 1 of 2 made no progress for 2 s in phase rollout"),
+        ("failed", "rank 1 of 2 failed in phase rollout"),
     ],
 )
 def test_the_one_to_blame_is_named_with_its_phase_and_stack(way, cause):
