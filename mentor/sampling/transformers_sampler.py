@@ -17,9 +17,9 @@ from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
 from mentor.sampling.checksum import Checksums
-from mentor.sampling.draw import sample_tokens
 from mentor.sampling.kv_cache import KVCache
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
+from mentor.sampling.token_sampling import sample_tokens
 
 PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
 SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 probabilities are held several times

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mentor.sampling.draw import sample_tokens
+from mentor.sampling.token_sampling import sample_tokens
 
 LOGITS = torch.log(torch.tensor([[0.5, 0.3, 0.2]]))
 
