@@ -32,12 +32,13 @@ import torch
 
 from mentor.chat import ChatFormat
 from mentor.environment import Environment, RolloutLimits, RolloutRequest, derive_seed
-from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy import OptimizerSettings, Policy, TorchEngine
 from mentor.policy.model import load_model, torch_dtype
 from mentor.sampling import Canary, build_sampler, push_weights
 from mentor.sampling.vllm_engine import BLOCK_TOKENS, MIN_BATCH_TOKENS
 from mentor.sampling.vllm_sampler import VllmSampler
 from mentor.tasks import load_tasks
+from mentor.timer import Timer
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Trajectory
 from scripts.arguments import positive_int
@@ -170,10 +171,12 @@ def generate(llm: LLM, turns: list[Turn]) -> float:
 
 
 def push(model: Path, chat: ChatFormat, sampler: VllmSampler, dtype: torch.dtype, rounds: int) -> None:
-    policy = TorchPolicy(load_model(model), chat.tokenizer, OptimizerSettings("adamw", 0.0), dtype=dtype)
+    settings = OptimizerSettings("adamw", 0.0)
+    policy = Policy(TorchEngine(load_model(model), settings, dtype), chat.tokenizer, settings)
     canary = Canary(chat.prompt_ids("What is 12 plus 34?", Toolset.builtin("calculator").schemas_json))
-    found = [push_weights(policy, sampler, canary, 1.0, step) for step in range(rounds + 1)][1:]
-    pushing, checking = (1000 * median(stats[f"time/{key}_s"] for stats in found) for key in ("push", "push_check"))
+    timers = [Timer() for _ in range(rounds + 1)]
+    found = [push_weights(policy, sampler, canary, 1.0, step, timer) for step, timer in enumerate(timers)]
+    pushing, checking = (1000 * median(timer.seconds[key] for timer in timers[1:]) for key in ("push", "push_check"))
     difference = max(stats["sync/canary_difference"] for stats in found)
     print(f"weight push {pushing:.0f} ms, check {checking:.0f} ms, canary differs by {difference:.1g}")
 

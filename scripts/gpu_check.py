@@ -25,15 +25,15 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from mentor.algorithm.batch import Batch, collate
-from mentor.algorithm.loss import LossSettings
+from mentor.algorithm.batch import PolicyBatch, collate, sampler_logprobs
+from mentor.algorithm.loss import LossSettings, token_weights
 from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig
 from mentor.planning import Device, ModelShape, Workload, make_plan
-from mentor.policy import OptimizerSettings, TorchPolicy
-from mentor.policy.head import token_logprobs
+from mentor.policy import OptimizerSettings, Policy, TorchEngine
+from mentor.policy.lm_head import token_logprobs
 from mentor.policy.ranks import Ranks
-from mentor.policy.reinforce import make_loss_function
+from mentor.rl.update import make_loss_function
 from mentor.stages.check import shape_of_keys
 from mentor.types import Tokens
 from scripts.arguments import positive_int
@@ -130,31 +130,37 @@ def beside_plan(shape: ModelShape, arguments: argparse.Namespace, peak: float) -
     return f"peak {peak / GIB:.2f} GiB, planned {planned:.2f} (ratio {planned * GIB / peak:.2f})"
 
 
-def make_policy(shape: ModelShape, engine: str, tokens: int, folder: str) -> TorchPolicy:
+def make_policy(shape: ModelShape, engine: str, tokens: int, folder: str) -> Policy:
     torch.manual_seed(0)
     head_dim = shape.query_size // shape.num_attention_heads
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model: Any = Qwen3ForCausalLM(Qwen3Config(**{**asdict(shape), "head_dim": head_dim}))
     model.gradient_checkpointing_enable({"use_reentrant": False})
-    common: tuple[Any, ...] = (OPTIMIZER, tokens, torch.bfloat16)
     if engine == "torch":
-        return TorchPolicy(model, None, *common)  # type: ignore[arg-type]
-    from mentor.policy.deepspeed_policy import DeepSpeedPolicy
+        return Policy(TorchEngine(model, OPTIMIZER, torch.bfloat16), None, OPTIMIZER, tokens)  # type: ignore[arg-type]
+    from mentor.policy.deepspeed_engine import DeepSpeedEngine
 
     os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     torch.distributed.init_process_group(backend, init_method=f"file://{folder}/group", rank=0, world_size=1)
-    return DeepSpeedPolicy(model.bfloat16(), None, *common, ranks=Ranks(), stage=2)  # type: ignore[arg-type]
+    spread = DeepSpeedEngine(model.bfloat16(), OPTIMIZER, torch.bfloat16, ranks=Ranks(), stage=2)
+    return Policy(spread, None, OPTIMIZER, tokens)  # type: ignore[arg-type]
 
 
-def make_batch(vocabulary: int, rows: int, length: int) -> Batch:
+def make_batch(vocabulary: int, rows: int, length: int) -> PolicyBatch:
     """Build a batch of random tokens, of which an eighth is prompt."""
     ids = torch.randint(0, vocabulary, (rows, length), generator=torch.Generator().manual_seed(0)).tolist()
     records = [Tokens() for _ in ids]
     for record, row in zip(records, ids, strict=True):
         record.append_context(row[: length // 8])
         record.append_sampled(row[length // 8 :], [-10.0] * (length - length // 8))
-    return collate(records, [(-1.0) ** index for index in range(rows)], 0, "token")
+    tokens = collate(records, 0)
+    return PolicyBatch(
+        **vars(tokens),
+        weights=token_weights(tokens.loss_mask, tokens.trajectories, "token"),
+        advantages=torch.tensor([(-1.0) ** index for index in range(rows)]),
+        sampler_logprobs=sampler_logprobs(records),
+    )
 
 
 def measure_head(shape: ModelShape, arguments: argparse.Namespace) -> str:

@@ -1,86 +1,119 @@
-"""Trajectories to padded tensors, a row for each of their segments, in micro-batches of similar length."""
+"""Trajectories as padded tensors, a row for each of their segments, and micro-batches of rows of similar length.
+
+A `TokenBatch` is what a policy scores. A `Batch` is what one optimiser step trains on, with the weight of each token in
+the loss. A `PolicyBatch` also holds what policy optimisation needs. Each is built once, whole, and never changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 
 from mentor.algorithm.loss import token_weights
 from mentor.types import Tokens
 
+B = TypeVar("B", bound="TokenBatch")
 
-@dataclass
-class Batch:
-    """token_ids (B, T) int64, right-padded; attention (B, T) bool, True on real tokens; loss_mask (B, T) bool, True on
-    trained ones; weights (B, T) float32, what a trained token counts in the loss; sampler_logprobs (B, T) float32;
-    advantages (B,) float32; trajectories (B,) int64, the number of the row's trajectory, whose rows follow each other;
-    ref_logprobs (B, T) float32 or None without a KL term; old_logprobs (B, T) float32, the
-    policy's own before a step's first update, or None where they are not asked for.
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """token_ids: (B, T) int64, right-padded. attention: (B, T) bool, True on real tokens. loss_mask: (B, T) bool, True
+    on trained ones. trajectories: (B,) int64, the number of the row's trajectory, whose rows follow each other.
     """
 
     token_ids: torch.Tensor
     attention: torch.Tensor
     loss_mask: torch.Tensor
-    weights: torch.Tensor
-    sampler_logprobs: torch.Tensor
-    advantages: torch.Tensor
     trajectories: torch.Tensor
-    ref_logprobs: torch.Tensor | None = None
-    old_logprobs: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    def micro_batches(self, max_tokens: int) -> Iterator[tuple[torch.Tensor, Batch]]:
+    @property
+    def lengths(self) -> torch.Tensor:
+        """(B,) int64, real tokens of each row."""
+        return self.attention.sum(1)
+
+    def micro_batches(self: B, max_tokens: int) -> Iterator[tuple[torch.Tensor, B]]:
         """Rows of similar length together, at most `max_tokens` padded tokens each (one row at least).
 
         Yields the rows' indices (b,) and the part, cut to its longest row.
         """
-        lengths = self.attention.sum(1)
+        lengths = self.lengths
         start = 0
         order = torch.argsort(lengths, descending=True, stable=True)
         while start < len(order):
             width = int(lengths[order[start]])
             rows = order[start : start + max(1, max_tokens // max(width, 1))]
-            yield rows, self.take(rows, width)
+            yield rows, self.take(rows)
             start += len(rows)
 
-    def take(self, rows: torch.Tensor, width: int) -> Batch:
-        """These rows, cut to `width` tokens; weights stay those of the whole."""
+    def take(self: B, rows: torch.Tensor) -> B:
+        """These rows (b,), cut to the longest of them; weights stay those of the whole batch."""
+        width = int(self.lengths[rows].max())
         return self._with_each(lambda tensor: tensor[rows] if tensor.ndim == 1 else tensor[rows, :width])
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self: B, device: torch.device) -> B:
+        """The batch with every tensor on the device."""
         return self._with_each(lambda tensor: tensor.to(device))
 
-    def _with_each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+    def _with_each(self: B, change: Callable[[torch.Tensor], torch.Tensor]) -> B:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return replace(self, **{key: change(value) for key, value in values.items() if isinstance(value, torch.Tensor)})
 
 
-def collate(
-    tokens: Sequence[Tokens], advantages: Sequence[float], pad_id: int, loss_mean: str, max_tokens: int | None = None
-) -> Batch:
-    """Pad token records, with an advantage each, to one batch of B segments, whose weights are those of one minibatch
-    (see `token_weights`)."""
-    rows = [(number, segment) for number, record in enumerate(tokens) for segment in record.segments()]
-    shape = (len(rows), max((len(segment) for _, segment in rows), default=0))
-    trajectories = torch.tensor([number for number, _ in rows], dtype=torch.long)
-    batch = Batch(
-        token_ids=torch.full(shape, pad_id, dtype=torch.long),
-        attention=torch.zeros(shape, dtype=torch.bool),
-        loss_mask=torch.zeros(shape, dtype=torch.bool),
-        weights=torch.zeros(shape),
-        sampler_logprobs=torch.zeros(shape),
-        advantages=torch.tensor(advantages, dtype=torch.float32)[trajectories],
-        trajectories=trajectories,
+@dataclass(frozen=True, kw_only=True)
+class Batch(TokenBatch):
+    """weights: (B, T) float32, the weight of each trained token in the loss, zero elsewhere (see `token_weights`)."""
+
+    weights: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyBatch(Batch):
+    """advantages: (B,) float32. sampler_logprobs: (B, T) float32, zero where nothing is trained. old_logprobs: (B, T)
+    float32, the policy's before the step's first update, None without an importance correction. ref_logprobs: (B, T)
+    float32, None without a KL term in the loss.
+    """
+
+    advantages: torch.Tensor
+    sampler_logprobs: torch.Tensor
+    old_logprobs: torch.Tensor | None = None
+    ref_logprobs: torch.Tensor | None = None
+
+
+def collate(records: Sequence[Tokens], pad_id: int) -> TokenBatch:
+    """Pad token records to one batch of B segments."""
+    segments = [(number, segment) for number, record in enumerate(records) for segment in record.segments()]
+    rows = [segment for _, segment in segments]
+    loss_mask = _padded([segment.loss_mask for segment in rows], torch.bool, False)
+    loss_mask[:, :1] = False  # the first token has no logprob
+    return TokenBatch(
+        token_ids=_padded([segment.token_ids for segment in rows], torch.long, pad_id),
+        attention=_padded([[True] * len(segment) for segment in rows], torch.bool, False),
+        loss_mask=loss_mask,
+        trajectories=torch.tensor([number for number, _ in segments], dtype=torch.long),
     )
-    for row, (_, record) in enumerate(rows):
-        batch.token_ids[row, : len(record)] = torch.tensor(record.token_ids)
-        batch.attention[row, : len(record)] = True
-        batch.loss_mask[row, : len(record)] = torch.tensor(record.loss_mask, dtype=torch.bool)
-        batch.sampler_logprobs[row, : len(record)] = torch.tensor(record.logprobs)
-    batch.loss_mask[:, :1] = False  # the first token has no logprob
-    batch.weights = token_weights(batch.loss_mask, batch.trajectories, loss_mean, max_tokens)
-    return batch
+
+
+def sampler_logprobs(records: Sequence[Tokens]) -> torch.Tensor:
+    """(B, T) float32: the sampler's logprobs of the tokens that `collate` lays out, zero on context and padding."""
+    return _padded([segment.logprobs for record in records for segment in record.segments()], torch.float32, 0.0)
+
+
+def supervised_batch(records: Sequence[Tokens], pad_id: int) -> Batch:
+    """Build the batch of one supervised step, whose loss is the mean over its trained tokens."""
+    tokens = collate(records, pad_id)
+    weights = token_weights(tokens.loss_mask, tokens.trajectories, "token")
+    return Batch(**vars(tokens), weights=weights)
+
+
+def _padded(rows: Sequence[Sequence[float]], dtype: torch.dtype, fill: float) -> torch.Tensor:
+    """(B, T), right-padded to the longest row."""
+    padded = torch.full((len(rows), max(map(len, rows), default=0)), fill, dtype=dtype)
+    for row, values in enumerate(rows):
+        padded[row, : len(values)] = torch.tensor(values, dtype=dtype)
+    return padded

@@ -9,7 +9,10 @@ from mentor.planning import model_state
 from mentor.planning.terms import Terms, gib, larger
 from mentor.planning.workload import Workload
 
-CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}  # logits made at once (mentor/policy/head.py), about three times float32
+CHUNK_ELEMENTS = {
+    "cpu": 2**22,
+    "cuda": 2**26,
+}  # logits at once (mentor/policy/lm_head.py), about three times float32
 
 
 def forward(workload: Workload) -> Terms:

@@ -1,6 +1,8 @@
-"""The trained model: forward logprobs, update, save and load behind one interface."""
+"""The model in training: logprobs, updates, weights and checkpoints, on engines for one rank or several."""
 
-from mentor.policy.base import LossFunction, Policy, PolicyOutput
-from mentor.policy.torch_policy import OptimizerSettings, TorchPolicy
+from mentor.policy.interface import LossFunction, PolicyOutput
+from mentor.policy.optimizer import OptimizerSettings
+from mentor.policy.policy import Policy
+from mentor.policy.torch_engine import TorchEngine
 
-__all__ = ["LossFunction", "OptimizerSettings", "Policy", "PolicyOutput", "TorchPolicy"]
+__all__ = ["LossFunction", "OptimizerSettings", "Policy", "PolicyOutput", "TorchEngine"]

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import PolicyError
-
-if TYPE_CHECKING:
-    from mentor.algorithm.batch import Batch
-    from mentor.policy.torch_policy import TorchPolicy
 
 INFIX = ".base_layer"  # peft's name of the layer that an adapter wraps
 
@@ -64,7 +59,7 @@ def adapters(layer: torch.nn.Module) -> Iterable[tuple[torch.Tensor, torch.Tenso
 
 @contextmanager
 def adapters_off(model: torch.nn.Module) -> Iterator[None]:
-    """The base as it was before training: the reference of a KL term costs no second model."""
+    """A context in which the model is its base, as it was before training."""
     layers = [layer for _, layer in adapted_layers(model)]
     for layer in layers:
         layer.enable_adapters(False)  # type: ignore[operator]
@@ -73,14 +68,3 @@ def adapters_off(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.enable_adapters(True)  # type: ignore[operator]
-
-
-class BaseOfAdapters:
-    """Implements `Reference`: the logprobs of the policy's base."""
-
-    def __init__(self, policy: TorchPolicy) -> None:
-        self.policy = policy
-
-    def logprobs(self, batch: Batch) -> torch.Tensor:
-        with adapters_off(self.policy.model):
-            return self.policy.logprobs(batch)

@@ -1,7 +1,7 @@
-"""The processes of one stage: who this one is, a meeting point, and sums and lists over all of them.
+"""The ranks of one stage: this process's rank, a barrier, all-gather and all-reduce.
 
-Rollouts end at different times in different processes. They meet at a counter that each polls, so a process that waits
-for another's tools is never inside a collective; collectives start once all have come.
+Rollouts end at different times on different ranks. The barrier is a counter that each rank polls, so that a rank
+waiting for another's tools is never inside a collective; that starts once all ranks have reached the barrier.
 """
 
 from __future__ import annotations
@@ -24,55 +24,55 @@ POLL_S = 0.005
 
 
 class Ranks:
-    """One process alone; `Processes` is one of several."""
+    """The only rank; `DistributedRanks` is one of several."""
 
     rank, size = 0, 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the stage's files."""
+        """Whether this rank writes the stage's files."""
         return self.rank == 0
 
-    def meet(self) -> None:
-        """Wait until all processes are here."""
+    def barrier(self) -> None:
+        """Wait until all ranks are here."""
 
-    def gather(self, value: Any) -> list[Any]:
-        """The values of all processes, in their order."""
+    def all_gather(self, value: Any) -> list[Any]:
+        """Return the values of all ranks, in rank order."""
         return [value]
 
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes, in place; a tensor on the CPU."""
+    def all_reduce(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum a tensor on the CPU over all ranks, in place."""
         return values
 
 
-class Processes(Ranks):
+class DistributedRanks(Ranks):
     def __init__(self, rank: int, size: int, folder: Path) -> None:
         self.rank, self.size = rank, size
-        self._counter = dist.FileStore(str(folder / "meetings"), size)
-        self._meetings = 0
+        self._counter = dist.FileStore(str(folder / "barriers"), size)
+        self._barriers = 0
 
-    def meet(self) -> None:
-        self._meetings += 1
+    def barrier(self) -> None:
+        self._barriers += 1
         self._counter.add("came", 1)
         with progress.phase("waiting for the other processes"):
-            while self._counter.add("came", 0) < self._meetings * self.size:
+            while self._counter.add("came", 0) < self._barriers * self.size:
                 progress.beat()
                 time.sleep(POLL_S)
 
-    def gather(self, value: Any) -> list[Any]:
-        self.meet()
+    def all_gather(self, value: Any) -> list[Any]:
+        self.barrier()
         values: list[Any] = [None] * self.size
         dist.all_gather_object(values, value)
         return values
 
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
+    def all_reduce(self, values: torch.Tensor) -> torch.Tensor:
         dist.all_reduce(values)
         return values
 
 
 @contextmanager
-def joined(deepspeed: bool) -> Iterator[Ranks]:
-    """The processes this one was started with. deepspeed: which needs a process group, also in one alone."""
+def join_ranks(deepspeed: bool) -> Iterator[Ranks]:
+    """Join the ranks this process was started with. deepspeed: it needs a process group, even of one rank."""
     if not deepspeed:
         yield Ranks()
         return
@@ -89,7 +89,7 @@ def joined(deepspeed: bool) -> Iterator[Ranks]:
         backend, init_method=f"file://{folder / 'group'}", rank=rank, world_size=size, timeout=timedelta(minutes=10)
     )
     try:
-        yield Processes(rank, size, folder)
+        yield DistributedRanks(rank, size, folder)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

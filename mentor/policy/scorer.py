@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from mentor.policy.head import embedded, token_logprobs
+from mentor.policy.lm_head import embedded, token_logprobs
 from mentor.policy.packing import Packing
 
 

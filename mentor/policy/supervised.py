@@ -9,14 +9,14 @@ from time import perf_counter
 
 import torch
 
-from mentor.algorithm.batch import Batch, collate
+from mentor.algorithm.batch import Batch, supervised_batch
 from mentor.errors import InputError
 from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
-from mentor.policy.base import PolicyOutput
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
+from mentor.policy.interface import PolicyOutput
+from mentor.policy.policy import Policy
 from mentor.policy.ranks import Ranks
-from mentor.policy.torch_policy import TorchPolicy
 from mentor.progress import phase
 from mentor.types import Tokens
 
@@ -70,7 +70,7 @@ def _cut(order: list[int], records: Sequence[Tokens], batch_tokens: int) -> Iter
 
 
 def train_supervised(
-    policy: TorchPolicy,
+    policy: Policy,
     records: Sequence[Tokens],
     *,
     steps: int,
@@ -92,7 +92,7 @@ def train_supervised(
     if found := latest_checkpoint(folder / "checkpoints"):
         start, path = found
         policy.load_state(path)
-        logger.message(f"going on after step {start}")
+        logger.message(f"resuming after step {start}")
     logger.roll_back(start)
     source = batches(records, batch_tokens, seed)
     for _ in range(start):
@@ -105,7 +105,7 @@ def train_supervised(
         for step in range(start + 1, steps + 1):
             began = perf_counter()
             part = next(source)
-            batch = collate(part, [0.0] * len(part), pad_id, "token")
+            batch = supervised_batch(part, pad_id)
             with phase("update"):
                 stats = policy.update(batch, supervised_loss)
             loss = stats["loss/train"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,10 +17,11 @@ from mentor.algorithm.batch import collate
 from mentor.errors import SamplerError
 from mentor.sampling.checksum import Checksums, differing
 from mentor.sampling.sampler import Sampler
+from mentor.timer import Timer
 from mentor.types import Tokens
 
 if TYPE_CHECKING:
-    from mentor.policy.base import Policy
+    from mentor.policy import Policy
 
 CANARY_TOKENS = 32
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
@@ -41,44 +41,42 @@ class Canary:
         tokens = Tokens()
         tokens.append_context(self.token_ids[: -self.count])
         tokens.append_sampled(self.token_ids[-self.count :], [0.0] * self.count)
-        self.batch = collate([tokens], [0.0], pad_id=0, loss_mean="token")
+        self.batch = collate([tokens], pad_id=0)
 
     def policy_logprobs(self, policy: Policy) -> list[float]:
         values: list[float] = policy.logprobs(self.batch)[0, -self.count :].tolist()
         return values
 
 
-def push_weights(policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int) -> dict[str, float]:
-    """Load the policy's weights into the sampler and compare; return the canary's difference and the seconds of both.
+def push_weights(
+    policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int, timer: Timer
+) -> dict[str, float]:
+    """Push the policy's weights to the rollout engine, compare both sides, and return the canary's difference.
 
-    temperature: of the policy's logprobs. step: for messages. Every rank takes part. Raises SamplerError naming which
-    of the two differs.
+    temperature: of the policy's logprobs. step: for messages. timer: takes the phases `push` and `push_check`. Every
+    rank takes part. Raises SamplerError naming which of the two comparisons differs.
     """
-    began = perf_counter()
-    expected = canary.policy_logprobs(policy)
-    asked = perf_counter()
-    sent = Checksums(sampler.dtype)
-    sampler.load_weights(sent.over(policy.weights()))
-    pushed = perf_counter()
-    held = sampler.checksums()
-    parts = differing(sent.parts(), held) if held is not None else []
-    if parts:
-        raise SamplerError(
-            f"after the weight push of step {step} the checksums of policy and sampler differ in {len(parts)} of "
-            f"{len(sent.parts())} parts of the model ({parts[0]}{', ...' if len(parts) > 1 else ''})"
-        )
-    found = sampler.logprobs(canary.token_ids, canary.count, temperature)
-    difference = canary_difference(expected, found, sampler.dtype)
-    if not difference <= TOLERANCE[sampler.dtype]:
-        raise SamplerError(
-            f"after the weight push of step {step} the canary's logprobs of policy and sampler differ by "
-            f"{difference:.3g}, accepted: {TOLERANCE[sampler.dtype]:g}"
-        )
-    return {
-        "sync/canary_difference": difference,
-        "time/push_s": pushed - asked,
-        "time/push_check_s": perf_counter() - pushed + asked - began,
-    }
+    with timer("push_check"):
+        expected = canary.policy_logprobs(policy)
+    with timer("push"):
+        sent = Checksums(sampler.dtype)
+        sampler.load_weights(sent.over(policy.weights()))
+    with timer("push_check"):
+        held = sampler.checksums()
+        parts = differing(sent.parts(), held) if held is not None else []
+        if parts:
+            raise SamplerError(
+                f"after the weight push of step {step} the checksums of policy and sampler differ in {len(parts)} of "
+                f"{len(sent.parts())} parts of the model ({parts[0]}{', ...' if len(parts) > 1 else ''})"
+            )
+        found = sampler.logprobs(canary.token_ids, canary.count, temperature)
+        difference = canary_difference(expected, found, sampler.dtype)
+        if not difference <= TOLERANCE[sampler.dtype]:
+            raise SamplerError(
+                f"after the weight push of step {step} the canary's logprobs of policy and sampler differ by "
+                f"{difference:.3g}, accepted: {TOLERANCE[sampler.dtype]:g}"
+            )
+    return {"sync/canary_difference": difference}
 
 
 def canary_difference(expected: Sequence[float], found: Sequence[float], dtype: torch.dtype) -> float:

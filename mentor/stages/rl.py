@@ -1,8 +1,9 @@
 """`stage=rl`: group-relative policy optimisation (GRPO, arXiv:2402.03300) with multi-turn tool rollouts.
 
-All rewards train on the same tasks: those the teacher solved. Departures from the textbook: groups whose rewards are
-all equal are skipped; the clipped ratio is taken against the sampler's own logprobs unless trainer.importance_cap is
-set; both clip bounds are free. Other methods are settings of the same step (docs/algorithms.md).
+All rewards train on the same tasks: those the teacher solved. Departures from the textbook: zero-variance groups are
+skipped; the clipped ratio is taken against the rollout engine's own logprobs unless trainer.importance_cap is set; both
+clip bounds are free. Other algorithms are settings of the same step (docs/algorithms.md).
+
 Everything random derives from the seed and the step, so a resumed run draws what an unbroken one would have drawn.
 """
 
@@ -20,27 +21,29 @@ from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer, SamplerConfig, ToolsConfig
 from mentor.environment import Environment
-from mentor.environment.sharing import GroupSource
 from mentor.errors import InputError, StageError
 from mentor.evaluation.history import History
 from mentor.jsonl import JsonlWriter, roll_back
 from mentor.loggers import Logger
-from mentor.policy import TorchPolicy
-from mentor.policy.base import Reference
+from mentor.policy import Policy
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
-from mentor.policy.lora import BaseOfAdapters
-from mentor.policy.method import Method
-from mentor.policy.ranks import Ranks, joined
-from mentor.policy.reinforce import ShapingSettings, UpdateSettings
-from mentor.progress import phase
+from mentor.policy.ranks import Ranks, join_ranks
+from mentor.policy.reference import build_reference
 from mentor.rewards import build_reward
+from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
+from mentor.rl.experience import gather_experience
+from mentor.rl.rollouts import GroupSampler, score_groups
+from mentor.rl.settings import AlgorithmSettings, ShapingSettings, UpdateSettings
+from mentor.rl.shaping import subtract_kl, subtract_overlong
+from mentor.rl.update import update_policy
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
-from mentor.stages.training import build_policy, load_student, save_student, seed_everything
+from mentor.stages.training import build_policy, epochs, load_student, save_student, seed_everything
+from mentor.timer import Timer
 from mentor.tools import Toolbox
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Trajectory, TrajectoryGroup
@@ -48,12 +51,12 @@ from mentor.types import Trajectory, TrajectoryGroup
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(config.trainer, RlTrainer)
-    with joined(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
+    with join_ranks(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
         return train(config, folder, logger, ranks)
 
 
 def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> StageResult:
-    """Every process has all groups; each rolls out, scores and trains on its share of them, the first one writes."""
+    """Train on every rank: each has all groups, and rolls out, scores and trains on its part of them; rank 0 writes."""
     stage, trainer, reward_settings = config.stage, config.trainer, config.reward
     tools, sampling, model = config.tools, config.sampler, config.model
     assert isinstance(stage, RlStage) and isinstance(trainer, RlTrainer) and isinstance(reward_settings, RewardConfig)
@@ -67,10 +70,13 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     chat = load_chat(base, model)
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
     policy = make(load_student(base, model, trainer), optimizer_steps=trainer.optimizer_steps)
-    reference = build_reference(policy, base, model, trainer, make) if trainer.kl_coef > 0 else None
+    reference = None
+    if trainer.kl_coef > 0:
+        frozen = partial(load_student, base, model, trainer, frozen=True)
+        reference = build_reference(policy, lambda: make(frozen(), optimizer_steps=0))
     start = resume(folder, policy, logger, ranks)
     canary = Canary(chat.prompt_ids(tasks[0].question, toolbox.schemas_json(tasks[0])))
-    method = build_method(trainer, sampling.max_tokens, chat.pad_id)
+    algorithm = algorithm_settings(trainer, sampling.max_tokens)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
@@ -81,9 +87,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
         logger.message(toolbox.summary)
-        source = GroupSource(
+        rollouts = GroupSampler(
             environment,
-            reward,
             tasks,
             conversation_tokens(taught, chat),
             ranks,
@@ -91,21 +96,32 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             group_size=trainer.group_size,
             seed=config.seed,
             temperature=sampling.temperature,
-            rounds=trainer.max_sampling_rounds,
+            rounds=algorithm.rounds,
         )
         sampler.sleep()
-        push_weights(policy, sampler, canary, sampling.temperature, start)
+        push_weights(policy, sampler, canary, sampling.temperature, start, Timer())
         for step in range(start + 1, trainer.steps + 1):
-            source.seconds = {"rollout": 0.0, "reward": 0.0}
-            groups, chosen, drawn = method.sample(partial(source.sample, step))
-            scored = perf_counter()
-            with phase("update"):
+            timer, groups, stats = Timer(), list[TrajectoryGroup](), dict[str, float]()
+            for number in range(algorithm.rounds):  # dynamic sampling: until enough groups have a signal
+                with timer("rollout"):
+                    sampled = rollouts.sample(step, number)
+                with timer("reward"):
+                    score_groups(sampled, reward, ranks)
+                    subtract_overlong(sampled, algorithm.shaping)
+                groups += sampled
+                if enough_signal(groups, algorithm.prompts):
+                    break
+            with timer("update"):
                 sampler.sleep()
-                stats = method.update(policy, reference, chosen, f"minibatches/{config.seed}/{step}", ranks)
-            with phase("weight push"):
-                stats |= push_weights(policy, sampler, canary, sampling.temperature, step)
-            spent = {**source.seconds, "update": perf_counter() - scored}
-            metrics, alarms = history.add(step, groups, {**stats, **drawn}, spent, method.advantage)
+                trained = drop_surplus(groups, algorithm.prompts)
+                experience = gather_experience(trained, policy, reference, chat.pad_id, algorithm)
+                stats |= subtract_kl(experience, algorithm.shaping)
+                assign_advantages(trained, algorithm.advantage)
+                stats |= update_policy(policy, experience, algorithm, f"minibatches/{config.seed}/{step}", ranks)
+            stats |= push_weights(policy, sampler, canary, sampling.temperature, step, timer)
+            if algorithm.rounds > 1:
+                stats |= {"rollout/rounds": number + 1.0, "groups/dropped": (len(groups) - len(trained)) / len(groups)}
+            metrics, alarms = history.add(step, groups, stats, timer.seconds, algorithm.advantage)
             logger.log(step, metrics)
             for line in alarms:
                 logger.message(line)
@@ -134,7 +150,10 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
 
 
 def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory]:
-    """The teacher's, in the rollout's order: their tasks are trained on. Refuses a toolset other than the teacher's."""
+    """Load the teacher's trajectories, in the rollout's order; their tasks are trained on.
+
+    Raises InputError for a toolset other than the teacher's, StageError where there is no trajectory.
+    """
     path = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
     trajectories = load_trajectories(path)
     if not trajectories:
@@ -149,15 +168,15 @@ def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory
 
 
 def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Callable[[str], int]:
-    """By task: the tokens of the teacher's conversation in the student's format, as long as the student's may be."""
+    """By task id: the tokens of the teacher's conversation in the student's format, about as many as the student's."""
     by_task = {trajectory.task.id: trajectory for trajectory in taught}
     return cache(lambda task_id: len(chat.render(by_task[task_id])))
 
 
-def build_method(trainer: RlTrainer, max_tokens: int, pad_id: int) -> Method:
+def algorithm_settings(trainer: RlTrainer, max_tokens: int) -> AlgorithmSettings:
     """max_tokens: of a trajectory."""
     in_reward = trainer.kl_placement == "reward"
-    return Method(
+    return AlgorithmSettings(
         AdvantageSettings(trainer.advantage, trainer.normalize_std),
         ShapingSettings(
             max_tokens,
@@ -177,23 +196,13 @@ def build_method(trainer: RlTrainer, max_tokens: int, pad_id: int) -> Method:
         ),
         UpdateSettings(trainer.minibatches, max_tokens, trainer.epochs, trainer.loss_mean),
         prompts=trainer.prompts_per_step,
-        pad_id=pad_id,
         rounds=trainer.max_sampling_rounds,
     )
 
 
-def build_reference(
-    policy: TorchPolicy, base: Path | str, model: ModelConfig, trainer: RlTrainer, make: Callable[..., TorchPolicy]
-) -> Reference:
-    """Where the policy started: the policy with its adapters off, or a frozen second model."""
-    if trainer.lora.rank:
-        return BaseOfAdapters(policy)
-    return make(load_student(base, model, trainer, frozen=True), optimizer_steps=0)
-
-
 @contextmanager
 def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator[JsonlWriter | None]:
-    """Where the first process stores trajectories; None in the others."""
+    """Open the file that rank 0 stores trajectories in; None on the other ranks."""
     if not ranks.is_main:
         yield None
         return
@@ -202,13 +211,13 @@ def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator
 
 
 def without_teacher(root: Path) -> int:
-    """How many tasks no reward trains on, because the teacher gave no trajectory for them."""
+    """Count the tasks that no reward trains on, because the teacher gave no trajectory for them."""
     rejected = root / "rollout" / "rejected.jsonl"
     return len(rejected.read_text(encoding="utf-8").splitlines()) if rejected.is_file() else 0
 
 
 def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
-    """Every trajectory of the step with its reward terms and advantage."""
+    """Store every trajectory of the step with its reward terms and advantage."""
     for group in groups:
         for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
             reward = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
@@ -216,27 +225,28 @@ def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: in
             store.write({**record, "group_kind": group.kind})
 
 
-def resume(folder: RunFolder, policy: TorchPolicy, logger: Logger, ranks: Ranks) -> int:
-    """Steps already done: loads the newest checkpoint and takes back the records written after it."""
+def resume(folder: RunFolder, policy: Policy, logger: Logger, ranks: Ranks) -> int:
+    """Load the newest checkpoint, roll back the records written after it, and return the steps already done."""
     start = 0
     if found := latest_checkpoint(folder.path / "checkpoints"):
         start, path = found
         policy.load_state(path)
-        logger.message(f"going on after step {start}")
+        logger.message(f"resuming after step {start}")
     logger.roll_back(start)
     stored = folder.path / "trajectories" / "trajectories.jsonl"
     if ranks.is_main and stored.is_file() and (moved := roll_back(stored, start)):
         logger.message(f"{moved} trajectories written after step {start} moved aside")
-    ranks.meet()  # the others read what the first one has taken back
+    ranks.barrier()  # the others read what rank 0 has rolled back
     return start
 
 
 def budget(trainer: RlTrainer, sampling: SamplerConfig, tasks: int, start: int) -> str:
-    """The most the stage may spend, in steps and tokens."""
+    """Say the most the stage may spend, in steps, epochs and tokens."""
     rounds = trainer.max_sampling_rounds
-    trajectories = trainer.steps * rounds * trainer.prompts_per_step * trainer.group_size
+    prompts = trainer.steps * rounds * trainer.prompts_per_step
     often = f"up to {rounds} times " if rounds > 1 else ""
     return (
         f"budget: {trainer.steps} steps ({start} done) of {often}{trainer.prompts_per_step} x {trainer.group_size} "
-        f"trajectories on {tasks} tasks, {trajectories:,} in all, each of at most {sampling.max_tokens:,} tokens"
+        f"trajectories on {tasks} tasks ({epochs(prompts, tasks)}), {prompts * trainer.group_size:,} in all, "
+        f"each of at most {sampling.max_tokens:,} tokens"
     )

@@ -7,7 +7,7 @@ from time import perf_counter
 from mentor.config import Config, ModelConfig, SftStage, SftTrainer
 from mentor.errors import StageError
 from mentor.loggers import Logger
-from mentor.policy.ranks import Ranks, joined
+from mentor.policy.ranks import Ranks, join_ranks
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
@@ -18,7 +18,7 @@ from mentor.trajectories.store import load_trajectories
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(config.trainer, SftTrainer)
-    with joined(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
+    with join_ranks(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
         return train(config, folder, logger, ranks)
 
 

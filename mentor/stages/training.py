@@ -10,11 +10,11 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.chat import ChatFormat
-from mentor.config import ModelConfig, ScaledTrainer, SupervisedTrainer, TrainerConfig
+from mentor.config import DeepSpeedConfig, ModelConfig, ScaledTrainer, SupervisedTrainer, TrainerConfig
 from mentor.loggers import Logger
-from mentor.policy import OptimizerSettings, TorchPolicy
-from mentor.policy.base import Policy
+from mentor.policy import OptimizerSettings, Policy, TorchEngine
 from mentor.policy.checkpoint import save_folder
+from mentor.policy.interface import Engine
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import load_model, torch_dtype
 from mentor.policy.ranks import Ranks
@@ -25,16 +25,16 @@ from mentor.types import Tokens
 
 
 def seed_everything(seed: int) -> None:
-    """The process's own generators, so that a checkpoint, which holds them, depends on the seed alone."""
+    """Seed this process's generators, so that a checkpoint, which holds them, depends on the seed alone."""
     random.seed(seed)
     torch.manual_seed(seed)
 
 
 def load_student(base: Path | str, model: ModelConfig, trainer: ScaledTrainer, frozen: bool = False) -> PreTrainedModel:
-    """The base as its trainer wants it: type and place of its weights, adapters, recomputed activations.
+    """Load the base as its trainer wants it: type and device of its weights, adapters, activation checkpointing.
 
     Plain torch trains float32 weights; under DeepSpeed they have the model's type, and in stage 3 stay on the CPU until
-    they are spread. frozen: a reference, of which nothing is trained.
+    they are partitioned. frozen: a reference model, of which nothing is trained.
     """
     zero = trainer.deepspeed.stage
     student = load_model(
@@ -58,8 +58,11 @@ def build_policy(
     optimizer_steps: int,
     temperature: float = 1.0,
     ranks: Ranks | None = None,
-) -> TorchPolicy:
-    """`optimizer_steps`: of the whole stage, at whose end a linear schedule reaches zero."""
+) -> Policy:
+    """Build a policy on the engine its trainer asks for.
+
+    optimizer_steps: of the whole stage, at whose end a linear schedule reaches zero.
+    """
     settings = OptimizerSettings(
         name=trainer.optimizer,
         learning_rate=trainer.learning_rate,
@@ -70,15 +73,31 @@ def build_policy(
         total_steps=optimizer_steps,
     )
     dtype = torch_dtype(model.dtype)
-    common = (student, chat.tokenizer, settings, trainer.micro_batch_tokens, dtype, temperature, trainer.packing)
-    if not isinstance(trainer, ScaledTrainer) or trainer.deepspeed.stage == 0:
-        return TorchPolicy(*common)
-    from mentor.policy.deepspeed_policy import DeepSpeedPolicy
+    zero = trainer.deepspeed if isinstance(trainer, ScaledTrainer) else DeepSpeedConfig()
+    frozen = not any(parameter.requires_grad for parameter in student.parameters())
+    engine: Engine
+    if zero.stage == 0 or (frozen and zero.stage < 3):  # a reference model is partitioned in stage 3 alone
+        engine = TorchEngine(student, settings, dtype, temperature)
+    else:
+        from mentor.policy.deepspeed_engine import DeepSpeedEngine
 
-    zero = trainer.deepspeed
-    return DeepSpeedPolicy(
-        *common, ranks=ranks or Ranks(), stage=zero.stage, offload=zero.offload, bucket_elements=zero.bucket_elements
-    )
+        engine = DeepSpeedEngine(
+            student,
+            settings,
+            dtype,
+            temperature,
+            ranks=ranks or Ranks(),
+            stage=zero.stage,
+            offload=zero.offload,
+            bucket_elements=zero.bucket_elements,
+        )
+    return Policy(engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks)
+
+
+def epochs(drawn: int, size: int) -> str:
+    """Say how often `drawn` items pass over a set of `size`."""
+    count = drawn / size
+    return f"{count:.2g} epochs" if count < 10 else f"{count:.0f} epochs"
 
 
 def train_and_save(
@@ -92,7 +111,7 @@ def train_and_save(
     logger: Logger,
     ranks: Ranks | None = None,
 ) -> dict[str, float]:
-    """Train on the records' loss masks and leave `model/` in the folder; returns the totals for the summary."""
+    """Train on the records' loss masks and write `model/`; return the totals for the summary."""
     ranks = ranks or Ranks()
     policy = build_policy(student, chat, model, trainer, trainer.steps, ranks=ranks)
     totals = train_supervised(
@@ -112,7 +131,7 @@ def train_and_save(
 
 
 def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ranks) -> None:
-    """Leave `model/`, whole: the weights, the tokenizer and the certificate of the chat format."""
+    """Write `model/`, whole: the weights, the tokenizer and the certificate of the chat format."""
 
     def write(target: Path | None) -> None:
         policy.save_model(target)

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from mentor.algorithm.batch import collate
+from mentor.algorithm.batch import collate, sampler_logprobs, supervised_batch
 from mentor.types import Tokens
+from tests.fixtures.policies import policy_batch
 
 
 def make_tokens(context, sampled):
@@ -13,22 +14,23 @@ def make_tokens(context, sampled):
 
 
 def test_rows_are_padded_right_and_masks_follow_the_tokens():
-    batch = collate([make_tokens(2, 1), make_tokens(1, 3)], [1.0, -1.0], pad_id=9, loss_mean="token")
+    records = [make_tokens(2, 1), make_tokens(1, 3)]
+    batch = supervised_batch(records, pad_id=9)
     assert batch.token_ids.tolist() == [[1, 2, 50, 9], [1, 50, 51, 52]]
     assert batch.attention.tolist() == [[True, True, True, False], [True] * 4]
     assert batch.loss_mask.tolist() == [[False, False, True, False], [False, True, True, True]]
-    assert batch.sampler_logprobs[0].tolist() == [0.0, 0.0, -0.5, 0.0]
+    assert sampler_logprobs(records)[0].tolist() == [0.0, 0.0, -0.5, 0.0]
     assert batch.weights.sum().item() == pytest.approx(1.0)
 
 
 def test_a_first_token_cannot_be_trained():
-    batch = collate([make_tokens(0, 3)], [1.0], pad_id=0, loss_mean="token")
+    batch = supervised_batch([make_tokens(0, 3)], pad_id=0)
     assert batch.loss_mask.tolist() == [[False, True, True]] and batch.weights.sum().item() == pytest.approx(1.0)
 
 
 def test_micro_batches_keep_within_the_budget_and_cover_every_row_once():
     records = [make_tokens(length, 1) for length in (9, 1, 4, 30, 2, 5)]
-    batch = collate(records, [float(i) for i in range(6)], 0, "sequence")
+    batch = policy_batch(records, [float(i) for i in range(6)], 0, "sequence")
     seen = []
     for rows, part in batch.micro_batches(20):
         assert part.token_ids.numel() <= 20 or len(part) == 1
@@ -39,9 +41,10 @@ def test_micro_batches_keep_within_the_budget_and_cover_every_row_once():
 
 
 def test_every_tensor_is_taken_and_moved_with_its_rows():
-    batch = collate([make_tokens(2, 1), make_tokens(1, 3)], [1.0, -1.0], 9, "constant", max_tokens=10)
-    batch.ref_logprobs, batch.old_logprobs = batch.sampler_logprobs - 1, batch.sampler_logprobs - 2
-    part = batch.take(torch.tensor([0]), 3).to(torch.device("cpu"))
+    records = [make_tokens(2, 1), make_tokens(1, 3)]
+    own = sampler_logprobs(records)
+    batch = policy_batch(records, [1.0, -1.0], 9, "constant", 10, ref_logprobs=own - 1, old_logprobs=own - 2)
+    part = batch.take(torch.tensor([0])).to(torch.device("cpu"))
     assert part.token_ids.tolist() == [[1, 2, 50]] and part.advantages.tolist() == [1.0]
     assert part.sampler_logprobs.tolist() == [[0.0, 0.0, -0.5]]
     assert part.ref_logprobs.tolist() == [[-1.0, -1.0, -1.5]] and part.old_logprobs.tolist() == [[-2.0, -2.0, -2.5]]
@@ -51,7 +54,7 @@ def test_every_tensor_is_taken_and_moved_with_its_rows():
 
 
 def test_a_batch_may_be_empty():
-    batch = collate([], [], 0, "token")
+    batch = collate([], 0)
     assert len(batch) == 0 and not list(batch.micro_batches(10))
 
 

@@ -7,16 +7,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from mentor.algorithm.batch import collate
 from mentor.chat import AssistantTurn, ParsedCall
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
-from mentor.environment.groups import as_groups, group_requests, shuffled_index
-from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.rl.groups import as_groups, group_requests, shuffled_index
 from mentor.sampling import TransformersSampler
 from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.tasks.rl_rows import load_rl_rows
 from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task
+from tests.fixtures.policies import make_policy, policy_batch
 from tests.fixtures.rollouts import END, make_task, run
 from tests.unit.tasks.test_rl_rows import ENV, MENTOR, RECALL, SCHEMA, VERL
 
@@ -59,8 +58,8 @@ def test_sampler_logprobs_of_real_rollouts_equal_the_policys(chat, student):
     toolbox = Toolbox(Toolset.builtin("calculator"))
     with Environment(sampler, toolbox, chat, RolloutLimits(max_turns=3, max_turn_tokens=24)) as environment:
         trajectories = environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(40)])
-    policy = TorchPolicy(student, chat.tokenizer, OptimizerSettings("adamw", 1e-3), micro_batch_tokens=2000)
-    batch = collate([trajectory.tokens for trajectory in trajectories], [0.0] * 40, chat.pad_id, "token")
+    policy = make_policy(student, chat, learning_rate=1e-3, micro_batch_tokens=2000)
+    batch = policy_batch([trajectory.tokens for trajectory in trajectories], [0.0] * 40, chat.pad_id)
     difference = (policy.logprobs(batch) - batch.sampler_logprobs).abs()
     assert float(difference[batch.loss_mask].max()) < 1e-4
     assert float(difference[~batch.loss_mask].max()) == 0.0

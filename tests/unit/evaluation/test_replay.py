@@ -6,11 +6,11 @@ import pytest
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.evaluation.replay import NOTE, JudgedGroup, Tolerance, cluster, replay, replay_point
-from mentor.policy.reinforce import assign_advantages
 from mentor.rewards import build_reward
 from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.weight_grid import grid_points
+from mentor.rl.advantages import assign_advantages
 from mentor.types import TrajectoryGroup
 from tests.fixtures.played import played_groups
 from tests.unit.rewards.builders import make_trajectory

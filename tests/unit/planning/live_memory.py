@@ -1,6 +1,6 @@
 """How much memory torch's tensors take at once during an update: what the plan is compared with without a GPU.
 
-`python live_memory.py STAGE RECOMPUTE RANK` prints the peaks of DeepSpeedPolicy as JSON: DeepSpeed wants a process.
+`python live_memory.py STAGE RECOMPUTE RANK` prints the peaks of DeepSpeedEngine as JSON: DeepSpeed wants a process.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from mentor.algorithm.batch import Batch, collate
+from mentor.algorithm.batch import PolicyBatch
 from mentor.algorithm.loss import LossSettings
 from mentor.planning import Device, ModelShape, Workload
-from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy import OptimizerSettings, Policy
 from mentor.policy.lora import add_adapters
-from mentor.policy.reinforce import make_loss_function
+from mentor.rl.update import make_loss_function
 from mentor.types import Tokens
+from tests.fixtures.policies import policy_batch
 
 SHAPE = ModelShape(4000, 256, 768, 6, 4, 2, 2048, head_dim=64, tie_word_embeddings=True)
 TOKENS, BUCKET = 256, 500_000
@@ -60,29 +61,29 @@ def make_model(workload: Workload) -> Any:
     return model
 
 
-def make_batch() -> Batch:
+def make_batch() -> PolicyBatch:
     """Four rows, so two micro-batches of two."""
     ids = torch.randint(0, SHAPE.vocab_size, (4, TOKENS), generator=torch.Generator().manual_seed(0)).tolist()
     rows = [Tokens() for _ in ids]
     for tokens, row in zip(rows, ids, strict=True):
         tokens.append_context(row[:16])
         tokens.append_sampled(row[16:], [-9.0] * (TOKENS - 16))
-    return collate(rows, [1.0, -1.0, 0.5, -0.5], 0, "token")
+    return policy_batch(rows, [1.0, -1.0, 0.5, -0.5])
 
 
-def measure(policy: TorchPolicy, lasting: list[torch.Tensor]) -> dict[str, float]:
+def measure(policy: Policy, lasting: list[torch.Tensor]) -> dict[str, float]:
     """MiB at the peak of each phase, of the second minibatch: the first makes the optimiser's states."""
     batch, peaks = make_batch(), {}
     loss_function = make_loss_function(LossSettings(0.2, 0.28, 0.0, "k3"))
     memory = LiveMemory([*policy.model.parameters(), *lasting])
-    take_step = policy.take_step
+    take_step = policy.engine.step
 
     def stepping(rate: float) -> float:
         peaks["backward"] = memory.peak
         memory.mark()
         return take_step(rate)
 
-    policy.take_step = stepping  # type: ignore[method-assign]
+    policy.engine.step = stepping  # type: ignore[method-assign]
     with memory:
         policy.update(batch, loss_function)
         memory.mark()
@@ -132,13 +133,14 @@ class LiveMemory(TorchDispatchMode):
 
 
 def measure_deepspeed(stage: int, recompute: bool, rank: int) -> dict[str, float]:
-    from mentor.policy.deepspeed_policy import DeepSpeedPolicy
+    from mentor.policy.deepspeed_engine import DeepSpeedEngine
     from mentor.policy.ranks import Ranks
 
     workload = make_workload("bfloat16", stage, recompute, rank)
-    common = (make_model(workload), None, OPTIMIZER, workload.micro_batch_tokens, torch.bfloat16)
-    policy = DeepSpeedPolicy(*common, ranks=Ranks(), stage=stage, bucket_elements=BUCKET)  # type: ignore[arg-type]
-    zero = policy.engine.optimizer
+    common: dict[str, Any] = {"ranks": Ranks(), "stage": stage, "bucket_elements": BUCKET}
+    engine = DeepSpeedEngine(make_model(workload), OPTIMIZER, torch.bfloat16, **common)
+    policy = Policy(engine, None, OPTIMIZER, workload.micro_batch_tokens)  # type: ignore[arg-type]
+    zero = engine.module.optimizer
     if stage < 3:
         return measure(policy, [*zero.bit16_groups_flat, *zero.single_partition_of_fp32_groups])
     shards = [p.ds_tensor for p in policy.model.parameters()]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mentor.planning import Workload, make_plan
-from mentor.policy import TorchPolicy
+from tests.fixtures.policies import build_policy
 from tests.unit.planning import live_memory
 from tests.unit.planning.live_memory import OPTIMIZER, make_model, make_workload, measure
 
@@ -33,7 +33,7 @@ def test_plain_torch(recompute: bool) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        policy = TorchPolicy(make_model(workload), None, OPTIMIZER, workload.micro_batch_tokens)  # type: ignore[arg-type]
+        policy = build_policy(make_model(workload), None, OPTIMIZER, micro_batch_tokens=workload.micro_batch_tokens)
         compare(workload, measure(policy, []))
     finally:
         torch.set_num_threads(threads)

@@ -2,11 +2,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.policy.lora import adapted_layers, adapters_off, add_adapters
 from mentor.policy.supervised import supervised_loss
+from tests.fixtures.policies import make_batch, make_policy
 from tests.fixtures.students import make_small_student
-from tests.unit.policy.test_torch_policy import make_batch
 
 pytest.importorskip("peft")
 
@@ -14,7 +13,7 @@ pytest.importorskip("peft")
 def adapted(chat, seed=0):
     student = make_small_student(chat, seed)
     add_adapters(student, rank=4, alpha=8)
-    return TorchPolicy(student, chat.tokenizer, OptimizerSettings("adamw", 1e-2))
+    return make_policy(student, chat)
 
 
 def test_adapters_are_all_that_is_trained_and_start_as_the_base(chat):
@@ -22,7 +21,7 @@ def test_adapters_are_all_that_is_trained_and_start_as_the_base(chat):
     names = [name for name, _ in policy.trained_parameters()]
     assert names and all(".lora_" in name for name in names)
     assert len(list(adapted_layers(policy.model))) == 2 * 7  # q, k, v, o, gate, up, down of two layers, not the head
-    base = TorchPolicy(make_small_student(chat), chat.tokenizer, OptimizerSettings("adamw", 1e-2))
+    base = make_policy(make_small_student(chat), chat)
     batch = make_batch()
     assert torch.allclose(policy.logprobs(batch), base.logprobs(batch), atol=1e-6)
     policy.update(batch, supervised_loss)
@@ -49,7 +48,7 @@ def test_merged_export_equals_the_adapter_model_and_loads_in_transformers(chat, 
     policy.save_model(tmp_path)
     loaded, report = AutoModelForCausalLM.from_pretrained(tmp_path, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"]
-    again = TorchPolicy(loaded, chat.tokenizer, OptimizerSettings("adamw", 1e-2))
+    again = make_policy(loaded, chat)
     assert torch.allclose(again.logprobs(make_batch()), policy.logprobs(make_batch()), atol=1e-5)
 
 

@@ -11,7 +11,7 @@ from mentor.policy.operators import build_cpu_adam, operators_folder
 
 pytest.importorskip("deepspeed")
 
-BUILD = "from mentor.policy.deepspeed_policy import import_deepspeed; import_deepspeed()\n" + (
+BUILD = "from mentor.policy.deepspeed_engine import import_deepspeed; import_deepspeed()\n" + (
     "from mentor.policy.operators import build_cpu_adam; build_cpu_adam()"
 )
 

@@ -3,10 +3,9 @@ import torch
 
 from mentor.algorithm.loss import LossSettings
 from mentor.policy.packing import first_fit, packed_parts
-from mentor.policy.reinforce import make_loss_function
-from mentor.policy.sharing import balanced_shares, consecutive_shares
+from mentor.rl.update import make_loss_function
+from tests.fixtures.policies import gradients_of, make_batch, make_policy
 from tests.fixtures.students import make_small_student
-from tests.unit.policy.test_torch_policy import gradients_of, make_batch, make_policy
 
 
 def test_first_fit_by_hand():
@@ -44,17 +43,3 @@ def test_packed_and_padded_give_the_same_update(chat, budget):
     assert packed == pytest.approx(padded, rel=1e-4, abs=1e-6)
     assert torch.allclose(logprobs, also, atol=1e-4)
     assert all(torch.allclose(gradients[name], others[name], rtol=1e-3, atol=1e-6) for name in gradients)
-
-
-def test_shares_by_hand():
-    assert balanced_shares([5, 9, 4, 1], 2) == [[1, 3], [0, 2]]  # 9+1 and 5+4
-    assert balanced_shares([5], 3) == [[0], [], []]
-    assert consecutive_shares([4, 4, 4, 4], 2) == [range(0, 2), range(2, 4)]
-    assert consecutive_shares([9, 1, 1, 1, 6], 2) == [range(0, 1), range(1, 5)]
-    assert consecutive_shares([7], 2) in ([range(0, 1), range(1, 1)], [range(0, 0), range(0, 1)])
-
-
-def test_consecutive_shares_cover_everything_once():
-    for count in range(1, 9):
-        shares = consecutive_shares([3, 1, 4, 1, 5, 9, 2, 6, 5], count)
-        assert [i for share in shares for i in share] == list(range(9))

@@ -16,11 +16,11 @@ from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
-from mentor.policy import OptimizerSettings, TorchPolicy
 from mentor.sampling import SamplingParams, build_sampler
 from mentor.stages.student import student_environment
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Task
+from tests.fixtures.policies import make_policy
 from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student
 
 pytestmark = needs_vllm
@@ -154,7 +154,7 @@ def test_evaluation_loads_no_second_model(opened, chat, tmp_path, monkeypatch):
 def test_an_export_of_merged_adapters_loads_and_samples_as_the_adapter_model(opened, chat, tmp_path):
     opened.sampler.close()
     model = adapted(copy.deepcopy(opened.model))
-    TorchPolicy(model, chat.tokenizer, OptimizerSettings("adamw", 0.0)).save_model(tmp_path)
+    make_policy(model, chat, learning_rate=0.0).save_model(tmp_path)
     chat.tokenizer.save_pretrained(tmp_path)
     ids = [token for prompt in prompts(chat, 3) for token in prompt]
     expected = recomputed(model, ids, 8)

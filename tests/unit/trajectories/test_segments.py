@@ -7,33 +7,28 @@ import pytest
 import torch
 
 from mentor.algorithm.advantage import AdvantageSettings
-from mentor.algorithm.batch import collate
+from mentor.algorithm.batch import supervised_batch
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import certify
 from mentor.chat.messages import make_call
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import InputError
-from mentor.policy.reinforce import (
-    ShapingSettings,
-    UpdateSettings,
-    assign_advantages,
-    charge_kl,
-    charge_overlong,
-    gather_experience,
-    make_loss_function,
-    minibatches,
-    update_policy,
-)
+from mentor.policy.ranks import Ranks
 from mentor.policy.supervised import supervised_loss
+from mentor.rl.advantages import assign_advantages
+from mentor.rl.experience import gather_experience
+from mentor.rl.settings import AlgorithmSettings, ShapingSettings, UpdateSettings
+from mentor.rl.shaping import subtract_kl, subtract_overlong
+from mentor.rl.update import update_policy
 from mentor.sampling import TransformersSampler
 from mentor.tools import Toolbox, Toolset
 from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
 from tests.fixtures.chat_templates import OPENS_THINKING, THINKING, with_template
+from tests.fixtures.policies import gradients_of, make_policy
 from tests.fixtures.recording_sampler import RecordingSampler
 from tests.fixtures.samplers import recomputed
 from tests.fixtures.students import make_small_student
-from tests.unit.policy.test_torch_policy import gradients_of, make_policy
 
 END = "<|im_end|>"
 TASK = Task("t", "What is 2 plus 3, plus 4?", ("9",), "calculator")
@@ -201,6 +196,11 @@ def test_a_prompt_whose_opening_cannot_be_taken_out_is_refused(chat):
 # --- training --------------------------------------------------------------------------------------------------------
 
 
+def make_algorithm(update, kl_coef=0.0):
+    shaping = ShapingSettings(10, kl_coef=kl_coef, kl_estimator="k1")
+    return AlgorithmSettings(AdvantageSettings("group", False), shaping, LossSettings(0.2, 0.28), update, prompts=1)
+
+
 def make_group(rewards):
     """Trajectories of one, two and one segments."""
     records = [make_segments([9, 8, 7, 6]), make_segments([1, 2, 3, 4], [5, 6, 7, 8, 9, 10]), make_segments([4, 5])]
@@ -215,14 +215,16 @@ class Reference:
 
 def test_a_trajectory_has_one_advantage_one_kl_and_one_minibatch(student, chat):
     group = make_group([1.0, 0.5, 0.0])
-    experience = gather_experience([group], make_policy(student, chat), Reference(), 0, recompute=False)
-    assert experience.batch.trajectories.tolist() == [0, 1, 1, 2] and len(experience.places) == 3
+    algorithm = make_algorithm(UpdateSettings(3, 10, epochs=2, loss_mean="sequence"), kl_coef=0.1)
+    experience = gather_experience([group], make_policy(student, chat), Reference(), 0, algorithm)
+    assert experience.tokens.trajectories.tolist() == [0, 1, 1, 2] and len(experience.members) == 3
     # k1 is sampler - reference = 0.5 a token: 2, 2 + 3 and 1 tokens
-    assert charge_kl(experience, 0.1, "k1") == {"policy/kl": pytest.approx(0.5)}
+    assert subtract_kl(experience, algorithm.shaping) == {"policy/kl": pytest.approx(0.5)}
     parts = [breakdown.parts["kl"] for breakdown in group.rewards]
     assert parts == pytest.approx([-0.1, -0.25, -0.05])
+    assign_advantages([group], algorithm.advantage)
     seen = []
-    for part in minibatches(experience.batch, UpdateSettings(3, 10, epochs=2, loss_mean="sequence"), "s"):
+    for part in experience.minibatches(algorithm, "s"):
         seen.append(sorted(set(part.trajectories.tolist())))
         assert len(part) == (2 if seen[-1] == [1] else 1) and part.weights.sum().item() == pytest.approx(1.0)
     assert sorted(seen[:3]) == sorted(seen[3:]) == [[0], [1], [2]]
@@ -230,7 +232,7 @@ def test_a_trajectory_has_one_advantage_one_kl_and_one_minibatch(student, chat):
 
 def test_the_overlong_penalty_looks_at_the_longest_segment():
     group = make_group([1.0, 1.0, 1.0])
-    charge_overlong([group], ShapingSettings(max_tokens=8, overlong_buffer_tokens=4))
+    subtract_overlong([group], ShapingSettings(max_tokens=8, overlong_buffer_tokens=4))
     assert [breakdown.total for breakdown in group.rewards] == [1.0, 0.5, 1.0]  # 6 of 8 tokens: half the buffer
 
 
@@ -238,14 +240,14 @@ def test_the_overlong_penalty_looks_at_the_longest_segment():
 def test_the_update_is_the_sum_over_segments_worked_out_by_hand(chat, loss_mean):
     group = make_group([1.0, 0.5, 0.0])
     policy = make_policy(make_small_student(chat), chat, micro_batch_tokens=6)  # segments in several forwards
-    experience = gather_experience([group], policy, None, 0, recompute=False)
-    for row, value in enumerate(policy.logprobs(experience.batch)):
-        experience.batch.sampler_logprobs[row] = value - 0.05  # a ratio of e^0.05, inside the clip
+    algorithm = make_algorithm(UpdateSettings(minibatches=1, max_tokens=10, loss_mean=loss_mean))
+    experience = gather_experience([group], policy, None, 0, algorithm)
+    sampled_at = policy.logprobs(experience.tokens) - 0.05  # a ratio of e^0.05, inside the clip
+    experience = replace(experience, sampler_logprobs=sampled_at)
     assign_advantages([group], AdvantageSettings("group", normalize_std=False))
     assert group.advantages == [0.5, 0.0, -0.5]
     group.advantages = [0.5, 0.4, -0.75]  # so that the one of two segments counts
-    settings = UpdateSettings(minibatches=1, max_tokens=10, loss_mean=loss_mean)
-    stats = update_policy(policy, experience, make_loss_function(LossSettings(0.2, 0.28)), settings, "s")
+    stats = update_policy(policy, experience, algorithm, "s", Ranks())
 
     model = make_small_student(chat)
     weights = {  # of a token of the first, the second (3 segments' tokens: 2 + 3) and the third trajectory
@@ -274,7 +276,7 @@ def test_a_student_taught_on_stripped_turns_samples_what_it_was_taught_under_the
     lesson = strip.render(Trajectory(TASK, worked(), toolset.schemas_json, StopReason.ANSWERED, []))
     assert len(lesson.starts) == 3
     policy = make_policy(make_small_student(strip), strip)
-    batch = collate(lesson.segments(), [0.0] * 3, strip.pad_id, "token")
+    batch = supervised_batch(lesson.segments(), strip.pad_id)
     for _ in range(60):
         loss = policy.update(batch, supervised_loss)["loss/train"]
     assert loss < 0.05

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mentor.policy.head import embedded, token_logprobs
+from mentor.policy.lm_head import embedded, token_logprobs
 
 TOKENS, WIDTH, VOCABULARY = 37, 16, 53
 

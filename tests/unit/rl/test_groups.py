@@ -1,6 +1,6 @@
 """What a step draws, in every sampling round, is decided by the seed and the place alone."""
 
-from mentor.environment.groups import group_requests, shuffled_index
+from mentor.rl.groups import group_requests, shuffled_index
 from mentor.types import Task
 
 TASKS = [Task(f"t{i}", "q", ("1",), "calculator") for i in range(11)]

@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mentor.policy import TorchPolicy
+from mentor.policy import Policy
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import load_model
 from tests.fixtures import deepspeed_worker as worker
+from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
 from tests.fixtures.ranks import run_worker
 from tests.fixtures.students import make_small_student
-from tests.unit.policy.test_torch_policy import make_batch, make_policy, weights_of
 
 pytest.importorskip("deepspeed")
 
@@ -32,12 +32,12 @@ def run(base: Path, folder: Path, count: int, *cases: str):
     return json.loads(results.read_text())
 
 
-def torch_policy(base: Path, chat, case: str = "zero2") -> TorchPolicy:
+def torch_policy(base: Path, chat, case: str = "zero2") -> Policy:
     model = load_model(base)
     if "lora" in case:
         torch.manual_seed(0)
         add_adapters(model, rank=4, alpha=8)
-    return TorchPolicy(model, chat.tokenizer, worker.SETTINGS, micro_batch_tokens=10_000)
+    return build_policy(model, chat.tokenizer, worker.SETTINGS, micro_batch_tokens=10_000)
 
 
 def assert_equal_to_torch(found, base: Path, folder: Path, chat, count: int) -> None:

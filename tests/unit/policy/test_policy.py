@@ -1,52 +1,19 @@
-import random
 from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mentor.algorithm.batch import collate
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.errors import InputError, PolicyError
-from mentor.policy import OptimizerSettings, TorchPolicy
+from mentor.policy import OptimizerSettings
 from mentor.policy.model import load_model
 from mentor.policy.ranks import Ranks
-from mentor.policy.reinforce import make_loss_function
 from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
-from mentor.types import Tokens
+from mentor.rl.update import make_loss_function
+from tests.fixtures.policies import build_policy, gradients_of, make_batch, make_policy, make_tokens, weights_of
 from tests.fixtures.students import make_small_student
-
-
-def make_tokens(seed, context=6, sampled=5, vocabulary=300):
-    rng = random.Random(seed)
-    tokens = Tokens()
-    tokens.append_context([rng.randrange(vocabulary) for _ in range(context)])
-    tokens.append_sampled([rng.randrange(vocabulary) for _ in range(sampled)], [-3.0] * sampled)
-    return tokens
-
-
-def make_policy(student, chat, optimizer="adamw", **options):
-    return TorchPolicy(student, chat.tokenizer, OptimizerSettings(optimizer, 1e-2), **options)
-
-
-def make_batch(count=8, loss_mean="token"):
-    return collate(
-        [make_tokens(i, 3 + i % 4, 2 + 3 * (i % 3)) for i in range(count)],
-        [(-1.0) ** i for i in range(count)],
-        0,
-        loss_mean,
-    )
-
-
-def weights_of(policy):
-    return {name: value.detach().clone() for name, value in policy.weights()}
-
-
-def gradients_of(policy):
-    """After the first step, from AdamW's first moments: the step itself hardly depends on a small gradient's size."""
-    (optimizer,) = policy.optimizers
-    return {name: optimizer.state[value]["exp_avg"] / 0.1 for name, value in policy.trained_parameters()}
 
 
 def test_logprobs_are_those_of_a_plain_forward_at_the_temperature(student, chat):
@@ -97,8 +64,7 @@ def test_the_kl_term_pulls_back_to_the_reference(chat):
     policy = make_policy(make_small_student(chat), chat)
     policy.update(make_batch(), supervised_loss)
     batch = make_batch()
-    batch.advantages = torch.zeros(len(batch))
-    batch.ref_logprobs = reference.logprobs(batch)
+    batch = replace(batch, advantages=torch.zeros(len(batch)), ref_logprobs=reference.logprobs(batch))
     loss_function = make_loss_function(LossSettings(0.2, 0.28, kl_coef=1.0, kl_estimator="k3"))
     kls = [policy.update(batch, loss_function)["policy/kl"] for _ in range(12)]
     assert kls[0] > 0 and kls[-1] < kls[0]
@@ -196,8 +162,8 @@ def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(s
 def test_a_norm_limit_of_zero_clips_nothing(chat):
     changed = []
     for limit in (0.0, 1e9):
-        policy = make_policy(make_small_student(chat), chat)
-        policy.settings = replace(policy.settings, max_grad_norm=limit)
+        settings = OptimizerSettings("adamw", 1e-2, max_grad_norm=limit)
+        policy = build_policy(make_small_student(chat), chat.tokenizer, settings)
         policy.update(make_batch(), supervised_loss)
         changed.append(weights_of(policy))
     assert all(torch.equal(value, changed[1][name]) for name, value in changed[0].items())

@@ -1,6 +1,6 @@
-"""Groups of trajectories: which task is drawn when, the requests of one step, and trajectories put back into groups.
+"""Which tasks an RL step draws, the rollout requests of its groups, and trajectories put back into groups.
 
-The draw depends on the seed and the place in the run alone, so a resumed run goes on with the tasks it would have had.
+The draw depends on the seed and the place in the run alone, so a resumed run draws the tasks of an unbroken one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def group_requests(
     number: int = 0,
     rounds: int = 1,
 ) -> list[RolloutRequest]:
-    """P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times with seeds of their own.
+    """List the P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times, each with a seed.
 
     number: of the sampling round, from 0, of at most `rounds` in a step. The tasks of rounds that a step does not need
-    are passed over, so that what a step draws does not depend on how many rounds the steps before it took.
+    are skipped, so that what a step draws does not depend on how many rounds the steps before it took.
     """
     first = ((step - 1) * rounds + number) * prompts_per_step
     return [
@@ -42,7 +42,7 @@ def group_requests(
 
 
 def shuffled_index(size: int, place: int, seed: int) -> int:
-    """Which task the `place`-th draw takes: every epoch is a fresh permutation of all tasks."""
+    """Return the task that the `place`-th draw takes: every epoch is a fresh permutation of all tasks."""
     return _permutation(size, f"tasks/{seed}/{place // size}")[place % size]
 
 
@@ -54,6 +54,7 @@ def _permutation(size: int, seed: str) -> list[int]:
 
 
 def as_groups(trajectories: Sequence[Trajectory], group_size: int) -> list[TrajectoryGroup]:
+    """Put trajectories, in the order of their requests, into groups of G."""
     return [
         TrajectoryGroup(trajectories[i].task, list(trajectories[i : i + group_size]))
         for i in range(0, len(trajectories), group_size)

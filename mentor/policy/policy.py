@@ -1,0 +1,187 @@
+"""The model in training: logprobs of a batch, updates, weights for a rollout engine, checkpoints.
+
+One class for every engine. The rows of a batch are partitioned over the ranks; where the parameters are, and how a
+gradient is taken and applied, is the engine's (`interface.Engine`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from mentor import progress
+from mentor.algorithm.batch import Batch, TokenBatch
+from mentor.errors import PolicyError
+from mentor.policy import lora
+from mentor.policy.interface import B, Engine, LossFunction, PolicyOutput
+from mentor.policy.optimizer import OptimizerSettings, trained_parameters
+from mentor.policy.packing import Packing, packed_parts
+from mentor.policy.partition import balanced_partition
+from mentor.policy.ranks import Ranks
+from mentor.policy.state import read_meta, read_parameters, write_state
+
+Part = TypeVar("Part", bound=TokenBatch)
+
+
+@dataclass(frozen=True)
+class MicroBatch(Generic[Part]):
+    """rows: (b,), the batch's rows in it. part: their tensors, on the device. packing: how they lie when packed.
+
+    filler: it counts nothing, and gives this rank as many micro-batches as the others have.
+    """
+
+    rows: torch.Tensor
+    part: Part
+    packing: Packing | None = None
+    filler: bool = False
+
+
+class Policy:
+    """micro_batch_tokens: the most padded tokens of one forward pass. packing: several sequences in one row."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: OptimizerSettings,
+        micro_batch_tokens: int = 8192,
+        packing: bool = False,
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.engine, self.tokenizer, self.settings = engine, tokenizer, settings
+        self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
+        self.ranks = ranks or Ranks()
+
+    @property
+    def model(self) -> PreTrainedModel:
+        return self.engine.scorer.model
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the forward pass."""
+        return self.engine.scorer.dtype
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps taken."""
+        return self.engine.steps
+
+    def trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
+        return trained_parameters(self.model)
+
+    @torch.no_grad()
+    def logprobs(self, batch: TokenBatch) -> torch.Tensor:
+        """(B, T) float32 without gradient: the logprob of each trained token, 0 elsewhere."""
+        self.engine.module.eval()
+        result = torch.zeros(batch.loss_mask.shape)
+        for micro in self.micro_batches(batch):
+            progress.beat()
+            values = torch.zeros(micro.part.loss_mask.shape, device=self.engine.device)
+            values[micro.part.loss_mask] = self._forward(micro).logprobs
+            if not micro.filler:
+                result[micro.rows, : values.shape[1]] = values.cpu()
+        return self.ranks.all_reduce(result)
+
+    def update(self, batch: B, loss_function: LossFunction[B]) -> dict[str, float]:
+        """Take one optimiser step over a whole minibatch; return the summed stats, and the step's.
+
+        Raises PolicyError where the loss or the gradient norm is not finite.
+        """
+        self.engine.module.train()
+        rate = self.settings.learning_rate * self.settings.factor(self.step)
+        totals: dict[str, torch.Tensor] = defaultdict(lambda: torch.zeros((), dtype=torch.float64))
+        micro_batches = self.micro_batches(batch)
+        for number, micro in enumerate(micro_batches, 1):
+            progress.beat()
+            loss, stats = loss_function(self._forward(micro), micro.part)
+            self.engine.backward(loss, last=number == len(micro_batches))
+            for name, value in {**stats, "loss": loss.detach()}.items():
+                totals[name] += value.double().cpu()
+        sums = self.ranks.all_reduce(torch.stack(list(totals.values())))
+        summed = dict(zip(totals, sums.tolist(), strict=True))
+        if not torch.isfinite(torch.tensor(loss_value := summed.pop("loss"))):
+            raise PolicyError(f"the loss is {loss_value} at optimiser step {self.step}")
+        norm = self.engine.step(rate)
+        return {**summed, "policy/grad_norm": norm, "policy/learning_rate": rate}
+
+    def micro_batches(self, batch: Part) -> list[MicroBatch[Part]]:
+        """This rank's part of the batch, in as many micro-batches as every other rank has: each is a collective."""
+        own, counts = [], []
+        for rank, share in enumerate(balanced_partition(batch.lengths.tolist(), self.ranks.size)):
+            rows = torch.tensor(share, dtype=torch.long)
+            cut = list(self._cut(batch, rows)) if share else []
+            counts.append(len(cut))
+            if rank == self.ranks.rank:
+                own = cut
+        missing = max(counts) - len(own)
+        return [*own, *[self._filler(batch)] * missing] if missing else own
+
+    def _cut(self, batch: Part, rows: torch.Tensor) -> Iterator[MicroBatch[Part]]:
+        """These rows in micro-batches of at most `micro_batch_tokens`."""
+        part, device = batch.take(rows), self.engine.device
+        if self.packing:
+            for inside, packing in packed_parts(part.lengths, self.micro_batch_tokens):
+                yield MicroBatch(rows[inside], part.take(inside).to(device), packing)
+        else:
+            for inside, micro in part.micro_batches(self.micro_batch_tokens):
+                yield MicroBatch(rows[inside], micro.to(device))
+
+    def _filler(self, batch: Part) -> MicroBatch[Part]:
+        """The shortest row, with weight 0."""
+        rows = batch.lengths.argmin()[None]
+        part = batch.take(rows).to(self.engine.device)
+        if isinstance(part, Batch):
+            part = replace(part, weights=torch.zeros_like(part.weights))
+        return MicroBatch(rows, part, filler=True)
+
+    def _forward(self, micro: MicroBatch[Part]) -> PolicyOutput:
+        """Logprobs and entropies of the micro-batch's trained tokens, with gradient where enabled."""
+        part = micro.part
+        return PolicyOutput(*self.engine.module(part.token_ids, part.attention, part.loss_mask, micro.packing))
+
+    def weights(self) -> Iterable[tuple[str, torch.Tensor]]:
+        """The current parameters by name, whole and with adapters merged in. To be used up in order on every rank."""
+        layers = {f"{name}.base_layer.weight": layer for name, layer in lora.adapted_layers(self.model)}
+        for name, value in self.model.named_parameters():
+            if ".lora_" in name:
+                continue
+            layer = layers.get(name)
+            with self.engine.gathered([value] if layer is None else list(layer.parameters())):
+                yield lora.plain_name(name), value.detach() if layer is None else lora.merged(value.detach(), layer)
+
+    def save_model(self, folder: Path | None) -> None:
+        """Write the model in Hugging Face format, adapters merged in. folder: None on a rank that only gathers."""
+        state = {name: value.detach().to("cpu", copy=True) for name, value in self.weights() if folder is not None}
+        if folder is not None:
+            self.model.save_pretrained(folder, state_dict=state)
+            self.tokenizer.save_pretrained(folder)
+
+    def save_state(self, folder: Path | None) -> None:
+        """Write all that `load_state` needs to resume exactly: weights, optimiser, step, random states."""
+        meta = {"step": self.step, "torch_rng": torch.get_rng_state(), "python_rng": random.getstate()}
+        if self.engine.device.type == "cuda":
+            meta["cuda_rng"] = torch.cuda.get_rng_state()
+        write_state(folder, meta, ((name, self.engine.read(p)) for name, p in self.trained_parameters()))
+
+    def load_state(self, folder: Path) -> None:
+        """Restore what `save_state` wrote, whichever engine and however many ranks wrote it."""
+        meta = read_meta(folder)
+        self.engine.steps = meta["step"]
+        own = dict(self.trained_parameters())
+        for name, entry in read_parameters(folder):
+            if name not in own:
+                raise PolicyError(f"{folder} holds {name}, which this policy does not train")
+            self.engine.write(own.pop(name), entry)
+        if own:
+            raise PolicyError(f"{folder} lacks {len(own)} of the trained parameters ({next(iter(own))}, ...)")
+        torch.set_rng_state(meta["torch_rng"])
+        random.setstate(meta["python_rng"])
+        if self.engine.device.type == "cuda" and "cuda_rng" in meta:
+            torch.cuda.set_rng_state(meta["cuda_rng"])

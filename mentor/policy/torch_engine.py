@@ -1,0 +1,74 @@
+"""Parameters and optimiser of a policy in plain torch, in one process: float32, the forward pass under autocast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from mentor.errors import PolicyError
+from mentor.policy.optimizer import OptimizerSettings, build_optimizers, trained_parameters
+from mentor.policy.scorer import Scorer
+from mentor.policy.state import Entry
+
+
+class TorchEngine:
+    """Implements `Engine`. dtype: of the forward pass. temperature: the one the policy's tokens are sampled at."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        settings: OptimizerSettings,
+        dtype: torch.dtype = torch.float32,
+        temperature: float = 1.0,
+    ) -> None:
+        self.scorer = Scorer(model, temperature, dtype, into_grad=True)
+        self.module: nn.Module = self.scorer
+        self.device = next(model.parameters()).device
+        self.steps = 0
+        self.optimizers = build_optimizers(model, settings)
+        self._max_grad_norm = settings.max_grad_norm or float("inf")
+
+    def backward(self, loss: torch.Tensor, last: bool) -> None:
+        loss.backward()
+
+    def step(self, learning_rate: float) -> float:
+        norm = nn.utils.clip_grad_norm_([p for _, p in trained_parameters(self.scorer.model)], self._max_grad_norm)
+        if not torch.isfinite(norm):
+            raise PolicyError(f"the gradient norm is {norm.item()} at optimiser step {self.steps}")
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        self.steps += 1
+        return float(norm)
+
+    def read(self, parameter: nn.Parameter) -> Entry:
+        state = self._optimizer_of(parameter).state.get(parameter) or {}
+        moments = {key: value for key, value in state.items() if key != "step"}
+        return {"weight": parameter.detach(), **moments}
+
+    def write(self, parameter: nn.Parameter, entry: Entry) -> None:
+        optimizer = self._optimizer_of(parameter)
+        with torch.no_grad():
+            parameter.copy_(entry["weight"])
+        moments = {key: value.to(self.device) for key, value in entry.items() if key != "weight"}
+        if moments and isinstance(optimizer, torch.optim.AdamW):
+            moments["step"] = torch.tensor(float(self.steps))  # every parameter takes part in every step
+        if moments:
+            optimizer.state[parameter] = moments
+
+    def gathered(self, parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def _optimizer_of(self, parameter: nn.Parameter) -> torch.optim.Optimizer:
+        (found,) = [
+            optimizer
+            for optimizer in self.optimizers
+            if any(parameter is p for group in optimizer.param_groups for p in group["params"])
+        ]
+        return found

@@ -1,0 +1,70 @@
+"""Sample the groups of an RL step and score them: each rank does its part, and all ranks end up with all groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+from mentor.environment.rollout import Environment, RolloutRequest
+from mentor.policy.ranks import Ranks
+from mentor.rl.groups import as_groups, group_requests
+from mentor.types import RewardBreakdown, Task, Trajectory, TrajectoryGroup
+
+
+class Reward(Protocol):
+    def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]: ...
+
+
+@dataclass(frozen=True)
+class GroupSampler:
+    """Samples `prompts` groups of `group_size` trajectories at a time.
+
+    expected_tokens: tokens of a trajectory by task id, which rollouts are balanced by. rounds: the most sampling rounds
+    of a step.
+    """
+
+    environment: Environment
+    tasks: Sequence[Task]
+    expected_tokens: Callable[[str], int]
+    ranks: Ranks
+    prompts: int
+    group_size: int
+    seed: int
+    temperature: float
+    rounds: int = 1
+
+    def sample(self, step: int, number: int) -> list[TrajectoryGroup]:
+        """Sample the groups of the step's sampling round `number`, from 0."""
+        requests = group_requests(
+            self.tasks, step, self.prompts, self.group_size, self.seed, self.temperature, number, self.rounds
+        )
+        return as_groups(self._trajectories(requests), self.group_size)
+
+    def _trajectories(self, requests: Sequence[RolloutRequest]) -> list[Trajectory]:
+        """(P * G,), one per request and in their order."""
+        costs = [self.expected_tokens(request.task.id) for request in requests]
+        own = contiguous_parts(costs, self.ranks.size)[self.ranks.rank]
+        parts = self.ranks.all_gather(self.environment.rollout([requests[index] for index in own]))
+        return [trajectory for part in parts for trajectory in part]
+
+
+def score_groups(groups: Sequence[TrajectoryGroup], reward: Reward, ranks: Ranks) -> None:
+    """Set the rewards of every group. Each rank scores whole groups, every `ranks.size`-th."""
+    scored = ranks.all_gather([reward.score(group.trajectories) for group in groups[ranks.rank :: ranks.size]])
+    for index, group in enumerate(groups):
+        group.rewards = scored[index % ranks.size][index // ranks.size]
+
+
+def contiguous_parts(tokens: Sequence[int], count: int) -> list[range]:
+    """Cut a sequence into `count` runs of nearly equal tokens, so that most groups stay whole."""
+    ends = list(accumulate(tokens))
+    total = ends[-1] if ends else 0
+    cuts = [0]
+    for part in range(1, count):
+        wanted = total * part / count
+        nearest = min(range(cuts[-1], len(tokens) + 1), key=lambda i: abs((ends[i - 1] if i else 0) - wanted))
+        cuts.append(nearest)
+    cuts.append(len(tokens))
+    return [range(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]

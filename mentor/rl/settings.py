@@ -1,0 +1,44 @@
+"""The algorithm of an RL run as settings: GRPO, Dr.GRPO, RLOO, DAPO and GSPO are values of it (docs/algorithms.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mentor.algorithm.advantage import AdvantageSettings
+from mentor.algorithm.loss import LossSettings
+
+
+@dataclass(frozen=True)
+class ShapingSettings:
+    """What is subtracted from rewards before advantages. max_tokens: of a trajectory. kl_coef: of KL in the reward."""
+
+    max_tokens: int
+    overlong_buffer_tokens: int = 0
+    overlong_penalty: float = 1.0
+    kl_coef: float = 0.0
+    kl_estimator: str = "k3"
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """epochs: passes over the step's trajectories, `minibatches` optimiser steps each. max_tokens: of a trajectory."""
+
+    minibatches: int
+    max_tokens: int
+    epochs: int = 1
+    loss_mean: str = "token"
+
+
+@dataclass(frozen=True)
+class AlgorithmSettings:
+    """prompts: P, the groups with a signal that a step wants. rounds: the most sampling rounds it may take for them.
+
+    The KL term is in the loss or in the reward: at most one of shaping.kl_coef and loss.kl_coef is above 0.
+    """
+
+    advantage: AdvantageSettings
+    shaping: ShapingSettings
+    loss: LossSettings
+    update: UpdateSettings
+    prompts: int
+    rounds: int = 1

@@ -1,0 +1,42 @@
+"""Reward shaping on groups, before advantages: the overlong penalty and the KL term in the reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mentor.algorithm.shaping import kl_of_sequences, overlong_penalty
+from mentor.rl.experience import Experience
+from mentor.rl.settings import ShapingSettings
+from mentor.types import TrajectoryGroup
+
+
+def subtract_overlong(groups: Sequence[TrajectoryGroup], settings: ShapingSettings) -> None:
+    """Subtract the overlong penalty from each reward, as its part `overlong`.
+
+    A trajectory's length is all its tokens; of several segments those of the longest, since max_tokens bounds each.
+    """
+    if not settings.overlong_buffer_tokens:
+        return
+    for group in groups:
+        for index, trajectory in enumerate(group.trajectories):
+            length = trajectory.tokens.longest if trajectory.tokens is not None else 0
+            share = overlong_penalty(length, settings.max_tokens, settings.overlong_buffer_tokens)
+            group.rewards[index] = group.rewards[index].with_part("overlong", settings.overlong_penalty * share)
+
+
+def subtract_kl(experience: Experience, settings: ShapingSettings) -> dict[str, float]:
+    """Subtract kl_coef * KL(policy || reference), summed over a trajectory's trained tokens, as the reward's part `kl`.
+
+    The policy is the one that sampled: its recomputed logprobs where there are any, else the sampler's. Zero-variance
+    groups are not in the experience: their rewards stay as they are. Returns `policy/kl`, the mean over trained tokens;
+    nothing without a KL term in the reward, and where there is no experience.
+    """
+    if not settings.kl_coef or experience.ref_logprobs is None:
+        return {}
+    sampled_by = experience.sampler_logprobs if experience.old_logprobs is None else experience.old_logprobs
+    tokens = experience.tokens
+    rows = kl_of_sequences(sampled_by, experience.ref_logprobs, tokens.loss_mask, settings.kl_estimator)
+    sums = rows.new_zeros(len(experience.members)).index_add(0, tokens.trajectories, rows)
+    for (group, member), kl in zip(experience.members, sums.tolist(), strict=True):
+        group.rewards[member] = group.rewards[member].with_part("kl", -settings.kl_coef * kl)
+    return {"policy/kl": float(sums.sum()) / int(tokens.loss_mask.sum())}
