@@ -1,4 +1,4 @@
-"""Rewards: what a trajectory is worth, from its answer and its tool use. Uses only types, config and errors.
+"""Rewards: score trajectories by their answer and their tool use. Imports no tools, tasks or stages.
 
 Flow: trajectories of one group -> `build_reward(...).score` -> one RewardBreakdown each -> advantages.
 """
