@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 MEMORY_BYTES = 2 * 2**30  # address space of one grader process
@@ -29,7 +30,14 @@ def main() -> None:
     for judge in JUDGES.values():
         judge("\\frac{1}{2}", ["x+1"], 120.0)  # builds its parsers before the first clock runs
     _send(replies, {"ready": True})
-    for line in sys.stdin:
+    serve(sys.stdin, replies)
+
+
+def serve(requests: Iterable[str], replies: TextIO) -> None:
+    """Answer each request with one line, in order. A judgement that outlives its limit ends the process."""
+    from mentor.rewards.symbolic import JUDGES
+
+    for line in requests:
         request = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, 2 * request["limit_s"] + 1)  # left at its default action: the process ends
         reply = _judge(JUDGES[request["judge"]], request)
