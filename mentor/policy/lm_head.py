@@ -1,9 +1,9 @@
-"""Both ends of a model whose vocabulary is large: logprobs without (tokens x vocabulary) logits, and an embedding whose
-gradient is no (vocabulary x hidden) tensor of its own.
+"""LM head and embedding for a large vocabulary: logprobs without (tokens x vocabulary) logits, and an embedding whose
+gradient needs no second (vocabulary x hidden) tensor.
 
-The output head is applied to a chunk of positions at a time and the chunk's logits are dropped; the backward pass makes
-them again. Memory beyond the hidden states and the head's gradient is a few times CHUNK_ELEMENTS, whatever the
-vocabulary and however many tokens are trained.
+The LM head is applied to a chunk of positions at a time and the chunk's logits are dropped; the backward pass makes
+them again. Memory beyond the hidden states and the head's gradient is a few times CHUNK_ELEMENTS, for any vocabulary
+and any number of trained tokens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Supervised steps shared by pretrain and sft: loss on assistant tokens only, batches of similar length, resumable."""
+"""Supervised training, shared by pretrain and sft: loss on assistant tokens only, batches of similar length."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUCKET = 64  # batches whose records are sorted by length together
 
 
 def check_masks(records: Sequence[Tokens], source: str) -> None:
-    """Refuse data (a segment each) in which some record is trained on nowhere or everywhere: its loss mask is wrong."""
+    """Refuse records, a segment each, of which one is trained on nowhere or everywhere: its loss mask is wrong."""
     for index, tokens in enumerate(records):
         if tokens.sampled in (0, len(tokens)):
             share = "0 %" if tokens.sampled == 0 else "100 %"
@@ -35,13 +35,13 @@ def check_masks(records: Sequence[Tokens], source: str) -> None:
 
 
 def supervised_loss(output: PolicyOutput, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Mean negative logprob of the minibatch's trained tokens (nats), its share of this micro-batch."""
+    """This micro-batch's part of the mean negative logprob (nats) over the minibatch's trained tokens."""
     loss = -(output.logprobs * batch.weights[batch.loss_mask]).sum()
     return loss, {"loss/train": loss.detach()}
 
 
 def batches(records: Sequence[Tokens], batch_tokens: int, seed: int) -> Iterator[list[Tokens]]:
-    """Endless batches of at most `batch_tokens` tokens (one record at least): epochs shuffled by the seed."""
+    """Yield batches of at most `batch_tokens` tokens (one record at least) without end, shuffled anew every epoch."""
     epoch = 0
     while True:
         rng = random.Random(f"{seed}/{epoch}")
@@ -82,11 +82,10 @@ def train_supervised(
     logger: Logger,
     ranks: Ranks,
 ) -> dict[str, float]:
-    """Train for `steps` optimiser steps, going on from the newest checkpoint; returns totals for the summary.
+    """Train for `steps` optimiser steps, resuming from the newest checkpoint; return totals for the summary.
 
-    records: of one segment each; what a token counts is the same, whichever batch the rest of its trajectory is in.
-
-    The loss is the last step's, also where an earlier process took it; the tokens are this process's.
+    records: of one segment each; a token has the same weight, whichever batch the rest of its trajectory is in. The
+    loss is the last step's, even where an earlier process took it; the tokens are this process's.
     """
     start = 0
     if found := latest_checkpoint(folder / "checkpoints"):
@@ -97,7 +96,11 @@ def train_supervised(
     source = batches(records, batch_tokens, seed)
     for _ in range(start):
         next(source)
-    logger.message(f"budget: {steps} steps ({start} done) of at most {batch_tokens:,} tokens each")
+    size = sum(map(len, records))
+    logger.message(
+        f"budget: {steps} steps ({start} done) of at most {batch_tokens:,} tokens each on {size:,} tokens "
+        f"({steps * batch_tokens / size:,.1f} epochs)"
+    )
     tokens = 0
     stored = folder / "metrics.jsonl"
     loss = [row["loss/train"] for row in read_jsonl(stored)][-1] if start and stored.is_file() else float("nan")

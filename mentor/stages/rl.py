@@ -32,9 +32,9 @@ from mentor.policy.reference import build_reference
 from mentor.rewards import build_reward
 from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
 from mentor.rl.experience import gather_experience
+from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.rollouts import GroupSampler, score_groups
 from mentor.rl.settings import AlgorithmSettings, ShapingSettings, UpdateSettings
-from mentor.rl.shaping import subtract_kl, subtract_overlong
 from mentor.rl.update import update_policy
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
@@ -42,7 +42,7 @@ from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
-from mentor.stages.training import build_policy, epochs, load_student, save_student, seed_everything
+from mentor.stages.training import build_policy, load_student, save_student, seed_everything
 from mentor.timer import Timer
 from mentor.tools import Toolbox
 from mentor.trajectories.store import load_trajectories
@@ -247,6 +247,6 @@ def budget(trainer: RlTrainer, sampling: SamplerConfig, tasks: int, start: int) 
     often = f"up to {rounds} times " if rounds > 1 else ""
     return (
         f"budget: {trainer.steps} steps ({start} done) of {often}{trainer.prompts_per_step} x {trainer.group_size} "
-        f"trajectories on {tasks} tasks ({epochs(prompts, tasks)}), {prompts * trainer.group_size:,} in all, "
+        f"trajectories on {tasks} tasks ({prompts / tasks:,.1f} epochs), {prompts * trainer.group_size:,} in all, "
         f"each of at most {sampling.max_tokens:,} tokens"
     )

@@ -94,12 +94,6 @@ def build_policy(
     return Policy(engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks)
 
 
-def epochs(drawn: int, size: int) -> str:
-    """Say how often `drawn` items pass over a set of `size`."""
-    count = drawn / size
-    return f"{count:.2g} epochs" if count < 10 else f"{count:.0f} epochs"
-
-
 def train_and_save(
     student: PreTrainedModel,
     chat: ChatFormat,

@@ -19,7 +19,7 @@ from mentor.types import (
 
 PLAIN = AdvantageSettings("group", normalize_std=False)
 TASK = Task("t", "q", ("1",), "calculator")
-SECONDS = {"rollout": 2.0, "reward": 0.5, "update": 3.0}
+SECONDS = {"rollout": 2.0, "reward": 0.5, "update": 3.0, "push": 0.25, "push_check": 0.25}
 
 
 def make_reward(answer: float, /, **parts: float) -> RewardBreakdown:

@@ -7,12 +7,10 @@ from safetensors.torch import load_file
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.errors import InputError, PolicyError
-from mentor.policy import OptimizerSettings
 from mentor.policy.model import load_model
-from mentor.policy.ranks import Ranks
-from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
+from mentor.policy.supervised import supervised_loss
 from mentor.rl.update import make_loss_function
-from tests.fixtures.policies import build_policy, gradients_of, make_batch, make_policy, make_tokens, weights_of
+from tests.fixtures.policies import gradients_of, make_batch, make_policy, weights_of
 from tests.fixtures.students import make_small_student
 
 
@@ -40,13 +38,6 @@ def test_any_split_into_micro_batches_gives_the_same_update(chat, loss_mean):
     for stats, other in others:
         assert {k: v for k, v in stats.items()} == pytest.approx(whole, rel=1e-4, abs=1e-6)
         assert all(torch.allclose(gradients[name], other[name], rtol=1e-3, atol=1e-6) for name in gradients)
-
-
-def test_only_trained_tokens_decide_the_supervised_loss(student, chat):
-    batch = make_batch(4)
-    policy = make_policy(student, chat)
-    expected = -(policy.logprobs(batch)[batch.loss_mask]).mean().item()
-    assert policy.update(batch, supervised_loss)["loss/train"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_update_raises_the_probability_of_what_was_better(student, chat):
@@ -98,74 +89,3 @@ def test_a_saved_model_is_loaded_by_transformers_with_its_tokenizer(student, cha
     assert ChatFormat.from_pretrained(tmp_path).encode("12 plus") == chat.encode("12 plus")
     with pytest.raises(InputError, match="cannot be loaded"):
         load_model(tmp_path / "missing")
-
-
-def test_schedule_of_the_learning_rate():
-    linear = OptimizerSettings("adamw", 1.0, warmup_steps=2, schedule="linear", total_steps=10)
-    assert [linear.factor(step) for step in (0, 1, 2, 6, 10)] == [0.5, 1.0, 1.0, 0.5, 0.0]
-    assert OptimizerSettings("adamw", 1.0).factor(99) == 1.0
-
-
-def test_data_trained_nowhere_or_everywhere_is_refused():
-    check_masks([make_tokens(0)], "rows.jsonl")
-    with pytest.raises(InputError, match=r"rows.jsonl: record 1 would be trained on 0 % of its 6 tokens"):
-        check_masks([make_tokens(0), make_tokens(1, 6, 0)], "rows.jsonl")
-    with pytest.raises(InputError, match="trained on 100 % of its 5 tokens"):
-        check_masks([make_tokens(0, 0, 5)], "rows.jsonl")
-
-
-def test_an_epoch_of_batches_holds_every_record_once_within_the_budget():
-    records = [make_tokens(i, 3 + i % 9, 2 + i % 5) for i in range(50)]
-    source = batches(records, batch_tokens=60, seed=1)
-    seen = []
-    while len(seen) < 50:
-        part = next(source)
-        assert max(map(len, part)) * len(part) <= 60
-        seen += [id(tokens) for tokens in part]
-    assert sorted(seen) == sorted(map(id, records))
-
-
-def test_a_stopped_training_goes_on_as_if_it_had_not(chat, tmp_path):
-    from mentor.config import LoggerConfig
-    from mentor.loggers import build_logger
-
-    records = [make_tokens(i) for i in range(20)]
-
-    def train(folder, steps):
-        folder.mkdir(exist_ok=True)
-        logger = build_logger(LoggerConfig(console=False, wandb="disabled"), folder)
-        policy = make_policy(make_small_student(chat), chat)
-        options = dict(batch_tokens=40, save_every=2, seed=0, pad_id=0, folder=folder, logger=logger, ranks=Ranks())
-        totals = train_supervised(policy, records, steps=steps, **options)
-        logger.close()
-        return policy, totals
-
-    unbroken, _ = train(tmp_path / "a", 6)
-    train(tmp_path / "b", 3)
-    resumed, totals = train(tmp_path / "b", 6)
-    assert totals["first_step"] == 4
-    assert all(torch.equal(value, weights_of(resumed)[name]) for name, value in weights_of(unbroken).items())
-    assert [path.name for path in sorted((tmp_path / "b/checkpoints").iterdir())] == ["step-00000004", "step-00000006"]
-    assert len((tmp_path / "b/metrics.jsonl").read_text().splitlines()) == 6
-    _, again = train(tmp_path / "b", 6)  # all steps done, as after a stop while the model was being saved
-    assert again["loss"] == totals["loss"]
-
-
-def test_a_gradient_that_is_not_finite_stops_the_run_before_the_weights_change(student, chat):
-    policy = make_policy(student, chat)
-    before = weights_of(policy)
-    with pytest.raises(PolicyError, match="the gradient norm is (nan|inf) at optimiser step 0"):
-        policy.update(make_batch(), lambda output, batch: ((output.logprobs * 0).abs().sqrt().sum(), {}))
-    assert all(torch.equal(value, before[name]) for name, value in weights_of(policy).items())
-
-
-def test_a_norm_limit_of_zero_clips_nothing(chat):
-    changed = []
-    for limit in (0.0, 1e9):
-        settings = OptimizerSettings("adamw", 1e-2, max_grad_norm=limit)
-        policy = build_policy(make_small_student(chat), chat.tokenizer, settings)
-        policy.update(make_batch(), supervised_loss)
-        changed.append(weights_of(policy))
-    assert all(torch.equal(value, changed[1][name]) for name, value in changed[0].items())
-    start = dict(make_small_student(chat).named_parameters())
-    assert not any(torch.equal(value, start[name]) for name, value in changed[0].items())

@@ -7,7 +7,7 @@ from mentor.algorithm.loss import LossSettings
 from mentor.policy.ranks import Ranks
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
-from mentor.rl.shaping import subtract_kl
+from mentor.rl.reward_shaping import subtract_kl
 from mentor.rl.update import update_policy
 from tests.fixtures.groups import PLAIN, Fixed, make_algorithm, make_group
 from tests.fixtures.policies import make_policy, make_tokens, policy_batch

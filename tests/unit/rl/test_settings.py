@@ -10,8 +10,8 @@ from mentor.config import RlTrainer, build
 from mentor.policy.ranks import Ranks
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
+from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.settings import AlgorithmSettings
-from mentor.rl.shaping import subtract_kl, subtract_overlong
 from mentor.rl.update import update_policy
 from mentor.stages.rl import algorithm_settings
 from mentor.types import RewardBreakdown, StopReason, Task, Trajectory, TrajectoryGroup

@@ -18,8 +18,8 @@ from mentor.policy.ranks import Ranks
 from mentor.policy.supervised import supervised_loss
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
+from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.settings import AlgorithmSettings, ShapingSettings, UpdateSettings
-from mentor.rl.shaping import subtract_kl, subtract_overlong
 from mentor.rl.update import update_policy
 from mentor.sampling import TransformersSampler
 from mentor.tools import Toolbox, Toolset

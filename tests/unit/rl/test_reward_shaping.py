@@ -6,8 +6,8 @@ import pytest
 
 from mentor.algorithm.loss import LossSettings
 from mentor.rl.experience import gather_experience
+from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.settings import ShapingSettings
-from mentor.rl.shaping import subtract_kl, subtract_overlong
 from tests.fixtures.groups import Fixed, make_algorithm, make_group
 
 
