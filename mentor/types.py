@@ -125,7 +125,7 @@ class TaskTools:
 
 
 NO_TOOLS = TaskTools(None, [])
-"""Of a task that is to be solved without any tool: its prompt offers none."""
+"""The tools of a task that is solved without any: its prompt offers none."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Tokens:
 
     token_ids: (T,) int; loss_mask: (T,) bool, True where the policy produced the token;
     logprobs: (T,) float, the sampler's logprob where loss_mask is True, 0.0 elsewhere.
-    The three grow together and only through the methods below, so they stay aligned.
+    The three grow only through the methods below, so they stay aligned.
 
     starts: where each segment begins. Tokens of a segment do not attend to those of an earlier one.
     There is one, unless a turn's prompt did not continue the turn before it (`model.think_history=strip`).
@@ -224,7 +224,7 @@ class Tokens:
         self.append_context(token_ids[len(last) :])
 
     def last_segment(self) -> list[int]:
-        """The token ids of the last segment."""
+        """Return the token ids of the last segment."""
         return self.token_ids[self.starts[-1] :]
 
     def segments(self) -> list[Tokens]:
@@ -282,11 +282,11 @@ class Trajectory:
         return last["content"] if last["role"] == "assistant" else None
 
     def executed_calls(self) -> list[ToolCall]:
-        """The calls that ran without error, in order."""
+        """List the calls that ran without error, in order."""
         return [ToolCall(call.name, call.arguments) for call in self.calls if call.ok and call.name is not None]
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON record; `Trajectory.from_dict` reads it back."""
+        """Return a JSON record, which `Trajectory.from_dict` reads back."""
         row: dict[str, Any] = {
             "schema": SCHEMA_VERSION,
             "task": self.task.to_dict(),
@@ -356,7 +356,7 @@ class RewardBreakdown:
         return None if self.total is None else self.parts or {"total": self.total}
 
     def with_part(self, name: str, value: float) -> RewardBreakdown:
-        """The total changed by `value`, which is listed among its parts; as it is without a total."""
+        """Add `value` to the total, as another part; unchanged without a total."""
         if self.contributions is None:
             return self
         parts = {**self.contributions, name: value}
@@ -364,13 +364,13 @@ class RewardBreakdown:
 
     @property
     def correct(self) -> float | None:
-        """None where the grader failed; 0 where a total was given without a look at the answer (a released one may)."""
+        """The term `correct`; None where the grader failed, 0 where the reward gave a total without grading."""
         correct = self.terms.get("correct")
         return 0.0 if correct is None and self.total is not None else correct
 
 
 class GroupKind(StrEnum):
-    """What the answers of a group were."""
+    """Whether the answers of a group were right: all, none or some."""
 
     MIXED = "mixed"
     ALL_FAIL = "all_fail"
@@ -391,7 +391,7 @@ class TrajectoryGroup:
 
     @property
     def kind(self) -> GroupKind | None:
-        """From the graded answers; None where none was graded."""
+        """The kind of the graded answers; None where none was graded."""
         correct = [breakdown.correct for breakdown in self.rewards if breakdown.correct is not None]
         if not correct:
             return None

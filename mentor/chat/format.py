@@ -128,7 +128,7 @@ class ChatFormat:
         """Render `turn_text` with escaped tags."""
         calls = message.get("tool_calls") or []
         if len(calls) > 1 and not self.parallel_calls:
-            raise InputError(f"the chat template holds one call a turn, got {len(calls)}: give each a turn of its own")
+            raise InputError(f"the chat template holds one call per turn, got {len(calls)}: write one call per turn")
         if calls and (message.get("content") or "").strip() and not self.text_with_calls:
             raise InputError("the chat template holds no text beside a call: leave the content of such a turn empty")
         if not self.keeps_thinking:

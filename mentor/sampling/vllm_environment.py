@@ -2,7 +2,7 @@
 
 vLLM 0.32 takes a process for its own: it reseeds all random numbers, replaces `torch.set_num_threads` by a function
 that refuses, lowers the number of threads, and sets environment variables that child processes inherit. This process
-goes on training, so all of that is undone (on a CPU not that its memory comes from one NUMA node from then on).
+continues to train, so all of that is undone (except that on a CPU its memory comes from one NUMA node from then on).
 Closing an engine destroys the default process group, which may be the policy's: then it is kept.
 """
 
@@ -57,7 +57,7 @@ def process_restored() -> Iterator[None]:
 def engine_environment(model: str, separate: bool, first_gpu: int, gpus: int) -> Iterator[None]:
     """Set the environment variables that an engine starts under; put back all that it changes.
 
-    separate: in a process of its own, with `gpus` GPUs from `first_gpu` on.
+    separate: in another process, with `gpus` GPUs from `first_gpu` on.
     """
     wanted: dict[str, str | None] = {name: value for name, value in QUIET.items() if name not in os.environ}
     wanted["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(separate))

@@ -27,7 +27,7 @@ def first_sentence(text: str) -> str:
 
 
 class CapturedOutput:
-    """A context that sends what this process and its children print into a file; children go on writing there."""
+    """A context that sends what this process and its children print into a file; children keep writing there."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the engine's process prints
@@ -55,7 +55,7 @@ class CapturedOutput:
 
 
 def engine_processes(client: Any) -> list[Any]:
-    """List the processes of an engine in a process of its own."""
+    """List the processes of a separate engine."""
     manager = client.resources.engine_manager
     return list(manager.processes) if manager is not None else []
 

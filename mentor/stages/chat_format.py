@@ -1,4 +1,4 @@
-"""The student's chat format as every stage loads it: certified, or used on the user's word (`model.uncertified`)."""
+"""Load the student's chat format, certified unless `model.uncertified`, and save its certificate with a model."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FILE = "chat_certificate.json"  # in a model folder that a training stage saved
 
 
 def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
-    """The format of a model folder or hub name; raises InputError where its certificate has a failed check.
+    """Load the format of a model folder or hub name. Raises InputError where its certificate has a failed check.
 
-    Warns where a student is used in another format than it was trained in.
+    Warns when a student is loaded with a different chat format from the one it was trained in.
     """
     chat = ChatFormat.from_pretrained(
         base, model.chat_template, model.question_template, model.enable_thinking, model.think_history
@@ -27,7 +27,7 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
     stored = stored_certificate(Path(base))
     if stored is not None and stored.fingerprint != fingerprint(chat):
         warn(
-            f"{base}: trained in another chat format than it is used in now; one of model.chat_template, "
+            f"{base}: trained in a different chat format from the one it is used in now; one of model.chat_template, "
             "question_template, enable_thinking, think_history differs"
         )
         stored = None
@@ -36,22 +36,23 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
         check, share = certificate.failures[0], f"{len(certificate.failures)} of {len(certificate.checks)} checks"
         raise InputError(
             f"the chat template of {model.chat_template or base} fails {share}, first `{check.name}` of "
-            f"{check.conversation!r}: {check.reason}; model.uncertified=true uses it all the same"
+            f"{check.conversation!r}: {check.reason}; model.uncertified=true uses it anyway"
         )
     return chat
 
 
 def stored_certificate(folder: Path) -> Certificate | None:
-    """The one saved with a model, of the chat format that it was trained in."""
+    """Read the certificate saved with a model, of the chat format that it was trained in; None without one."""
     path = folder / FILE
     if not path.is_file():
         return None
     try:
         return Certificate.from_dict(json.loads(path.read_bytes()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no certificate of a chat template; without the file it is made anew") from error
+        raise InputError(f"{path} is no certificate of a chat template; without the file it is made again") from error
 
 
 def save_certificate(folder: Path, chat: ChatFormat) -> None:
+    """Save the certificate of the format that a model was trained in beside it."""
     text = json.dumps(certify(chat).to_dict(), ensure_ascii=False, indent=1)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")

@@ -24,10 +24,10 @@ def open_sampler(
     model: PreTrainedModel | None = None,
     ranks: Ranks | None = None,
 ) -> Iterator[Sampler]:
-    """Closed, and its memory freed, at the end.
+    """Open the sampler of the settings; close it and free its memory at the end.
 
-    model: the policy's own, which an embedded sampler shares. vLLM loads what lies at `path`, so the policy's weights
-    have yet to be pushed to it. ranks: the policy's processes, each of which opens a sampler, all at the same time.
+    model: the policy's, which the embedded sampler shares. vLLM loads the weights at `path`, so the policy's have to be
+    pushed to it. ranks: of the policy; every rank opens a sampler at the same time.
     """
     ranks = ranks or Ranks()
     sampler = build_sampler(
@@ -51,6 +51,7 @@ def open_sampler(
 
 
 def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
+    """Read the limits of one trajectory from the settings."""
     return RolloutLimits(
         sampling.max_turns,
         sampling.max_turn_tokens,

@@ -149,7 +149,7 @@ def test_a_one_call_template_refuses_more_than_it_holds(chat, calculator_tools):
     bare = with_template(chat, ONE_BARE_CALL)
     one, two = make_call("add", {"a": 1, "b": 2}), make_call("add", {"a": 3, "b": 4}, 1)
     assert bare.turn_text({"role": "assistant", "content": "", "tool_calls": [one]}) == f"{BARE}<|im_end|>"
-    with pytest.raises(InputError, match="one call a turn, got 2: give each a turn of its own"):
+    with pytest.raises(InputError, match="one call per turn, got 2: write one call per turn"):
         bare.turn_text({"role": "assistant", "content": "", "tool_calls": [one, two]})
     with pytest.raises(InputError, match="no text beside a call"):
         bare.turn_text({"role": "assistant", "content": "Now:", "tool_calls": [one]})

@@ -97,10 +97,10 @@ def test_a_turn_ends_with_the_end_token_or_without_room(chat, pair):
     assert short.stopped == (first == 1)
 
 
-def test_a_session_waiting_for_its_tool_blocks_nobody(chat, pair):
+def test_a_session_waiting_for_its_tool_blocks_no_other(chat, pair):
     first, second = prompts(chat, 2)
     waiting = ask(pair.sampler, "waits", first)
-    assert ask(pair.sampler, "goes on", second).token_ids
+    assert ask(pair.sampler, "continues", second).token_ids
     reply = first + waiting.token_ids + chat.encode("\n19")
     back = ask(pair.sampler, "waits", reply)
     expected = recomputed(pair.model, reply + back.token_ids, len(back.token_ids))
@@ -118,7 +118,7 @@ def test_a_request_that_arrives_while_others_run_is_served_beside_them(chat, pai
     assert order == ["short", "long"]
 
 
-def test_a_request_samples_the_same_tokens_whoever_runs_beside_it(chat, pair):
+def test_a_request_samples_the_same_tokens_whatever_runs_beside_it(chat, pair):
     ids = prompts(chat, 5)
     params = SamplingParams(max_tokens=10, seed=2**62 + 7)
     alone = ask(pair.sampler, "alone", ids[3], params)

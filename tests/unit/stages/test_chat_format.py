@@ -48,7 +48,7 @@ def test_an_uncertified_template_needs_the_users_word(folder: Path, broken: str)
     said = str(refusal.value)
     assert said.startswith(f"the chat template of {broken} fails ") and "\n" not in said
     assert "`literal` of 'result 0': result '0' does not appear literally" in said
-    assert said.endswith("model.uncertified=true uses it all the same")
+    assert said.endswith("model.uncertified=true uses it anyway")
     assert load_chat(folder, replace(model, uncertified=True)).syntax.name == "hermes"
 
 
@@ -65,7 +65,7 @@ def test_a_stored_certificate_of_the_same_format_is_taken(
     assert not caplog.messages
     load_chat(folder, replace(MODEL, think_history="strip"))  # of another format: run again
     (said,) = caplog.messages
-    assert said.startswith(f"{folder}: trained in another chat format") and said.endswith("think_history differs")
+    assert said.startswith(f"{folder}: trained in a different chat format") and said.endswith("think_history differs")
     with pytest.raises(InputError, match="'result 0'"):
         load_chat(folder, replace(MODEL, chat_template=broken))
 
