@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 
-from mentor.environment.rollout import RolloutRequest, derive_seed
+from mentor.environment import RolloutRequest, derive_seed
 from mentor.types import Task, Trajectory, TrajectoryGroup
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
-from mentor.environment.rollout import Environment, RolloutRequest
+from mentor.environment import Environment, RolloutRequest
 from mentor.policy.ranks import Ranks
 from mentor.rl.groups import as_groups, group_requests
 from mentor.types import RewardBreakdown, Task, Trajectory, TrajectoryGroup

@@ -1,7 +1,8 @@
 """What a step draws, in every sampling round, is decided by the seed and the place alone."""
 
-from mentor.rl.groups import group_requests, shuffled_index
+from mentor.rl.groups import as_groups, group_requests, shuffled_index
 from mentor.types import Task
+from tests.fixtures.rollouts import END, make_task, run
 
 TASKS = [Task(f"t{i}", "q", ("1",), "calculator") for i in range(11)]
 
@@ -28,3 +29,21 @@ def test_one_round_draws_what_it_always_drew():
     third += [("t6", 6330173060068057998), ("t5", 8354794733572082966), ("t5", 1331996560937388567)]
     assert (drawn(1), drawn(2)) == (first, second)
     assert (drawn(1, number=1, rounds=2), drawn(2, rounds=2)) == (second, third)
+
+
+def test_every_epoch_draws_every_task_once_and_each_member_has_its_own_seed():
+    drawn = [shuffled_index(7, place, seed=3) for place in range(21)]
+    assert [sorted(drawn[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
+    assert drawn[:7] != drawn[7:14]
+    tasks = [make_task(i) for i in range(7)]
+    requests = group_requests(tasks, step=2, prompts_per_step=3, group_size=4, seed=3, temperature=1.0)
+    assert [request.task for request in requests[::4]] == [tasks[i] for i in drawn[3:6]]
+    assert len({request.seed for request in requests}) == 12
+    assert len({request.group_id for request in requests}) == 3
+
+
+def test_groups_are_consecutive(chat):
+    done = "x" + END
+    trajectories, _ = run(chat, {str(i): [done] for i in range(6)})
+    groups = as_groups(trajectories, 3)
+    assert [[t.task.id for t in group.trajectories] for group in groups] == [["t0", "t1", "t2"], ["t3", "t4", "t5"]]

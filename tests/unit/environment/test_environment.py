@@ -9,14 +9,13 @@ from pathlib import Path
 
 from mentor.chat import AssistantTurn, ParsedCall
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
-from mentor.rl.groups import as_groups, group_requests, shuffled_index
 from mentor.sampling import TransformersSampler
 from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.tasks.rl_rows import load_rl_rows
 from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task
 from tests.fixtures.policies import make_policy, policy_batch
-from tests.fixtures.rollouts import END, make_task, run
+from tests.fixtures.rollouts import make_task
 from tests.unit.tasks.test_rl_rows import ENV, MENTOR, RECALL, SCHEMA, VERL
 
 
@@ -63,24 +62,6 @@ def test_sampler_logprobs_of_real_rollouts_equal_the_policys(chat, student):
     difference = (policy.logprobs(batch) - batch.sampler_logprobs).abs()
     assert float(difference[batch.loss_mask].max()) < 1e-4
     assert float(difference[~batch.loss_mask].max()) == 0.0
-
-
-def test_every_epoch_draws_every_task_once_and_each_member_has_its_own_seed():
-    drawn = [shuffled_index(7, place, seed=3) for place in range(21)]
-    assert [sorted(drawn[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
-    assert drawn[:7] != drawn[7:14]
-    tasks = [make_task(i) for i in range(7)]
-    requests = group_requests(tasks, step=2, prompts_per_step=3, group_size=4, seed=3, temperature=1.0)
-    assert [request.task for request in requests[::4]] == [tasks[i] for i in drawn[3:6]]
-    assert len({request.seed for request in requests}) == 12
-    assert len({request.group_id for request in requests}) == 3
-
-
-def test_groups_are_consecutive(chat):
-    done = "x" + END
-    trajectories, _ = run(chat, {str(i): [done] for i in range(6)})
-    groups = as_groups(trajectories, 3)
-    assert [[t.task.id for t in group.trajectories] for group in groups] == [["t0", "t1", "t2"], ["t3", "t4", "t5"]]
 
 
 # --- tools that rows bring, and those of a server ---------------------------------------------------------------

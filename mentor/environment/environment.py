@@ -11,13 +11,11 @@ from typing import Any
 
 from mentor.chat import ChatFormat
 from mentor.environment.episode import Episode
-from mentor.environment.requests import RolloutLimits, RolloutRequest, derive_seed
+from mentor.environment.requests import RolloutLimits, RolloutRequest
 from mentor.environment.scheduler import TurnScheduler
 from mentor.sampling.sampler import Sampler
 from mentor.tools import Toolbox
 from mentor.types import Trajectory
-
-__all__ = ["Environment", "RolloutRequest", "derive_seed"]
 
 
 class Environment:
