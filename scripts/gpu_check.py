@@ -34,7 +34,7 @@ from mentor.policy import OptimizerSettings, Policy, TorchEngine
 from mentor.policy.lm_head import token_logprobs
 from mentor.policy.ranks import Ranks
 from mentor.rl.update import make_loss_function
-from mentor.stages.check import shape_of_keys
+from mentor.stages.check_base import shape_of_keys
 from mentor.types import Tokens
 from scripts.arguments import positive_int
 

@@ -21,7 +21,8 @@ from hydra import compose, initialize_config_dir
 from mentor.compose import register_schemas, to_config
 from mentor.conf_dir import conf_dir
 from mentor.planning import Device, Plan, Workload, cheapest_fit, make_plan
-from mentor.stages.check import make_workload, shape_of_keys
+from mentor.stages.check_base import shape_of_keys
+from mentor.stages.check_workload import make_workload
 
 PAGE = Path(__file__).parents[1] / "docs" / "hardware.md"
 START, END = "<!-- made by scripts/hardware_table.py -->", "<!-- end -->"

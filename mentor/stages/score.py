@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -36,9 +36,40 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     stage = config.stage
     assert isinstance(stage, ScoreStage)
     output = Path(stage.output)
-    grid_output = output.with_suffix(".grid.json")
-    for path in (output, *([grid_output] if stage.grid is not None else [])):
-        if path.exists() and not config.overwrite:
+    grid_output = output.with_suffix(".grid.json") if stage.grid is not None else None
+    check_request(stage, [output, grid_output], config.overwrite)
+    presets = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
+    rows = load_rows(Path(stage.input))
+    make_folder(stage, output.parent)
+    loaded = time.perf_counter()
+    with ExitStack() as stack:
+        pool = stack.enter_context(GraderPool(stage.workers))
+        rewards = {name: stack.enter_context(closing(build_reward(pool, **preset))) for name, preset in presets.items()}
+        grid = replay_rows(rows, stage, pool, logger) if grid_output is not None else None
+        replayed = time.perf_counter()
+        scores = score_rows(rows, rewards, stage.workers, logger)
+    write_file(output, score_lines(rows, scores))
+    totals = {name: [total for row in scores if (total := row[name].total) is not None] for name in rewards}
+    means = {name: fmean(values) for name, values in totals.items() if values}
+    logger.log(0, {f"reward/{name}": mean for name, mean in means.items()})
+    counts: dict[str, Any] = {
+        "rows": len(rows),
+        "without_total": {name: len(rows) - len(values) for name, values in totals.items()},
+    }
+    seconds = {"load": loaded - started, "score": time.perf_counter() - replayed}
+    if grid is not None and grid_output is not None:
+        write_file(grid_output, json.dumps(grid.record, ensure_ascii=False, indent=1) + "\n")
+        logger.message(grid.found.table())
+        counts["grid"] = {"points": len(grid.found.points), "distinguishable": len(grid.found.clusters)}
+        seconds["grid"] = replayed - loaded
+    last = stage.presets[-1]
+    return StageResult((f"reward/{last}", means[last]) if last in means else None, counts, seconds)
+
+
+def check_request(stage: ScoreStage, outputs: Sequence[Path | None], overwrite: bool) -> None:
+    """Raise InputError for an output that is there already, ConfigError for numbers that leave nothing to do."""
+    for path in outputs:
+        if path is not None and path.exists() and not overwrite:
             raise InputError(
                 f"stage.output={stage.output}: {path} exists already, accepted: a new file, or overwrite=true"
             )
@@ -46,45 +77,20 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         raise ConfigError(f"stage.workers={stage.workers}, accepted: 1 or more")
     if not stage.presets:
         raise ConfigError("stage.presets=[], accepted: one or more reward presets")
-    settings = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
-    rows = load_rows(Path(stage.input))
+
+
+def make_folder(stage: ScoreStage, folder: Path) -> None:
+    """Make the folder of the output. Raises InputError where it cannot be made."""
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"stage.output={stage.output}: no folder for it, {error.strerror}: {output.parent}") from None
-    loaded = time.perf_counter()
-    with ExitStack() as stack:
-        pool = stack.enter_context(GraderPool(stage.workers))
-        rewards: dict[str, Reward] = {}
-        for name, preset in settings.items():
-            rewards[name] = build_reward(pool, **preset)
-            stack.callback(rewards[name].close)
-        found, record = replay_rows(rows, stage, pool, logger) if stage.grid is not None else (None, {})
-        replayed = time.perf_counter()
-        scores = score_rows(rows, rewards, stage.workers, logger)
-    write_file(output, score_lines(rows, scores))
-    if found is not None:
-        write_file(grid_output, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-        logger.message(found.table())
-    means = {name: fmean(totals) for name in rewards if (totals := _totals(scores, name))}
-    logger.log(0, {f"reward/{name}": mean for name, mean in means.items()})
-    counts: dict[str, Any] = {
-        "rows": len(rows),
-        "without_total": {name: len(rows) - len(_totals(scores, name)) for name in rewards},
-    }
-    seconds = {"load": loaded - started, "score": time.perf_counter() - replayed}
-    if found is not None:
-        counts["grid"] = {"points": len(found.points), "distinguishable": len(found.clusters)}
-        seconds["grid"] = replayed - loaded
-    last = stage.presets[-1]
-    headline = (f"reward/{last}", means[last]) if last in means else None
-    return StageResult(headline, counts, seconds)
+        raise InputError(f"stage.output={stage.output}: no folder for it, {error.strerror}: {folder}") from None
 
 
 def score_rows(
     rows: Sequence[ScoreRow], rewards: dict[str, Reward], workers: int, logger: Logger
 ) -> list[dict[str, RewardBreakdown]]:
-    """The breakdowns of each row by preset, in the order of the rows."""
+    """Score each group with every reward. Returns the breakdowns of each row by preset, in the order of the rows."""
 
     def work(trajectories: list[Trajectory]) -> dict[str, Sequence[RewardBreakdown]]:
         return {name: _score_group(reward, trajectories) for name, reward in rewards.items()}
@@ -103,11 +109,8 @@ def _score_group(reward: Reward, trajectories: Sequence[Trajectory]) -> Sequence
     return reward.score(trajectories)
 
 
-def _totals(scores: Sequence[dict[str, RewardBreakdown]], name: str) -> list[float]:
-    return [total for row in scores if (total := row[name].total) is not None]
-
-
 def score_lines(rows: Sequence[ScoreRow], scores: Sequence[dict[str, RewardBreakdown]]) -> Iterator[str]:
+    """Yield the output's JSON lines, one a row."""
     for row, by_preset in zip(rows, scores, strict=True):
         record = {
             "id": row.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mentor.algorithm.advantage import AdvantageSettings
@@ -20,10 +20,18 @@ from mentor.stages.score_rows import ScoreRow, groups_of, work_on_groups
 from mentor.types import Trajectory
 
 
-def replay_rows(
-    rows: Sequence[ScoreRow], stage: ScoreStage, pool: GraderPool, logger: Logger
-) -> tuple[Replay, dict[str, Any]]:
-    """The replay, and the record of it to write. Groups of one row, or of an unknown teacher, are left out and counted.
+@dataclass(frozen=True)
+class GridReplay:
+    """record: the replay with all that it was made from, as it is written."""
+
+    found: Replay
+    record: dict[str, Any]
+
+
+def replay_rows(rows: Sequence[ScoreRow], stage: ScoreStage, pool: GraderPool, logger: Logger) -> GridReplay:
+    """Judge the rows once and replay them at every point of `stage.grid`.
+
+    Groups of one row, or of a task whose teacher is unknown, are left out and counted.
 
     Raises ConfigError for a grid that is not accepted, and InputError where no group is left.
     """
@@ -52,7 +60,7 @@ def replay_rows(
             for positions, by_matcher in work_on_groups(rows, kept, judge, stage.workers, logger, "judge")
         ]
     found = replay(base, points, judged, advantage, tolerance)
-    return found, {
+    record = {
         "note": NOTE,
         "input": stage.input,
         "trajectories": sum(map(len, kept)),
@@ -63,3 +71,4 @@ def replay_rows(
         "tolerance": asdict(tolerance),
         **asdict(found),
     }
+    return GridReplay(found, record)

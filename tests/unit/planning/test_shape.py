@@ -8,7 +8,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig
 from mentor.planning import ModelShape
-from mentor.stages.check import shape_of_keys
+from mentor.stages.check_base import shape_of_keys
 
 SMALL = ModelShape(100, 8, 24, 3, 4, 2, 64, head_dim=4, tie_word_embeddings=True)
 

@@ -1,35 +1,18 @@
 """`stage=check` says what is there, plans, refuses in one line, and leaves nothing behind."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
-from mentor.chat import ChatFormat
 from mentor.cli import main
-from mentor.compose import register_schemas, to_config
-from mentor.conf_dir import conf_dir
+from mentor.compose import to_config
 from mentor.config import Config
-from mentor.errors import ConfigError, InputError
+from mentor.errors import ConfigError
 from mentor.loggers.console import Console
 from mentor.loggers.logger import Logger
-from mentor.planning import Device
 from mentor.runs.folder import RunFolder
-from mentor.stages import StageResult, check
-from tests.fixtures.students import make_small_student
-
-
-@pytest.fixture
-def hydra_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Composing as the command does, in an empty folder, without a GPU or a hub cache."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(check, "GPU_DEVICE", tmp_path / "no such device")
-    monkeypatch.setattr(check, "cached_folder", lambda name: None)
-    register_schemas()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        yield
+from mentor.stages import StageResult, check, check_base
 
 
 def config_of(*overrides: str) -> Config:
@@ -38,14 +21,6 @@ def config_of(*overrides: str) -> Config:
 
 def run(root: Path, *overrides: str) -> StageResult:
     return check.run(config_of(*overrides), RunFolder(root / "own", root), Logger(Console(False)))
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory, chat: ChatFormat) -> Path:
-    folder = tmp_path_factory.mktemp("student") / "model"
-    make_small_student(chat).save_pretrained(folder)
-    chat.tokenizer.save_pretrained(folder)
-    return folder
 
 
 def test_the_defaults_fit_before_anything_was_made(
@@ -109,33 +84,6 @@ def test_a_local_folder_is_judged_by_its_own_config(hydra_conf: None, tmp_path: 
     assert small.counts["parameters"] < 1_000_000
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"intermediate_size": None}, "cannot be planned"), ({"num_experts": 8}, "num_experts: only dense models")],
-)
-def test_a_shape_that_cannot_be_planned(
-    hydra_conf: None, tmp_path: Path, student: Path, change: dict, message: str
-) -> None:
-    folder = tmp_path / "changed"
-    folder.mkdir()
-    for path in student.iterdir():
-        (folder / path.name).symlink_to(path)
-    (folder / "config.json").unlink()
-    values = {**json.loads((student / "config.json").read_text()), **change}
-    (folder / "config.json").write_text(json.dumps(values))
-    with pytest.raises(InputError, match=message) as raised:
-        run(tmp_path, f"model.path={folder}")
-    assert "\n" not in str(raised.value)
-
-
-def test_a_base_without_tokenizer_or_template_is_refused(hydra_conf: None, tmp_path: Path, student: Path) -> None:
-    folder = tmp_path / "bare"
-    folder.mkdir()
-    (folder / "config.json").symlink_to(student / "config.json")
-    with pytest.raises(InputError, match="no tokenizer"):
-        run(tmp_path, f"model.path={folder}")
-
-
 def test_a_hub_model_has_the_shape_of_its_keys_or_of_the_cache(
     hydra_conf: None,
     tmp_path: Path,
@@ -146,24 +94,10 @@ def test_a_hub_model_has_the_shape_of_its_keys_or_of_the_cache(
     overrides = ["experiment=paper_1x24gb", "model=qwen3_0_6b"]
     assert run(tmp_path, *overrides).counts["parameters"] == pytest.approx(596_049_920, rel=1e-4)
     assert "not on this machine" in capsys.readouterr().out
-    monkeypatch.setattr(check, "cached_folder", lambda name: student)
+    monkeypatch.setattr(check_base, "cached_folder", lambda name: student)
     assert (
         run(tmp_path, *overrides, "sampler.max_tokens=512", "sampler.max_turn_tokens=64").counts["parameters"] < 10**6
     )
-
-
-def test_the_device(hydra_conf: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "machine_gib", lambda: 64.0)
-    two = ["trainer.num_processes=2", "trainer/deepspeed=zero2"]
-    assert check.find_device(config_of(*two)) == Device(32.0, is_gpu=False)
-    assert check.find_device(config_of("launcher.device_memory_gib=24")) == Device(24.0)
-    monkeypatch.setattr(check, "gpu_gib", lambda: 79.1)
-    assert check.find_device(config_of(*two)) == Device(79.1, host_gib=64.0)
-    assert check.find_device(config_of("launcher.device_memory_gib=24")) == Device(24.0, host_gib=64.0)
-
-
-def test_the_machines_own_memory_is_read() -> None:
-    assert 0.5 < check.machine_gib() < 10_000
 
 
 def test_a_reward_that_pays_for_what_it_should_not_is_refused(hydra_conf: None, tmp_path, capsys) -> None:

@@ -1,24 +1,15 @@
 """What `stage=check` tries for real: each tool, the teacher once, the reward."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 
-from mentor.compose import register_schemas, to_config
-from mentor.conf_dir import conf_dir
+from mentor.compose import to_config
 from mentor.config import Config
 from mentor.errors import StageError, ToolError
 from mentor.stages.smoke_checks import try_reward, try_teacher, try_tools
 from tests.fixtures.openai_server import Server, completion
-
-
-@pytest.fixture
-def hydra_conf() -> Iterator[None]:
-    register_schemas()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        yield
 
 
 def config_of(*overrides: str) -> Config:

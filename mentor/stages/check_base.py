@@ -1,0 +1,85 @@
+"""What `stage=check` reads of the model that rl starts from: its shape, and its chat format where it is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mentor.config import Config, ModelConfig
+from mentor.errors import InputError, RunFolderError, one_line
+from mentor.planning import ModelShape
+from mentor.runs import base_model
+
+if TYPE_CHECKING:  # needs torch, which this stage imports late
+    from mentor.chat import ChatFormat
+
+
+@dataclass(frozen=True)
+class CheckedBase:
+    """name: its folder or hub name. finding: one line to print. chat: None where the model is not here."""
+
+    name: str
+    shape: ModelShape
+    finding: str
+    chat: ChatFormat | None = None
+
+
+def look_at_base(config: Config, root: Path) -> CheckedBase:
+    """Find what rl starts from and read its shape. Raises InputError for an unusable folder."""
+    model = config.model
+    assert isinstance(model, ModelConfig)
+    try:
+        base = base_model(config, root)
+    except RunFolderError as error:
+        return CheckedBase("made by an earlier stage", shape_of_keys(model), f"base: not there yet, {error}")
+    if isinstance(base, Path):
+        from mentor.stages.chat_format import load_chat
+
+        shape = shape_of_folder(base)
+        chat = load_chat(base, model)
+        said = f"base: config.json, tokenizer and chat template can be used; calls in the {chat.syntax.name} syntax"
+        return CheckedBase(str(base), shape, said, chat)
+    cached = cached_folder(base)
+    if cached is None:
+        said = "base: not on this machine; its shape is what the keys of model= say"
+        return CheckedBase(base, shape_of_keys(model), said)
+    return CheckedBase(base, shape_of_folder(cached), f"base: its shape is that of {cached / 'config.json'}")
+
+
+def shape_of_keys(model: ModelConfig) -> ModelShape:
+    """Read the shape off the keys of `model=`."""
+    return ModelShape(
+        model.vocab_size,
+        model.hidden_size,
+        model.intermediate_size,
+        model.num_hidden_layers,
+        model.num_attention_heads,
+        model.num_key_value_heads,
+        model.max_position_embeddings,
+        model.head_dim,
+        model.tie_word_embeddings,
+    )
+
+
+def shape_of_folder(folder: Path) -> ModelShape:
+    """Read the shape off a config.json, with the defaults of transformers for keys it lacks.
+
+    Raises InputError for a shape that cannot be planned.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    try:
+        return ModelShape.from_values(AutoConfig.from_pretrained(str(folder)).to_dict())
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        reason = one_line(error)
+        raise InputError(f"{folder / 'config.json'} has a shape that cannot be planned: {reason}") from error
+
+
+def cached_folder(name: str) -> Path | None:
+    """Return where the hub's cache on this machine holds a model's config.json. Asks no network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    return Path(found).parent if isinstance(found, str) else None

@@ -1,0 +1,83 @@
+"""The input of the memory plan: what a configuration trains and samples, and the device it will run on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
+from mentor.planning import Device, ModelShape, Workload
+
+GIB = 2**30
+GPU_DEVICE = Path("/dev/nvidiactl")  # without it torch need not be asked for GPUs
+
+
+def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload:
+    """Collect what of the configuration decides the memory."""
+    model, trainer, sampler = config.model, config.trainer, config.sampler
+    assert isinstance(model, ModelConfig) and isinstance(trainer, RlTrainer) and isinstance(sampler, SamplerConfig)
+    return Workload(
+        shape,
+        device,
+        dtype=model.dtype,
+        num_processes=trainer.num_processes,
+        zero_stage=trainer.deepspeed.stage,
+        offload=trainer.deepspeed.offload and trainer.deepspeed.stage > 0,
+        bucket_elements=trainer.deepspeed.bucket_elements,
+        lora_rank=trainer.lora.rank,
+        kl=trainer.kl_coef > 0,
+        optimizer=trainer.optimizer,
+        gradient_checkpointing=trainer.gradient_checkpointing,
+        micro_batch_tokens=trainer.micro_batch_tokens,
+        packing=trainer.packing,
+        max_tokens=sampler.max_tokens,
+        max_turn_tokens=sampler.max_turn_tokens,
+        sampler=sampler.name,
+        max_running=sampler.max_running,
+        placement=sampler.placement,
+        tensor_parallel=sampler.tensor_parallel,
+        gpu_memory_share=sampler.gpu_memory_share,
+        kv_cache_gib=sampler.kv_cache_gib,
+    )
+
+
+def summary(workload: Workload) -> str:
+    """Describe a workload in one line."""
+    trained = f"adapters of rank {workload.lora_rank}" if workload.lora_rank else "all parameters"
+    spread = f"ZeRO {workload.zero_stage}" if workload.zero_stage else "plain torch"
+    offload = " with offload" if workload.offload else ""
+    engine = f"{workload.sampler} {workload.placement}" if workload.sampler == "vllm" else workload.sampler
+    return (
+        f"training {trained} of {workload.shape.parameters:,} with {spread}{offload}, "
+        f"processes: {workload.num_processes}, tokens of a forward: {workload.tokens}, sampler: {engine}"
+    )
+
+
+def find_device(config: Config) -> Device:
+    """Take launcher.device_memory_gib, else the first GPU, else a rank's share of the machine's memory.
+
+    Host memory is planned only where there is a GPU: a machine without one is not the machine that will train.
+    """
+    trainer, given = config.trainer, config.launcher.device_memory_gib
+    assert isinstance(trainer, RlTrainer)
+    found = gpu_gib()
+    if given is None and found is None:
+        return Device(machine_gib() / trainer.num_processes, is_gpu=False)
+    return Device(given or found or 0.0, host_gib=machine_gib() if found else None)
+
+
+def gpu_gib() -> float | None:
+    """Return the memory of the first GPU, None where there is none."""
+    if not GPU_DEVICE.exists():
+        return None
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory / GIB if torch.cuda.is_available() else None
+
+
+def machine_gib() -> float:
+    """Return the memory of the machine, or of the container that this process is in."""
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.is_file() else "max"
+    return (min(size, int(text)) if text.isdigit() else size) / GIB
