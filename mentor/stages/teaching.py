@@ -35,7 +35,7 @@ def _endpoint(config: Config) -> Teacher:
 
 def _in_process(config: Config) -> Teacher:
     from mentor.stages.student import student_environment
-    from mentor.teachers.model import InProcessTeacher
+    from mentor.teachers.in_process import InProcessTeacher
 
     settings, tools = config.teacher, config.tools
     assert isinstance(settings, ModelTeacher) and isinstance(tools, ToolsConfig) and settings.path is not None

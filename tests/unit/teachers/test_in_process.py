@@ -8,7 +8,7 @@ from mentor.jsonl import JsonlWriter, read_jsonl
 from mentor.rewards.correctness import Grader
 from mentor.tasks.calculator import generate
 from mentor.teachers import Rejection
-from mentor.teachers.model import tries_at
+from mentor.teachers.in_process import tries_at
 from mentor.teachers.sampled import Verifier
 from mentor.tools import Toolbox, Toolset
 from mentor.types import StopReason, ToolCall
