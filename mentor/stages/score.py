@@ -1,8 +1,8 @@
-"""Rewards of stored trajectories or raw rows, without any model: stage.input -> one row of totals and terms each.
+"""`stage=score`: rewards of stored trajectories or raw rows, without a model: stage.input -> totals and terms a row.
 
-With `stage.grid` also what every combination of other reward numbers makes of them, in `<output>.grid.json`.
-Rows keep their order. Those of one group (same `group_id` and `step`) are scored together, as in training; a raw row
-is a group of its own. A total is null where the grader failed, or where a preset compares with an unknown teacher.
+With `stage.grid` the rows are also replayed with every combination of other reward numbers, into `<output>.grid.json`.
+Rows keep their order. Those of one group (same `group_id` and `step`) are scored together, as in training; a raw row is
+a group by itself. A total is null where the grader failed, or where a preset compares with an unknown teacher.
 """
 
 from __future__ import annotations

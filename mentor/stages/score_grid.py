@@ -1,4 +1,4 @@
-"""`stage.grid` of stage=score: the rows judged once, and replayed at every point of a grid of reward numbers."""
+"""`stage.grid` of stage=score: judge the rows once, replay them at every point of a grid of reward numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows that stage=score reads, and work on their groups: those of one `group_id` and `step`, a raw row alone."""
+"""The rows that stage=score reads, and work on their groups: rows of one `group_id` and `step`; a raw row is alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ScoreRow:
 
 
 def load_rows(path: Path) -> list[ScoreRow]:
-    """Stored trajectories (records with the key `schema`) and raw rows, mixed as they come; plain or gzip JSONL.
+    """Read stored trajectories (records with the key `schema`) and raw rows, in any mix, from plain or gzip JSONL.
 
     Raises InputError naming file and line for anything else, and for a file without rows.
     """
@@ -44,7 +44,7 @@ def _row(record: dict[str, Any], place: str, checked: set[str]) -> ScoreRow:
 
 
 def groups_of(rows: Sequence[ScoreRow]) -> list[list[int]]:
-    """The positions of each group's rows; groups and rows in the order they come."""
+    """Return the positions of each group's rows; groups and rows in the order of the file."""
     groups: dict[tuple[Any, ...], list[int]] = {}
     for position, row in enumerate(rows):
         groups.setdefault(row.group, []).append(position)
@@ -59,7 +59,7 @@ def work_on_groups(
     logger: Logger,
     what: str,
 ) -> Iterator[tuple[Sequence[int], T]]:
-    """(positions, what `work` made of their trajectories) of each group, in order, made by `workers` threads."""
+    """Apply `work` to the trajectories of each group with `workers` threads. Yields (positions, result) in order."""
 
     def of_group(positions: Sequence[int]) -> tuple[Sequence[int], T]:
         return positions, work([rows[position].trajectory for position in positions])

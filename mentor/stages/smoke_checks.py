@@ -1,4 +1,4 @@
-"""What `stage=check` tries for real, with the lines it has to say: each tool once, the teacher once, and the reward."""
+"""The smoke checks of `stage=check`: call each tool once, try the teacher once, and try the reward."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # both need torch, which check imports late
 
 
 def try_tools(config: Config) -> list[str]:
-    """Every tool called once, with arguments made from its schema. Raises ToolError where one hangs or breaks."""
+    """Call every tool once, with arguments made from its schema. Raises ToolError where one hangs or breaks."""
     tools = config.tools
     assert isinstance(tools, ToolsConfig)
     toolbox = configured_toolbox(tools)
@@ -45,7 +45,10 @@ def try_teacher(config: Config) -> list[str]:
 
 
 def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lint | None, list[str]]:
-    """The reward on the teacher's tasks, or on generated ones before it has any; None where there is nothing to try."""
+    """Try the reward on the teacher's tasks, or on generated ones where there is no rollout yet.
+
+    Returns the lint, None where there is nothing to try, and lines to print.
+    """
     from mentor.linting import lint_reward
     from mentor.linting.tasks import generated_tasks, plain_chat, teacher_tasks
 

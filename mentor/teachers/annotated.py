@@ -1,9 +1,9 @@
-"""Turns worked answers into executed tool calls: GSM8K's `<<48/2=24>>` annotations, or a row's own reference calls.
+"""Turn worked answers into executed tool calls: GSM8K's `<<48/2=24>>` annotations, or a row's reference calls.
 
 One call a turn, in evaluation order. Numbers of an annotation are taken literally; only the parts of a compound
-expression are passed on as results. The value written behind `=` is not used: a row is kept if the last call gives the
-gold answer when executed. An earlier call that gives it is no proof, it may agree by chance. Where
-annotations are missing or stop short of the answer, equations in the prose (`2000/$8 = 250`) run too, if they hold.
+expression are passed on as results. The value behind `=` is not used: a row is kept if its last call, executed, gives
+the gold answer. An earlier call that gives it proves nothing, since it may agree by chance. Where annotations are
+missing or stop short of the answer, true equations in the prose (`2000/$8 = 250`) are executed too.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _why_empty(task: Task) -> Rejection:
 
 
 def task_program(task: Task, prose: bool = False) -> Program:
-    """The calls of a task: from its worked answer, else from its reference; none where only names are known."""
+    """Return the calls of a task: from its worked answer, else its reference; empty where only names are known."""
     if "solution" in task.source:
         return solution_program(task.source["solution"], prose)
     reference = task.reference or ()
@@ -79,9 +79,9 @@ def task_program(task: Task, prose: bool = False) -> Program:
 
 
 def solution_program(solution: str, prose: bool = False) -> Program:
-    """The calls of all annotations in order; one without an operation (`<<24=24>>`) gives no call.
+    """Return the calls of all annotations in order; one without an operation (`<<24=24>>`) gives no call.
 
-    prose: also take the equations in the text around them that hold. Raises UnparsableError for an annotation.
+    prose: also take true equations in the text around them. Raises UnparsableError for an annotation.
     """
     program: Program = []
     for annotation, expression, value in EQUATION.findall(solution):
@@ -93,7 +93,7 @@ def solution_program(solution: str, prose: bool = False) -> Program:
 
 
 def _holds(expression: str, value: str) -> bool:
-    """Whether an equation found in prose is one: its left side parses and gives the right side."""
+    """Whether an equation found in prose is true: its left side parses and gives the right side."""
     program: Program = []
     if "**" in expression:  # evaluated here, without the sandbox's limits
         return False
@@ -105,7 +105,7 @@ def _holds(expression: str, value: str) -> bool:
 
 
 def parse(annotation: str) -> ast.expr:
-    """The expression tree of what stands before the first `=`.
+    """Parse the text before the first `=`.
 
     Takes `(5+3)*2-1`, `.5*20`, `20%*50`, `3x4`, `05+1`, `1,000/4`, `$5*2`, `2^3`. Raises UnparsableError.
     """
@@ -123,7 +123,7 @@ def parse(annotation: str) -> ast.expr:
 
 
 def _append(node: ast.expr, program: Program, annotation: str) -> Any:
-    """Append the calls that compute `node`; its value as an argument: a number or a reference to a call."""
+    """Append the calls that compute `node`. Returns its value as an argument: a number or a reference to a call."""
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and math.isfinite(value):
             return tidy(value)
@@ -140,7 +140,7 @@ def _append(node: ast.expr, program: Program, annotation: str) -> Any:
 
 
 def _signed(value: Any, negative: bool, program: Program) -> Any:
-    """A number with its sign; the result of a call is subtracted from 0."""
+    """Return a number with its sign; the result of a call is subtracted from 0."""
     if not negative:
         return value
     if not is_reference(value):

@@ -1,7 +1,7 @@
-"""Asks an OpenAI-compatible endpoint for assistant turns: bounded, retried, paid for once.
+"""Ask an OpenAI-compatible endpoint for assistant turns, with retries, caps and a store of answers.
 
-A request goes through the store first. What it costs is counted against the caps, every failed attempt by its kind.
-Streaming is left out.
+An answer that is in the store is not asked for again. Usage counts against the caps, failed attempts are counted by
+kind. Streaming is not supported.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Spending:
         self.flags: Counter[str] = Counter()
 
     def count(self, record: Record) -> None:
-        """Add one stored answer."""
+        """Add the usage of one stored answer."""
         usage = record["usage"]
         self.prompt_tokens += usage["prompt_tokens"]
         self.completion_tokens += usage["completion_tokens"]
@@ -84,7 +84,7 @@ class Spending:
         return (self.prompt_tokens * self.input_price + self.completion_tokens * self.output_price) / 1e6
 
     def check(self) -> None:
-        """Raises CapReached."""
+        """Raise CapReached where a cap is reached."""
         tokens = self.prompt_tokens + self.completion_tokens
         if self.max_total_tokens is not None and tokens >= self.max_total_tokens:
             raise CapReached(f"teacher.max_total_tokens={self.max_total_tokens} is reached ({tokens} tokens)")
@@ -92,14 +92,14 @@ class Spending:
             raise CapReached(f"teacher.max_cost={self.max_cost} is reached ({self.cost:.4f})")
 
     def counts(self) -> dict[str, Any]:
-        """For a summary. estimated_usage: answers whose endpoint said no usage, so that lengths were taken."""
+        """Return the counts for a summary. estimated_usage: answers without usage, estimated from lengths."""
         tokens = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
         flags = dict(self.flags.most_common())
         return {**tokens, "estimated_usage": self.estimated, "cost": round(self.cost, 6), "flags": flags}
 
 
 class Endpoint:
-    """One model behind one address; `async with`. What does not decide the answer is left out of a request's key.
+    """One model behind one address; use with `async with`. A request's key holds only what decides the answer.
 
     concurrency: requests in flight. timeout_s: of one attempt. max_retry_s: of all attempts at a request and the waits
     between them; the last attempt may end timeout_s later. Optional sampling settings are not sent when None.
@@ -141,9 +141,9 @@ class Endpoint:
         await self._client.close()
 
     async def complete(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], sample: int) -> Record:
-        """The answer: {key, message, finish_reason, model, usage}. sample: which try at the task this is, from 0.
+        """Return the answer: {key, message, finish_reason, model, usage}. sample: number of the try, from 0.
 
-        Raises RequestFailed, CapReached, and StageError where no other request can succeed either.
+        Raises RequestFailed, CapReached, and StageError where other requests would fail as well.
         """
         body: dict[str, Any] = {"model": self.model, "messages": messages, **self._sampling}
         if tools:
@@ -155,7 +155,7 @@ class Endpoint:
         return await self.store.answer(key, lambda: self._ask(key, body))
 
     async def _ask(self, key: str, body: dict[str, Any]) -> Record:
-        """Attempts until one succeeds."""
+        """Send a request until an attempt succeeds."""
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(Fault),
             wait=_wait,
@@ -170,14 +170,14 @@ class Endpoint:
             if self._failed_in_a_row >= FAILURES_IN_A_ROW:
                 raise StageError(
                     f"teacher.base_url={self.base_url} has left {self._failed_in_a_row} requests in a row without an "
-                    f"answer, retries included ({detail}); running the stage again goes on from here"
+                    f"answer, retries included ({detail}); running the stage again resumes it"
                 ) from None
             raise RequestFailed("request_failed", detail) from None
         self._failed_in_a_row = 0
         return record
 
     async def _attempt(self, key: str, body: dict[str, Any]) -> Record:
-        """Raises Fault for what may pass, noted in the store."""
+        """Send a request once. Raises Fault, noted in the store, for a failure that a retry may mend."""
         async with self._slots:
             self.spending.check()
             try:
@@ -217,7 +217,7 @@ class Endpoint:
         return RequestFailed("request_refused", detail)
 
     def _record(self, content: bytes, body: dict[str, Any]) -> Record:
-        """What of a response is kept; raises Fault for one without an assistant message."""
+        """Read a response. Raises Fault for one without an assistant message."""
         try:
             answer = json.loads(content)
         except ValueError:
@@ -244,15 +244,17 @@ class Endpoint:
 
 
 def redactor(secret: str | None) -> Any:
-    """A function that takes the secret out of a text."""
+    """Return a function that replaces the secret in a text by `***`."""
     if secret is None or len(secret) < SHORTEST_SECRET:
         return lambda text: text
     return lambda text: text.replace(secret, "***")
 
 
 def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds an endpoint asks to wait: Retry-After (seconds or a date), else the x-ratelimit-reset headers of what
-    is used up. None where it says nothing that can be read. now: unix seconds.
+    """Return the seconds that an endpoint asks to wait, None where it asks for none in a form that can be read.
+
+    Reads Retry-After (seconds or a date), else the x-ratelimit-reset headers of limits that are used up.
+    now: unix seconds.
     """
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
@@ -275,7 +277,7 @@ def asked_wait(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _duration(text: str, now: float) -> float | None:
-    """`6m0s`, `120ms`, `1.5` seconds, or a time in unix seconds or milliseconds."""
+    """Read `6m0s`, `120ms`, `1.5` (seconds), or a time in unix seconds or milliseconds."""
     number = _number(text)
     if number is not None:
         number = number / 1000 if number > 1e11 else number
@@ -293,7 +295,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _wait(state: RetryCallState) -> float:
-    """What the endpoint asks for and a little more, else exponential backoff with full jitter."""
+    """Wait as long as the endpoint asks and a little longer, else exponential backoff with full jitter."""
     fault = state.outcome.exception() if state.outcome is not None else None
     if isinstance(fault, Fault) and fault.retry_after is not None:
         return fault.retry_after + random.uniform(0, 0.05 + 0.1 * fault.retry_after)
@@ -301,7 +303,7 @@ def _wait(state: RetryCallState) -> float:
 
 
 def _usage(given: Any, body: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
-    """Prompt and sampled tokens as the endpoint counts them, or from lengths, which is noted."""
+    """Return prompt and sampled tokens as the endpoint counts them, else estimated from lengths."""
     counts = [given.get(key) for key in ("prompt_tokens", "completion_tokens")] if isinstance(given, dict) else []
     if counts and all(isinstance(count, int) and count >= 0 for count in counts):
         return {"prompt_tokens": counts[0], "completion_tokens": counts[1], "estimated": False}
@@ -310,5 +312,5 @@ def _usage(given: Any, body: Mapping[str, Any], message: Mapping[str, Any]) -> d
 
 
 def text_tokens(value: Any) -> int:
-    """About how many tokens a JSON value is, from its length."""
+    """Estimate the tokens of a JSON value from its length."""
     return -(-len(json.dumps(value, ensure_ascii=False)) // CHARS_PER_TOKEN)

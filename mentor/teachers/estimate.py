@@ -1,4 +1,4 @@
-"""What asking an endpoint would take, before anything is asked. From lengths of texts: no tokenizer is at hand."""
+"""Estimate requests, tokens and cost of a rollout through an endpoint, from the lengths of texts."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ def estimate(
     input_price: float,
     output_price: float,
 ) -> tuple[Volume, Volume]:
-    """(expected, most): with the turns a task's known program needs and turns of typical length; with every turn used
-    to its limits. Retries and answers already stored are not counted. schemas_json: of the tools of a task.
+    """Return (expected, most).
+
+    expected: as many turns as a task's known program needs, of typical length. most: every turn, used to its limit.
+    Retries are not counted, answers that are stored already are. schemas_json: the tool schemas of a task.
     """
     longest = max_tokens or UNBOUNDED_TURN
     around = lru_cache(lambda schemas: text_tokens([wire_messages(instruction, []), json.loads(schemas)]))

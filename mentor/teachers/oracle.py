@@ -1,4 +1,4 @@
-"""The oracle: knows the program behind a generated calculator task and executes it, or another valid tool path."""
+"""The oracle executes the known program of a generated calculator task, or another valid tool path."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mentor.types import Task, Trajectory
 class Oracle(TaskTeacher):
     """Solves tasks that carry `source["program"]`.
 
-    alternative_share: share of tasks solved by another tool path where there is one; drawn from the task's id and
-    `seed`, so it does not depend on order or concurrency.
+    alternative_share: share of tasks solved by another tool path where there is one. The draw depends on the task's id
+    and `seed` alone, not on order or concurrency.
     """
 
     def __init__(self, alternative_share: float, seed: int) -> None:
@@ -29,7 +29,7 @@ class Oracle(TaskTeacher):
         return await execute(self.path(task.id, task.source["program"]), task, executor)
 
     def path(self, task_id: str, program: Program) -> Program:
-        """The program itself or one of its alternatives."""
+        """Draw the program itself or one of its alternatives."""
         rng = random.Random(f"{self.seed} {task_id}")
         if rng.random() >= self.alternative_share:
             return program

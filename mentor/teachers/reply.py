@@ -1,8 +1,8 @@
-"""What an endpoint's assistant message says: text, reasoning and calls, read anew from the raw text.
+"""Parse an assistant message of an endpoint: text, reasoning and calls.
 
-The endpoint's own parsers may miss a call or leave it in the reasoning, so the text is parsed here as a student's is.
-What they got wrong is flagged: `call_in_text` is taken as a call where the endpoint returned none, a call inside
-reasoning (`call_in_reasoning`) is no call.
+The endpoint's own parsers may miss a call or leave it in the reasoning, so the text is parsed here like a student's.
+What they missed is flagged. A call in the text (`call_in_text`) is taken as a call where the endpoint listed none. A
+call inside the reasoning (`call_in_reasoning`) is not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reply:
 
 
 def read_reply(message: dict[str, Any]) -> Reply:
-    """The turn in a message of the chat completions protocol. Anything a model can say is data here, no exception."""
+    """Parse a message of the chat completions protocol. Bad model output is flagged, it raises nothing."""
     said = parse_turn(_text(message.get("content")))
     given = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     reasoning = "\n".join(part for part in (given, said.reasoning) if part)
@@ -43,7 +43,7 @@ def read_reply(message: dict[str, Any]) -> Reply:
 
 
 def _text(value: Any) -> str:
-    """Text as it is, the texts of a list of parts joined, anything else as none."""
+    """Return a text as it is, the texts of a list of parts joined, and "" for anything else."""
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""  # half a surrogate pair is no text

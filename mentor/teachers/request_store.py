@@ -1,7 +1,7 @@
-"""Every answer an endpoint gave, stored before it is used: a stage that was killed asks nothing twice.
+"""The answers of an endpoint, each stored before it is used, so that a killed stage asks nothing twice.
 
-`answers.jsonl` holds one record for each request, found by the hash of all that decides the answer. `faults.jsonl`
-holds the kind of every attempt that failed, to be counted. Both only grow.
+`answers.jsonl` holds one record for each request, keyed by the hash of all that decides the answer. `faults.jsonl`
+holds the kind of every failed attempt. Both are append-only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Count = Callable[[Record], None]
 
 
 def request_key(body: Mapping[str, Any], sample: int) -> str:
-    """SHA-256 of a request's body (model, messages, tools, sampling, seed) and of which try at the task it is for."""
+    """Hash a request's body (model, messages, tools, sampling, seed) and the number of its try at the task: SHA-256."""
     text = json.dumps([body, sample], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -31,8 +31,8 @@ def request_key(body: Mapping[str, Any], sample: int) -> str:
 class RequestStore:
     """Answers by key, in one append-only file; used by one process, through `with`.
 
-    count: called with every stored answer, old and new, in the order of the file. Only places in the file are kept in
-    memory. redact: what every line goes through before it is written.
+    count: called with every stored answer, old and new, in the order of the file. redact: applied to every line before
+    it is written. In memory are only the places of the answers in the file.
     """
 
     def __init__(
@@ -71,8 +71,9 @@ class RequestStore:
         self._faults.close()
 
     async def answer(self, key: str, ask: Ask) -> Record:
-        """The stored answer, that of the same request in flight, or what `ask` gives, which is on disk before it is
-        returned. What `ask` raises goes to all who wait for it, and nothing is stored.
+        """Return the stored answer of a request, or that of `ask`, stored on disk before it is returned.
+
+        The same request in flight is asked once; what `ask` raises is raised to every caller, and nothing is stored.
         """
         if key in self._places:
             self.replayed += 1
@@ -96,7 +97,7 @@ class RequestStore:
         return record
 
     def note_fault(self, key: str, kind: str, detail: str) -> None:
-        """One failed attempt, for the record."""
+        """Store and count one failed attempt."""
         self._faults.write(json.loads(self._redact(to_line({"key": key, "kind": kind, "detail": detail}))))
         self.faults[kind] += 1
 
@@ -106,7 +107,7 @@ class RequestStore:
         return record
 
     def _append(self, record: Record) -> Record:
-        """The record as it is on disk when this returns: an answer was paid for."""
+        """Append a record, flushed to disk, and return it as stored (redacted)."""
         text = self._redact(to_line(record))
         line, record = text.encode("utf-8", "surrogatepass"), json.loads(text)
         place = self._file.seek(0, os.SEEK_END)

@@ -1,6 +1,6 @@
-"""From several tries at a task to one verified trajectory: grade each, write its verdict down, choose among the right.
+"""Select one verified trajectory from several tries at a task: grade each, log its verdict, choose among the right.
 
-samples.jsonl has one record for each try, whatever became of it.
+samples.jsonl has one record for each try, right or wrong.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ SAMPLES = "samples.jsonl"
 
 
 class Verifier:
-    """choose: see `selection.ranked`. log: where the verdict on every try goes."""
+    """Grades tries and chooses one. choose: see `selection.ranked`. log: receives the verdict on every try."""
 
     def __init__(self, grader: Grader, choose: str, log: JsonlWriter) -> None:
         self.grader, self.choose, self.log = grader, choose, log
 
     async def outcome(self, task: Task, tries: Sequence[Trajectory | Rejection]) -> Trajectory | Rejection:
-        """The chosen one of the right tries with its calls as the task's reference, or why none is right."""
+        """Grade the tries and return the chosen right one, its calls as the task's reference, or a rejection."""
         return self.conclude(task, [await asyncio.to_thread(self.judged, entry) for entry in tries])
 
     def conclude(self, task: Task, judged: Sequence[Trajectory | Rejection]) -> Trajectory | Rejection:
-        """As `outcome`, from tries that are judged."""
+        """As `outcome`, from tries that are graded already."""
         right = [entry for entry in judged if isinstance(entry, Trajectory)]
         paths = distinct(ranked(right, self.choose))
         for sample, entry in enumerate(judged):
@@ -49,7 +49,7 @@ class Verifier:
         return replace(paths[0], task=replace(paths[0].task, reference=reference))
 
     def judged(self, attempt: Trajectory | Rejection) -> Trajectory | Rejection:
-        """The try itself where its final answer is right and every call was a call, else what is wrong with it."""
+        """Return the try where its final answer is right and no call was malformed, else a rejection."""
         if isinstance(attempt, Rejection):
             return attempt
         if attempt.stop_reason is not StopReason.ANSWERED:
@@ -86,9 +86,9 @@ class SamplingTeacher(Teacher):
 
 
 def sample_counts(path: Path, report: Report) -> dict[str, Any]:
-    """What became of all tries, from samples.jsonl.
+    """Count all tries by verdict, from samples.jsonl.
 
-    distinct_paths: call graphs among the right tries, summed over tasks.
+    distinct_paths: distinct call graphs of the right tries, summed over tasks.
     """
     latest: dict[tuple[str, int], Record] = {}  # a task that was cut off is tried again
     if path.exists():
@@ -112,7 +112,7 @@ def _verdict(entry: Trajectory | Rejection, chosen: bool) -> Record:
 
 
 def _rejection(rejections: Sequence[Rejection]) -> Rejection:
-    """The most frequent reason stands for the task."""
+    """Reject the task for the most frequent reason of its tries."""
     reason, times = Counter(entry.reason for entry in rejections).most_common(1)[0]
     detail = next(entry.detail for entry in rejections if entry.reason == reason)
     return Rejection(reason, detail if len(rejections) == 1 else f"{times} of {len(rejections)} tries: {detail}")

@@ -1,7 +1,7 @@
-"""What of a teacher's work is kept: which try at a task, which tasks at all, and what the kept ones cover.
+"""Choose what of a teacher's work is kept: one try a task, tasks unlike evaluation questions; and what is covered.
 
-Pure functions. Two trajectories take the same path when their call graphs are equal: the same calls, with a result that
-is passed on seen as a reference, whatever the order of calls that do not need each other.
+Pure functions. Two trajectories take the same path when their call graphs are equal: the same calls, where an argument
+that equals an earlier result is a reference to its call. The order of independent calls does not count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Ngram = tuple[str, ...]
 
 
 def call_graph(trajectory: Trajectory) -> tuple[str, ...]:
-    """The executed calls as sorted digests, one a call: name, arguments, and the digests of the calls it builds on.
+    """Return the executed calls as sorted digests, one a call: of name, arguments, digests of calls it builds on.
 
     An argument that equals the result of an earlier call, and that the question does not state, is a reference to it.
     """
@@ -48,7 +48,7 @@ def call_graph(trajectory: Trajectory) -> tuple[str, ...]:
 
 
 def ranked(trajectories: Iterable[Trajectory], how: str) -> list[Trajectory]:
-    """The best first: `fewest_calls` attempted, `shortest` in characters the teacher wrote, or as they came (`first`).
+    """Sort, the best first: by `fewest_calls` attempted, `shortest` in written characters, or as given (`first`).
 
     Ties keep their order. Raises ValueError for another word.
     """
@@ -59,7 +59,7 @@ def ranked(trajectories: Iterable[Trajectory], how: str) -> list[Trajectory]:
 
 
 def distinct(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
-    """The first of each call graph, in their order."""
+    """Keep the first trajectory of each call graph, in order."""
     by_graph: dict[tuple[str, ...], Trajectory] = {}
     for trajectory in trajectories:
         by_graph.setdefault(call_graph(trajectory), trajectory)
@@ -67,7 +67,7 @@ def distinct(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
 
 
 def written(trajectory: Trajectory) -> int:
-    """Characters of the assistant's turns: text, reasoning and calls."""
+    """Count the characters of the assistant's turns: text, reasoning and calls."""
     turns = [message for message in trajectory.messages if message["role"] == "assistant"]
     return sum(
         len(turn["content"]) + len(turn.get("reasoning_content", "")) + len(_text(turn.get("tool_calls", "")))
@@ -76,7 +76,7 @@ def written(trajectory: Trajectory) -> int:
 
 
 def _normal(value: Any, made_by: Mapping[str, str], stated: set[str]) -> Any:
-    """The argument with results of earlier calls as references, also inside lists and objects."""
+    """Replace results of earlier calls in an argument by references, also inside lists and objects."""
     if isinstance(value, list):
         return [_normal(entry, made_by, stated) for entry in value]
     if isinstance(value, dict):
@@ -90,7 +90,7 @@ def _plain(value: Any) -> Any:
 
 
 def _numbers(question: str) -> set[str]:
-    """The numbers a question states, as JSON text."""
+    """Find the numbers that a question states, as JSON text."""
     found = (number_of(text.replace(",", "")) for text in _NUMBER.findall(question))
     return {_text(_plain(value)) for value in found if value is not None}
 
@@ -103,10 +103,10 @@ def _text(value: Any) -> str:
 
 
 class Contamination:
-    """Evaluation questions, by file, that no task may be like.
+    """Evaluation questions by file, to find the tasks that contain them.
 
-    A question of at least `n` words is found by any run of `n` words it shares with a task, a shorter one only when the
-    task is the same, word for word. Case and punctuation do not count.
+    A question of at least `n` words matches a task that shares `n` words in a row with it. A shorter one matches only a
+    task of exactly its words. Case and punctuation do not count.
     """
 
     def __init__(self, questions: Mapping[str, Iterable[str]], n: int = NGRAM) -> None:
@@ -122,7 +122,7 @@ class Contamination:
                     self._ngrams.setdefault(ngram, name)
 
     def match(self, question: str) -> tuple[str, str] | None:
-        """The file, and the words found in it; None for a question that is like none of its."""
+        """Return (file, shared words) of the first match, None where nothing matches."""
         words = _words(question)
         if words in self._whole:
             return self._whole[words], " ".join(words)
@@ -139,11 +139,13 @@ def _ngrams(words: Ngram, n: int) -> Iterable[Ngram]:
     return (words[start : start + n] for start in range(len(words) - n + 1))
 
 
-# --- what is kept ----------------------------------------------------------------------------------------------------
+# --- coverage ----------------------------------------------------------------------------------------------------
 
 
 def coverage(trajectories: Sequence[Trajectory], tasks: Sequence[Task], tools: Sequence[str]) -> dict[str, Any]:
-    """tools_unused: of the toolset. calls_per_task: how many trajectories made how many calls without an error.
+    """Count what the kept trajectories cover.
+
+    tools_unused: tools that no trajectory used. calls_per_task: number of executed calls -> number of trajectories.
     pass_rate: trajectories over tasks.
     """
     used = {call.name for trajectory in trajectories for call in trajectory.executed_calls()}

@@ -16,7 +16,7 @@ TOLERANCE = 1e-6  # absolute, between an executed result and the gold answer
 
 
 class Transcript:
-    """The conversation of one task while a teacher makes calls, one a turn."""
+    """The conversation of one task, with one executed call a turn."""
 
     def __init__(self, task: Task, executor: ToolExecutor) -> None:
         self.task = task
@@ -26,7 +26,7 @@ class Transcript:
         self.texts: list[str] = []  # of the results, as shown
 
     async def call(self, name: str, arguments: dict[str, Any]) -> ToolResult:
-        """Execute one call and write it down with its result."""
+        """Execute one call and append it with its result."""
         turn = len(self.calls)
         result = await self.executor.call(name, arguments, session=self.task.id)
         call = {"id": f"call_{turn}", "type": "function", "function": {"name": name, "arguments": arguments}}
@@ -37,7 +37,7 @@ class Transcript:
         return result
 
     async def run(self, program: Program) -> Rejection | None:
-        """Execute a program; a later call takes earlier results as they were shown. A failing call ends it."""
+        """Execute a program. Later calls take earlier results as shown. Returns a rejection where a call fails."""
         values: list[Any] = []
         try:
             for entry in program:
@@ -51,7 +51,7 @@ class Transcript:
         return None
 
     def answer(self, text: str) -> Trajectory:
-        """The finished trajectory: the boxed answer as the last turn, the executed calls as the task's reference."""
+        """Finish the trajectory: the boxed answer as the last turn, the executed calls as the task's reference."""
         final = {"role": "assistant", "content": f"The answer is \\boxed{{{text}}}."}
         trajectory = Trajectory(
             task=self.task,
@@ -67,7 +67,7 @@ class Transcript:
 
 
 async def execute(program: Program, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
-    """Execute a program, which must hold a call; verified if the last result is an accepted answer."""
+    """Execute a program of at least one call. The trajectory is verified if the last result is an accepted answer."""
     transcript = Transcript(task, executor)
     failure = await transcript.run(program)
     if failure:
@@ -79,7 +79,7 @@ async def execute(program: Program, task: Task, executor: ToolExecutor) -> Traje
 
 
 def shown_value(text: str) -> Any:
-    """A tool result as the value a later call passes on: a number where the text is one, else the text itself."""
+    """Read a tool result as the value that a later call passes on: a number where the text is one, else the text."""
     try:
         return int(text)
     except ValueError:
@@ -88,7 +88,7 @@ def shown_value(text: str) -> Any:
 
 
 def number_of(text: str) -> float | None:
-    """The finite number a text is, or None."""
+    """Read a text as a finite number; None where it is not one."""
     try:
         number = float(text)
     except ValueError:
@@ -97,7 +97,7 @@ def number_of(text: str) -> float | None:
 
 
 def matching_answer(text: str, accepted: tuple[str, ...]) -> str | None:
-    """The accepted answer that a result equals, as a number within TOLERANCE or as text; None when there is none."""
+    """Return the accepted answer that a result equals, as text or as a number within TOLERANCE, else None."""
     shown = number_of(text)
     for answer in accepted:
         gold = number_of(answer.replace(",", ""))

@@ -1,4 +1,4 @@
-"""What a teacher rollout has stored so far: verified and rejected tasks, calls and the tools they used."""
+"""Counts of what a teacher rollout has stored: verified and rejected tasks, calls and the tools they used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RolloutCounts:
 
     @classmethod
     def stored(cls, folder: Path, report: Report) -> RolloutCounts:
-        """The counts of what an earlier, interrupted run left."""
+        """Count what an earlier, interrupted run left in a folder."""
         counts = cls()
         if (folder / "trajectories.jsonl").exists():
             for trajectory in load_trajectories(folder / "trajectories.jsonl", report):
@@ -34,11 +34,13 @@ class RolloutCounts:
         return counts
 
     def keep(self, trajectory: Trajectory) -> None:
+        """Count one verified trajectory."""
         self.ids.add(trajectory.task.id)
         self.verified += 1
         self.tools.update(call.name for call in trajectory.executed_calls())
 
     def reject(self, record: dict[str, Any]) -> None:
+        """Count one record of rejected.jsonl."""
         self.ids.add(record["id"])
         self.reasons[record["reason"]] += 1
 
@@ -51,6 +53,7 @@ class RolloutCounts:
         return self.verified / max(1, self.verified + self.rejected)
 
     def metrics(self) -> dict[str, float]:
+        """Return the metrics `rollout/*`."""
         calls = self.tools.total() / max(1, self.verified)
         return {
             "rollout/verified": self.verified,
@@ -60,6 +63,7 @@ class RolloutCounts:
         }
 
     def counts(self) -> dict[str, Any]:
+        """Return the counts of the summary; reasons and tools, the most frequent first."""
         return {
             "tasks": self.verified + self.rejected,
             "verified": self.verified,

@@ -1,4 +1,4 @@
-"""Stored trajectories, checked as they are read: what stages hand over in JSON Lines."""
+"""Read stored trajectories (JSON Lines, handed from stage to stage) and check each record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mentor.types import Trajectory
 
 
 def load_trajectories(path: Path, report: Report = warn) -> list[Trajectory]:
-    """All stored trajectories; InputError names the record that is not one."""
+    """Read all trajectories of a file. Raises InputError naming the record that is not one."""
     trajectories = []
     checked: set[str] = set()  # tool listings, nearly always one for all
     for number, record in enumerate(read_jsonl(path, report), start=1):
@@ -22,9 +22,9 @@ def load_trajectories(path: Path, report: Report = warn) -> list[Trajectory]:
 
 
 def stored_trajectory(record: Record, where: str, checked: set[str]) -> Trajectory:
-    """A record as a trajectory, its messages and tool schemas looked at; InputError begins with `where` otherwise.
+    """Build a trajectory from a record, with its messages and tool schemas checked. Raises InputError naming `where`.
 
-    checked: the tool listings that earlier records were found to have right; this one's is added.
+    checked: tool listings of earlier records that passed; this record's is added.
     """
     try:
         trajectory = Trajectory.from_dict(record)
