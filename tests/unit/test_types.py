@@ -1,6 +1,7 @@
 """The records that flow: their checks, and that they come back from JSON as they were."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -125,3 +126,50 @@ def test_parts_of_a_reward_sum_to_its_total():
 def test_the_kind_of_a_group_is_that_of_its_graded_answers(correct, kind):
     rewards = [RewardBreakdown(None if value is None else 1.0, {"correct": value}) for value in correct]
     assert TrajectoryGroup(Task("t", "q", (), "calculator"), [], rewards).kind is kind
+
+
+# --- segments
+
+
+def make_segments(*segments):
+    """Segments as ids, of which the second half is sampled."""
+    tokens = Tokens()
+    for ids in segments:
+        half = len(ids) // 2
+        tokens.append_prompt(ids[:half])
+        tokens.append_sampled(ids[half:], [-3.0] * (len(ids) - half))
+    return tokens
+
+
+def test_a_prompt_goes_on_from_the_last_segment_or_begins_another():
+    tokens = make_segments([1, 2, 3, 4])
+    tokens.append_prompt([1, 2, 3, 4, 5])
+    assert (tokens.starts, tokens.last_segment(), tokens.loss_mask) == (
+        [0],
+        [1, 2, 3, 4, 5],
+        [False] * 2 + [True] * 2 + [False],
+    )
+    tokens.append_prompt([1, 2, 4, 5, 6])
+    tokens.append_sampled([7], [-0.5])
+    assert tokens.starts == [0, 5] and tokens.last_segment() == [1, 2, 4, 5, 6, 7]
+    one, other = tokens.segments()
+    assert one.token_ids == [1, 2, 3, 4, 5] and one.starts == [0] and one.sampled == 2
+    assert other.token_ids == [1, 2, 4, 5, 6, 7] and other.logprobs[-1] == -0.5 and other.sampled == 1
+    assert (len(tokens), tokens.longest, tokens.sampled) == (11, 6, 3)
+
+
+@pytest.mark.parametrize("starts", [[], [1], [0, 0], [0, 2], [0, 3]])
+def test_segments_that_make_no_sense_are_refused(starts):
+    with pytest.raises(ValueError, match="segments of 2 tokens"):
+        Tokens([1, 2], [False, True], [0.0, -1.0], starts)
+
+
+def test_segments_are_stored_and_records_without_them_stay_readable():
+    trajectory = Trajectory(
+        Task("t", "q", ("9",), "calculator"), [], "[]", StopReason.ANSWERED, [], make_segments([1, 2, 3, 4], [5, 6])
+    )
+    row = json.loads(json.dumps(trajectory.to_dict()))
+    assert row["tokens"]["starts"] == [0, 4] and Trajectory.from_dict(row).tokens == trajectory.tokens
+    whole = replace(trajectory, tokens=make_segments([1, 2, 3, 4]))
+    assert "starts" not in whole.to_dict()["tokens"]
+    assert Trajectory.from_dict(whole.to_dict()).tokens == whole.tokens

@@ -1,6 +1,5 @@
 """Trajectories whose later turns are prompted without earlier thinking: several segments, one trajectory."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -88,38 +87,6 @@ def make_segments(*segments):
         tokens.append_prompt(ids[:half])
         tokens.append_sampled(ids[half:], [-3.0] * (len(ids) - half))
     return tokens
-
-
-def test_a_prompt_goes_on_from_the_last_segment_or_begins_another():
-    tokens = make_segments([1, 2, 3, 4])
-    tokens.append_prompt([1, 2, 3, 4, 5])
-    assert (tokens.starts, tokens.last_segment(), tokens.loss_mask) == (
-        [0],
-        [1, 2, 3, 4, 5],
-        [False] * 2 + [True] * 2 + [False],
-    )
-    tokens.append_prompt([1, 2, 4, 5, 6])
-    tokens.append_sampled([7], [-0.5])
-    assert tokens.starts == [0, 5] and tokens.last_segment() == [1, 2, 4, 5, 6, 7]
-    one, other = tokens.segments()
-    assert one.token_ids == [1, 2, 3, 4, 5] and one.starts == [0] and one.sampled == 2
-    assert other.token_ids == [1, 2, 4, 5, 6, 7] and other.logprobs[-1] == -0.5 and other.sampled == 1
-    assert (len(tokens), tokens.longest, tokens.sampled) == (11, 6, 3)
-
-
-@pytest.mark.parametrize("starts", [[], [1], [0, 0], [0, 2], [0, 3]])
-def test_segments_that_make_no_sense_are_refused(starts):
-    with pytest.raises(ValueError, match="segments of 2 tokens"):
-        Tokens([1, 2], [False, True], [0.0, -1.0], starts)
-
-
-def test_segments_are_stored_and_records_without_them_stay_readable():
-    trajectory = Trajectory(TASK, [], "[]", StopReason.ANSWERED, [], make_segments([1, 2, 3, 4], [5, 6]))
-    row = json.loads(json.dumps(trajectory.to_dict()))
-    assert row["tokens"]["starts"] == [0, 4] and Trajectory.from_dict(row).tokens == trajectory.tokens
-    whole = replace(trajectory, tokens=make_segments([1, 2, 3, 4]))
-    assert "starts" not in whole.to_dict()["tokens"]
-    assert Trajectory.from_dict(whole.to_dict()).tokens == whole.tokens
 
 
 # --- prompts without earlier thinking --------------------------------------------------------------------------------
