@@ -8,9 +8,27 @@ from __future__ import annotations
 import ast
 import symtable
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mentor.errors import InputError
 from mentor.tools.signatures import FunctionNode
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an engine loads for the toolset `name`.
+
+    names: of the tools. imports: to make early. folders: that trusted tools import from. trusted: no sandbox.
+    stateless: the tools keep nothing between calls.
+    """
+
+    name: str
+    text: str
+    names: tuple[str, ...]
+    imports: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    trusted: bool = False
+    stateless: bool = False
 
 
 def parse_source(source: str, origin: str) -> ast.Module:

@@ -16,13 +16,13 @@ from typing import Any
 
 from mentor.calls.schemas import check_schema, schemas_text
 from mentor.errors import ConfigError, InputError
-from mentor.tools.cpython.pool import Source
-from mentor.tools.engines import choose_engine
+from mentor.tools.engine import Limits, ToolEngine
+from mentor.tools.engine_choice import SOURCE_ENGINES, choose_engine
 from mentor.tools.host.corpus import SEARCH_SCHEMA, Corpus
-from mentor.tools.host.mcp_server import McpTools, ServerAddress, list_schemas
-from mentor.tools.host.search import HostTools, SearchTools
+from mentor.tools.host.mcp_server import McpEngine, ServerAddress, list_schemas
+from mentor.tools.host.search import SearchEngine
 from mentor.tools.signatures import function_schema
-from mentor.tools.source import functions, imported_modules, parse_source
+from mentor.tools.source import Source, functions, imported_modules, parse_source
 
 BUILTIN = Path(__file__).with_name("builtin")
 BUILTIN_SOURCES = {
@@ -40,13 +40,11 @@ class Toolset:
     source: str
     schemas: list[dict[str, Any]]  # [{"type": "function", "function": {name, description, parameters}}]
     stateless: bool = False
-    engine: str = "monty"  # what runs the source: monty or cpython; or search or mcp, which have no source
+    engine: str = "monty"  # of SOURCE_ENGINES; or search or mcp, which have no source
     note: str = ""  # why, where it is not monty
     trusted: bool = False  # no sandbox; only with cpython
     folder: str | None = None  # where trusted tools import from besides the installed packages
-    host: Callable[[float, int], HostTools] | None = (
-        None  # of tools without source, from timeout_s and max_output_chars
-    )
+    host: Callable[[Limits], ToolEngine] | None = None  # makes the engine of tools without source
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -59,9 +57,14 @@ class Toolset:
 
     @cached_property
     def loaded(self) -> Source:
-        """What CPython workers load."""
+        """What an engine loads."""
         folders = (self.folder,) if self.trusted and self.folder is not None else ()
-        return Source(self.source, self.names, imported_modules(ast.parse(self.source)), folders, self.trusted)
+        imports = imported_modules(ast.parse(self.source))
+        return Source(self.name, self.source, self.names, imports, folders, self.trusted, self.stateless)
+
+    def new_engine(self, limits: Limits) -> ToolEngine:
+        """Make an engine that runs the tools; it is not open yet."""
+        return SOURCE_ENGINES[self.engine](self.loaded, limits) if self.host is None else self.host(limits)
 
     @classmethod
     def builtin(cls, name: str) -> Toolset:
@@ -84,7 +87,7 @@ class Toolset:
     def search(cls, path: str | Path, top_k: int = 3) -> Toolset:
         """`search` over a corpus file; `top_k` passages where a call does not say. Raises InputError for the file."""
         corpus = Corpus(path, top_k)
-        host = partial(SearchTools, corpus)
+        host = partial(SearchEngine, corpus)
         return cls("search", "", [check_schema(SEARCH_SCHEMA, "search")], stateless=True, engine="search", host=host)
 
     @classmethod
@@ -98,7 +101,7 @@ class Toolset:
         schemas = [check_schema(schema, f"MCP server {server!r}") for schema in asyncio.run(list_schemas(address))]
         if not schemas:
             raise InputError(f"MCP server {server!r} has no tools")
-        return cls("mcp", "", schemas, engine="mcp", host=partial(McpTools, address, shared=shared))
+        return cls("mcp", "", schemas, engine="mcp", host=partial(McpEngine, address, shared=shared))
 
     @classmethod
     def from_python(cls, path: str | Path, engine: str = "auto", trusted: bool = False) -> Toolset:

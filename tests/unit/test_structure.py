@@ -18,7 +18,7 @@ FOLDERS = ("mentor", "hydra_plugins", "scripts")
 
 LAYERS = """
     errors types conf_dir progress closing files
-    config jsonl algorithm chat
+    config jsonl algorithm calls chat
     loggers rows
     tools policy
     rewards sampling trajectories

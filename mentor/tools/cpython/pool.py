@@ -1,9 +1,7 @@
 """CPython workers: one process for every session, under limits the operating system enforces.
 
-For source that needs more of Python than the interpreter of `monty/` runs, and for trusted tools. What a worker is
-and how it is confined is in `inside/`, whose files run in the workers; this side asks a
-template process for workers, passes calls and ends workers by force. Nothing a worker says is believed: its answers are
-length-checked JSON, and whatever else it writes ends it.
+For source that needs more of Python than monty runs, and for trusted tools. What runs in a worker, and how it is
+confined, is in `inside/`. The pool asks a template process for workers, passes calls to them and ends them by force.
 
 A session's worker answers that session alone and is thrown away at its end. A call that is ended by force ends its
 worker, so the session goes on from the state the source has when loaded; the model is told. Between its calls a worker
@@ -14,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -23,158 +20,18 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import ToolError
+from mentor.tools.cpython.handle import KEEPER_GRACE_S, LOAD_TIMEOUT_S, WorkerHandle
+from mentor.tools.engine import CallOutcome, Limits
 from mentor.tools.inside.confine import LEVELS
+from mentor.tools.source import Source
 from mentor.types import CallError
 
 WORKER = Path(__file__).parents[1] / "inside" / "worker.py"
-LOAD_TIMEOUT_S = 10.0  # for a worker to be there with the source loaded
-KEEPER_GRACE_S = 10.0  # for the keeper of a trusted worker to end all its descendants
 MAX_ARGUMENT_BYTES = 2**26
-
-
-@dataclass(frozen=True)
-class Source:
-    """What workers load: `names` of its tools, `imports` to make early, `folders` that trusted tools import from."""
-
-    text: str
-    names: tuple[str, ...]
-    imports: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    trusted: bool = False
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of one call: seconds of wall clock, MiB beyond what the interpreter needs, characters of a result."""
-
-    timeout_s: float
-    memory_mib: int
-    max_output_chars: int
-
-
-@dataclass(frozen=True)
-class Answer:
-    """How one call ended: `kind` is `ok` or the value of a CallError."""
-
-    kind: str
-    text: str
-    seconds: float
-
-
-class Worker:
-    """This side of one worker. `ready` is what it said on its start: level, missing, failure.
-
-    `supervised`: a keeper stands between, which ends all the worker starts and must not be stopped.
-    """
-
-    def __init__(self, end: socket.socket, supervised: bool) -> None:
-        self._end = end
-        self.supervised = supervised
-        self._process: int | None = None
-        self._asked = 0
-        self.ready: dict[str, Any] | None = None
-
-    @property
-    def used(self) -> bool:
-        return self._asked > 0
-
-    @property
-    def silent(self) -> bool:
-        """Whether it waits for a request, as it should between its answers."""
-        return not _readable(self._end.fileno(), 0)
-
-    def wait_ready(self) -> dict[str, Any]:
-        """Raises OSError or ValueError when the worker does not come up, TimeoutError when it takes too long."""
-        if self.ready is None:
-            deadline = time.monotonic() + LOAD_TIMEOUT_S
-            self._receive_process(deadline)
-            ready = json.loads(self._frame(deadline, 2**16))
-            if ready.keys() != {"level", "missing", "failure"} or ready["level"] not in LEVELS:
-                raise ValueError("no worker answers")
-            self.ready = ready
-        return self.ready
-
-    def _receive_process(self, deadline: float) -> None:
-        self._end.settimeout(max(0.0, deadline - time.monotonic()))
-        data, descriptors, _, _ = socket.recv_fds(self._end, 1, 1)
-        if len(descriptors) != 1:
-            raise ConnectionResetError(f"the worker ended at its start ({len(data)} bytes)")
-        self._process = descriptors[0]
-
-    def ask(self, request: dict[str, Any], timeout_s: float, max_answer: int) -> dict[str, Any]:
-        """Send one request and wait for its answer. Raises TimeoutError, OSError or ValueError; then it must end."""
-        deadline = time.monotonic() + timeout_s
-        if not self.silent:
-            raise ValueError("the worker wrote without being asked, or is gone")
-        self._asked += 1
-        body = json.dumps({"id": self._asked, **request}).encode()
-        if not self.supervised:
-            self.signal(signal.SIGCONT)
-        self._end.settimeout(timeout_s)
-        self._end.sendall(struct.pack("<I", len(body)) + body)
-        answer = json.loads(self._frame(deadline, max_answer))
-        if not self.supervised:
-            self.signal(signal.SIGSTOP)
-        if not isinstance(answer, dict) or answer.get("id") != self._asked or not isinstance(answer.get("text"), str):
-            raise ValueError("the worker wrote what is no answer")
-        return answer
-
-    def signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        try:
-            signal.pidfd_send_signal(self._process, number)
-        except ProcessLookupError:
-            raise ConnectionResetError("the worker is gone") from None
-
-    def _frame(self, deadline: float, limit: int) -> bytes:
-        size = struct.unpack("<I", self._receive(4, deadline))[0]
-        if size > limit:
-            raise ValueError(f"the worker wrote an answer of {size} bytes")
-        return self._receive(size, deadline)
-
-    def _receive(self, size: int, deadline: float) -> bytes:
-        parts = []
-        while size:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._end.settimeout(left)
-            part = self._end.recv(min(size, 2**20))
-            if not part:
-                raise ConnectionResetError("the worker is gone")
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
-
-    def end(self) -> None:
-        """End it and all its descendants; blocks until they are gone where a keeper does it."""
-        try:
-            if self._process is None:
-                self._receive_process(time.monotonic() + LOAD_TIMEOUT_S)
-            if self.supervised:
-                self.signal(signal.SIGTERM)
-                assert self._process is not None
-                _readable(self._process, KEEPER_GRACE_S)
-            self.signal(signal.SIGKILL)
-        except OSError:  # it never was or is no more
-            return
-        finally:
-            self._end.close()
-            if self._process is not None:
-                os.close(self._process)
-                self._process = None
-
-
-def _readable(descriptor: int, timeout_s: float) -> bool:
-    """Whether there is something to read, or an end, within the time. (`select` takes no number past 1,023.)"""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(1000 * timeout_s))
 
 
 class WorkerPool:
@@ -186,7 +43,7 @@ class WorkerPool:
 
     def __init__(self, source: Source, limits: Limits, spares: int) -> None:
         self._source, self._limits, self._spares = source, limits, spares
-        self._waiting: deque[Worker] = deque()
+        self._waiting: deque[WorkerHandle] = deque()
         self._lock = threading.Lock()
         self._template: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -257,7 +114,7 @@ class WorkerPool:
         control.sendall(struct.pack("<I", len(body)) + body)
         self._control = control
 
-    def _request(self) -> Worker:
+    def _request(self) -> WorkerHandle:
         """Ask the template for one more worker, which comes up meanwhile; a template that died is replaced."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -271,9 +128,9 @@ class WorkerPool:
                 self._template.wait()
                 self._start_template()
                 socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-        return Worker(ours, self.supervised)
+        return WorkerHandle(ours, self.supervised)
 
-    def take(self) -> Worker:
+    def take(self) -> WorkerHandle:
         """A worker nobody used, ready; the next one is asked for at once."""
         problem: Exception = ToolError("closed")
         for _ in range(3 + self._spares):  # those that waited may have died with their template
@@ -296,40 +153,49 @@ class WorkerPool:
             worker.end()
         raise ToolError(f"no tool worker comes up: {problem or type(problem).__name__}")
 
-    def call(self, worker: Worker, name: str, arguments: dict[str, Any]) -> tuple[Answer, bool]:
-        """One call in a worker: how it ended, and whether the worker is still to be used."""
-        limits = self._limits
+    def call(self, worker: WorkerHandle, name: str, arguments: dict[str, Any]) -> tuple[CallOutcome, bool]:
+        """Run one call in a worker: how it ended, and whether the worker is still to be used."""
         start = time.perf_counter()
-        try:
-            if len(json.dumps(arguments, ensure_ascii=False).encode()) > MAX_ARGUMENT_BYTES:
-                return Answer(CallError.INVALID_ARGUMENTS, "arguments are too long", 0.0), True
-        except RecursionError:
-            return Answer(CallError.INVALID_ARGUMENTS, "arguments are nested too deeply", 0.0), True
-        except ValueError as error:  # a lone surrogate, an integer past the digits Python writes
-            return Answer(CallError.INVALID_ARGUMENTS, f"arguments cannot be passed: {error}", 0.0), True
+        problem = _passing_problem(arguments)
+        if problem is not None:
+            return CallOutcome(CallError.INVALID_ARGUMENTS, problem), True
         before = worker.used
-        alive = False
-        try:
-            request = {"name": name, "arguments": arguments}
-            answer = worker.ask(request, limits.timeout_s, 12 * limits.max_output_chars + 2**13)
-            kind, text = CallError(answer["kind"]).value if answer.get("kind") != "ok" else "ok", answer["text"]
-            alive = True
-        except TimeoutError:
-            kind, text = CallError.TIMEOUT.value, f"no result within {limits.timeout_s:g} s"
-        except OSError as error:
-            kind, text = CallError.CRASH.value, str(error)
-        except (ValueError, RecursionError) as error:
-            kind, text = CallError.CRASH.value, f"the worker wrote what is no answer: {str(error)[:80]}"
-        if kind == CallError.MEMORY:
-            kind, text, alive = kind, f"needs more than {limits.memory_mib} MiB", False
+        error, text, alive = self._ask(worker, {"name": name, "arguments": arguments})
         if not alive and before:
             text += "; what the session's calls left behind is lost"
         seconds = time.perf_counter() - start
-        return Answer(kind, text.encode("utf-8", "replace").decode(), seconds), alive
+        return CallOutcome(error, text.encode("utf-8", "replace").decode(), seconds), alive
 
-    def probe(self, worker: Worker, code: str) -> str:
+    def _ask(self, worker: WorkerHandle, request: dict[str, Any]) -> tuple[CallError | None, str, bool]:
+        limits = self._limits
+        try:
+            answer = worker.ask(request, limits.timeout_s, 12 * limits.max_output_chars + 2**13)
+            error = None if answer.get("kind") == "ok" else CallError(str(answer.get("kind")))
+        except TimeoutError:
+            return CallError.TIMEOUT, f"no result within {limits.timeout_s:g} s", False
+        except OSError as failure:
+            return CallError.CRASH, str(failure), False
+        except (ValueError, RecursionError) as failure:
+            return CallError.CRASH, f"the worker wrote what is no answer: {str(failure)[:80]}", False
+        if error is CallError.MEMORY:
+            return error, f"needs more than {limits.memory_mib} MiB", False
+        return error, answer["text"], True
+
+    def probe(self, worker: WorkerHandle, code: str) -> str:
         """Why code does not run in the worker's module; empty when it does."""
         try:
             return worker.ask({"probe": code}, LOAD_TIMEOUT_S, 2**16)["text"]
         except (OSError, ValueError) as error:
             return f"1:{error or type(error).__name__}"
+
+
+def _passing_problem(arguments: dict[str, Any]) -> str | None:
+    """Why arguments cannot be sent to a worker, if so."""
+    try:
+        if len(json.dumps(arguments, ensure_ascii=False).encode()) > MAX_ARGUMENT_BYTES:
+            return "arguments are too long"
+    except RecursionError:
+        return "arguments are nested too deeply"
+    except ValueError as error:  # a lone surrogate, an integer past the digits Python writes
+        return f"arguments cannot be passed: {error}"
+    return None

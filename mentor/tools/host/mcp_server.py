@@ -16,8 +16,7 @@ from time import perf_counter
 from typing import Any, TextIO
 
 from mentor.errors import ConfigError, ToolError, one_line
-from mentor.tools.host.search import cut
-from mentor.tools.outcome import Outcome
+from mentor.tools.engine import ISOLATION, CallOutcome, Limits, ToolEngine, cut
 from mentor.types import CallError
 
 CONNECT_TIMEOUT_S = 30.0
@@ -93,16 +92,20 @@ class Connection:
             self._task.cancel()
 
 
-class McpTools:
-    """Calls the tools of a server; an engine of `ToolExecutor`."""
+class McpEngine(ToolEngine):
+    """Calls the tools of a server, over a connection for each session or over one where `shared`."""
 
-    def __init__(self, address: ServerAddress, timeout_s: float, max_output_chars: int, shared: bool) -> None:
-        self._address, self._timeout_s, self._max_output_chars = address, timeout_s, max_output_chars
-        self._shared = shared
+    isolation = ISOLATION[0]  # the server has the user's rights
+
+    def __init__(self, address: ServerAddress, limits: Limits, shared: bool) -> None:
+        self._address, self._limits, self._shared = address, limits, shared
         self._connections: dict[str, Connection] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
-    async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> Outcome:
+    async def open(self) -> None:
+        """Connections are made by the first call that needs one."""
+
+    async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> CallOutcome:
         """The text of the result's parts. Raises ToolError where no connection can be had."""
         key = "" if self._shared else session
         lone = Connection(self._address) if key is None else None
@@ -112,17 +115,17 @@ class McpTools:
         client = await connection.client()
         start = perf_counter()
         try:
-            result = await asyncio.wait_for(client.call_tool(name, arguments), self._timeout_s)
+            result = await asyncio.wait_for(client.call_tool(name, arguments), self._limits.timeout_s)
             error, text = (CallError.EXCEPTION if result.is_error else None), result_text(result)
         except TimeoutError:
-            error, text = CallError.TIMEOUT, f"no result within {self._timeout_s:g} s"
+            error, text = CallError.TIMEOUT, f"no result within {self._limits.timeout_s:g} s"
         except Exception as failure:  # of the protocol or the transport: the server is in doubt
             error, text = CallError.CRASH, _first_cause(failure)
         seconds = perf_counter() - start
         if lone or error in (CallError.TIMEOUT, CallError.CRASH):
             self._connections.pop(str(key), None)
             self._end(connection)
-        return Outcome(error, cut(text, self._max_output_chars), seconds)
+        return CallOutcome(error, cut(text, self._limits.max_output_chars), seconds)
 
     async def end_session(self, session: str) -> None:
         connection = self._connections.pop(session, None)

@@ -21,9 +21,9 @@ from typing import Any
 from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, ResourceLimits
 
 from mentor.errors import ToolError, one_line
+from mentor.tools.engine import CallOutcome, Limits
 from mentor.tools.monty.check import LOAD_LIMITS, LOAD_TIMEOUT_S
-from mentor.tools.outcome import Outcome
-from mentor.tools.toolsets import Toolset
+from mentor.tools.source import Source
 from mentor.types import CallError
 
 DRIVER = (Path(__file__).parents[1] / "inside" / "driver.py").read_text(encoding="utf-8")
@@ -48,40 +48,38 @@ class State:
 
 
 class Sandbox:
-    """Workers for one toolset; use through `with`, from at most `workers` threads.
+    """Workers for one toolset; use through `with`, from at most `limits.workers` threads.
 
     Up to MAX_LIVE states stay in a process of their own between calls, those used last.
     """
 
-    def __init__(
-        self, toolset: Toolset, timeout_s: float, memory_mib: int, workers: int, max_output_chars: int
-    ) -> None:
-        self._toolset = toolset
-        self._timeout_s, self._memory_mib, self._max_output_chars = timeout_s, memory_mib, max_output_chars
-        self._limits = ResourceLimits(
-            max_feed_duration_secs=timeout_s, max_total_sleep_secs=0.0, max_memory=memory_mib * 2**20
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self._source, self._limits = source, limits
+        self._call_limits = ResourceLimits(
+            max_feed_duration_secs=limits.timeout_s, max_total_sleep_secs=0.0, max_memory=limits.memory_mib * 2**20
         )
-        self._pool = Monty(
-            max_processes=workers + MAX_LIVE,
-            feed_duration_limit_grace=KILL_GRACE_S,
-            request_timeout=max(timeout_s, LOAD_TIMEOUT_S) + REQUEST_GRACE_S,
-        )
+        self._pool: Monty
         self._held: deque[_Held] = deque()
         self._live: OrderedDict[State, _Held] = OrderedDict()  # the state used last comes last
         self._lock = threading.Lock()
         self._loaded = b""
 
     def __enter__(self) -> Sandbox:
+        self._pool = Monty(
+            max_processes=self._limits.workers + MAX_LIVE,
+            feed_duration_limit_grace=KILL_GRACE_S,
+            request_timeout=max(self._limits.timeout_s, LOAD_TIMEOUT_S) + REQUEST_GRACE_S,
+        )
         try:
             self._pool.__enter__()
             with self._pool.checkout(limits=LOAD_LIMITS) as session:
-                for code in (DRIVER, self._toolset.source, self._binding()):
+                for code in (DRIVER, self._source.text, self._binding()):
                     session.feed_run(f"{code}\nNone", print_callback=_drop)
                 self._loaded = session.dump()
         except (MontyError, OSError, RuntimeError) as error:
             self._pool.__exit__(None, None, None)
             reason = one_line(error, 300)
-            raise ToolError(f"the sandbox cannot load toolset {self._toolset.name!r}: {reason}") from error
+            raise ToolError(f"the sandbox cannot load toolset {self._source.name!r}: {reason}") from error
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -93,10 +91,10 @@ class Sandbox:
 
     def _binding(self) -> str:
         """Code that ties tool names to functions; every name is a function definition's, hence an identifier."""
-        table = ", ".join(f"{name!r}: {name}" for name in self._toolset.names)
-        return f"_mentor_call = _mentor_driver({{{table}}}, {self._max_output_chars})"
+        table = ", ".join(f"{name!r}: {name}" for name in self._source.names)
+        return f"_mentor_call = _mentor_driver({{{table}}}, {self._limits.max_output_chars})"
 
-    def run_stateless(self, name: str, arguments: dict[str, Any]) -> Outcome:
+    def run_stateless(self, name: str, arguments: dict[str, Any]) -> CallOutcome:
         """Run a call in any held session, which is kept only after a clean end."""
         start = time.perf_counter()
         held = self._held.pop() if self._held else _Held(self._open())
@@ -112,7 +110,7 @@ class Sandbox:
                 held.session.__exit__(None, None, None)
         return outcome
 
-    def run(self, state: State, name: str, arguments: dict[str, Any], keep: bool) -> Outcome:
+    def run(self, state: State, name: str, arguments: dict[str, Any], keep: bool) -> CallOutcome:
         """Run a call from a state, which is what the call leaves behind where `keep`.
 
         A call that ran into a limit changes nothing. Calls of one state must follow each other.
@@ -129,7 +127,7 @@ class Sandbox:
                 state.stored = held.session.dump()
                 live = held.calls < MAX_HELD_CALLS
         except MontyError as error:  # the state could not be stored
-            outcome = Outcome(CallError.CRASH, one_line(error, 300), time.perf_counter() - start)
+            outcome = CallOutcome(CallError.CRASH, one_line(error, 300), time.perf_counter() - start)
         finally:
             self._settle(state, held, live)
         return outcome
@@ -153,15 +151,15 @@ class Sandbox:
             held.session.__exit__(None, None, None)
 
     def _open(self, state: bytes | None = None) -> MontySession:
-        session = self._pool.checkout(limits=self._limits)
+        session = self._pool.checkout(limits=self._call_limits)
         try:
             session.__enter__()
             session.load_session(self._loaded if state is None else state)
         except (MontyError, OSError, RuntimeError) as error:
-            raise ToolError(f"no sandbox worker for toolset {self._toolset.name!r}: {one_line(error, 300)}") from error
+            raise ToolError(f"no sandbox worker for toolset {self._source.name!r}: {one_line(error, 300)}") from error
         return session
 
-    def _feed(self, session: MontySession, name: str, arguments: dict[str, Any], start: float) -> Outcome:
+    def _feed(self, session: MontySession, name: str, arguments: dict[str, Any], start: float) -> CallOutcome:
         """What the driver reports, or which limit ended it. A tool's own exceptions never leave the driver."""
         try:
             inputs = {"_mentor_name": name, "_mentor_arguments": arguments}
@@ -169,11 +167,11 @@ class Sandbox:
             error = None if kind == "ok" else CallError(kind)
         except MontyError as failure:
             error, text = self._limit(failure)
-        return Outcome(error, text, time.perf_counter() - start)
+        return CallOutcome(error, text, time.perf_counter() - start)
 
     def _limit(self, failure: MontyError) -> tuple[CallError, str]:
         reason = one_line(failure, 300)
-        too_long = f"no result within {self._timeout_s:g} s"
+        too_long = f"no result within {self._limits.timeout_s:g} s"
         if isinstance(failure, MontyCrashedError):
             return (CallError.TIMEOUT, too_long) if failure.timed_out else (CallError.CRASH, reason)
         match failure.exception():
@@ -181,7 +179,7 @@ class Sandbox:
                 slept = "sleep limit" in reason
                 return CallError.TIMEOUT, "sleeping is not possible in the sandbox" if slept else too_long
             case MemoryError():
-                return CallError.MEMORY, f"needs more than {self._memory_mib} MiB"
+                return CallError.MEMORY, f"needs more than {self._limits.memory_mib} MiB"
             case ValueError() | TypeError():  # before the call: a lone surrogate in a string, for one
                 return CallError.INVALID_ARGUMENTS, f"arguments cannot be passed: {reason}"
         return CallError.CRASH, reason

@@ -17,6 +17,7 @@ import pytest
 
 from mentor.errors import ToolError
 from mentor.tools import ToolExecutor, Toolset
+from mentor.tools.engine import Limits
 from mentor.tools.monty.sandbox import Sandbox
 from mentor.types import ToolResult
 
@@ -129,7 +130,7 @@ def test_no_attack_on_monty_gets_anywhere(name, host):
 def loads_in_monty(source: str) -> bool:
     toolset = Toolset("attacks", source, [])
     try:
-        with Sandbox(toolset, 1.0, 64, 1, 2000):
+        with Sandbox(toolset.loaded, Limits(timeout_s=1.0, workers=1)):
             return True
     except ToolError:
         return False

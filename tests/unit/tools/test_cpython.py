@@ -16,7 +16,7 @@ from mentor.config import ToolsConfig
 from mentor.errors import ConfigError, InputError, ToolError
 from mentor.tools import ToolExecutor, Toolset, build_toolset
 from mentor.tools.cpython.pool import WORKER
-from mentor.tools.executor import ISOLATION
+from mentor.tools.engine import ISOLATION
 from mentor.tools.inside.worker import descendants
 from mentor.types import CallError, ToolResult
 from tests.unit.tools.test_executor import RENDERED, STATEFUL, child_processes, run_calls
@@ -313,8 +313,8 @@ def test_the_template_is_replaced_when_it_dies(tmp_path):
     async def run():
         async with ToolExecutor(load(tmp_path, STATEFUL, "cpython"), workers=1) as executor:
             before = await executor.call("tick", {"tag": "a"}, "s")
-            template = executor._engine._template
-            (spare,) = executor._engine._waiting
+            template = executor._engine.pool._template
+            (spare,) = executor._engine.pool._waiting
             template.kill()
             template.wait()
             while spare.silent:  # until it has died with its template

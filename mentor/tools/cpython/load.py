@@ -1,0 +1,41 @@
+"""Whether a CPython worker can run a tool source: load it in one and look up there what its functions need."""
+
+from __future__ import annotations
+
+import ast
+
+from mentor.errors import InputError
+from mentor.tools.cpython.handle import LOAD_TIMEOUT_S
+from mentor.tools.cpython.pool import WorkerPool
+from mentor.tools.engine import Limits
+from mentor.tools.source import Source, probes
+
+LOAD_MEMORY_MIB = 1024
+
+
+def check_loads(source: Source, tree: ast.Module, origin: str) -> None:
+    """Load the source in a worker, sandboxed unless it is trusted.
+
+    Raises InputError with `origin:line`, the construct and the reason where that fails, ToolError without a worker.
+    """
+    where = "a worker" if source.trusted else "the sandbox"
+    with WorkerPool(source, Limits(LOAD_TIMEOUT_S, LOAD_MEMORY_MIB), spares=0) as pool:
+        if pool.failure:
+            raise InputError(refusal(pool.failure, source.text, origin, where))
+        worker = pool.take()
+        try:
+            for line, construct, code in sorted(probes(source.text, tree)):
+                failure = pool.probe(worker, code)
+                if failure:
+                    reason = failure.partition(":")[2]
+                    raise InputError(f"{origin}:{line}: {where} cannot run `{construct}`: {reason}")
+        finally:
+            worker.end()
+
+
+def refusal(failure: str, source: str, origin: str, where: str) -> str:
+    """One line on a source that does not load; `failure` is `line:reason`."""
+    number, _, reason = failure.partition(":")
+    lines = source.splitlines() or [""]
+    line = min(int(number), len(lines))
+    return f"{origin}:{line}: {where} cannot run `{lines[line - 1].strip()}`: {reason}"
