@@ -8,9 +8,9 @@ from mentor.errors import InputError
 from mentor.tasks.bfcl import load_single_turn
 from mentor.tasks.calculator import check_disjoint, generate
 from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
-from mentor.tasks.jsonl import load_jsonl
 from mentor.tasks.mathematics import load_math
 from mentor.tasks.multihop_qa import load_multihop_qa
+from mentor.tasks.questions import load_jsonl
 from mentor.tasks.rl_rows import load_rl_rows
 from mentor.types import Task
 

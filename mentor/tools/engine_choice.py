@@ -9,11 +9,11 @@ import ast
 from collections.abc import Callable
 
 from mentor.errors import ConfigError, InputError
-from mentor.tools.cpython.engine import CPythonEngine
-from mentor.tools.cpython.load import check_loads
+from mentor.tools.cpython.cpython_check import check_loads
+from mentor.tools.cpython.cpython_engine import CPythonEngine
 from mentor.tools.engine import Limits, ToolEngine
-from mentor.tools.monty.check import check_runs
-from mentor.tools.monty.engine import MontyEngine
+from mentor.tools.monty.monty_check import check_runs
+from mentor.tools.monty.monty_engine import MontyEngine
 from mentor.tools.source import Source
 
 SOURCE_ENGINES: dict[str, Callable[[Source, Limits], ToolEngine]] = {"monty": MontyEngine, "cpython": CPythonEngine}

@@ -9,6 +9,7 @@ import ast
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from mentor.errors import InputError
 from mentor.tools.signatures import FunctionNode
@@ -18,15 +19,15 @@ from mentor.tools.signatures import FunctionNode
 class Source:
     """What an engine loads for the toolset `name`.
 
-    names: of the tools. imports: to make early. folders: that trusted tools import from. trusted: no sandbox.
-    stateless: the tools keep nothing between calls.
+    names: of the tools. imports: to make early. folder: of the tools file, which trusted tools import from. trusted: no
+    sandbox. stateless: the tools keep nothing between calls.
     """
 
     name: str
     text: str
     names: tuple[str, ...]
     imports: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
+    folder: Path | None = None
     trusted: bool = False
     stateless: bool = False
 

@@ -43,7 +43,7 @@ class Toolset:
     engine: str = "monty"  # of SOURCE_ENGINES; or search or mcp, which have no source
     note: str = ""  # why, where it is not monty
     trusted: bool = False  # no sandbox; only with cpython
-    folder: str | None = None  # where trusted tools import from besides the installed packages
+    folder: Path | None = None  # of the user's file: where trusted tools import from besides the installed packages
     host: Callable[[Limits], ToolEngine] | None = None  # makes the engine of tools without source
 
     @cached_property
@@ -58,9 +58,8 @@ class Toolset:
     @cached_property
     def loaded(self) -> Source:
         """What an engine loads."""
-        folders = (self.folder,) if self.trusted and self.folder is not None else ()
         imports = imported_modules(ast.parse(self.source))
-        return Source(self.name, self.source, self.names, imports, folders, self.trusted, self.stateless)
+        return Source(self.name, self.source, self.names, imports, self.folder, self.trusted, self.stateless)
 
     def new_engine(self, limits: Limits) -> ToolEngine:
         """Make an engine that runs the tools; it is not open yet."""
@@ -122,8 +121,8 @@ class Toolset:
         schemas = _public_schemas(tree, str(path))
         if not schemas:
             raise InputError(f"tools file {path} has no public function; accepted are top-level `def name(...)`")
-        folder = str(path.resolve().parent)
-        return cls(path.stem, source, schemas, trusted=trusted, folder=folder)._served(tree, str(path), engine)
+        toolset = cls(path.stem, source, schemas, trusted=trusted, folder=path.resolve().parent)
+        return toolset._served(tree, str(path), engine)
 
     @classmethod
     def from_row(

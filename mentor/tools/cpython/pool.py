@@ -104,7 +104,7 @@ class WorkerPool:
             "source": self._source.text,
             "names": self._source.names,
             "imports": self._source.imports,
-            "folders": self._source.folders,
+            "folders": [str(self._source.folder)] if trusted and self._source.folder is not None else [],
             "trusted": trusted,
             "memory_bytes": self._limits.memory_mib * 2**20,
             "max_output_chars": self._limits.max_output_chars,

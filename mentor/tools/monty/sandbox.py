@@ -22,7 +22,7 @@ from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, R
 
 from mentor.errors import ToolError, one_line
 from mentor.tools.engine import CallOutcome, Limits
-from mentor.tools.monty.check import LOAD_LIMITS, LOAD_TIMEOUT_S
+from mentor.tools.monty.monty_check import LOAD_LIMITS, LOAD_TIMEOUT_S
 from mentor.tools.source import Source
 from mentor.types import CallError
 

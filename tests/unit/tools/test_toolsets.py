@@ -91,7 +91,7 @@ def test_source_the_sandbox_cannot_run_is_refused_with_its_line(tmp_path, source
 
 
 def test_source_that_never_ends_is_refused_within_bounds(tmp_path, monkeypatch):
-    monkeypatch.setattr("mentor.tools.monty.check.LOAD_LIMITS", {"max_feed_duration_secs": 0.3})
+    monkeypatch.setattr("mentor.tools.monty.monty_check.LOAD_LIMITS", {"max_feed_duration_secs": 0.3})
     path = tmp_path / "tools.py"
     path.write_text("def tool(a: int) -> int:\n    return a\nwhile True: pass\n")
     with pytest.raises(InputError, match="cannot load the file: .*time limit"):

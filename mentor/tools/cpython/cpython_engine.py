@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mentor.errors import ConfigError, ToolError
+from mentor.tools.cpython.cpython_check import refusal
 from mentor.tools.cpython.handle import WorkerHandle
-from mentor.tools.cpython.load import refusal
 from mentor.tools.cpython.pool import WorkerPool
 from mentor.tools.engine import ISOLATION, CallOutcome, Limits
 from mentor.tools.sessions import SessionEngine
