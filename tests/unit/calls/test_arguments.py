@@ -4,8 +4,6 @@ import pytest
 
 from mentor.calls.arguments import ArgumentValidator
 from mentor.calls.schemas import check_schema
-from mentor.errors import InputError
-from mentor.tools.toolsets import Toolset
 
 PARAMETERS = {
     "type": "object",
@@ -74,52 +72,6 @@ def test_recursive_schema_and_deep_value():
         )
         == "arguments are nested too deeply"
     )
-
-
-@pytest.mark.parametrize(
-    ("schema", "message"),
-    [
-        ("add", "row 3: tool schema add is not one"),
-        ({"type": "function"}, "row 3: tool schema .* is not one"),
-        ({"type": "function", "function": {"name": ""}}, "is not one"),
-        ({"name": "f", "parameters": {"type": "dict"}}, "schema of tool 'f': parameters are .*type object"),
-        ({"name": "f", "parameters": []}, "parameters are"),
-        ({"name": "f", "description": 3}, "description is 3, accepted is text"),
-        (
-            {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "float"}}}},
-            r"parameters\.properties\.a\.type is not a JSON schema: 'float'",
-        ),
-        (
-            {"name": "f", "parameters": {"type": "object", "properties": {"a": {"pattern": "("}}}},
-            "is not a JSON schema",
-        ),
-        ({"name": "f", "parameters": {"type": "object", "$ref": "http://x.invalid/s"}}, "leads nowhere inside"),
-        ({"name": "f", "parameters": {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}}}, "leads nowhere"),
-    ],
-)
-def test_a_tool_schema_that_is_not_one(schema, message):
-    with pytest.raises(InputError, match=message) as refused:
-        check_schema(schema, "row 3")
-    assert "\n" not in str(refused.value)
-
-
-def test_a_row_brings_its_own_tools():
-    schema = '[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]'
-    assert Toolset.from_row("def f(): return 1\ndef g(): return 2", schema).names == ("f",)
-    for env, schemas, message in [
-        ("def g(): return 1", schema, "schema 'f' names no function of env; functions: g"),
-        ("f = 1", schema, "functions: none"),
-        ("def f(): return 1", "[", "func_schemas is not JSON"),
-        ("def f(): return 1", "[]", "not empty"),
-        ("def f(): return 1", [{"name": "f"}, {"name": "f"}], "schema 'f' comes twice"),
-        (
-            "import absent\ndef f(): return 1",
-            schema,
-            "row env:1: the sandbox cannot run `import absent`: ModuleNotFoundE",
-        ),
-    ]:
-        with pytest.raises(InputError, match=message):
-            Toolset.from_row(env, schemas)
 
 
 COERCED = {

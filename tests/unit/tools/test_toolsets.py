@@ -148,3 +148,36 @@ async def tool(a: int, b: float = math.pi) -> list:
 '''
     )
     assert Toolset.from_python(path).names == ("late", "shadow", "tool")
+
+
+def test_a_row_brings_its_own_tools():
+    schema = '[{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]'
+    assert Toolset.from_row("def f(): return 1\ndef g(): return 2", schema).names == ("f",)
+    for env, schemas, message in [
+        ("def g(): return 1", schema, "schema 'f' names no function of env; functions: g"),
+        ("f = 1", schema, "functions: none"),
+        ("def f(): return 1", "[", "func_schemas is not JSON"),
+        ("def f(): return 1", "[]", "not empty"),
+        ("def f(): return 1", [{"name": "f"}, {"name": "f"}], "schema 'f' comes twice"),
+        (
+            "import absent\ndef f(): return 1",
+            schema,
+            "row env:1: the sandbox cannot run `import absent`: ModuleNotFoundE",
+        ),
+    ]:
+        with pytest.raises(InputError, match=message):
+            Toolset.from_row(env, schemas)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "search"}, "tools.path is missing"),
+        ({"name": "mcp"}, "tools.server is missing"),
+        ({"name": "calculator", "server": "x"}, "tools.server=x is read with tools=mcp, not tools=calculator"),
+        ({"name": "python", "engine": "monty"}, "tools.engine=monty cannot run tools=python"),
+    ],
+)
+def test_settings_that_do_not_go_together(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build_toolset(**settings)
