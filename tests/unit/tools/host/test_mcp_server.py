@@ -32,6 +32,7 @@ def test_a_trajectory_has_an_mcp_server_of_its_own(notes):
         ("note", {"text": "c"}, "2"),
         ("add", {"a": "x", "b": 1}, "2"),
         ("fail", {"reason": "on purpose"}, "2"),
+        timeout_s=20,
     )
     assert [one.text, two.text, other.text] == ["1", "2", "1"]
     assert invalid.error is CallError.INVALID_ARGUMENTS and failed.error is CallError.EXCEPTION
