@@ -1,0 +1,81 @@
+"""The RL stage on a random student: its steps, what it stores, and how it resumes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from mentor.config import (
+    Config,
+    ModelConfig,
+    RewardConfig,
+    RlStage,
+    RlTrainer,
+    SamplerConfig,
+    ToolsConfig,
+)
+from mentor.errors import InputError, StageError
+from mentor.jsonl import read_jsonl
+from mentor.policy.checkpoint import latest_checkpoint
+from mentor.stages import rl
+from tests.fixtures.training_run import make_run, run_stage
+
+
+def config(steps: int, **trainer) -> Config:
+    return Config(
+        stage=RlStage("rl", limit=3, save_trajectories_every=1),
+        tools=ToolsConfig("calculator"),
+        model=ModelConfig("tiny"),
+        sampler=SamplerConfig("transformers", max_tokens=420, max_turn_tokens=4, max_turns=2, deterministic=True),
+        reward=RewardConfig("flexible"),
+        trainer=RlTrainer(
+            steps=steps, prompts_per_step=2, group_size=2, micro_batch_tokens=512, save_every=1, **trainer
+        ),
+    )
+
+
+@pytest.fixture
+def taught(conversations):
+    return [trajectory for trajectory in conversations if trajectory.calls][:4]
+
+
+def test_steps_are_stored_and_resumed_and_a_run_without_a_signal_writes_no_model(taught, chat, tmp_path):
+    make_run(tmp_path, chat, taught)
+    with pytest.raises(StageError, match="no optimiser step in 1 steps: in every group all rewards were equal"):
+        run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
+    folder = tmp_path / "rl-flexible-s0"
+    with pytest.raises(StageError, match="no optimiser step in 3 steps"):
+        run_stage(rl.run, config(3, kl_coef=0.1, max_sampling_rounds=2), tmp_path, "rl-flexible-s0")
+    assert not (folder / "model").exists() and latest_checkpoint(folder / "checkpoints")[0] == 3
+    rows = list(read_jsonl(folder / "metrics.jsonl"))
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert [row.get("rollout/rounds") for row in rows] == [None, 2.0, 2.0]
+    assert all(row["time/update_s"] >= 0 and row["time/push_s"] > 0 and row["policy/updates"] == 0 for row in rows)
+    stored = list(read_jsonl(folder / "trajectories" / "trajectories.jsonl"))
+    assert [row["step"] for row in stored] == [1] * 4 + [2] * 8 + [3] * 8
+    assert {row["group_kind"] for row in stored} == {"all_fail"} and {row["advantage"] for row in stored} == {0.0}
+    assert {row["task"]["id"] for row in stored} <= {trajectory.task.id for trajectory in taught[:3]}
+
+
+def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_path):
+    other = replace(taught[0], tools=json.dumps([]))
+    make_run(tmp_path, chat, [other])
+    with pytest.raises(InputError, match=f"task {taught[0].task.id} of .* was solved with another toolset"):
+        run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
+    (tmp_path / "rollout" / "trajectories.jsonl").write_text("")
+    with pytest.raises(StageError, match="holds no trajectory: run `mentor stage=rollout` again"):
+        run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
+    assert rl.without_teacher(tmp_path) == 2 and rl.without_teacher(tmp_path / "none") == 0
+
+
+def test_a_budget_names_steps_epochs_and_tokens():
+    sampling = SamplerConfig("transformers", max_tokens=1024)
+    said = rl.budget(RlTrainer(steps=30, prompts_per_step=32, group_size=8), sampling, 600, 10)
+    assert said == (
+        "budget: 30 steps (10 done) of 32 x 8 trajectories on 600 tasks (1.6 epochs), 7,680 in all, "
+        "each of at most 1,024 tokens"
+    )
+    dynamic = RlTrainer(steps=30, prompts_per_step=32, group_size=8, max_sampling_rounds=3)
+    assert "of up to 3 times 32 x 8 trajectories on 600 tasks (4.8 epochs), 23,040" in rl.budget(
+        dynamic, sampling, 600, 0
+    )
