@@ -41,12 +41,12 @@ def build_sampler(
 
         return TransformersSampler(load_model(source), eos_id, max_running, dtype, max_tokens)
     if name == "vllm":
-        from mentor.sampling.vllm_engine import EngineSettings
+        from mentor.sampling.vllm_engine import VllmSettings
         from mentor.sampling.vllm_sampler import VllmSampler
 
         if isinstance(source, PreTrainedModel):
             raise ValueError("vLLM loads its model itself: source is a folder or hub name")
-        settings = EngineSettings(
+        settings = VllmSettings(
             model=str(source),
             dtype=dtype,
             max_running=max_running,

@@ -26,7 +26,7 @@ EXECUTOR = "mentor.sampling.vllm_worker.EngineExecutor"
 
 
 @dataclass(frozen=True)
-class EngineSettings:
+class VllmSettings:
     """How to start an engine.
 
     max_tokens: of one conversation. separate: in another process and, where there are GPUs, on other GPUs than the
@@ -45,10 +45,10 @@ class EngineSettings:
     kv_cache_gib: float = 1.0
 
 
-class Engine:
+class VllmEngine:
     """vLLM's LLMEngine (`core`) and how to close it. Raises SamplerError in one line when it does not start."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: VllmSettings) -> None:
         require_vllm()
         self.separate = settings.separate
         self._output = CapturedOutput() if "VLLM_LOGGING_LEVEL" not in os.environ else None
@@ -98,7 +98,7 @@ class Engine:
             return f"its process was ended by {killed}"
         return (self._output.last_error() if self._output is not None else None) or short_reason(error)
 
-    def _why_not(self, settings: EngineSettings, reason: str) -> str:
+    def _why_not(self, settings: VllmSettings, reason: str) -> str:
         if "derived max_model_len" in reason:
             return f"sampler.max_tokens={settings.max_tokens} is more than the positions of model.path={settings.model}"
         if "KV cache" in reason or "kv cache" in reason:
@@ -135,7 +135,7 @@ def require_vllm() -> None:
         )
 
 
-def _start(settings: EngineSettings, in_group: bool, quiet: bool) -> Any:
+def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
     import vllm.envs
     from vllm.engine.arg_utils import EngineArgs
     from vllm.platforms import current_platform

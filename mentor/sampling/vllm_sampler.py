@@ -22,7 +22,7 @@ from mentor import progress
 from mentor.errors import SamplerError
 from mentor.sampling.checksum import wrapped
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
-from mentor.sampling.vllm_engine import Engine, EngineSettings
+from mentor.sampling.vllm_engine import VllmEngine, VllmSettings
 from mentor.sampling.vllm_failures import short_reason
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -44,14 +44,14 @@ class VllmSampler:
     Raises SamplerError for a model that vLLM cannot run, and for what fails inside the engine; then only `close` works.
     """
 
-    def __init__(self, settings: EngineSettings, eos_id: int) -> None:
+    def __init__(self, settings: VllmSettings, eos_id: int) -> None:
         self.settings, self.eos_id, self.dtype = settings, eos_id, settings.dtype
         self._running: set[str] = set()
         self._requests: dict[str, _Request] = {}  # by vLLM's name for them
         self._asked = 0
         self._asleep = False
         self._failure: str | None = None
-        self._engine: Engine | None = Engine(settings)
+        self._engine: VllmEngine | None = VllmEngine(settings)
         self._on_gpu = torch.cuda.is_available()
         try:
             # A layer that has no kernel on this machine fails in a forward pass only.
@@ -193,7 +193,7 @@ class VllmSampler:
         if self._running:
             raise SamplerError(f"{what} while requests run")
 
-    def _working_engine(self) -> Engine:
+    def _working_engine(self) -> VllmEngine:
         if self._engine is None or self._failure is not None:
             reason = "it is closed" if self._engine is None else self._failure
             raise SamplerError(f"the vLLM engine is not usable any more: {reason}")

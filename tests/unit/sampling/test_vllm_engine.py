@@ -9,7 +9,7 @@ import torch
 
 from mentor.errors import SamplerError
 from mentor.sampling import build_sampler
-from mentor.sampling.vllm_engine import Engine, EngineSettings
+from mentor.sampling.vllm_engine import VllmEngine, VllmSettings
 from tests.fixtures.samplers import needs_vllm, plain_logits, prompts, save_student
 from tests.fixtures.students import make_small_student
 
@@ -26,7 +26,7 @@ def process_state():
 def test_an_engine_leaves_the_process_as_it_was_and_gives_tokens(chat, tmp_path):
     model = save_student(chat, tmp_path)
     before = process_state()
-    engine = Engine(EngineSettings(str(tmp_path), torch.float32, max_running=4, max_tokens=64, kv_cache_gib=0.1))
+    engine = VllmEngine(VllmSettings(str(tmp_path), torch.float32, max_running=4, max_tokens=64, kv_cache_gib=0.1))
     assert process_state() == before
     ids = prompts(chat, 1)[0]
     engine.add("a", ids, max_tokens=3, temperature=0.0, logprobs=0)
