@@ -37,7 +37,7 @@ PHASES = ("start", "rollout", "logprobs", "backward", "step", "push", "save")
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedCommand:
     """added: what the command has beside experiment and model."""
 
     experiment: str
@@ -76,19 +76,19 @@ def page(text: str) -> str:
 
 
 @cache
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[PlannedCommand, ...]:
     """One for every model on every hardware."""
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return tuple(_row(experiment, model) for experiment in HARDWARE for model in MODELS)
 
 
-def _row(experiment: str, model: str) -> Row:
+def _row(experiment: str, model: str) -> PlannedCommand:
     added = cheapest_fit(composed_workload([f"experiment={experiment}", f"model={model}"]), same_method=True)
     if added is None:
         raise ValueError(f"model={model} fits {experiment} with no setting")
-    row = Row(experiment, model, tuple(added), Plan(()))
-    return Row(experiment, model, row.added, make_plan(composed_workload(row.overrides)))
+    row = PlannedCommand(experiment, model, tuple(added), Plan(()))
+    return PlannedCommand(experiment, model, row.added, make_plan(composed_workload(row.overrides)))
 
 
 def composed_workload(overrides: Sequence[str]) -> Workload:
@@ -98,7 +98,7 @@ def composed_workload(overrides: Sequence[str]) -> Workload:
     return make_workload(config, shape_of_keys(config.model), Device(config.launcher.device_memory_gib))
 
 
-def tables(found: Sequence[Row]) -> str:
+def tables(found: Sequence[PlannedCommand]) -> str:
     parts = []
     for experiment, hardware in HARDWARE.items():
         own = [row for row in found if row.experiment == experiment]
@@ -107,7 +107,7 @@ def tables(found: Sequence[Row]) -> str:
     return "\n".join(parts)
 
 
-def _table(own: Sequence[Row]) -> str:
+def _table(own: Sequence[PlannedCommand]) -> str:
     heads = ["model", *PHASES, "may use", "vLLM holds", "host"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in own:

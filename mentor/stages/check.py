@@ -15,7 +15,7 @@ from mentor.config import Config
 from mentor.errors import ConfigError
 from mentor.loggers import Logger
 from mentor.planning import Plan, Workload, cheapest_fit, make_plan
-from mentor.planning.table import refusal, table
+from mentor.planning.plan_text import refusal, table
 from mentor.runs import RunFolder
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult

@@ -8,22 +8,22 @@ from hydra import compose, initialize_config_dir
 from mentor.compose import register_schemas, to_config
 from mentor.conf_dir import conf_dir
 from scripts import hardware_table
-from scripts.hardware_table import HARDWARE, MODELS, Row, rows
+from scripts.hardware_table import HARDWARE, MODELS, PlannedCommand, rows
 
 
 @pytest.fixture(scope="module")
-def found() -> tuple[Row, ...]:
+def found() -> tuple[PlannedCommand, ...]:
     return rows()
 
 
-def test_every_model_fits_every_hardware(found: tuple[Row, ...]) -> None:
+def test_every_model_fits_every_hardware(found: tuple[PlannedCommand, ...]) -> None:
     assert len(found) == len(HARDWARE) * len(MODELS) == 18
     assert {path.stem for path in (conf_dir() / "model").glob("*.yaml")} == {"tiny", *MODELS}
     for row in found:
         assert row.plan.misfits == () and row.plan.sequences is not None and row.plan.sequences >= 1, row.command
 
 
-def test_every_command_composes_with_the_papers_numbers(found: tuple[Row, ...]) -> None:
+def test_every_command_composes_with_the_papers_numbers(found: tuple[PlannedCommand, ...]) -> None:
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for row in found:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mentor.planning import Device, make_plan
-from mentor.planning.table import refusal, table
+from mentor.planning.plan_text import refusal, table
 from tests.unit.planning.workloads import GPU
 
 
