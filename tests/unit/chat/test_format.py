@@ -125,6 +125,13 @@ def test_a_result_is_truncated_behind_as_many_tokens_as_it_may_have(chat):
     assert chat.truncate("12345", 2) == "12 ...[cut, 5 tokens]"
 
 
+def test_a_result_of_exactly_as_many_tokens_is_whole_though_it_has_more_bytes(chat):
+    """Two tokens of eleven bytes: a digit, and a special token."""
+    assert len(chat.encode("5<|im_end|>")) == 2
+    assert chat.truncate("5<|im_end|>", 2) == "5<|im_end|>"
+    assert chat.truncate("5<|im_end|>", 1) == "5 ...[cut, 2 tokens]"
+
+
 # --- what a template can hold ----------------------------------------------------------------------------------------
 
 
