@@ -14,8 +14,8 @@ ALWAYS = [
 ]
 
 ALARMS = {
-    "alarm/all_fail": "most of the advantage came from groups without a correct answer, so that the other terms of the "
-    "reward were what was learned",
+    "alarm/all_fail": "most of the advantage came from groups without a correct answer, so the student mostly learned "
+    "the other terms of the reward",
     "alarm/zero_variance": "most groups had equal rewards and so no advantage",
 }
 """What each alarm that an RL stage counts in `counts.alarms` says about the steps before it."""

@@ -99,15 +99,3 @@ def test_missing_parts_are_said_not_invented(tmp_path: Path) -> None:
         assert escape(line) in markdown and line in html
     assert "| sft-s0 | running | – | – | – | – | – | – | – | – |" in markdown
     assert "40.0, 60.0\\] | – | – | – | – | – |" in markdown
-
-
-def test_curves_keep_gaps_and_leave_out_a_half_written_line(tmp_path: Path) -> None:
-    report = collect(make_run(tmp_path / "demo"), "t")
-    curves = {(c.folder, c.metric): (c.steps, c.values) for c in report.curves}
-    assert curves["rl-flexible-s0", "reward/mean"] == ([1, 2], [0.25, 0.5])
-    assert curves["rl-flexible-s0", "time/a_s"] == ([2], [1.5])
-    assert curves["pretrain-s0", "loss/train"] == ([1, 2], [3.5, None])
-    assert any("half-written" in line for line in report.missing)
-    names = [drawing.name for drawing in draw(report)]
-    curves_drawn = ["reward-mean", "loss-train", "rollout-tokens", "time-a_s", "time-b_s"]
-    assert names == ["accuracy-id-sampled", *curves_drawn, "similarity-sampled", "tools-calculator-sampled"]
