@@ -1,4 +1,4 @@
-"""Hydra's launcher for `mentor -m`, found here by Hydra itself: it composes the points, and the command does them."""
+"""Hydra's launcher for `mentor -m`, found by Hydra in this package: it composes the points, the command runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn
 
 
 class PointsLauncher(BasicLauncher):
-    """Calls the command for every point of a batch, which composes it, and then with all of them, which does them."""
+    """Have the command compose every point of a batch, then run all of them."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         returns = super().launch(job_overrides, initial_job_idx)

@@ -1,6 +1,6 @@
 """What a composed config must satisfy beyond its types: accepted words, ranges, and combinations that make sense.
 
-Called by the parent before anything is written or started; it looks at the presence of files, not into them.
+Called before anything is written or started. It checks that files exist and does not read them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa")
 
 
 def check(config: Config) -> None:
-    """Raises ConfigError with one line naming the key, what was given and what is accepted."""
+    """Raise ConfigError with one line naming the key, what was given and what is accepted."""
     for key, entry, value in _leaves(config):
         _check_leaf(key, entry, value)
     for key in ("run", "name"):
@@ -57,13 +57,13 @@ def check(config: Config) -> None:
 
 
 def suggestion(given: str, accepted: list[str]) -> str:
-    """`; did you mean x?` when something accepted is near, else the whole list."""
+    """Return `; did you mean x?` when something accepted is near, else the whole list."""
     near = get_close_matches(given, accepted, n=1, cutoff=0.6)
     return f"; did you mean `{near[0]}`?" if near else f"; accepted: {', '.join(accepted)}"
 
 
 def presets(group: str) -> list[str]:
-    """The shipped presets of a group, by file name."""
+    """List the shipped presets of a group, by file name."""
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
@@ -135,9 +135,6 @@ def _check_data(config: Config) -> None:
         if value is None and tools.name in readers:
             what = wanted[tools.name][1]
             raise ConfigError(f"`tools.{key}` is not set: tools={tools.name} reads {what}, tools.{key}=<{what}>")
-        if value is not None and tools.name not in readers:
-            said = " and ".join(f"tools={name}" for name in readers)
-            raise ConfigError(f"`tools.{key}={value}` is read with {said} only, got tools.name={tools.name}")
     if tools.path is not None and not Path(tools.path).is_file():
         raise ConfigError(f"`tools.path={tools.path}` is not a file")
 
@@ -199,7 +196,9 @@ def _check_training(config: Config) -> None:
             f"`sampler.max_turn_tokens={sampler.max_turn_tokens}` is more than sampler.max_tokens={sampler.max_tokens}"
         )
     if stage in ("rl", "check") and sampler is not None and sampler.top_p != 1:
-        raise ConfigError(f"`sampler.top_p={sampler.top_p}` trains on other probabilities than sampled; accepted: 1")
+        raise ConfigError(
+            f"`sampler.top_p={sampler.top_p}` samples from other probabilities than are trained; accepted: 1"
+        )
     if stage == "sft" and config.init == "sft":
         raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")
     if trainer is not None and trainer.warmup_steps > trainer.optimizer_steps:
@@ -221,7 +220,7 @@ def _check_training(config: Config) -> None:
 
 
 def _check_engines(config: Config) -> None:
-    """What DeepSpeed, vLLM and several processes need of each other."""
+    """Check what DeepSpeed, vLLM and several ranks need of each other."""
     trainer, sampler = config.trainer, config.sampler
     if isinstance(trainer, ScaledTrainer):
         zero = trainer.deepspeed
@@ -232,7 +231,7 @@ def _check_engines(config: Config) -> None:
             )
         if zero.stage and trainer.optimizer != "adamw":
             raise ConfigError(
-                f"`trainer.optimizer={trainer.optimizer}` needs whole matrices, which trainer/deepspeed spreads; "
+                f"`trainer.optimizer={trainer.optimizer}` needs whole matrices, which DeepSpeed partitions; "
                 "accepted: adamw"
             )
         if zero.offload and not zero.stage:
@@ -241,7 +240,7 @@ def _check_engines(config: Config) -> None:
             )
         if zero.stage == 3 and sampler is not None and sampler.name == "transformers":
             raise ConfigError(
-                "`sampler.name=transformers` samples from the policy's own weights, which ZeRO stage 3 spreads; "
+                "`sampler.name=transformers` samples with the policy's own weights, which ZeRO stage 3 partitions; "
                 "accepted: sampler=vllm, or trainer/deepspeed=none, zero1, zero2"
             )
     if sampler is None:
@@ -295,7 +294,7 @@ def _check_stage(config: Config) -> None:
                 )
             if benchmark.grader == "bfcl" and False in stage.with_tools:
                 raise ConfigError(
-                    f"`stage.with_tools={stage.with_tools}` takes the tools away that benchmark.{name} asks for; "
+                    f"`stage.with_tools={stage.with_tools}` removes the tools that benchmark.{name} needs; "
                     "accepted with benchmark.<name>.grader=bfcl: [true]"
                 )
             for split, domain in benchmark.splits.items():

@@ -1,4 +1,4 @@
-"""One schema dataclass per config group, the groups each stage reads, and checks across groups.
+"""One schema dataclass per config group, and the groups and top-level keys that each stage reads.
 
 Hydra composes into these (so a wrong key or type is refused while composing); `freeze` makes the result read-only.
 Library code never sees a `Config`: a stage unpacks it into plain arguments. No torch here.
@@ -167,10 +167,10 @@ class TaskConfig(Section):
     reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
     id_key: str = "id"  # jsonl: key of a unique id; without it the file's name and the row's number
     placeholders: list[str] = field(default_factory=list)  # rl_rows: text=replacement, in the source of tools
-    data_set: str | None = None  # what a file's tasks are called where a benchmark says id:<data set>
+    data_set: str | None = None  # name of the data set, which id:<data set> of a benchmark is compared with
 
     def source(self) -> dict[str, Any]:
-        """The arguments of `load_tasks`: all but what the tasks are called."""
+        """Return the arguments of `load_tasks`: all keys but the name of the data set."""
         return {key: value for key, value in asdict(self).items() if key != "data_set"}
 
 
@@ -277,7 +277,9 @@ class ModelConfig(Section):
 
 @dataclass
 class SamplerConfig(Section):
-    name: str = choice("???", "transformers", "vllm")  # embedded in the process of the stage, or vLLM's engine
+    name: str = choice(
+        "???", "transformers", "vllm"
+    )  # rollout engine: transformers in the process of the stage, or vLLM
     max_running: int = count(256)  # trajectories decoded at once by one process
     temperature: float = number(1.0, low=0.01)  # of sampled tokens, in rl and in sampled evaluation
     top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; must be 1 in training
@@ -287,7 +289,9 @@ class SamplerConfig(Section):
     max_invalid_turns: int = count(2)  # turns in a row with only invalid calls before a trajectory ends
     max_result_tokens: int | None = count(None)  # of one tool result; a longer one is cut with a visible mark
     deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
-    placement: str = choice("colocated", "colocated", "separate")  # vllm: the policy's process and GPU, or own ones
+    placement: str = choice(
+        "colocated", "colocated", "separate"
+    )  # vllm: on the policy's GPUs and in its processes, or on others
     tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine
     gpu_memory_share: float = number(0.5, low=0.05, high=0.95)  # vllm on a GPU: of its memory, while trajectories run
     kv_cache_gib: float = number(1.0, low=0.1)  # vllm on a CPU: memory of its key-value cache
@@ -315,7 +319,7 @@ class RewardWeights(Section):
 
 @dataclass
 class RewardFloors(Section):
-    """Totals of trajectories that never get to the formula, the same for every project preset."""
+    """Totals of trajectories without a boxed final answer, the same for every project preset."""
 
     unfinished: float = 0.0  # no final turn
     no_answer: float = 0.0  # a final turn without a boxed answer
@@ -337,9 +341,11 @@ class RewardConfig(Section):
 
 @dataclass
 class DeepSpeedConfig(Section):
-    """How weights, gradients and optimiser states are spread over the processes (ZeRO, arXiv:1910.02054)."""
+    """How weights, gradients and optimiser states are partitioned over the ranks (ZeRO, arXiv:1910.02054)."""
 
-    stage: int = number(0, low=0, high=3)  # 0: plain torch; 1 spreads optimiser states, 2 gradients too, 3 weights too
+    stage: int = number(
+        0, low=0, high=3
+    )  # 0: plain torch; 1 partitions optimiser states, 2 gradients too, 3 weights too
     offload: bool = False  # keep optimiser states, and in stage 3 the weights, in the CPU's memory
     bucket_elements: int = count(50_000_000)  # gradient elements reduced at once
 
@@ -356,7 +362,7 @@ class LoraConfig(Section):
 class TrainerConfig(Section):
     """Optimiser and schedule, shared by every training stage."""
 
-    steps: int = count(100)  # optimiser steps; in rl rollouts, each with epochs x minibatches optimiser steps
+    steps: int = count(100)  # optimiser steps; in rl steps of a rollout and epochs x minibatches optimiser steps
     learning_rate: float = number(3e-4, low=0)  # at its highest, after the warm-up
     optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest; not with DeepSpeed
     weight_decay: float = number(0.0, low=0)  # decoupled from the gradient, as in AdamW
@@ -369,7 +375,7 @@ class TrainerConfig(Section):
 
     @property
     def optimizer_steps(self) -> int:
-        """Of the whole stage."""
+        """Count the optimiser steps of the whole stage."""
         return self.steps
 
 
@@ -382,9 +388,9 @@ class SupervisedTrainer(TrainerConfig):
 
 @dataclass
 class ScaledTrainer(TrainerConfig):
-    """For sft and rl: what lets a policy outgrow one process or one GPU."""
+    """For sft and rl: several ranks, DeepSpeed, adapters, gradient checkpointing."""
 
-    num_processes: int = count(1)  # processes, each with a share of the rollouts and of every batch; needs DeepSpeed
+    num_processes: int = count(1)  # ranks, each with a part of the rollouts and of every batch; needs DeepSpeed
     gradient_checkpointing: bool = False  # recompute each layer in the backward pass, not keep its activations
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)  # trainer/deepspeed= chooses a preset
     lora: LoraConfig = field(default_factory=LoraConfig)  # adapters instead of all weights
@@ -407,12 +413,12 @@ class RlTrainer(ScaledTrainer):
     clip_low: float = number(0.2, low=0, high=1)  # the ratio counts down to 1 - clip_low
     clip_high: float = number(0.28, low=0)  # the ratio counts up to 1 + clip_high
     loss_mean: str = choice("token", "token", "sequence", "constant")  # over tokens, sequences' means, fixed tokens
-    kl_coef: float = number(0.0, low=0)  # against the frozen starting point; 0 keeps no reference in memory
+    kl_coef: float = number(0.0, low=0)  # of the KL term against the reference model; 0 loads none
     kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
     kl_placement: str = choice("loss", "loss", "reward")  # added to the loss, or taken from rewards before advantages
     entropy_coef: float = number(0.0, low=0)  # bonus on the policy's entropy
     importance_cap: float | None = number(None, low=1)  # truncated correction of the sampler's logprobs; null: none
-    max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups teach something (dynamic sampling)
+    max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups have a variance (dynamic sampling)
     overlong_buffer_tokens: int = number(0, low=0)  # last tokens before sampler.max_tokens where the penalty grows
     overlong_penalty: float = number(1.0, low=0)  # taken from the reward at sampler.max_tokens, prompt included
 
@@ -423,7 +429,7 @@ class RlTrainer(ScaledTrainer):
 
 @dataclass
 class PipelineTrainer(RlTrainer, SftTrainer):
-    """The keys of every trainer: what a pipeline takes on the command line and hands to the steps that read it."""
+    """The keys of every trainer, which a pipeline passes to the steps that read them."""
 
 
 @dataclass
@@ -440,7 +446,7 @@ class SlurmConfig(Section):
     cluster: str = choice("slurm", "slurm", "local")  # local: submitit's processes on this machine, to try it out
     partition: str | None = None  # the cluster's default when null
     account: str | None = None  # who is charged; the cluster's default when null
-    time_min: int = count(240)  # minutes; near the limit a point is queued again and goes on
+    time_min: int = count(240)  # minutes; near the limit a point is queued again and resumes
     gpus: int = number(1, low=0)  # for each point
     cpus: int = count(8)  # cores for each point
     memory_gib: float = number(64.0, low=0.1)  # for each point
@@ -457,7 +463,7 @@ class LauncherConfig(Section):
         None
     )  # CPU threads of one process; when null OMP_NUM_THREADS, else a share of the cores
     slurm: SlurmConfig = field(default_factory=SlurmConfig)  # what launcher=slurm asks for
-    stall_timeout_s: float = number(45.0, low=1)  # a process of several without progress for so long ends the stage
+    stall_timeout_s: float = number(45.0, low=1)  # a rank without progress for so long ends the stage
     device_memory_gib: float | None = number(None, low=0.1)  # of one GPU, for stage=check; what is there when null
 
 
@@ -568,7 +574,7 @@ SECTIONS: dict[str, type[Section]] = {
 
 
 def new_name(key: str) -> str | None:
-    """What a dotted key is called now that it, or the section it is in, has been renamed; None for any other key."""
+    """Return what a dotted key is called since it, or its section, was renamed; None for any other key."""
     for old, new in RENAMED_KEYS.items():
         if key == old or key.startswith(f"{old}."):
             return new + key.removeprefix(old)
@@ -584,7 +590,7 @@ def refuse_renamed(keys: Iterable[str]) -> None:
 
 
 def build(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
-    """A section from plain values (a stored config.yaml), nested sections included.
+    """Build a section from plain values (a stored config.yaml), nested sections included.
 
     where: the dotted key of the section. Raises ConfigError on an unknown key.
     """
@@ -597,7 +603,7 @@ def build(kind: type[S], values: Mapping[str, Any], where: str = "") -> S:
 
 
 def schema_keys(kind: type[Section]) -> list[str]:
-    """The dotted keys of a schema, nested sections included."""
+    """List the dotted keys of a schema, nested sections included."""
     keys: list[str] = []
     for name, hint in get_type_hints(kind).items():
         below = _section_of(hint)
@@ -623,7 +629,7 @@ def _section_of(hint: Any) -> type[Section] | None:
 
 
 def load(values: Mapping[str, Any]) -> Config:
-    """The frozen config of a stage from the plain values `dump` gave."""
+    """Build the frozen config of a stage from the plain values of `dump`."""
     stage = values["stage"]["name"]
     sections: dict[str, Any] = {"stage": build(STAGES[stage], values["stage"], "stage.")}
     if values.get("trainer") is not None:
@@ -639,7 +645,7 @@ def load(values: Mapping[str, Any]) -> Config:
 
 
 def dump(config: Config) -> dict[str, Any]:
-    """Plain values of everything the stage reads; groups it does not read are left out."""
+    """Return plain values of everything the stage reads; groups it does not read are left out."""
     values = asdict(config)
     kept = (*ALWAYS_READ, *STAGE_GROUPS[config.stage.name])
     return {key: value for key, value in values.items() if key in kept}

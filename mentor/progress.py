@@ -1,6 +1,6 @@
-"""How far this process is: a phase and a count of steps forward, for whoever watches from outside.
+"""The progress of this process, a phase and a count of beats, for the process that watches the ranks.
 
-Loops that should never stand still call `beat`; a process whose count stands still for too long is stalled.
+Loops call `beat`; a rank whose count does not change for too long is stalled.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-RENDEZVOUS = "MENTOR_RENDEZVOUS"  # environment variable: the folder in which the processes of a stage find each other
+RENDEZVOUS = "MENTOR_RENDEZVOUS"  # environment variable: the folder in which the ranks of a stage find each other
 
 
 @dataclass
@@ -22,15 +22,15 @@ _now = _Position()
 
 
 def beat() -> None:
-    """One step forward."""
+    """Count one beat."""
     _now.beats += 1
 
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """What the process does until the block ends; entering and leaving are steps forward.
+    """Set the phase until the block ends; entering and leaving count as beats.
 
-    After an exception the phase stays: it is where the process failed.
+    After an exception the phase stays, as the place of the failure.
     """
     before, _now.phase = _now.phase, name
     beat()
@@ -40,5 +40,5 @@ def phase(name: str) -> Iterator[None]:
 
 
 def position() -> tuple[str, int]:
-    """The phase and the number of beats so far."""
+    """Return the phase and the number of beats so far."""
     return _now.phase, _now.beats
