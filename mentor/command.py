@@ -1,4 +1,4 @@
-"""One `mentor` command: Hydra composes it, once or for each point of a multirun, and each stage gets a child."""
+"""Run one `mentor` command: compose it with Hydra, once or for each point of a sweep, and start a child per stage."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, given_stage, parse, refuse_unread, register_schemas
+from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, given_stage, parse, register_schemas
 from mentor.conf_dir import conf_dir
 from mentor.config import STAGES
 from mentor.errors import ConfigError
+from mentor.readers import refuse, refuse_unread
 from mentor.runs import pipeline
 from mentor.runs.folder import run_root
 from mentor.runs.launch import run_stage
@@ -32,7 +33,7 @@ NOT_IN_SWEEP_ID = ("hydra", "overwrite", "logger", "launcher")
 
 
 def run_command(arguments: Sequence[str]) -> None:
-    """Raises MentorError with one line for bad input, ChildFailed when a stage failed and has said why."""
+    """Run a command. Raises MentorError with one line for bad input, ChildFailed for a stage that has said why."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting
     options, lines = _split_arguments(arguments)
     overrides = parse(lines)
@@ -44,7 +45,7 @@ def run_command(arguments: Sequence[str]) -> None:
     register_schemas()
     command = Command({str(entry.key_or_group) for entry in overrides if not entry.is_sweep_override()})
     with tempfile.TemporaryDirectory(prefix="mentor-hydra-") as scratch:
-        # Hydra notes the sweep in a folder of its own; the run's folders hold the resolved config of each point.
+        # Hydra writes into this folder; the run's folders hold the resolved config of each point.
         sweep = Path(scratch) / _sweep_id(overrides)
         extra = [f"hydra.sweep.dir={sweep}", _fixed_keys(overrides)]
         try:
@@ -56,7 +57,7 @@ def run_command(arguments: Sequence[str]) -> None:
             if command.started:
                 raise
             raise ConfigError(f"{' '.join(lines)}: {explain(error)}") from None
-        except PointFailed:  # where the sweeper stops at one, or nothing else has come of the sweep
+        except PointFailed:  # a sweeper that stops at the first failure, or all points failed
             command.multirun.raise_failures()
         command.multirun.keep_results(sweep)
     if command.error is not None:
@@ -65,7 +66,7 @@ def run_command(arguments: Sequence[str]) -> None:
 
 
 class Command:
-    """What Hydra calls for every job of one command."""
+    """The job function that Hydra calls, once or for every point."""
 
     def __init__(self, fixed: set[str]) -> None:
         self.started = False
@@ -73,21 +74,22 @@ class Command:
         self.multirun = Multirun(fixed)
 
     def job(self, cfg: DictConfig) -> float | PointJob | None:
-        """Do the composed stage and return its headline number; a point of a multirun is only composed, to be done in
-        `multirun.do`.
+        """Run the composed stage and return its headline number; compose a point of a sweep, which `multirun.do` runs.
 
-        Hydra prints the overrides of a job that raises, so what a single one raises is kept.
+        An exception of a single job is kept for `run_command`: Hydra would print the overrides of a job that raises.
         """
         self.started = True
         settings = HydraConfig.get()
         unresolved: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
-        overrides = parse(unresolved)  # an interpolation that leads nowhere is told of by `compose_stage`
+        overrides = parse(unresolved)  # `compose_stage` refuses an interpolation of an unknown key
         if settings.mode == RunMode.MULTIRUN:
             return self.multirun.compose(cfg, overrides)
         try:
-            config, steps = compose_stage(cfg, overrides)
-            root = run_root(config)
-            headline = run_stage(config, root) if steps is None else pipeline.run(steps, root)
+            composed = compose_stage(cfg, overrides)
+            refuse(composed.verdicts)
+            root = run_root(composed.config)
+            steps = composed.steps
+            headline = run_stage(composed.config, root) if steps is None else pipeline.run(steps, root)
         except Exception as error:
             self.error = error
             return None
@@ -95,7 +97,7 @@ class Command:
 
 
 def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Options and `key=value` overrides, in whatever order; raises ConfigError on an option Hydra does not know."""
+    """Split options from `key=value` overrides, in any order. Raises ConfigError on an option Hydra does not know."""
     known, unknown = get_args_parser().parse_known_intermixed_args(list(arguments))
     if unknown:
         raise ConfigError(
@@ -111,14 +113,14 @@ def _sweep_id(overrides: Sequence[Override]) -> str:
 
 
 def _fixed_keys(overrides: Sequence[Override]) -> str:
-    """A point is named from what it sets differently: Hydra leaves these keys out of the name."""
+    """Return the Hydra setting that leaves the keys all points share out of a point's name."""
     keys = ",".join(f"'{entry.key_or_group}'" for entry in overrides if not entry.is_sweep_override())
     return f"hydra.job.config.override_dirname.exclude_keys=[{keys}]"
 
 
 @contextmanager
 def _argv(arguments: list[str]) -> Iterator[None]:
-    """Hydra reads sys.argv."""
+    """Replace sys.argv, which Hydra reads."""
     before, sys.argv = sys.argv, arguments
     try:
         yield

@@ -1,10 +1,10 @@
-"""Hydra's side of a command, in the parent only: schemas, composing, one-line errors. Imports Hydra, never torch."""
+"""Compose commands with Hydra: schemas, overrides, pipeline steps, one-line errors. Imports Hydra, never torch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hydra import compose
@@ -23,7 +23,6 @@ from mentor.config import (
     STAGE_GROUPS,
     STAGES,
     TEACHERS,
-    TOP_LEVEL_READERS,
     TRAINERS,
     Config,
     DeepSpeedConfig,
@@ -36,13 +35,42 @@ from mentor.config import (
     schema_keys,
 )
 from mentor.errors import ConfigError, one_line
+from mentor.readers import Verdicts, group_of, judge_keys, merge, refuse, refuse_unread
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
 
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "lr": ("learning_rate",),
+    "wd": ("weight_decay",),
+    "warmup": ("warmup_steps",),
+    "lr_scheduler_type": ("schedule",),
+    "grad_clip": ("max_grad_norm",),
+    "batch_size": ("prompts_per_step", "batch_tokens"),
+    "max_steps": ("steps",),
+    "total_training_steps": ("steps",),
+    "num_train_epochs": ("epochs",),
+    "num_iterations": ("epochs",),
+    "num_generations": ("group_size",),
+    "n": ("group_size", "samples"),
+    "beta": ("kl_coef",),
+    "kl": ("kl_coef",),
+    "epsilon": ("clip_low",),
+    "epsilon_high": ("clip_high",),
+    "max_new_tokens": ("max_turn_tokens",),
+    "max_completion_length": ("max_turn_tokens", "max_tokens"),
+    "max_model_len": ("max_tokens",),
+    "gpu_memory_utilization": ("gpu_memory_share",),
+    "tensor_parallel_size": ("tensor_parallel",),
+    "max_num_seqs": ("max_running",),
+    "zero_stage": ("deepspeed.stage",),
+    "save_steps": ("save_every",),
+}
+"""What other trainers and engines (TRL, verl, transformers, vLLM) call a key, and its names here."""
+
 
 def register_schemas() -> None:
-    """Make the dataclasses the schemas that the YAML presets name: `schema`, in two groups `schema/<stage>`."""
+    """Register the dataclasses as the schemas that the YAML presets name: `schema` and `schema/<stage>`."""
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group, section in SECTIONS.items():
@@ -67,34 +95,20 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def given_stage(overrides: Sequence[Override]) -> str | None:
-    """The stage the command line names, None where it names none (an experiment may) or sweeps over several."""
+    """Return the stage that the command line names; None without one (an experiment may set it) and for several."""
     for override in overrides:
         if override.key_or_group == "stage" and not override.is_sweep_override():
             return str(override.value())
     return None
 
 
-def refuse_unread(overrides: Sequence[Override], stage: str) -> None:
-    """Raises ConfigError for an override of a group or top-level key that the stage does not read."""
-    for override in overrides:
-        key = _group(override)
-        readers = TOP_LEVEL_READERS.get(key)
-        if readers is not None and stage not in readers:
-            raise ConfigError(f"`{key}` is not read by stage={stage}; it is read by {', '.join(readers)}")
-        if key in ALWAYS_READ or key == "hydra" or key in STAGE_GROUPS[stage] or stage == "pipeline":
-            continue
-        if key in SECTIONS or key == "trainer":
-            groups = ", ".join(STAGE_GROUPS[stage]) or "stage.* only"
-            raise ConfigError(f"`{key}` is not read by stage={stage}; it reads {groups}")
-
-
 def to_config(cfg: DictConfig) -> Config:
-    """The checked, frozen config of a composed stage, without the groups it does not read."""
+    """Check and freeze the config of a composed stage, without the groups it does not read."""
     stage = str(cfg.stage.name)
     kept = [key for key in (*ALWAYS_READ, *STAGE_GROUPS.get(stage, ())) if key in cfg]
     try:
         values = {key: _plain(cfg, key) for key in kept}
-    except OmegaConfBaseException as error:  # a value that is missing, or an interpolation that leads nowhere
+    except OmegaConfBaseException as error:  # a missing value, or an interpolation of an unknown key
         raise ConfigError(explain(error)) from None
     trainer = OmegaConf.get_type(cfg, "trainer")
     if stage in TRAINERS and trainer is not TRAINERS[stage]:
@@ -111,20 +125,55 @@ def to_config(cfg: DictConfig) -> Config:
     return config
 
 
-def compose_stage(cfg: DictConfig, overrides: Sequence[Override]) -> tuple[Config, list[Config] | None]:
-    """The checked config of a composed stage, and those of its steps where it is a pipeline."""
+@dataclass(frozen=True)
+class Composed:
+    """A command, or one point of it. steps: of a pipeline, else None. verdicts: which of its keys are read."""
+
+    config: Config
+    steps: list[Config] | None
+    verdicts: Verdicts
+
+
+def compose_stage(
+    cfg: DictConfig, overrides: Sequence[Override], sweep: bool = False, varied: frozenset[str] = frozenset()
+) -> Composed:
+    """Check a composed stage, and compose its steps where it is a pipeline.
+
+    sweep, varied: as for `judge_keys`.
+    """
     refuse_unread(overrides, str(cfg.stage.name))
     config = to_config(cfg)
-    return config, compose_steps(config.stage, overrides) if isinstance(config.stage, PipelineStage) else None
+    if not isinstance(config.stage, PipelineStage):
+        return Composed(config, None, judge_keys(overrides, config, sweep, varied))
+    steps = compose_steps(config.stage, overrides)
+    taken = zip(taken_by_steps(config.stage, overrides), steps, strict=True)
+    return Composed(config, steps, merge(judge_keys(passed, step, sweep, varied) for passed, step in taken))
 
 
 def compose_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> list[Config]:
-    """The config of every step: its own overrides, then those of the command that it reads and does not set itself.
+    """Compose every step from its own overrides and those of the command that it reads and does not set itself.
 
-    Raises ConfigError for an override that no step takes.
+    Raises ConfigError for an override that no step takes, and for a step's own key that the step does not read where
+    the command gives the steps.
     """
-    configs: list[Config] = []
-    taken: set[str] = set()
+    taken = taken_by_steps(pipeline, overrides)
+    given_here = any(override.key_or_group == "stage.steps" for override in overrides)
+    configs = []
+    for number, (step, passed) in enumerate(zip(pipeline.steps, taken, strict=True), 1):
+        config = _compose_step(number, [*step, *(str(override.input_line) for override in passed)])
+        if given_here:
+            refuse(judge_keys(parse(step), config))
+        configs.append(config)
+    lines = {override.input_line for passed in taken for override in passed}
+    for override in overrides:
+        if override.input_line not in lines and group_of(override) not in ("stage", "hydra"):
+            raise ConfigError(f"`{override.input_line}` is taken by no step of the pipeline: change stage.steps")
+    return configs
+
+
+def taken_by_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> list[list[Override]]:
+    """Of each step the overrides of the command that go to it. Raises ConfigError for a step that is none."""
+    taken = []
     for number, step in enumerate(pipeline.steps, 1):
         own = parse(step)
         stage = given_stage(own)
@@ -132,17 +181,12 @@ def compose_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> lis
             accepted = ", ".join(name for name in STAGES if name != "pipeline")
             raise ConfigError(f"`stage.steps` entry {number} needs stage=, got {step}; accepted: {accepted}")
         refuse_unread(own, stage)
-        passed = [override for override in overrides if _passes(override, own, stage)]
-        taken.update(str(override.input_line) for override in passed)
-        configs.append(_compose_step(number, [*step, *(str(override.input_line) for override in passed)]))
-    for override in overrides:
-        if override.input_line not in taken and _group(override) not in ("stage", "hydra"):
-            raise ConfigError(f"`{override.input_line}` is taken by no step of the pipeline: change stage.steps")
-    return configs
+        taken.append([override for override in overrides if _passes(override, own, stage)])
+    return taken
 
 
 def explain(error: BaseException) -> str:
-    """One line for an error of composing: the key, what was given and what is accepted."""
+    """Say in one line why composing failed: the key, what was given and what is accepted."""
     text = one_line(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and "/" in error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
@@ -180,8 +224,8 @@ def _compose_step(number: int, overrides: list[str]) -> Config:
 
 
 def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
-    """Whether an override of the pipeline's command goes to this step."""
-    key, group = override.key_or_group, _group(override)
+    """Whether an override of the command is passed to this step."""
+    key, group = override.key_or_group, group_of(override)
     if key in {entry.key_or_group for entry in own} or group in ("stage", "hydra"):
         return False
     if key == "init":
@@ -193,14 +237,9 @@ def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
 
 
 def _trainer_keys(stage: str) -> set[str]:
-    """The keys and the nested groups of a stage's trainer: `trainer.steps` and `trainer/deepspeed`."""
+    """List the keys and the nested groups of a stage's trainer: `trainer.steps` and `trainer/deepspeed`."""
     groups = {"algorithm"} if issubclass(TRAINERS[stage], RlTrainer) else set()
     return {entry.name for entry in fields(TRAINERS[stage])} | groups
-
-
-def _group(override: Override) -> str:
-    """`reward` of `reward=x`, `reward.weights.tool=1` and `reward/part@x=y`."""
-    return re.split(r"[./@]", override.key_or_group)[0]
 
 
 def _plain(cfg: DictConfig, key: str) -> Any:
@@ -214,11 +253,15 @@ def _top_level() -> list[str]:
 
 def _not_a_key(key: str) -> str:
     beside = _keys_beside(key)
-    return "is a key of other stages, not of this one" if key in beside else f"is not a key{suggestion(key, beside)}"
+    if key in beside:
+        return "is a key of other stages, not of this one"
+    group, _, name = key.rpartition(".")
+    meant = [full for word in SYNONYMS.get(name, ()) if (full := f"{group}.{word}") in beside]
+    return f"is not a key; did you mean `{meant[0]}`?" if meant else f"is not a key{suggestion(key, beside)}"
 
 
 def _keys_beside(key: str) -> list[str]:
-    """The keys of the group that a wrong dotted key names, else the top level."""
+    """List the keys of the group that a wrong dotted key names, else the top level."""
     group = key.split(".")[0]
     several: dict[str, list[type[Section]]] = {name: [schema] for name, schema in SECTIONS.items()}
     several |= {"stage": [*STAGES.values()], "teacher": [*TEACHERS.values()], "trainer": [TRAINERS["pipeline"]]}

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 
 from mentor.compose import compose_stage
 from mentor.errors import MentorError, one_line
+from mentor.readers import Verdicts, merge, refuse
 from mentor.runs import pipeline
 from mentor.runs.identity import config_hash
 from mentor.runs.launch import ChildFailed, say
@@ -39,6 +40,7 @@ class Multirun:
     def __init__(self, fixed: set[str]) -> None:
         self.fixed = fixed
         self.points: dict[str, int] = {}  # exit codes by name
+        self.verdicts: list[Verdicts] = []  # of the points that were composed: which keys each reads
         self.sweep_folder: Path | None = None
 
     def compose(self, cfg: DictConfig, overrides: Sequence[Override]) -> PointJob:
@@ -48,24 +50,30 @@ class Multirun:
         name = point_name(settings.job.override_dirname, settings.job.num)
         varied = {str(entry.key_or_group): _plain(entry) for entry in overrides if entry.key_or_group not in self.fixed}
         self.sweep_folder = Path(cfg.paths.outputs) / cfg.run / SWEEPS / sweep_id
+        all_at_once = _is_basic(settings) and settings.sweeper.get("max_batch_size") is None
+        varied_groups = frozenset[str]() if all_at_once else frozenset(key.split(".")[0] for key in varied)
         try:
-            config, steps = compose_stage(cfg, overrides)
+            composed = compose_stage(cfg, overrides, sweep=True, varied=varied_groups)
         except MentorError as error:
             say(f"point {name}: {one_line(error)}")
             hashed = config_hash({"point": name, "overrides": varied})
             record(self.sweep_folder, ManifestEntry(hashed, name, varied, "failed", error=str(error)))
             self.points[name] = error.exit_code
             raise
-        return point_job(sweep_id, name, varied, config, steps)
+        self.verdicts.append(composed.verdicts)
+        return point_job(sweep_id, name, varied, composed.config, composed.steps)
 
     def do(self, returns: Sequence[JobReturn]) -> None:
         """Run the points of one batch; each `returns` gets the headline number of its point.
 
         A failed point does not stop the others: it returns None to the basic sweeper, and the exception to any other,
-        which may handle it. Raises PointFailed when all points have failed so far and the sweeper is the basic one.
+        which may handle it. Raises ConfigError for a key that no point reads, and PointFailed when all
+        points have failed so far and the sweeper is the basic one.
         """
+        if len(self.verdicts) == len(returns):  # all points of the first batch could be composed
+            refuse(merge(self.verdicts))
         jobs = {job.hash: job for job in (entry._return_value for entry in returns) if isinstance(job, PointJob)}
-        basic = returns[0].hydra_cfg.hydra.runtime.choices["hydra/sweeper"] == "basic"  # type: ignore[union-attr]
+        basic = _is_basic(returns[0].hydra_cfg.hydra)  # type: ignore[union-attr]
         for hashed, value in self._results(list(jobs.values()), needed=not basic).items():
             for entry in returns:
                 if isinstance(entry._return_value, PointJob) and entry._return_value.hash == hashed:
@@ -108,6 +116,11 @@ class Multirun:
                 say(f"point {job.name} has no headline number, and the sweeper has nothing to compare")
             say(f"point {job.name}: {_ended(outcome)} ({len(results)} of {len(jobs)})")
         return results
+
+
+def _is_basic(hydra: Any) -> bool:
+    """Whether the sweeper is that of the command line's grid, which asks for all points at once."""
+    return bool(hydra.runtime.choices["hydra/sweeper"] == "basic")
 
 
 def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, PointResult]]:

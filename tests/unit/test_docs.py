@@ -16,9 +16,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from mentor.command import _split_arguments
-from mentor.compose import compose_steps, parse, refuse_unread, register_schemas, to_config
+from mentor.compose import compose_stage, parse, register_schemas
 from mentor.conf_dir import conf_dir
-from mentor.config import PipelineStage
+from mentor.readers import refuse
 
 REPOSITORY = conf_dir().parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -70,7 +70,7 @@ def test_there_are_commands_to_check():
 
 @pytest.mark.parametrize("command", ALL_COMMANDS)
 def test_every_command_composes(hydra_conf: None, command: str):
-    _, lines = _split_arguments(shlex.split(command)[1:])
+    options, lines = _split_arguments(shlex.split(command)[1:])
     overrides = first_point(parse(lines))
     for override in overrides:
         if override.key_or_group in BRINGS_FILE:
@@ -78,10 +78,9 @@ def test_every_command_composes(hydra_conf: None, command: str):
             for path in value if isinstance(value, list) else [value]:
                 make_file(str(path))
     composed = compose("config", overrides=[str(override.input_line) for override in overrides])
-    refuse_unread(overrides, str(composed.stage.name))
-    config = to_config(composed)
-    if isinstance(config.stage, PipelineStage):
-        assert compose_steps(config.stage, overrides)
+    found = compose_stage(composed, overrides, sweep="-m" in options)
+    refuse(found.verdicts)
+    assert found.steps != []
 
 
 def first_point(overrides: list[Override]) -> list[Override]:

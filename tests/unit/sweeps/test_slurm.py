@@ -31,7 +31,7 @@ def test_a_sweep_is_an_array_of_jobs_that_are_queued_again(tmp_path: Path, monke
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         overrides = ["stage=rl", "launcher=slurm", *ASKED]
-        config, _ = compose_stage(compose("config", overrides=overrides), parse(overrides))
+        config = compose_stage(compose("config", overrides=overrides), parse(overrides)).config
     assert config.launcher.name == "slurm"
     jobs = make_executor(tmp_path / "jobs", config.launcher).map_array(Requeued(str), [1, 2, 3, 4])
     assert [job.job_id for job in jobs] == ["12_0", "12_1", "12_2", "12_3"]

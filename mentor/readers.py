@@ -1,0 +1,275 @@
+"""Which keys of the command line a command reads, and the refusal of the others.
+
+Two rules, both data. A stage reads the groups of `STAGE_GROUPS` and the top-level keys of `TOP_LEVEL_READERS`. A key in
+`READ_WHEN` is read only under some choices of other keys: `sampler.kv_cache_gib` with sampler=vllm. Any other key is
+read wherever its group is. A pipeline or a sweep reads what any of its steps or points reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mentor.config import ALWAYS_READ, SECTIONS, STAGE_GROUPS, TOP_LEVEL_READERS, Config
+from mentor.errors import ConfigError
+
+if TYPE_CHECKING:  # the help reads the table without Hydra
+    from hydra.core.override_parser.types import Override
+
+SWEEP = "-m"  # stands among keys for the option: True in a sweep
+
+Look = Callable[[str], Any]
+"""The value of a dotted key; one that begins with a dot lies in the section of the key that is judged."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Under which choices a key is read. keys: what `holds` looks at. words: the choices, `{0}` for the section."""
+
+    keys: tuple[str, ...]
+    holds: Callable[[Look], bool]
+    words: str
+
+    def __and__(self, other: Condition) -> Condition:
+        return self._joined(other, lambda look: self.holds(look) and other.holds(look), " and")
+
+    def __or__(self, other: Condition) -> Condition:
+        return self._joined(other, lambda look: self.holds(look) or other.holds(look), ", or")
+
+    def _joined(self, other: Condition, holds: Callable[[Look], bool], word: str) -> Condition:
+        return Condition((*self.keys, *other.keys), holds, f"{self.words}{word} {other.words}")
+
+
+def one_of(key: str, *values: Any) -> Condition:
+    shown = ["null" if value is None else str(value).lower() for value in values]
+    words = f"{_said(key)}={' or '.join(filter(None, [', '.join(shown[:-1]), shown[-1]]))}"
+    return Condition((key,), lambda look: look(key) in values, words)
+
+
+def stage_in(*stages: str) -> Condition:
+    return one_of("stage.name", *stages)
+
+
+def stage_not_in(*stages: str) -> Condition:
+    return stage_in(*(stage for stage in STAGE_GROUPS if stage not in (*stages, "pipeline")))
+
+
+def above(key: str, low: float) -> Condition:
+    return Condition((key,), lambda look: (look(key) or 0) > low, f"{_said(key)} above {low}")
+
+
+def given(key: str) -> Condition:
+    return Condition((key,), lambda look: look(key) is not None, _said(key))
+
+
+def _said(key: str) -> str:
+    """A key in a message: a group's name is its preset."""
+    return ("{0}" if key.startswith(".") else "") + key.removesuffix(".name")
+
+
+ALWAYS = Condition((), lambda look: True, "any choice")
+IN_SWEEP = Condition((SWEEP,), lambda look: bool(look(SWEEP)), SWEEP)
+SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
+SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
+COMPARES_CALLS = one_of(".family", "project") & (above(".weights.tool", 0) | above(".weights.valid", 0))
+
+TASK = {
+    "path": one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl"),
+    **dict.fromkeys(("size", "max_steps", "seed"), one_of(".name", "calculator")),
+    **dict.fromkeys(("question_key", "answer_key", "reference_key", "id_key"), one_of(".name", "jsonl")),
+    "placeholders": one_of(".name", "rl_rows"),
+}
+TEACHER = {
+    "alternative_share": one_of(".name", "oracle"),
+    "choose": above(".samples", 1),
+}
+TOOLS = {
+    "path": one_of(".name", "file", "search"),
+    "top_k": one_of(".name", "search"),
+    **dict.fromkeys(("server", "shared"), one_of(".name", "mcp")),
+    **dict.fromkeys(("engine", "memory_mib"), one_of(".name", "calculator", "python", "file", "row")),
+    "trusted": one_of(".name", "file", "row"),
+    "isolation_floor": SANDBOXED,
+}
+MODEL = {
+    **dict.fromkeys(("chat_template", "uncertified"), stage_in("sft", "rl", "check", "eval")),
+    **dict.fromkeys(
+        (
+            *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+            *("num_key_value_heads", "head_dim", "tie_word_embeddings"),
+        ),
+        stage_in("pretrain", "check"),
+    ),
+    # The limit of sampler.max_tokens is judged by it while the student has no files of its own.
+    "max_position_embeddings": stage_in("pretrain", "check") | (stage_in("rl", "eval") & one_of(".path", None)),
+}
+VLLM = one_of(".name", "vllm")
+SAMPLER = {
+    **dict.fromkeys(("temperature", "top_p"), SAMPLES),
+    **dict.fromkeys(("placement", "kv_cache_gib"), VLLM),
+    "gpu_memory_share": VLLM & one_of(".placement", "colocated"),
+    "tensor_parallel": VLLM & one_of(".placement", "separate"),
+}
+REWARD = {
+    **dict.fromkeys(
+        (
+            *("weights.correct", "weights.tool", "weights.valid", "floors.unfinished", "floors.no_answer"),
+            "max_ungraded",
+        ),
+        one_of(".family", "project"),
+    ),
+    "gate": COMPARES_CALLS,
+    "wrong_scale": one_of(".family", "project") & above(".weights.tool", 0) & one_of(".gate", "none", "group"),
+}
+TRAINER = {
+    **dict.fromkeys(("deepspeed.offload", "deepspeed.bucket_elements"), above(".deepspeed.stage", 0)),
+    "lora.alpha": above(".lora.rank", 0),
+    **dict.fromkeys(("kl_estimator", "kl_placement"), above(".kl_coef", 0)),
+    "overlong_penalty": above(".overlong_buffer_tokens", 0),
+}
+STAGE = {
+    "concurrency": one_of("teacher.name", "oracle", "annotated", "openai"),
+    **dict.fromkeys(("grid_base", "advantage", "normalize_std", "same_cosine", "same_flips"), given(".grid")),
+}
+LAUNCHER = {
+    "name": Condition((SWEEP, ".name"), lambda look: look(SWEEP) or look(".name") == "local", SWEEP),
+    "jobs": IN_SWEEP,
+    "slurm": IN_SWEEP & one_of(".name", "slurm"),
+    "stall_timeout_s": above("trainer.num_processes", 1) & stage_not_in("check"),
+    "device_memory_gib": stage_in("check"),
+}
+TOP_LEVEL = {
+    "run": stage_not_in("score"),
+    "seed": stage_not_in("score", "report"),
+    "overwrite": stage_not_in("report", "check"),
+}
+
+READ_WHEN: dict[str, Mapping[str, Condition]] = {
+    "": TOP_LEVEL,
+    "stage": STAGE,
+    "task": TASK,
+    "benchmark.*.task": TASK,
+    "teacher": TEACHER,
+    "teacher.sampler": SAMPLER,
+    "tools": TOOLS,
+    "model": MODEL,
+    "sampler": SAMPLER,
+    "reward": REWARD,
+    "trainer": TRAINER,
+    "logger": {"wandb_project": one_of(".wandb", "offline", "online")},
+    "launcher": LAUNCHER,
+    "paths": {"outputs": stage_not_in("score")},
+}
+"""By section (`*` for a benchmark's name): its keys that are read under some choices only. A key that names a section
+stands for all of its keys."""
+
+
+# --- groups and top-level keys ---------------------------------------------------------------------------------------
+
+
+def group_of(override: Override) -> str:
+    """`reward` of `reward=x`, `reward.weights.tool=1` and `reward/part@x=y`."""
+    return re.split(r"[./@]", override.key_or_group)[0]
+
+
+def refuse_unread(overrides: Sequence[Override], stage: str) -> None:
+    """Raise ConfigError for an override of a group or top-level key that the stage does not read."""
+    for override in overrides:
+        key = group_of(override)
+        readers = TOP_LEVEL_READERS.get(key)
+        if readers is not None and stage not in readers:
+            raise ConfigError(f"`{key}` is not read by stage={stage}; it is read by {', '.join(readers)}")
+        if key in ALWAYS_READ or key == "hydra" or key in STAGE_GROUPS[stage] or stage == "pipeline":
+            continue
+        if key in SECTIONS or key == "trainer":
+            groups = ", ".join(STAGE_GROUPS[stage]) or "stage.* only"
+            raise ConfigError(f"`{key}` is not read by stage={stage}; it reads {groups}")
+
+
+# --- single keys -----------------------------------------------------------------------------------------------------
+
+
+def condition_of(key: str) -> tuple[str, Condition] | None:
+    """The section of a dotted key and under which choices it is read; None for a key that its group always reads."""
+    parts = key.split(".")
+    for pattern, table in READ_WHEN.items():
+        names = pattern.split(".") if pattern else []
+        if len(parts) > len(names) and all(name in ("*", part) for name, part in zip(names, parts, strict=False)):
+            below = parts[len(names) :]
+            for end in range(len(below), 0, -1):
+                if condition := table.get(".".join(below[:end])):
+                    return ".".join(parts[: len(names)]), condition
+    return None
+
+
+Verdicts = Mapping[str, str | None]
+"""By key of the command line: None where the command reads it, else one line on what would."""
+
+
+def judge_keys(
+    overrides: Sequence[Override], config: Config, sweep: bool = False, varied: frozenset[str] = frozenset()
+) -> Verdicts:
+    """Say of every key that the overrides set whether the stage of `config` reads it.
+
+    sweep: the command has -m. varied: groups whose values are yet to be chosen; what depends on them counts as read.
+    """
+    verdicts: dict[str, str | None] = {}
+    for override in overrides:
+        for key in _keys(override):
+            section, condition = condition_of(key) or ("", ALWAYS)
+            full = {name: section + name if name.startswith(".") else name for name in condition.keys}
+
+            def look(name: str, full: Mapping[str, str] = full) -> Any:
+                return sweep if name == SWEEP else _value(config, full[name])
+
+            is_open = any(name.split(".")[0] in varied for name in full.values())
+            read = is_open or condition.holds(look)
+            shown = key.removesuffix(".name")
+            verdicts[key] = None if read else f"`{shown}` is read with {condition.words.format(section)} only"
+    return verdicts
+
+
+def merge(several: Iterable[Verdicts]) -> Verdicts:
+    """The verdicts of a command of several steps or points: a key is read where any of them reads it."""
+    merged: dict[str, str | None] = {}
+    for verdicts in several:
+        for key, verdict in verdicts.items():
+            merged[key] = verdict and merged.get(key, verdict)
+    return merged
+
+
+def refuse(verdicts: Verdicts) -> None:
+    """Raise ConfigError for the first key that nothing reads."""
+    for verdict in verdicts.values():
+        if verdict is not None:
+            raise ConfigError(verdict)
+
+
+def _keys(override: Override) -> Iterator[str]:
+    """The dotted keys an override sets: itself, or those of its mapping. A preset is the key `name` of its group."""
+    key = str(override.key_or_group)
+    if "/" in key or "@" in key:
+        return
+    value = None if override.is_sweep_override() or override.is_delete() else override.value()
+    if isinstance(value, dict):
+        yield from _flat(key, value)
+    else:
+        yield f"{key}.name" if key in SECTIONS and key != "benchmark" else key
+
+
+def _flat(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for name, below in value.items():
+            yield from _flat(f"{key}.{name}", below)
+    else:
+        yield key
+
+
+def _value(config: Config, key: str) -> Any:
+    """None where the stage has no such section or key."""
+    found: Any = config
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
+    return found

@@ -1,0 +1,138 @@
+"""Every preset and experiment composes with every stage; pipelines pass overrides to the steps that read them."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose
+
+from mentor.compose import compose_stage, compose_steps, explain, given_stage, parse, to_config
+from mentor.conf_dir import conf_dir
+from mentor.config import STAGE_GROUPS, STAGES, TRAINERS
+from mentor.errors import ConfigError
+from mentor.readers import refuse_unread
+
+# What a stage cannot do without.
+NEEDED = {
+    "score": ["stage.input=rows.jsonl", "stage.output=scores.jsonl"],
+    "pretrain": ["model=tiny"],  # also where an experiment names another
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "overlay",
+    ["", "debug=default", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*.yaml"))],
+)
+def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path, stage: str, overlay: str):
+    overrides = [f"stage={stage}", *NEEDED.get(stage, []), *([overlay] if overlay else [])]
+    config = to_config(compose("config", overrides=overrides))
+    assert config.stage.name == stage
+    assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
+    if stage == "pipeline" and "paper" in overlay:  # presets for a model that exists
+        with pytest.raises(ConfigError, match="not for stage=pretrain, which starts from nothing"):
+            compose_steps(config.stage, parse(overrides))
+    elif stage == "pipeline":
+        steps = compose_steps(config.stage, parse(overrides))
+        assert [step.stage.name for step in steps][:3] == ["pretrain", "rollout", "sft"]
+
+
+PRESETS = sorted(
+    (folder.name, path.stem)
+    for folder in conf_dir().iterdir()
+    if folder.is_dir()
+    for path in folder.glob("*.yaml")
+    if folder.name not in ("stage", "experiment", "debug")
+)
+
+
+@pytest.mark.parametrize(("group", "preset"), PRESETS)
+def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset: str):
+    readers = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
+    stage = preset if group == "trainer" else readers[0] if readers else "report"
+    if (group == "task" and preset != "calculator") or (group, preset) == ("teacher", "annotated"):
+        task = preset if group == "task" else "gsm8k"
+        overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
+    elif (group, preset) == ("teacher", "openai"):
+        overrides = ["teacher=openai", "teacher.base_url=http://localhost:8000/v1", "teacher.model=some"]
+    elif (group, preset) == ("teacher", "model"):
+        overrides = ["teacher=model", "teacher.path=some"]
+    elif group == "tools" and preset in ("file", "search"):
+        overrides = [f"tools={preset}", "tools.path=rows.jsonl"]
+    elif (group, preset) == ("tools", "mcp"):
+        overrides = ["tools=mcp", "tools.server=server"]
+    elif (group, preset) == ("model", preset) and preset != "tiny":
+        stage, overrides = "sft", [f"model={preset}"]
+    else:
+        overrides = [f"{group}={preset}"]
+        overrides += (
+            [f"benchmark.{preset}.task.path=rows.jsonl"] if group == "benchmark" and preset != "calculator" else []
+        )
+    config = to_config(compose("config", overrides=[f"stage={stage}", *overrides]))
+    section = getattr(config, group)
+    name = getattr(section, "name", None)
+    assert name in (None, preset), "a preset's name is its file's name: folders are named from it"
+    if group == "benchmark":
+        assert list(section) == [preset]
+
+
+def test_pipeline_hands_an_override_to_the_steps_that_read_it(hydra_conf: None, work: Path):
+    overrides = ["stage=pipeline", "trainer.group_size=4", "task.size=50", "seed=3", "init=sft", "logger=quiet"]
+    pipeline = to_config(compose("config", overrides=overrides))
+    steps = compose_steps(pipeline.stage, parse(overrides))
+    by_folder = {f"{step.stage.name} {step.reward.name if step.reward else ''}".strip(): step for step in steps}
+    assert by_folder["rl sparse"].trainer.group_size == by_folder["rl flexible"].trainer.group_size == 4
+    assert by_folder["rollout"].task.size == 50
+    assert by_folder["rl sparse"].init == "sft" and by_folder["sft"].init == "base"
+    seeds = [step.seed for step in steps if step.stage.name in ("pretrain", "sft", "rl")]
+    assert seeds == [3] * 5 and by_folder["rollout"].seed == 0  # one teacher set for every seed
+    assert {step.logger.wandb for step in steps} == {"disabled"}
+    with pytest.raises(ConfigError, match="taken by no step"):
+        compose_steps(pipeline.stage, parse(["trainer=rl"]))
+
+
+def test_two_benchmarks_of_one_kind_have_names_and_folders_of_their_own(hydra_conf: None, work: Path):
+    own = ["+benchmark@benchmark.second=jsonl", "benchmark.second.task.path=b.jsonl", "benchmark.second.grader=qa"]
+    overrides = ["stage=eval", "benchmark=jsonl", "benchmark.jsonl.task.path=a.jsonl", *own]
+    refuse_unread(parse(overrides), "eval")
+    found = to_config(compose("config", overrides=overrides)).benchmark
+    assert {name: (entry.task.path, entry.grader) for name, entry in found.items()} == {
+        "jsonl": ("a.jsonl", "answer"),
+        "second": ("b.jsonl", "qa"),
+    }
+
+
+def test_a_stage_is_known_where_one_is_given():
+    assert given_stage(parse(["seed=1", "stage=rl"])) == "rl"
+    assert given_stage(parse(["seed=1"])) is None and given_stage(parse(["stage=rl,sft"])) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("trainer.lr", "trainer.learning_rate"),
+        ("trainer.beta", "trainer.kl_coef"),
+        ("trainer.num_generations", "trainer.group_size"),
+        ("trainer.batch_size", "trainer.prompts_per_step"),
+        ("sampler.gpu_memory_utilization", "sampler.gpu_memory_share"),
+        ("sampler.max_new_tokens", "sampler.max_turn_tokens"),
+        ("trainer.group_szie", "trainer.group_size"),
+    ],
+)
+def test_a_key_of_another_trainer_suggests_the_one_here(hydra_conf: None, wrong: str, meant: str):
+    with pytest.raises(Exception) as raised:
+        compose("config", overrides=["stage=rl", f"{wrong}=1"])
+    assert explain(raised.value) == f"`{wrong}` is not a key; did you mean `{meant}`?"
+
+
+def test_a_composed_pipeline_has_its_steps_and_one_verdict_for_each_key(hydra_conf: None, work: Path):
+    overrides = ["stage=pipeline", "task.size=50", "trainer.lora.alpha=8"]
+    composed = compose_stage(compose("config", overrides=overrides), parse(overrides))
+    assert composed.steps is not None and len(composed.steps) == 8
+    assert composed.verdicts == {
+        "stage": None,
+        "task.size": None,
+        "trainer.lora.alpha": "`trainer.lora.alpha` is read with trainer.lora.rank above 0 only",
+    } or composed.verdicts == {
+        "task.size": None,
+        "trainer.lora.alpha": "`trainer.lora.alpha` is read with trainer.lora.rank above 0 only",
+    }

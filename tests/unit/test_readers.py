@@ -1,0 +1,150 @@
+"""Which keys of a command are read: every key of the table is a key, and commands with a key that nothing reads."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose
+
+from mentor.cli import main
+from mentor.compose import compose_stage, parse
+from mentor.config import SECTIONS, STAGES, TEACHERS, TRAINERS, BenchmarkConfig, Config, schema_keys
+from mentor.errors import ConfigError
+from mentor.readers import READ_WHEN, condition_of, judge_keys, merge, refuse
+
+
+def verdicts(command: str) -> dict[str, str | None]:
+    words = command.split()
+    overrides = [word for word in words if word != "-m"]
+    composed = compose_stage(compose("config", overrides=overrides), parse(overrides), sweep="-m" in words)
+    return dict(composed.verdicts)
+
+
+def test_every_key_of_the_table_is_a_key():
+    kinds = {name: [schema] for name, schema in SECTIONS.items()} | {"": [Config], "benchmark.*": [BenchmarkConfig]}
+    kinds |= {"stage": [*STAGES.values()], "trainer": [*TRAINERS.values()], "teacher": [*TEACHERS.values()]}
+    keys = {f"{group}.{key}".lstrip(".") for group, schemas in kinds.items() for s in schemas for key in schema_keys(s)}
+    for section, table in READ_WHEN.items():
+        for key, condition in table.items():
+            full = f"{section}.{key}".lstrip(".")
+            assert any(known == full or known.startswith(f"{full}.") for known in keys), full
+            for name in condition.keys:
+                looked_at = section + name if name.startswith(".") else name
+                assert looked_at in keys or looked_at == "-m", (full, looked_at)
+
+
+def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
+    assert condition_of("trainer.steps") is None
+    section, condition = condition_of("benchmark.mine.task.size")
+    assert (section, condition.words.format(section)) == ("benchmark.mine.task", "benchmark.mine.task=calculator")
+    section, condition = condition_of("launcher.slurm.options.qos")
+    assert (section, condition.words.format(section)) == ("launcher", "-m and launcher=slurm")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("stage=rl sampler.kv_cache_gib=2", "`sampler.kv_cache_gib` is read with sampler=vllm only"),
+        ("stage=rl sampler=vllm sampler.tensor_parallel=1", "sampler=vllm and sampler.placement=separate only"),
+        (
+            "stage=rl sampler=vllm sampler.placement=separate sampler.gpu_memory_share=0.4",
+            "`sampler.gpu_memory_share` is read with sampler=vllm and sampler.placement=colocated only",
+        ),
+        ("stage=eval stage.samples=0 sampler.temperature=0.7", "stage.samples above 0 only"),
+        ("stage=rollout task=jsonl task.path=rows.jsonl teacher=annotated task.size=3", "with task=calculator only"),
+        ("stage=rollout task.answer_key=gold", "`task.answer_key` is read with task=jsonl only"),
+        ("stage=rollout task.path=rows.jsonl", "`task.path` is read with task=gsm8k, math"),
+        ("stage=rollout task.placeholders=['a=b']", "task=rl_rows only"),
+        ("stage=eval benchmark.calculator.task.id_key=x", "with benchmark.calculator.task=jsonl only"),
+        (
+            "stage=rollout task=gsm8k task.path=rows.jsonl teacher=annotated teacher.alternative_share=0.1",
+            "teacher=oracle only",
+        ),
+        ("stage=rollout teacher=model teacher.path=x teacher.choose=first", "teacher.samples above 1 only"),
+        (
+            "stage=rollout teacher=model teacher.path=x teacher.sampler.kv_cache_gib=2",
+            "`teacher.sampler.kv_cache_gib` is read with teacher.sampler=vllm only",
+        ),
+        ("stage=rollout teacher=model teacher.path=x stage.concurrency=2", "teacher=oracle, annotated or openai only"),
+        ("stage=rl tools.top_k=4", "`tools.top_k` is read with tools=search only"),
+        ("stage=rl tools.path=rows.jsonl", "`tools.path` is read with tools=file or search only"),
+        ("stage=rl tools=search tools.path=rows.jsonl tools.memory_mib=80", "tools=calculator, python, file or row"),
+        ("stage=rl tools=file tools.path=rows.jsonl tools.trusted=true tools.isolation_floor=rlimits", "tools.trusted"),
+        ("stage=sft model.hidden_size=64", "`model.hidden_size` is read with stage=pretrain or check only"),
+        ("stage=rl model.path=x model.max_position_embeddings=64", "model.path=null only"),
+        ("stage=pretrain model.uncertified=true", "`model.uncertified` is read with stage="),
+        ("stage=rl reward=sparse reward.wrong_scale=0.1", "reward.weights.tool above 0"),
+        ("stage=rl reward=sparse reward.gate=group", "reward.weights.valid above 0"),
+        ("stage=rl reward.gate=outcome reward.wrong_scale=0.1", "reward.gate=none or group only"),
+        ("stage=rl reward=released_f1 reward.weights.tool=0", "reward.family=project only"),
+        ("stage=rl trainer.kl_estimator=k1", "`trainer.kl_estimator` is read with trainer.kl_coef above 0 only"),
+        ("stage=rl trainer.lora.alpha=8", "trainer.lora.rank above 0 only"),
+        ("stage=rl trainer.lora={rank:0,alpha:8}", "`trainer.lora.alpha` is read with trainer.lora.rank above 0 only"),
+        ("stage=sft trainer.deepspeed.bucket_elements=5", "trainer.deepspeed.stage above 0 only"),
+        ("stage=rl trainer.overlong_penalty=2", "trainer.overlong_buffer_tokens above 0 only"),
+        ("stage=score stage.input=rows.jsonl stage.output=o stage.same_cosine=0.9", "with stage.grid only"),
+        ("stage=score stage.input=rows.jsonl stage.output=o run=x", "`run` is read with stage="),
+        ("stage=report seed=1", "`seed` is read with stage="),
+        ("stage=report overwrite=true", "`overwrite` is read with stage="),
+        ("stage=rl logger.wandb=disabled logger.wandb_project=x", "logger.wandb=offline or online only"),
+        ("stage=rl launcher.jobs=2", "`launcher.jobs` is read with -m only"),
+        ("stage=rl launcher=slurm", "`launcher` is read with -m only"),
+        ("-m stage=rl launcher.slurm.cpus=2", "-m and launcher=slurm only"),
+        ("stage=rl launcher.stall_timeout_s=9", "trainer.num_processes above 1"),
+        ("stage=rl launcher.device_memory_gib=24", "stage=check only"),
+        ("stage=pipeline sampler.kv_cache_gib=2", "sampler=vllm only"),
+        ("stage=pipeline stage.steps=[['stage=rl','sampler.kv_cache_gib=2']]", "sampler=vllm only"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused_in_one_line(hydra_conf: None, work: Path, command: str, message: str):
+    with pytest.raises(ConfigError) as raised:
+        refuse(verdicts(command))
+    assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "stage=rl sampler=vllm sampler.kv_cache_gib=2 sampler.gpu_memory_share=0.4",
+        "stage=rl trainer.kl_coef=0.1 trainer.kl_estimator=k1 trainer.lora.rank=4 trainer.lora.alpha=8",
+        "stage=rl trainer/deepspeed=zero2 trainer.deepspeed.bucket_elements=5 trainer.num_processes=2",
+        "stage=rl reward.gate=group reward.wrong_scale=0.1 model.max_position_embeddings=4096 sampler.max_tokens=4000",
+        "stage=rollout teacher=model teacher.path=x teacher.samples=2 teacher.choose=first teacher.sampler.top_p=0.9",
+        "stage=eval benchmark.calculator.task.size=3 sampler.temperature=0.7 seed=1",
+        "-m stage=rl launcher=slurm launcher.slurm.cpus=2 launcher.jobs=2",
+        "stage=rl launcher=local tools=file tools.path=rows.jsonl tools.isolation_floor=rlimits",
+        "stage=check launcher.device_memory_gib=24 sampler.temperature=0.9",
+        "stage=pipeline model.hidden_size=64 task.size=9 seed=1 overwrite=true reward.wrong_scale=0.1",
+    ],
+)
+def test_a_key_that_something_reads_passes(hydra_conf: None, work: Path, command: str):
+    found = verdicts(command)
+    assert found and set(found.values()) == {None}
+
+
+def test_a_key_counts_as_read_where_any_step_or_point_reads_it():
+    unread, read = {"a": "`a` is read with x only", "b": None}, {"a": None}
+    assert merge([unread, read]) == merge([read, unread]) == {"a": None, "b": None}
+    with pytest.raises(ConfigError, match="`a` is read with x only"):
+        refuse(merge([unread, unread]))
+    refuse(merge([]))
+
+
+def test_what_depends_on_a_choice_that_is_yet_to_come_counts_as_read(hydra_conf: None, work: Path):
+    overrides = ["stage=rl", "sampler.kv_cache_gib=2", "trainer.lora.alpha=8"]
+    config = compose_stage(compose("config", overrides=overrides), parse(overrides)).config
+    found = judge_keys(parse(overrides), config, sweep=True, varied=frozenset({"sampler"}))
+    assert found["sampler.kv_cache_gib"] is None and found["trainer.lora.alpha"] is not None
+
+
+def test_a_sweep_is_refused_before_any_point_starts_unless_a_point_reads_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["-m", "stage=rl", "seed=0,1", "sampler.kv_cache_gib=1,2"]) == 2
+    said = capfd.readouterr().err
+    assert said == "mentor: `sampler.kv_cache_gib` is read with sampler=vllm only\n" and not list(tmp_path.iterdir())
+    assert main(["-m", "stage=rollout", "teacher.alternative_share=0,0.5", "task.answer_key=x"]) == 2
+    assert "`task.answer_key` is read with task=jsonl only" in capfd.readouterr().err
+    split = ["task=calculator,jsonl", "task.path=rows.jsonl", "task.size=3", "teacher=oracle,annotated"]
+    assert main(["-m", "stage=rollout", *split, "logger=quiet"]) == 2  # half of the points cannot be, two are tried
+    assert "is read with" not in capfd.readouterr().err
