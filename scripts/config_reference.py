@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes docs/configuration.md from the schemas in mentor/config.py and the presets in conf/.
+"""Write docs/configuration.md from the schemas in mentor/config.py and the presets in conf/.
 
 Every key with its type, default, accepted values and meaning, which is the comment at the end of its field's line; a
 field without one is an error. The default is what the key is with the group's default preset.
@@ -10,31 +10,26 @@ field without one is an error. The default is what the key is with the group's d
 
 from __future__ import annotations
 
-import ast
 import inspect
-import io
 import re
 import sys
-import textwrap
-import tokenize
-import types
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from mentor.conf_dir import conf_dir
-from mentor.config import (
-    SECTIONS,
-    STAGE_GROUPS,
-    STAGES,
-    TEACHERS,
-    TOP_LEVEL_READERS,
-    TRAINERS,
-    Config,
-    Section,
+from mentor.config import SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TOP_LEVEL_READERS, TRAINERS, Config
+from mentor.key_help import (
+    KeyRow,
+    SchemaError,
+    as_typed,
+    comments,
+    default_presets,
+    preset_values,
+    section_rows,
+    top_level_rows,
 )
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -57,14 +52,12 @@ OVERLAYS = {
     "`conf/debug/stage/`.",
 }
 TRAINER_GROUPS = {
-    "algorithm": "Methods of policy optimisation, as values of `trainer` in stage=rl: `trainer/algorithm=<preset>`.",
-    "deepspeed": "How training is spread over processes: `trainer/deepspeed=<preset>`.",
-    "paper": "What the paper's experiments take for a stage's trainer.",
-    "hardware": "What the paper's experiments add to it; chosen by the experiment's name.",
+    "algorithm": "RL algorithms, as values of `trainer` in stage=rl: `trainer/algorithm=<preset>`.",
+    "deepspeed": "How training is partitioned over ranks: `trainer/deepspeed=<preset>`.",
+    "paper": "Trainers of the experiments paper_*, one for each stage.",
+    "hardware": "What the experiments paper_* add to it for their hardware; chosen by the experiment's name.",
 }
 COMMAND = re.compile(r"mentor(?: [\w.]+=\S+)+")
-WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any value"}
-PLURALS = {str: "texts", bool: "true or false", list[str]: "lists of texts"}
 
 HEADER = """\
 # Configuration
@@ -72,26 +65,14 @@ HEADER = """\
 Made by `make docs` (`scripts/config_reference.py`) from `mentor/config.py` and `conf/`. Do not edit it by hand.
 
 A key is given on the command line as `<group>.<key>=<value>`, a preset as `<group>=<preset>`. `--cfg job` at the end of
-a command shows what it composes to and runs nothing. An unknown key, a wrong type, a value that is not accepted, or a
-key of a group that the stage does not read ends the command with exit code 2 and one line.
+a command shows what it composes to and runs nothing. `mentor stage=rl --help` lists the keys of a stage.
+
+The command ends with exit code 2 and one line for an unknown key, a wrong type, a value that is not accepted, and a key
+that it does not read: one of a group that the stage does not read, or one that is "read with" a choice that no step and
+no point of the command has.
 
 The default in a table is the value with the group's default preset. "required" means that there is no default.
 """
-
-
-class SchemaError(Exception):
-    """A schema that cannot be described."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One key: `default` and `accepted` as the table shows them."""
-
-    key: str
-    type: str
-    default: str
-    accepted: str
-    meaning: str
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -114,10 +95,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def reference() -> str:
-    """The whole page."""
+    """Write the whole page."""
     meanings = comments(Config)
     defaults = default_presets()
-    parts = [HEADER, *_top_level(meanings), *_stages()]
+    parts = [HEADER, *_top_level(), *_stages()]
     for group in GROUP_ORDER:
         parts += [f"## {group}\n", f"{_sentence(meanings[group])} {_readers(group)}\n"]
         by_group = {"trainer": _trainers, "teacher": _teachers}
@@ -132,10 +113,8 @@ def reference() -> str:
 # --- sections of the page --------------------------------------------------------------------------------------------
 
 
-def _top_level(meanings: Mapping[str, str]) -> list[str]:
-    plain = [entry for entry in fields(Config) if entry.name not in ("stage", "trainer", *SECTIONS)]
-    hints = get_type_hints(Config)
-    rows = [_row(entry.name, entry, hints[entry.name], meanings[entry.name], {}) for entry in plain]
+def _top_level() -> list[str]:
+    rows = list(top_level_rows())
     readers = [f"`{key}` is read by {_names(stages)}." for key, stages in TOP_LEVEL_READERS.items()]
     return ["## Top level\n", f"{' '.join(readers)} The others are read by every stage.\n", _table(rows)]
 
@@ -187,7 +166,7 @@ def _trainer_groups() -> list[str]:
     return parts
 
 
-def _group_rows(group: str, preset: str) -> list[Row]:
+def _group_rows(group: str, preset: str) -> list[KeyRow]:
     values = preset_values(group, preset)
     prefix = f"{group}.<name>." if group == "benchmark" else f"{group}."
     return list(section_rows(SECTIONS[group], prefix, values))
@@ -203,110 +182,13 @@ def _presets(group: str, default: str | None) -> str:
     for path in sorted((conf_dir() / group).glob("*.yaml")):
         values = inherited(path) | chosen_presets(path) | flatten(preset_values(group, path.stem))
         values.pop("name", None)
-        sets = ", ".join(f"`{key}={_yaml(value)}`" for key, value in values.items())
+        sets = ", ".join(f"`{key}={as_typed(value)}`" for key, value in values.items())
         mark = " (default)" if path.stem == default else ""
         lines.append(f"| `{path.stem}`{mark} | {_cell(leading_comment(path))} | {_cell(sets)} |")
     return "\n".join(lines) + "\n"
 
 
-# --- rows from schemas -----------------------------------------------------------------------------------------------
-
-
-def section_rows(schema: type[Section], prefix: str, values: Mapping[str, Any]) -> Iterator[Row]:
-    """The rows of a schema and of the sections inside it; `values` are what the default preset sets.
-
-    Raises SchemaError for a field without a comment.
-    """
-    meanings, hints = comments(schema), get_type_hints(schema)
-    for entry in fields(schema):
-        hint = hints[entry.name]
-        if isinstance(hint, type) and issubclass(hint, Section):
-            yield from section_rows(hint, f"{prefix}{entry.name}.", values.get(entry.name, {}))
-        else:
-            yield _row(prefix + entry.name, entry, hint, meanings[entry.name], values)
-
-
-def comments(schema: type[Section]) -> dict[str, str]:
-    """The comment at the end of each field's line, of the class and of the schemas it is made from.
-
-    Raises SchemaError naming a field that has none.
-    """
-    found: dict[str, str] = {}
-    for kind in reversed(schema.__mro__):
-        if kind is not Section and issubclass(kind, Section):
-            found |= _comments_of_class(kind)
-    for entry in fields(schema):
-        if not found.get(entry.name):
-            raise SchemaError(f"{schema.__name__}.{entry.name} has no comment at the end of its line")
-    return found
-
-
-def _comments_of_class(kind: type) -> dict[str, str]:
-    source = textwrap.dedent(inspect.getsource(kind))
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    by_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
-    (tree,) = ast.parse(source).body
-    assert isinstance(tree, ast.ClassDef)
-    return {
-        node.target.id: by_line.get(node.end_lineno or 0, "")
-        for node in tree.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-    }
-
-
-def _row(key: str, entry: Field[Any], hint: Any, meaning: str, values: Mapping[str, Any]) -> Row:
-    default = values.get(entry.name, _schema_default(entry))
-    shown = "required" if default == "???" else f"`{_yaml(default)}`"
-    return Row(key, type_name(hint), shown, accepted(entry, hint), meaning)
-
-
-def _schema_default(entry: Field[Any]) -> Any:
-    if entry.default_factory is not MISSING:
-        return entry.default_factory()
-    return "???" if entry.default is MISSING else entry.default
-
-
-def type_name(hint: Any) -> str:
-    """A type in words: `whole number or null`, `list of texts`."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (types.UnionType, Union):
-        return " or ".join("null" if member is type(None) else type_name(member) for member in inner)
-    if origin is list:
-        return f"list of {PLURALS[inner[0]]}"
-    if origin is dict:
-        return f"map of {type_name(inner[0])} to {type_name(inner[1])}"
-    return WORDS[hint]
-
-
-def accepted(entry: Field[Any], hint: Any) -> str:
-    """The words or the range that the field's metadata accepts; a dash where the type alone decides."""
-    choices, low, high = (entry.metadata.get(key) for key in ("choices", "low", "high"))
-    if choices:
-        return ", ".join(f"`{word}`" for word in choices)
-    if low is None and high is None:
-        return "–"
-    span = f"{_yaml(low)} or more" if high is None else f"{_yaml(low)} to {_yaml(high)}"
-    return f"{span}, or null" if type(None) in get_args(hint) else span
-
-
 # --- presets ---------------------------------------------------------------------------------------------------------
-
-
-def default_presets() -> dict[str, str]:
-    """The default preset of each group, from the defaults list of conf/config.yaml."""
-    listed = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))["defaults"]
-    chosen = {key: value for entry in listed if isinstance(entry, dict) for key, value in entry.items()}
-    found = {group: chosen[group] for group in SECTIONS}
-    return {group: preset[0] if isinstance(preset, list) else preset for group, preset in found.items()}
-
-
-def preset_values(group: str, preset: str) -> dict[str, Any]:
-    """What a preset file sets in its group, without Hydra's own entries."""
-    path = conf_dir() / group / f"{preset}.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    values.pop("defaults", None)
-    packaged = values.get(group) if list(values) == [group] else None  # a file of the package _global_
-    return packaged if isinstance(packaged, dict) else values
 
 
 def chosen_presets(path: Path) -> dict[str, str]:
@@ -320,7 +202,7 @@ def chosen_presets(path: Path) -> dict[str, str]:
 
 
 def inherited(path: Path) -> dict[str, Any]:
-    """What a preset takes from other files of its group, which its defaults list names: `paper/method`."""
+    """What a preset takes from other files of its group, which its defaults list names: `paper/settings`."""
     values: dict[str, Any] = {}
     for entry in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", []):
         name = f"{entry.partition('@')[0]}.yaml" if isinstance(entry, str) else path.name
@@ -355,7 +237,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 # --- Markdown --------------------------------------------------------------------------------------------------------
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[KeyRow]) -> str:
     if not rows:
         return "No keys of its own.\n"
     lines = ["| key | type | default | accepted | meaning |", "|---|---|---|---|---|"]
@@ -372,19 +254,6 @@ def _cell(text: str) -> str:
 def _prose(text: str) -> str:
     """Text in which `<run>` outside of code is no HTML tag."""
     return re.sub(r"(`[^`]*`)|<", lambda match: match[1] or "&lt;", text)
-
-
-def _yaml(value: Any) -> str:
-    """A value as it is written on the command line."""
-    if isinstance(value, str):
-        return value.replace("\n", "\\n")
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_yaml(inner)}' for key, inner in value.items())}}}"
-    if isinstance(value, bool) or value is None:
-        return "null" if value is None else str(value).lower()
-    return repr(value)
 
 
 def _docstring(schema: type) -> str:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the commands and tables of docs/hardware.md: every model on every hardware of the paper's experiments.
+"""Write the commands and tables of docs/hardware.md: every model on the hardware of every experiment paper_*.
 
-Where an experiment's own settings do not fit, the plan names what to add (as stage=check does) without changing the
-method: trajectories stay as long as they are.
+Where an experiment's own settings do not fit, the plan names what to add (as stage=check does) without shortening
+trajectories.
 
     python scripts/hardware_table.py            # write docs/hardware.md
     python scripts/hardware_table.py --check    # exit code 1 where it is not up to date
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def page(text: str) -> str:
-    """The page with its tables made anew."""
+    """Make the tables of the page again."""
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
     return f"{before}{START}\n\n{tables(rows())}\n{END}{after}"
@@ -77,7 +77,7 @@ def page(text: str) -> str:
 
 @cache
 def rows() -> tuple[PlannedCommand, ...]:
-    """One for every model on every hardware."""
+    """Plan every model on every hardware."""
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return tuple(_row(experiment, model) for experiment in HARDWARE for model in MODELS)
@@ -92,7 +92,7 @@ def _row(experiment: str, model: str) -> PlannedCommand:
 
 
 def composed_workload(overrides: Sequence[str]) -> Workload:
-    """What a command composes to, on the hardware that its experiment names."""
+    """Compose a command, for the hardware that its experiment names."""
     config = to_config(compose("config", overrides=["stage=check", *overrides]))
     assert config.model is not None and config.launcher.device_memory_gib is not None
     return make_workload(config, shape_of_keys(config.model), Device(config.launcher.device_memory_gib))

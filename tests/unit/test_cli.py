@@ -1,43 +1,26 @@
-"""The command line: help without heavy imports, every preset composes, bad input is one line and exit code 2."""
+"""The command line: help without heavy imports, the version, completion, exit codes."""
 
-import json
+import resource
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+import tomllib
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from mentor.cli import main
-from mentor.compose import compose_steps, parse, refuse_unread, register_schemas, to_config
+from mentor.cli import help_text, main
 from mentor.conf_dir import conf_dir
-from mentor.config import RENAMED_KEYS, STAGE_GROUPS, STAGES, TRAINERS
-from mentor.errors import ConfigError
-from mentor.sweeps.manifest import read_manifest
+from mentor.config import STAGE_GROUPS, STAGES, schema_keys
 
 REPOSITORY = conf_dir().parent
-# What a stage cannot do without.
-NEEDED = {
-    "score": ["stage.input=rows.jsonl", "stage.output=scores.jsonl"],
-    "pretrain": ["model=tiny"],  # also where an experiment names another
-}
 
 
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder with one input file."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.jsonl").write_text("")
-    return tmp_path
-
-
-@pytest.fixture
-def hydra_conf() -> Iterator[None]:
-    register_schemas()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        yield
+def run_python(code: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run code in a process of its own. Returns it and its CPU seconds, which a busy machine does not lengthen."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_help_is_fast_and_imports_neither_torch_nor_hydra():
@@ -46,231 +29,58 @@ def test_help_is_fast_and_imports_neither_torch_nor_hydra():
         "heavy = [name for name in ('torch', 'hydra', 'transformers', 'wandb', 'omegaconf') if name in sys.modules];"
         "sys.exit(code or len(heavy))"
     )
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
-    seconds = time.perf_counter() - began
+    done, seconds = run_python(code)
     assert done.returncode == 0, done
     assert seconds < 1
     for word in (*STAGES, "flexible", "qwen3_8b", "experiment=demo", "mentor -m"):
         assert word in done.stdout
 
 
-def test_a_command_composes_and_checks_without_torch(work: Path):
-    code = (
-        "import sys; from mentor.cli import main; code = main(['stage=rl', 'reward=strict']);"
-        "sys.exit(10 if 'torch' in sys.modules or 'transformers' in sys.modules else code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=work, env={"PYTHONPATH": str(REPOSITORY)}
-    )
-    assert done.returncode == 2, done
-    assert "mentor stage=rollout" in done.stderr
+def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]):
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert main(["--version"]) == 0 and capsys.readouterr().out == f"mentor {project['version']}\n"
+    assert main(["stage=rl", "--version"]) == 0
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize(
-    "overlay",
-    ["", "debug=default", *(f"experiment={path.stem}" for path in (conf_dir() / "experiment").glob("*.yaml"))],
-)
-def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path, stage: str, overlay: str):
-    overrides = [f"stage={stage}", *NEEDED.get(stage, []), *([overlay] if overlay else [])]
-    config = to_config(compose("config", overrides=overrides))
-    assert config.stage.name == stage
-    assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
-    if stage == "pipeline" and "paper" in overlay:  # presets for a model that exists
-        with pytest.raises(ConfigError, match="not for stage=pretrain, which starts from nothing"):
-            compose_steps(config.stage, parse(overrides))
-    elif stage == "pipeline":
-        steps = compose_steps(config.stage, parse(overrides))
-        assert [step.stage.name for step in steps][:3] == ["pretrain", "rollout", "sft"]
+def test_the_help_of_a_stage_has_its_keys_and_not_those_of_others(stage: str, capsys: pytest.CaptureFixture[str]):
+    assert main([f"stage={stage}", "--help"]) == 0
+    said = capsys.readouterr().out
+    for key in schema_keys(STAGES[stage]):
+        assert key == "name" or f"  stage.{key}=" in said
+    for group in ("task", "tools", "reward", "benchmark"):
+        assert (f"  {group}." in said) == (group in STAGE_GROUPS[stage])
+    assert "  run=default" in said and "  logger.wandb=offline" in said
 
 
-PRESETS = sorted(
-    (folder.name, path.stem)
-    for folder in conf_dir().iterdir()
-    if folder.is_dir()
-    for path in folder.glob("*.yaml")
-    if folder.name not in ("stage", "experiment", "debug")
-)
+def test_the_help_of_a_stage_is_fast_and_shows_the_presets_that_are_chosen():
+    code = (
+        "import sys; from mentor.cli import main; code = main(['stage=rl', 'reward=sparse', '--help']);"
+        "sys.exit(code or 'torch' in sys.modules or 'hydra' in sys.modules)"
+    )
+    done, seconds = run_python(code)
+    assert done.returncode == 0, done
+    assert seconds < 2
+    assert "  reward.name=sparse" in done.stdout and "reward=sparse (of flexible" in done.stdout
+    assert "trainer.learning_rate=3e-4" in done.stdout and "at its highest, after the warm-up" in done.stdout
+    assert "model.hidden_size" not in done.stdout  # a key of stage=pretrain and check
 
 
-@pytest.mark.parametrize(("group", "preset"), PRESETS)
-def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset: str):
-    readers = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
-    stage = preset if group == "trainer" else readers[0] if readers else "report"
-    if (group == "task" and preset != "calculator") or (group, preset) == ("teacher", "annotated"):
-        task = preset if group == "task" else "gsm8k"
-        overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
-    elif (group, preset) == ("teacher", "openai"):
-        overrides = ["teacher=openai", "teacher.base_url=http://localhost:8000/v1", "teacher.model=some"]
-    elif (group, preset) == ("teacher", "model"):
-        overrides = ["teacher=model", "teacher.path=some"]
-    elif group == "tools" and preset in ("file", "search"):
-        overrides = [f"tools={preset}", "tools.path=rows.jsonl"]
-    elif (group, preset) == ("tools", "mcp"):
-        overrides = ["tools=mcp", "tools.server=server"]
-    elif (group, preset) == ("model", preset) and preset != "tiny":
-        stage, overrides = "sft", [f"model={preset}"]
-    else:
-        overrides = [f"{group}={preset}"]
-        overrides += (
-            [f"benchmark.{preset}.task.path=rows.jsonl"] if group == "benchmark" and preset != "calculator" else []
-        )
-    config = to_config(compose("config", overrides=[f"stage={stage}", *overrides]))
-    section = getattr(config, group)
-    name = getattr(section, "name", None)
-    assert name in (None, preset), "a preset's name is its file's name: folders are named from it"
-    if group == "benchmark":
-        assert list(section) == [preset]
+def test_the_help_of_no_stage_is_that_of_all(capsys: pytest.CaptureFixture[str]):
+    for command in ([], ["--help"], ["-h", "stage=rx"], ["stage=rl,sft", "--help"]):
+        assert main(command) == 0
+        assert capsys.readouterr().out == help_text()
 
 
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [
-        ("seed=1", "`stage` is not given; accepted: rollout, pretrain"),
-        ("stage=rx", "`stage=rx` is not a preset; accepted: check, eval"),
-        ("stage=rl reward=flexibel", "did you mean `flexible`?"),
-        ("stage=rl trainer=ppo", "`trainer=` names no known preset; accepted: trainer=rl"),
-        ("stage=rl experiment=nope", "`experiment=nope` is not a preset"),
-        ("stage=rl trainer.stps=3", "`trainer.stps` is not a key; did you mean `trainer.steps`?"),
-        ("stage=rl fo=3", "`fo` is not a key; accepted: stage, run"),
-        ("stage=rl +trainer.x=3", "`trainer.x` is not a key"),
-        ("stage=rl trainer.steps=abc", "`trainer.steps=abc` is not accepted: Value 'abc' of type 'str'"),
-        ("stage=rl trainer.batch_tokens=64", "`trainer.batch_tokens` is a key of other stages, not of this one"),
-        ("stage=check stage.limit=3", "`stage.limit` is a key of other stages, not of this one"),
-        ("stage=rl trainer=sft", "`trainer=` names a preset of another stage; accepted: trainer=rl"),
-        ("stage=sft reward=flexible", "`reward` is not read by stage=sft; it reads model, trainer"),
-        (
-            "stage=eval trainer.steps=3",
-            "`trainer` is not read by stage=eval; it reads tools, model, sampler, benchmark",
-        ),
-        ("stage=rollout init=sft", "`init` is not read by stage=rollout"),
-        ("-m stage=sft reward.weights.tool=1,2", "`reward` is not read by stage=sft"),
-        ("stage=rl seed=0,1", "-m sweeps over them"),
-        ("-m stage=rl seed=0,1 hydra/launcher=basic", "`hydra/launcher` is not accepted: launcher=local"),
-        ("stage=rl nonsense", "`nonsense` is not an override"),
-        ("stage=rollout task.path=${nowhere}", "Interpolation key 'nowhere' not found full_key: task.path"),
-        ("stage=rl --nonsense", "`--nonsense` is not an option"),
-        ("stage=rl --config-dir=/nonexistent", "/nonexistent"),
-        ("stage=rl sampler.top_p=0.9", "`sampler.top_p=0.9`"),
-        ("stage=score", "`stage.input` is not set"),
-        ("stage=score stage.input=no.jsonl stage.output=out.jsonl", "`stage.input=no.jsonl` is not a file"),
-        ("stage=score stage.input=rows.jsonl stage.output=o stage.presets=[spars]", "did you mean `sparse`?"),
-        ("stage=score stage.input=rows.jsonl stage.output=o stage.grid={weights.tol:[0]}", "has the key 'weights.tol'"),
-        ("stage=score stage.input=rows.jsonl stage.output=o stage.grid=3", "`stage.grid=3` is not accepted"),
-        (
-            "stage=score stage.input=rows.jsonl stage.output=o stage.grid={gate:[none]} stage.grid_base=flexibel",
-            "did you mean `flexible`?",
-        ),
-        ("stage=sft", "outputs/default/rollout/trajectories.jsonl is missing: run `mentor stage=rollout` first"),
-        ("stage=eval", "has no model yet"),
-        ("stage=eval model.path=rows.jsonl", "`model.path=rows.jsonl` is not a folder"),
-        ("experiment=demo reward=sparse", "`reward=sparse` is taken by no step"),
-        ("experiment=demo name=x", "`name` is not read by stage=pipeline"),
-        ("experiment=demo stage.steps=[]", "`stage.steps=[]` does nothing"),
-        ("experiment=demo stage.steps=[['stage=rx']]", "entry 1 needs stage="),
-        ("experiment=demo stage.steps=[['stage=sft','reward=strict']]", "`reward` is not read by stage=sft"),
-        ("experiment=demo stage.steps=[['stage=rl'],['stage=rl','trainer.steps=3']]", "two steps that write"),
-        ("stage=rollout task=gsm8k task.path=no.jsonl teacher=annotated", "no.jsonl"),  # found by the child
-    ],
-)
-def test_bad_input_is_one_line_with_exit_code_2_and_writes_nothing(
-    work: Path, capfd: pytest.CaptureFixture[str], command: str, message: str
-):
-    assert main(command.split()) == 2
-    said = capfd.readouterr().err.splitlines()
-    assert message in said[-1]
-    assert len(said) == 1
-    assert sorted(path.name for path in work.iterdir()) == ["rows.jsonl"]
-
-
-def test_user_presets_come_from_a_folder_of_their_own(work: Path, capfd: pytest.CaptureFixture[str]):
-    preset = work / "mine" / "reward" / "loose.yaml"
-    preset.parent.mkdir(parents=True)
-    preset.write_text("defaults: [schema, _self_]\nname: loose\nmatcher: overlap\nweights: {correct: 0.5, tool: 0.5}\n")
-    assert main(["stage=rl", "reward=loose", "--config-dir", "mine", "--cfg", "job", "--package", "reward"]) == 0
-    assert "matcher: overlap" in capfd.readouterr().out
-
-
-def test_pipeline_hands_an_override_to_the_steps_that_read_it(hydra_conf: None, work: Path):
-    overrides = ["stage=pipeline", "trainer.group_size=4", "task.size=50", "seed=3", "init=sft", "logger=quiet"]
-    pipeline = to_config(compose("config", overrides=overrides))
-    steps = compose_steps(pipeline.stage, parse(overrides))
-    by_folder = {f"{step.stage.name} {step.reward.name if step.reward else ''}".strip(): step for step in steps}
-    assert by_folder["rl sparse"].trainer.group_size == by_folder["rl flexible"].trainer.group_size == 4
-    assert by_folder["rollout"].task.size == 50
-    assert by_folder["rl sparse"].init == "sft" and by_folder["sft"].init == "base"
-    seeds = [step.seed for step in steps if step.stage.name in ("pretrain", "sft", "rl")]
-    assert seeds == [3] * 5 and by_folder["rollout"].seed == 0  # one teacher set for every seed
-    assert {step.logger.wandb for step in steps} == {"disabled"}
-    with pytest.raises(ConfigError, match="taken by no step"):
-        compose_steps(pipeline.stage, parse(["trainer=rl"]))
-
-
-def test_rollout_is_done_once_and_refuses_another_config(work: Path, capfd: pytest.CaptureFixture[str]):
-    command = ["stage=rollout", "task.size=6", "logger=quiet"]
-    assert main(command) == 0
-    folder = work / "outputs" / "default" / "rollout"
-    summary = json.loads((folder / "summary.json").read_text())
-    assert (summary["status"], summary["stage"], summary["seed"]) == ("done", "rollout", 0)
-    stored = (folder / "trajectories.jsonl").read_bytes()
-    capfd.readouterr()
-
-    assert main(command) == 0
-    assert "is done in" in capfd.readouterr().err
-    assert main(["stage=rollout", "task.size=7", "task.seed=4", "logger=quiet"]) == 2
-    said = capfd.readouterr().err
-    assert "task.seed: 0 -> 4; task.size: 6 -> 7" in said and "overwrite=true" in said
-    assert (folder / "trajectories.jsonl").read_bytes() == stored
-    assert json.loads((folder / "summary.json").read_text()) == summary
-
-    assert main(["stage=rollout", "task.size=7", "logger=quiet", "overwrite=true"]) == 0
-    assert json.loads((folder / "summary.json").read_text())["config_hash"] != summary["config_hash"]
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_multirun_gives_each_point_a_folder_and_goes_on_after_a_failure(
-    work: Path, jobs: int, capfd: pytest.CaptureFixture[str]
-):
-    command = ["-m", "stage=rollout", "task.size=3,0", "seed=0,1", "logger=quiet", f"launcher.jobs={jobs}"]
-    assert main(command) == 2
-    said = capfd.readouterr().err
-    assert "2 of 4 points failed: seed=0,task.size=0, seed=1,task.size=0" in said
-    (sweep,) = (work / "outputs" / "default" / "sweeps").iterdir()
-    states = list(read_manifest(sweep).values())
-    assert {(state.point, state.status) for state in states} == {
-        ("seed=0,task.size=3", "done"), ("seed=1,task.size=3", "done"),
-        ("seed=0,task.size=0", "failed"), ("seed=1,task.size=0", "failed"),
-    }  # fmt: skip
-    done = {state.point: state for state in states if state.status == "done"}
-    assert done["seed=0,task.size=3"].headline == {"name": "rollout/verified_share", "value": 1.0}
-    assert done["seed=0,task.size=3"].overrides == {"seed": 0, "task.size": 3}
-    assert all("`task.size=0` is out of range" in state.error for state in states if state.status == "failed")
-    tools = "12 tools of calculator"  # what a rollout says first: here, or in the logs of points that run together
-    assert (tools in said) == (jobs == 1)
-    assert all((sweep / name / "output.log").is_file() == (jobs == 2) for name in done)
-    for point in ("seed=0,task.size=3", "seed=1,task.size=3"):
-        assert json.loads((sweep / point / "rollout" / "summary.json").read_text())["status"] == "done"
-    assert sorted(path.name for path in work.iterdir()) == ["outputs", "rows.jsonl"]
-
-
-def test_two_benchmarks_of_one_kind_have_names_and_folders_of_their_own(hydra_conf: None, work: Path):
-    own = ["+benchmark@benchmark.second=jsonl", "benchmark.second.task.path=b.jsonl", "benchmark.second.grader=qa"]
-    overrides = ["stage=eval", "benchmark=jsonl", "benchmark.jsonl.task.path=a.jsonl", *own]
-    refuse_unread(parse(overrides), "eval")
-    found = to_config(compose("config", overrides=overrides)).benchmark
-    assert {name: (entry.task.path, entry.grader) for name, entry in found.items()} == {
-        "jsonl": ("a.jsonl", "answer"),
-        "second": ("b.jsonl", "qa"),
-    }
-
-
-def test_renamed_key_in_a_preset_of_the_user_names_the_new_one(
+def test_completion_offers_presets_and_keys(
     work: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setitem(RENAMED_KEYS, "reward.comparer", "reward.matcher")
-    preset = work / "mine" / "reward" / "loose.yaml"
-    preset.parent.mkdir(parents=True)
-    preset.write_text("defaults: [schema, _self_]\nname: loose\ncomparer: overlap\n")
-    assert main(["stage=rl", "reward=loose", "--config-dir", "mine"]) == 2
-    assert "`reward.comparer` has been renamed: use `reward.matcher`" in capfd.readouterr().err
+    for line, offered in (
+        ("mentor stage=rl reward=spa", "reward=sparse"),
+        ("mentor stage=rl trainer.lea", "trainer.learning_rate="),
+    ):
+        monkeypatch.setenv("COMP_LINE", line)
+        assert main(["--shell-completion", "query=bash"]) == 0
+        assert capfd.readouterr().out.split() == [offered]
+    assert main(["--shell-completion", "install=bash"]) == 0
+    assert "complete -o nospace -o default -F hydra_bash_completion mentor" in capfd.readouterr().out

@@ -1,12 +1,9 @@
 """docs/configuration.md is what the schemas and presets say, and a field without a meaning cannot get past."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import pytest
-
-from mentor.config import SECTIONS, STAGES, TEACHERS, TRAINERS, Section, choice, count, schema_keys
+from mentor.config import SECTIONS, STAGES, TEACHERS, TRAINERS, Section, schema_keys
 from scripts import config_reference
-from scripts.config_reference import SchemaError, comments, section_rows
 
 
 def test_the_page_is_up_to_date():
@@ -28,37 +25,10 @@ def test_every_key_of_every_schema_is_on_the_page():
 
 
 @dataclass
-class Inner(Section):
-    size: int = count(3)  # rows of one part
-
-
-@dataclass
-class Outer(Inner):
-    kind: str = choice("a", "a", "b")  # which of two, said in "# marks" too
-    limit: float | None = None  # seconds
-    words: list[str] = field(default_factory=list)  # what to look for
-
-
-@dataclass
 class Bare(Section):
     told: int = 1  # a number
     untold: int = 2
     # a comment of its own is no field's
-
-
-def test_a_row_has_type_default_accepted_and_the_comment():
-    rows = {row.key: row for row in section_rows(Outer, "x.", {"size": 5})}
-    assert list(rows) == ["x.size", "x.kind", "x.limit", "x.words"]
-    assert (rows["x.size"].default, rows["x.size"].accepted) == ("`5`", "1 or more")
-    assert rows["x.size"].meaning == "rows of one part", "a field of the parent keeps its comment"
-    assert rows["x.kind"].accepted == "`a`, `b`" and rows["x.kind"].meaning == 'which of two, said in "# marks" too'
-    assert (rows["x.limit"].type, rows["x.limit"].default) == ("number or null", "`null`")
-    assert rows["x.words"].type == "list of texts"
-
-
-def test_a_field_without_a_comment_is_an_error_that_names_it():
-    with pytest.raises(SchemaError, match=r"Bare\.untold"):
-        comments(Bare)
 
 
 def test_check_says_in_one_line_what_differs(tmp_path, monkeypatch, capsys):
