@@ -1,7 +1,7 @@
-"""JSON Lines files that survive their writer: append, read back, and roll back to a step.
+"""JSON Lines files: append, read back, and roll back to a step, also after the writer was killed.
 
 A process can die in the middle of a line. So a half-written last line is dropped and reported, both when reading and
-when a writer goes on; any other unreadable line is an error that names its line.
+when a writer appends; any other unreadable line is an error that names its line.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def to_line(record: Mapping[str, Any]) -> str:
 
 
 class JsonlWriter(Closing):
-    """Appends records to a file, each flushed as a whole line. `report` is told about a half-written line it drops."""
+    """Appends records to a file, each flushed as a whole line.
+
+    report: called with a message where a half-written line is dropped.
+    """
 
     def __init__(self, path: Path, report: Report = warn) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +39,7 @@ class JsonlWriter(Closing):
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Raises StorageError when the file was deleted or moved: nobody would find what is written to it then."""
+        """Append a record. Raises StorageError when the file was deleted or moved: the record would be lost."""
         if not self._in_place():
             raise StorageError(f"{self.path} was deleted or moved while it was being written")
         self._file.write(to_line(record))
@@ -79,7 +82,7 @@ def _record(line: bytes) -> Record | None:
 
 
 def read_jsonl(path: Path, report: Report = warn) -> Iterator[Record]:
-    """Every record in order. Raises InputError for a missing file or naming `path:line` for an unreadable line."""
+    """Yield every record in order. Raises InputError: no such file, or `path:line` of an unreadable line."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     with path.open("rb") as file:
@@ -96,7 +99,7 @@ def read_jsonl(path: Path, report: Report = warn) -> Iterator[Record]:
 
 
 def roll_back(path: Path, step: int, report: Report = warn) -> int:
-    """Move the records whose `step` is greater into `<stem>.rolled_back.jsonl`; how many were moved.
+    """Move the records whose `step` is greater into `<stem>.rolled_back.jsonl`; return how many.
 
     Crash-safe: the moved records are on disk before the file is replaced in one step, and a crash in between does not
     move them twice.

@@ -17,7 +17,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_rows(path: Path, key: str) -> list[tuple[str, Row]]:
-    """`(place, row)` for every non-empty line; `place` is `path:line`, `key` the config key that gave the path.
+    """Read `(place, row)` of every non-empty line; `place` is `path:line`, `key` the config key that gave the path.
 
     Raises InputError for a missing or empty file, corrupt gzip, text that is not UTF-8, or a line that is no object.
     """
@@ -48,7 +48,7 @@ def _json_list(path: Path, text: str) -> list[Any]:
 
 
 def parse_row(line: str, place: str) -> Row:
-    """One JSON object; InputError names `place` otherwise."""
+    """Parse one JSON object; InputError names `place` otherwise."""
     row = _from_json(line, place, "one JSON object a line")
     if not isinstance(row, dict):
         raise InputError(f"{place}: {describe(row)} instead of a row, accepted: one JSON object a line")
@@ -99,7 +99,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def text_field(row: Row, key: str, place: str) -> str:
-    """A non-blank string; InputError names the place, the key, what was given and what is accepted."""
+    """Return a non-blank string; InputError names the place, the key, what was given and what is accepted."""
     if key not in row:
         raise InputError(f"{place}: no key {key!r}, given: {', '.join(map(repr, row)) or 'no keys'}")
     value = row[key]
@@ -111,19 +111,19 @@ def text_field(row: Row, key: str, place: str) -> str:
 
 
 def without_nulls(value: Any) -> Any:
-    """A row, or what is in one, without null values: parquet fills with them the keys that only other rows have."""
+    """Drop null values: parquet fills the keys with them that only other rows have."""
     if isinstance(value, dict):
         return {key: without_nulls(below) for key, below in value.items() if below is not None}
     return [without_nulls(below) for below in value] if isinstance(value, list) else value
 
 
 def json_field(text: str, where: str, accepted: str) -> Any:
-    """The value that a field holds as JSON text; InputError names the field, what was given and what is accepted."""
+    """Parse a field that holds JSON text; InputError names the field, what was given and what is accepted."""
     return _from_json(text, f"{where} is {describe(text)}", accepted)
 
 
 def answer_field(row: Row, key: str, place: str) -> tuple[str, ...]:
-    """The accepted answers as strings; from a string, a number or a list of them."""
+    """Return the accepted answers as strings, from a string, a number or a list of them."""
     if key not in row:
         raise InputError(f"{place}: no key {key!r}, given: {', '.join(map(repr, row)) or 'no keys'}")
     value = row[key]
@@ -142,7 +142,7 @@ def _answer_text(value: Any, key: str, place: str) -> str:
 
 
 def describe(value: Any) -> str:
-    """A value as one short piece of text with its JSON type."""
+    """Describe a value in short, with its JSON type."""
     kind = {
         type(None): "null",
         bool: "a boolean",

@@ -46,7 +46,7 @@ class ArgumentValidator:
         self._integers = [name for name, below in self.properties.items() if _is_integer(below)]
 
     def problem(self, arguments: Any) -> str | None:
-        """What is wrong with the arguments, in one short line; None when nothing is."""
+        """Say what is wrong with the arguments in one short line; None when nothing is."""
         if self._fits_plainly(arguments):
             return None
         try:
@@ -65,7 +65,7 @@ class ArgumentValidator:
         return all(type(value) in self._plain.get(name, ()) for name, value in arguments.items())
 
     def coerce(self, arguments: Any) -> tuple[Any, list[str]]:
-        """Arguments that do not fit, read as they were meant where the text says so, and what was read.
+        """Read arguments that do not fit as they were meant, where their text says so; also return what was read.
 
         Kinds: `number` (`"3"` for a number or an integer), `boolean` (`"true"`, `"false"`), `json` (a string that
         holds the array or object asked for; also the arguments as a whole). Whether the result fits is not checked.
@@ -74,7 +74,7 @@ class ArgumentValidator:
         return _coerce(arguments, {"type": "object", "properties": self.properties}, kinds), kinds
 
     def coerced(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Valid arguments with whole floats turned into integers where the schema asks for an integer."""
+        """Turn whole floats of valid arguments into integers where the schema asks for an integer."""
         whole = {n: int(arguments[n]) for n in self._integers if isinstance(arguments.get(n), float)}
         return {**arguments, **whole} if whole else arguments
 

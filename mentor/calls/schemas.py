@@ -21,7 +21,7 @@ Schema = dict[str, Any]
 
 
 def check_schema(schema: Any, origin: str) -> Schema:
-    """The schema in the OpenAI function shape; `{name, description, parameters}` alone is wrapped.
+    """Return the schema in the OpenAI function shape; `{name, description, parameters}` alone is wrapped.
 
     Raises InputError when it is neither, or when `parameters` is not a JSON schema of an object.
     """
@@ -44,7 +44,7 @@ def check_schema(schema: Any, origin: str) -> Schema:
         place = ".".join(["parameters", *(str(part) for part in error.absolute_path)])
         raise InputError(f"{where}: {place} is not a JSON schema: {short_text(error.message)}") from None
     except Unresolvable as error:
-        raise InputError(f"{where}: $ref {short_text(error.ref)} leads nowhere inside the schema") from None
+        raise InputError(f"{where}: $ref {short_text(error.ref)} names nothing inside the schema") from None
     except RecursionError:
         raise InputError(f"{where}: parameters are nested too deeply") from None
     parameters = {"type": "object", "properties": {}, **parameters}
@@ -74,6 +74,6 @@ def schemas_text(schemas: list[Schema]) -> str:
 
 
 def short_text(value: Any) -> str:
-    """The value on one line, cut after 120 characters."""
+    """Write a value on one line, cut after 120 characters."""
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= 120 else text[:120] + "..."

@@ -8,7 +8,7 @@ from mentor.tools import Toolbox, ToolExecutor, Toolset, build_toolset
 
 
 def configured_toolbox(tools: ToolsConfig) -> Toolbox:
-    """Not open yet. Raises ConfigError or InputError for a toolset or limits that cannot be had."""
+    """Build the toolbox, not open yet. Raises ConfigError or InputError for a toolset or limits that are refused."""
 
     def executor(toolset: Toolset) -> ToolExecutor:
         return ToolExecutor(
@@ -24,7 +24,7 @@ def configured_toolbox(tools: ToolsConfig) -> Toolbox:
 
 
 def say_counts(toolbox: Toolbox, logger: Logger) -> None:
-    """One line on the calls that failed and the arguments that were read from text, where there were any."""
+    """Log in one line the calls that failed and the arguments that were read from text, if any."""
     counts = toolbox.counts
     if counts:
         logger.message("tool calls: " + ", ".join(f"{number} {kind}" for kind, number in counts.most_common()))

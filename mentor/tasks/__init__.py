@@ -32,7 +32,7 @@ def load_tasks(
     splits: Sequence[str] | None = None,
     where: str = "task",
 ) -> list[Task]:
-    """The tasks of every split in `splits` (only `split` when None), in a fixed order.
+    """Load the tasks of every split in `splits` (only `split` when None), in a fixed order.
 
     size: tasks of each generated split; the files and the hub give all their rows. where: config key for messages.
     Raises InputError for an unknown name, a missing path or an unusable row.

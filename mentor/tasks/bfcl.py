@@ -31,7 +31,7 @@ CLASS_FILES = {
 
 
 def load_single_turn(path: str | Path, split: str = "test", key: str = "task.path") -> list[Task]:
-    """The tasks of a category that is judged by the calls of one turn. Raises InputError naming a row of another."""
+    """Load the tasks of a category judged by the calls of one turn. Raises InputError naming a row of another."""
     tasks = load_bfcl(path, split=split, key=key)
     for task in tasks:
         category_of(task.id)
@@ -56,7 +56,7 @@ def category_of(row_id: str) -> str:
 
 
 def answers_file(path: str | Path) -> Path:
-    """Where the accepted calls of a category's file are, if it has any."""
+    """Find the file of accepted calls of a category's file, if it has any."""
     return Path(path).parent / "possible_answer" / Path(path).name
 
 
@@ -125,7 +125,7 @@ def _class_functions(row: Row, place: str, folder: Path, documents: dict[str, li
 
 
 def tool_schema(function: Any, origin: str) -> dict[str, Any]:
-    """A BFCL function as an OpenAI tool schema. Raises InputError where it cannot be one."""
+    """Turn a BFCL function into an OpenAI tool schema. Raises InputError where that is impossible."""
     if not isinstance(function, Mapping):
         raise InputError(f"{origin}: function is {describe(function)}, accepted: an object")
     kept = {key: function[key] for key in ("name", "description") if key in function}
@@ -153,7 +153,7 @@ def json_schema(schema: Any) -> Any:
 
 
 def first_accepted(truth: Sequence[Mapping[str, Any]], schemas: Sequence[Mapping[str, Any]]) -> list[ToolCall]:
-    """One call for each answer, of the first accepted values. An argument that may be left out is, unless required."""
+    """Build one call for each answer from the first accepted values, without optional arguments."""
     required = {s["function"]["name"]: s["function"]["parameters"].get("required", []) for s in schemas}
     calls = []
     for answer in truth:
@@ -186,7 +186,7 @@ def _multi_turn_calls(truth: Any, schemas: Sequence[Mapping[str, Any]], place: s
 
 
 def parse_call(text: str, positions: Mapping[str, Sequence[str]], place: str) -> ToolCall:
-    """A call with literal arguments; those without a name take the schema's order. Raises InputError."""
+    """Parse a call with literal arguments; positional ones take the schema's order. Raises InputError."""
     try:
         node = ast.parse(text.strip(), mode="eval").body
         if not isinstance(node, ast.Call):

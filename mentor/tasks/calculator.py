@@ -52,7 +52,7 @@ TRIES_PER_TASK = 20_000  # draws without a new question before the space counts 
 
 
 def generate(split: str, size: int, max_steps: int, seed: int) -> list[Task]:
-    """`size` tasks of `split`, always the same for the same arguments; a smaller size gives the first of them.
+    """Generate `size` tasks of `split`, the same for the same arguments; a smaller size gives the first of them.
 
     Raises InputError for an unknown split, a number out of range, or more tasks than there are questions.
     """
@@ -96,7 +96,7 @@ def _task(task_id: str, question: str, program: Program, split: str) -> Task:
 
 
 def normalized(question: str) -> str:
-    """A question without case and spacing, to compare questions by."""
+    """Write a question without case and spacing, for comparison."""
     return " ".join(question.lower().split())
 
 

@@ -15,7 +15,7 @@ GOLD = re.compile(r"####\s*(\S[^\n]*)")
 
 
 def load_gsm8k(path: str, split: str, key: str = "task.path") -> list[Task]:
-    """Tasks whose answer is the text after `####` without commas; the worked answer is kept in `source["solution"]`.
+    """Load tasks. The answer is the text after `####` without commas, `source["solution"]` the worked answer.
 
     Raises InputError naming the row for a missing question, answer or `####`, or when the hub cannot be read.
     """

@@ -59,7 +59,7 @@ def step(name: str, /, **arguments: Any) -> Step:
 
 
 def reference(index: int) -> dict[str, int]:
-    """The argument that stands for the result of step `index`."""
+    """Return the argument that stands for the result of step `index`."""
     return {"$step": index}
 
 
@@ -68,7 +68,7 @@ def is_reference(value: Any) -> bool:
 
 
 def resolve(argument: Any, results: list[Number]) -> Any:
-    """The argument with every reference replaced by the result it stands for."""
+    """Replace every reference in an argument by the result it stands for."""
     if isinstance(argument, list):
         return [resolve(entry, results) for entry in argument]
     return results[argument["$step"]] if is_reference(argument) else argument
@@ -79,7 +79,7 @@ def resolve_arguments(entry: Step, results: list[Number]) -> dict[str, Any]:
 
 
 def evaluate(program: Program) -> list[Number]:
-    """The result of every step; whole floats become integers, so that they read like the text of a tool result."""
+    """Compute the result of every step; whole floats become integers, as in the text of a tool result."""
     results: list[Number] = []
     for entry in program:
         results.append(tidy(OPERATIONS[entry["name"]](**resolve_arguments(entry, results))))
@@ -91,18 +91,18 @@ def tidy(value: Number) -> Number:
 
 
 def number_text(value: Number) -> str:
-    """A number as plain text: `3`, `-4`, `2.75`; a whole float without its `.0`."""
+    """Write a number as plain text: `3`, `-4`, `2.75`; a whole float without its `.0`."""
     return repr(tidy(value))
 
 
 def tool_pairs(program: Program) -> set[tuple[str, str]]:
-    """The ordered pairs of tools called one directly after the other."""
+    """Return the ordered pairs of tools called directly after each other."""
     names = [entry["name"] for entry in program]
     return set(zip(names, names[1:], strict=False))
 
 
 def signature(program: Program) -> str:
-    """The last step as one expression, equal for programs that differ only in the order of sums and products.
+    """Write the last step as one expression, equal for programs that differ only in the order of sums and products.
 
     Adding, summing and small powers are written alike, so `3 + 4 + 5` and `sum_numbers([5, 4, 3])` share a signature.
     """
@@ -139,7 +139,7 @@ def _flatten(label: str, text: str) -> list[str]:
 
 
 def bucket(program: Program, buckets: int) -> int:
-    """A stable hash of the signature in `range(buckets)`: the same in every process and for every seed."""
+    """Hash the signature into `range(buckets)`: the same in every process and for every seed."""
     digest = hashlib.blake2b(signature(program).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % buckets
 
@@ -148,7 +148,7 @@ def bucket(program: Program, buckets: int) -> int:
 
 
 def alternatives(program: Program) -> list[Program]:
-    """Programs with the same result by other calls, in a fixed order; none holds a pair kept for the `combo` split.
+    """Build programs with the same result by other calls, in a fixed order; none holds a pair of the `combo` split.
 
     Each rewrites one step (`power` as `multiply`, `subtract` as `add` of the negative, ...) or one run of additions.
     """

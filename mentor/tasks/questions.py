@@ -21,7 +21,7 @@ def load_jsonl(
     id_key: str = "id",
     key: str = "task.path",
 ) -> list[Task]:
-    """Tasks from a JSONL or parquet file; ids from `id_key`, else the file's name and the row's number from 0.
+    """Load tasks from a JSONL or parquet file; ids from `id_key`, else the file's name and the row's number from 0.
 
     The toolset is left empty: the stage's tools decide. Raises InputError naming the row for any unusable field.
     """

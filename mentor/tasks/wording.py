@@ -97,7 +97,7 @@ def _first_and_rest(program: Program) -> list[tuple[str, str, str]]:
 
 
 def ask(program: Program, wording: Wording, rng: random.Random) -> str:
-    """The program as a question: as a noun, as commands or, where every tool has a story, as a story.
+    """Ask a program as a noun, as commands or, where every tool has a story, as a story.
 
     Every step but the first must take the result of the one before as its first argument.
     """

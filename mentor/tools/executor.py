@@ -56,7 +56,7 @@ class ToolExecutor:
 
     @property
     def summary(self) -> str:
-        """One line for the log of whoever opens it: how many tools, which engine and why, which isolation."""
+        """One line for the log: how many tools, which engine and why, which isolation."""
         toolset = self.toolset
         why = f" ({toolset.note})" if toolset.note else ""
         return f"{len(toolset.names)} tools of {toolset.name} in {toolset.engine}{why}, isolation: {self.isolation}"
@@ -77,7 +77,7 @@ class ToolExecutor:
             await self._engine.close()
 
     async def call(self, name: str, arguments: dict[str, Any], session: str | None = None) -> ToolResult:
-        """The result of one call, or the error text for the model.
+        """Run one call: its result, or the error text for the model.
 
         `session`: calls of one id share what the tools' source keeps in globals, in the order they are made; None is a
         session of its own. Tools that keep no state ignore it. Arguments that do not fit the schema but hold as text

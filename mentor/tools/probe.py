@@ -1,4 +1,4 @@
-"""Calls every tool once with arguments made from its schema, so that a toolset that cannot work is known beforehand."""
+"""Calls every tool once with arguments made from its schema, to find a toolset that cannot work before a run does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES: dict[str, Any] = {
     "null": None,
 }
 BROKEN = (CallError.TIMEOUT, CallError.MEMORY, CallError.CRASH)
-"""How no call should end; an exception may only say that made-up arguments make no sense."""
+"""Errors that show a broken tool; an exception may only mean that made-up arguments make no sense."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Probe:
 
 
 async def probe_tools(executor: ToolExecutor) -> list[Probe]:
-    """One call of each tool of an open executor, each in a session of its own."""
+    """Call each tool of an open executor once, each in a new session."""
     probes = []
     for schema in executor.toolset.schemas:
         function = schema["function"]
@@ -51,13 +51,13 @@ async def probe_tools(executor: ToolExecutor) -> list[Probe]:
 
 
 def example_arguments(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The smallest set of arguments that a schema of type object asks for."""
+    """Make the smallest arguments that a schema of type object accepts."""
     properties, definitions = parameters.get("properties", {}), parameters.get("$defs", {})
     return {name: example(properties.get(name, {}), definitions) for name in parameters.get("required", [])}
 
 
 def example(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Any:
-    """A value of a JSON schema; what only a rarer keyword asks for (`pattern`, say) is not looked at."""
+    """Make a value of a JSON schema; rarer keywords such as `pattern` are ignored."""
     if not isinstance(schema, Mapping) or depth > 8:
         return EXAMPLES["string"]
     for key in ("const", "default"):

@@ -29,7 +29,7 @@ class ToolSession(Generic[S]):
 
 
 class SessionEngine(ToolEngine, Generic[S]):
-    """What an engine adds are the blocking methods, which are called from up to `limits.workers` threads."""
+    """Base of the engines whose calls block. Their methods run in up to `limits.workers` threads."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -57,7 +57,7 @@ def function_schema(function: FunctionNode, origin: str) -> Schema:
 
 
 def _optional(arguments: ast.arguments) -> set[str]:
-    """Names of the parameters that have a default."""
+    """Return the names of the parameters that have a default."""
     plain = arguments.args[len(arguments.args) - len(arguments.defaults) :]
     named = [p for p, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is not None]
     return {parameter.arg for parameter in plain + named}

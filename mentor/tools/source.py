@@ -33,7 +33,7 @@ class Source:
 
 
 def parse_source(source: str, origin: str) -> ast.Module:
-    """The syntax tree. Raises InputError with `origin:line` for text that is not Python."""
+    """Parse a source. Raises InputError with `origin:line` for text that is not Python."""
     try:
         return ast.parse(source)
     except SyntaxError as error:
@@ -43,12 +43,12 @@ def parse_source(source: str, origin: str) -> ast.Module:
 
 
 def functions(tree: ast.Module) -> dict[str, FunctionNode]:
-    """Top-level functions by name; the last definition of a name counts, as in Python."""
+    """Return the top-level functions by name; the last definition of a name counts, as in Python."""
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def probes(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """(line, construct, code that fails in the sandbox as the construct would when a function gets there)."""
+    """Yield (line, construct, code): the code fails in an engine where the construct would when it is reached."""
     yield from _function_imports(tree)
     yield from _module_attributes(tree)
     yield from _global_names(source, tree)
@@ -106,7 +106,7 @@ def _global_names(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str
 
 
 def imported_modules(tree: ast.Module) -> tuple[str, ...]:
-    """Modules the source names in absolute imports, in order."""
+    """Return the modules that the source names in absolute imports, in order."""
     names: dict[str, None] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -30,7 +30,7 @@ class CallThreads:
             thread.start()
 
     def run(self, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """The result of a blocking call, made as soon as a thread is free. A cancelled call that began goes on."""
+        """Make a blocking call as soon as a thread is free. A call that is cancelled after it began still ends."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((future, function, arguments))
         return future

@@ -1,4 +1,4 @@
-"""The tools of a run: one toolset for all tasks, and of each task that brings its own source and schemas that one.
+"""The tools of a run: one toolset for all tasks, or a task's own where it brings source and schemas.
 
 task -> **toolbox** -> executor. Executors open when the first task needs them; those that no trajectory uses are closed
 again once there are many.
@@ -50,7 +50,7 @@ class Toolbox:
         self._counts: Counter[str] = Counter()  # of executors that are closed
 
     def toolset(self, task: Task) -> Toolset:
-        """The tools a task is solved with. Raises InputError where it has none, or none that can run."""
+        """Return the tools that a task is solved with. Raises InputError where it has none, or none that can run."""
         if task.tools is None:
             if self.default is None:
                 raise InputError(
@@ -69,12 +69,12 @@ class Toolbox:
         return self._toolsets[key]
 
     def schemas_json(self, task: Task) -> str:
-        """The schemas that the task's prompt shows, as JSON text."""
+        """Return the schemas that the task's prompt shows, as JSON text."""
         return self.toolset(task).schemas_json
 
     @property
     def summary(self) -> str:
-        """One line for the log of whoever opened it: which tools, in which engine, and their isolation."""
+        """One line for the log: which tools, in which engine, and their isolation."""
         return self._open[""].executor.summary if self.default is not None else "tools: those of each task"
 
     @property
@@ -83,7 +83,7 @@ class Toolbox:
         return sum((held.executor.counts for held in self._open.values()), Counter(self._counts))
 
     def lease(self, task: Task) -> AbstractAsyncContextManager[ToolExecutor]:
-        """The open executor of the task's tools, which stays open while it is leased."""
+        """Lease the open executor of the task's tools; it stays open until the lease ends."""
         return _Lease(self, task)
 
     async def _take(self, key: str, task: Task) -> _Open:

@@ -67,7 +67,7 @@ class Toolset:
 
     @classmethod
     def builtin(cls, name: str) -> Toolset:
-        """A toolset that ships with the project. Raises InputError for an unknown name."""
+        """Load a toolset that ships with the project. Raises InputError for an unknown name."""
         if name not in BUILTIN_SOURCES:
             raise InputError(f"toolset {name!r} is not built in, accepted: {', '.join(BUILTIN_SOURCES)}")
         path = BUILTIN_SOURCES[name]
@@ -79,19 +79,19 @@ class Toolset:
 
     @classmethod
     def none(cls) -> Toolset:
-        """No tools at all: every call is of an unknown one."""
+        """Make a toolset without tools: every call is of an unknown one."""
         return cls("none", "", [], stateless=True)
 
     @classmethod
     def search(cls, path: str | Path, top_k: int = 3) -> Toolset:
-        """`search` over a corpus file; `top_k` passages where a call does not say. Raises InputError for the file."""
+        """Make `search` over a corpus file; top_k: passages where a call names none. Raises InputError for the file."""
         corpus = Corpus(path, top_k)
         host = partial(SearchEngine, corpus)
         return cls("search", "", [check_schema(SEARCH_SCHEMA, "search")], stateless=True, engine="search", host=host)
 
     @classmethod
     def from_mcp(cls, server: str, shared: bool = False) -> Toolset:
-        """The tools of an MCP server, which is asked for them now; `server` is a command line or a URL.
+        """Ask an MCP server for its tools; `server` is a command line or a URL.
 
         shared: all sessions use one connection. Raises ToolError where the server cannot be used, InputError for a tool
         whose schema is none.
@@ -104,9 +104,9 @@ class Toolset:
 
     @classmethod
     def from_python(cls, path: str | Path, engine: str = "auto", trusted: bool = False) -> Toolset:
-        """A user's file: every top-level function without a leading underscore is a tool.
+        """Load a user's file: every top-level function without a leading underscore is a tool.
 
-        engine: auto, monty or cpython. trusted: run it in processes of its own without the sandbox. Raises InputError,
+        engine: auto, monty or cpython. trusted: run it without the sandbox. Raises InputError,
         naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a type hint, or holds
         what the engine cannot run.
         """
@@ -133,7 +133,7 @@ class Toolset:
         engine: str = "auto",
         trusted: bool = False,
     ) -> Toolset:
-        """A data row's own tools: Python source and the schemas of the functions in it, as a list or its JSON text.
+        """Load the tools of a data row: Python source, and schemas of functions in it as a list or its JSON text.
 
         Raises InputError when a schema is not one, names no function of the source, or no engine can run it.
         """
@@ -155,7 +155,7 @@ class Toolset:
         return cls(origin, env, schemas, trusted=trusted)._served(tree, f"{origin} env", engine)
 
     def _served(self, tree: ast.Module, origin: str, engine: str) -> Toolset:
-        """The toolset with the engine that runs it."""
+        """Choose the engine that runs the toolset."""
         chosen, note = choose_engine(self.loaded, tree, origin, engine)
         return replace(self, engine=chosen, note=note)
 
@@ -169,7 +169,7 @@ def build_toolset(
     server: str | None = None,
     shared: bool = False,
 ) -> Toolset:
-    """The toolset of the `tools` group: a built-in by name, `file` or `search` with a path, or `mcp` with a server.
+    """Build the toolset of a `tools` group: a built-in by name, `file` or `search` with a path, `mcp` with a server.
 
     Raises ConfigError for a setting that is missing or does not go with the name, and what the toolset's own
     constructor raises.

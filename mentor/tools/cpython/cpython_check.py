@@ -54,7 +54,7 @@ def remedy(failure: str, source: Source) -> str:
 
 
 def refusal(failure: str, source: str, origin: str, where: str) -> str:
-    """One line on a source that does not load; `failure` is `line:reason`."""
+    """Say in one line why a source does not load; `failure` is `line:reason`."""
     number, _, reason = failure.partition(":")
     lines = source.splitlines() or [""]
     line = min(int(number), len(lines))

@@ -115,7 +115,7 @@ class WorkerPool:
         self._control = control
 
     def _request(self) -> WorkerHandle:
-        """Ask the template for one more worker, which comes up meanwhile; a template that died is replaced."""
+        """Ask the template for one more worker and do not wait for it; a template that died is replaced."""
         ours, theirs = socket.socketpair()
         with theirs:
             assert self._control is not None
@@ -131,7 +131,7 @@ class WorkerPool:
         return WorkerHandle(ours, self.supervised)
 
     def take(self) -> WorkerHandle:
-        """A worker nobody used, ready; the next one is asked for at once."""
+        """Take an unused worker, ready for calls. The next one is started at once."""
         problem: Exception = ToolError("closed")
         for _ in range(3 + self._spares):  # those that waited may have died with their template
             with self._lock:
@@ -182,7 +182,7 @@ class WorkerPool:
         return error, answer["text"], True
 
     def probe(self, worker: WorkerHandle, code: str) -> str:
-        """Why code does not run in the worker's module; empty when it does."""
+        """Run code in the worker's module: empty, or `1:` and why it fails."""
         try:
             return worker.ask({"probe": code}, LOAD_TIMEOUT_S, 2**16)["text"]
         except (OSError, ValueError) as error:

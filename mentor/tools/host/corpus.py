@@ -1,7 +1,7 @@
 """`search` over a corpus of passages: BM25 (bm25s), the index built once for a file and cached.
 
-corpus file -> passages -> index -> **search(query, top_k)** -> numbered passages as text. Ours and without side
-effects, so it runs in this process.
+corpus file -> passages -> index -> **search(query, top_k)** -> numbered passages as text. It has no
+side effects, so it runs in this process.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Corpus:
         self.search(self.passages[0].text, 1)
 
     def search(self, query: str, top_k: int | None = None) -> list[Passage]:
-        """The best passages, the best first; none that shares no word with the query."""
+        """Find the best passages, best first; each shares a word with the query."""
         import bm25s
 
         words = bm25s.tokenize(query, stopwords="en", stemmer=stemmer(), return_ids=False, show_progress=False)
@@ -81,7 +81,7 @@ class Corpus:
         return [self.passages[i] for i, score in zip(found[0], scores[0], strict=True) if score > 0]
 
     def answer(self, query: str, top_k: int | None = None) -> str:
-        """What the model is shown: `[1] title`, its text, and so on."""
+        """Search and number the passages for the model: `[1] title`, its text, and so on."""
         found = self.search(query, top_k)
         return "\n\n".join(f"[{number}] {passage}" for number, passage in enumerate(found, start=1)) or "nothing found"
 
@@ -95,7 +95,7 @@ class Corpus:
         return bm25s.BM25.load(str(folder), load_corpus=False)
 
     def _build(self, folder: Path) -> None:
-        """Beside its place first: a process that dies leaves no half index, and two may build at once."""
+        """Build the index beside its place and rename it: none is left half, and two processes may build at once."""
         import bm25s
 
         texts = [str(passage) for passage in self.passages]
@@ -132,7 +132,7 @@ def stemmer() -> Any:
 
 
 def read_passages(path: Path) -> Iterator[Passage]:
-    """Of JSONL rows, or of a `.json` file (plain or gzip) as HotpotQA's and 2WikiMultihopQA's corpora are."""
+    """Read passages from JSONL rows, or from one JSON value (plain or gzip) as HotpotQA and 2WikiMultihopQA have."""
     if ".json" in path.suffixes and path.is_file():
         whole = _json(path)
         rows = whole.items() if isinstance(whole, Mapping) else whole

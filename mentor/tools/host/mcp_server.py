@@ -1,7 +1,7 @@
 """Tools of an MCP server (Model Context Protocol), over stdio or HTTP.
 
-A trajectory has a connection, and with stdio a server process, of its own, so that no state passes between
-trajectories; with `shared` all have one. A connection that failed is replaced by the next call. The server runs with
+Each trajectory has its own connection, and with stdio its own server process, so no state passes between trajectories;
+with `shared` all use one. The next call replaces a connection that failed. The server runs with
 this user's rights: what its tools do is not sandboxed.
 """
 
@@ -34,8 +34,10 @@ class ServerAddress:
         return self.text.startswith(("http://", "https://"))
 
     def client(self, errors: TextIO) -> Any:
-        """The `mcp` package's client of it, not yet connected; what a stdio server says beside the protocol goes to
-        `errors`. Raises ConfigError without the package."""
+        """Make the `mcp` package's client, not yet connected. Raises ConfigError without the package.
+
+        errors: where a stdio server's standard error goes.
+        """
         try:
             from mcp import Client, StdioServerParameters, stdio_client
         except ImportError as error:
@@ -47,7 +49,7 @@ class ServerAddress:
 
 
 class Connection:
-    """One open client. Opened and closed by a task of its own, as the client asks for."""
+    """One open client. A single asyncio task opens and closes it, as the client requires."""
 
     def __init__(self, address: ServerAddress) -> None:
         self._address = address
@@ -106,7 +108,7 @@ class McpEngine(ToolEngine):
         """Connections are made by the first call that needs one."""
 
     async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> CallOutcome:
-        """The text of the result's parts. Raises ToolError where no connection can be had."""
+        """Call a tool: the text of the result's parts. Raises ToolError where the server cannot be reached."""
         key = "" if self._shared else session
         lone = Connection(self._address) if key is None else None
         connection = lone or self._connections.get(str(key)) or Connection(self._address)
@@ -133,7 +135,7 @@ class McpEngine(ToolEngine):
             self._end(connection)
 
     def _end(self, connection: Connection) -> None:
-        """Without waiting: a server may take seconds to end."""
+        """Close a connection in the background: a server may take seconds to end."""
         ending = asyncio.create_task(connection.close())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -145,20 +147,20 @@ class McpEngine(ToolEngine):
 
 
 def _first_cause(error: Exception) -> str:
-    """The first error of a group in one line."""
+    """Return the first error of a group, in one line."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return one_line(error, 300)
 
 
 def result_text(result: Any) -> str:
-    """The text parts of a call's result, one a line; other parts are named by their kind."""
+    """Join the text parts of a call's result, one a line; other parts are named by their kind."""
     parts = [part.text if part.type == "text" else f"[{part.type}]" for part in result.content]
     return "\n".join(parts) or '""'
 
 
 async def list_schemas(address: ServerAddress) -> list[dict[str, Any]]:
-    """The server's tools in the OpenAI shape. Raises ToolError where it cannot be reached."""
+    """Ask the server for its tools, in the OpenAI shape. Raises ToolError where it cannot be reached."""
     connection = Connection(address)
     client = await connection.client()
     try:

@@ -145,7 +145,7 @@ ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # colum
 
 
 def libc(result: int, what: str) -> int:
-    """The result of a C call. Raises OSError when it is negative."""
+    """Check the result of a C call. Raises OSError when it is negative."""
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
@@ -177,7 +177,7 @@ def limit_resources(memory_bytes: int, cpu_s: int, sandboxed: bool) -> str | Non
 
 
 def readable_paths() -> list[str]:
-    """What a worker may read: Python, its packages, shared libraries, time zones and three devices."""
+    """Return what a worker may read: Python, its packages, shared libraries, time zones and three devices."""
     installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", os.path.join(sys.base_prefix, "lib")]
     system = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/dev/null", "/dev/zero", "/dev/urandom"]
@@ -244,7 +244,7 @@ def _pack(lines: list[Line]) -> bytes:
 
 @functools.cache
 def refusals(column: int, audit: int, may_fork: bool) -> bytes:
-    """The filter without what depends on the process; made once, before workers are forked."""
+    """Build the part of the filter that depends on no process, once before workers are forked."""
     lines = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, audit), (BACK, 0, 0, DIE), (LOAD, 0, 0, NUMBER)]
     lines += [(AT_LEAST, 0, 1, 0x40000000), (BACK, 0, 0, REFUSE)]  # the x32 flavour of every call
     for table in (FORBIDDEN, {} if may_fork else FORKS):

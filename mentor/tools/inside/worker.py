@@ -33,7 +33,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def load_beside(name: str) -> ModuleType:
-    """A file of this folder as a module, whatever the search path is."""
+    """Load a file of this folder as a module, whatever the search path is."""
     spec = importlib.util.spec_from_file_location(f"_{name}", Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -42,7 +42,7 @@ def load_beside(name: str) -> ModuleType:
 
 
 def read_frame(fd: int) -> Any:
-    """The next frame. Raises EOFError at the end."""
+    """Read the next frame. Raises EOFError at the end."""
     return json.loads(_read(fd, struct.unpack("<I", _read(fd, 4))[0]))
 
 
@@ -208,7 +208,7 @@ def keep(confine: ModuleType) -> None:
 
 
 def descendants(pid: int) -> set[int]:
-    """Every process below `pid`, by number."""
+    """Return every process below `pid`, by number."""
     parents: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdecimal():

@@ -50,7 +50,7 @@ class State:
 class Sandbox:
     """Workers for one toolset; use through `with`, from at most `limits.workers` threads.
 
-    Up to MAX_LIVE states stay in a process of their own between calls, those used last.
+    The MAX_LIVE states used last keep their process between calls; others are stored.
     """
 
     def __init__(self, source: Source, limits: Limits) -> None:
@@ -144,7 +144,7 @@ class Sandbox:
         ended.session.__exit__(None, None, None)
 
     def end(self, state: State) -> None:
-        """Forget a state whose calls are over."""
+        """End the process that holds a state, if one does."""
         with self._lock:
             held = self._live.pop(state, None)
         if held is not None:

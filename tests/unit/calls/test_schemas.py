@@ -23,8 +23,8 @@ from mentor.errors import InputError
             {"name": "f", "parameters": {"type": "object", "properties": {"a": {"pattern": "("}}}},
             "is not a JSON schema",
         ),
-        ({"name": "f", "parameters": {"type": "object", "$ref": "http://x.invalid/s"}}, "leads nowhere inside"),
-        ({"name": "f", "parameters": {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}}}, "leads nowhere"),
+        ({"name": "f", "parameters": {"type": "object", "$ref": "http://x.invalid/s"}}, "names nothing inside"),
+        ({"name": "f", "parameters": {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}}}, "names nothing"),
     ],
 )
 def test_a_tool_schema_that_is_not_one(schema, message):

@@ -135,7 +135,7 @@ def test_a_rows_own_tools_are_checked_against_their_schemas() -> None:
         ({"tools": [{"name": "add", "parameters": {"type": "nonsense"}}]}, r"rows:3: schema of tool 'add'"),
         ({"tools": {}}, r"rows:3: tools=\{\}, accepted: a list of tool schemas"),
         ({"tools": [{"name": 3}]}, r"rows:3: tool schema .* is not one"),
-        ({"tools": [{"name": "a", "parameters": {"type": "object", "$ref": "http://x/y"}}]}, r"leads nowhere"),
+        ({"tools": [{"name": "a", "parameters": {"type": "object", "$ref": "http://x/y"}}]}, r"names nothing"),
     ],
 )
 def test_rows_that_are_not_accepted(changes: dict, message: str) -> None:
