@@ -89,7 +89,7 @@ def test_no_files_import_each_other():
 
 
 def test_every_folder_has_a_layer():
-    assert {room(name) for name in modules()} - {""} <= set(LAYER)
+    assert {room(name) for name in modules()} - {""} == set(LAYER)
 
 
 def test_imports_point_to_lower_layers():
