@@ -24,7 +24,7 @@ def test_values_keep_their_own_keys_and_the_current_key_wins() -> None:
 
 
 def test_a_run_of_an_earlier_version_is_reported(tmp_path: Path) -> None:
-    """A run folder as version 0.1.0 left it: `lens` in rows of results and metrics, `alarm/dead_groups`."""
+    """A run folder as versions before 0.3.0 left it: `lens` in rows of results and metrics, `alarm/dead_groups`."""
     root = tmp_path / "old"
     alarms = {"alarm/all_fail": 0, "alarm/dead_groups": 2}
     write_stage(root, "rl-x-s0", "rl", counts={"base": "some/base", "alarms": alarms})
