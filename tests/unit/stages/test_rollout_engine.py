@@ -8,6 +8,7 @@ from mentor.policy.ranks import Ranks
 from mentor.sampling import SamplingParams, TransformersSampler
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from tests.fixtures.samplers import drain, prompts, save_student
+from tests.fixtures.students import make_small_student
 
 
 def test_limits_of_a_rollout_are_those_of_the_settings():
@@ -17,10 +18,11 @@ def test_limits_of_a_rollout_are_those_of_the_settings():
     assert rollout_limits(settings) == RolloutLimits(3, 20, 300, 1, 50)
 
 
-def test_an_embedded_sampler_shares_the_policys_model_and_is_closed_at_the_end(chat, student):
+def test_an_embedded_sampler_shares_the_policys_model_and_is_closed_at_the_end(chat):
+    model = make_small_student(chat)
     settings = SamplerConfig(name="transformers", max_running=2, max_tokens=100)
-    with open_sampler(settings, "nowhere", chat.eos_id, torch.float32, student, Ranks()) as sampler:
-        assert isinstance(sampler, TransformersSampler) and sampler.model is student and sampler.shared
+    with open_sampler(settings, "nowhere", chat.eos_id, torch.float32, model, Ranks()) as sampler:
+        assert isinstance(sampler, TransformersSampler) and sampler.model is model and sampler.shared
         assert (sampler.max_running, sampler.max_tokens) == (2, 100)
         sampler.add_request("s", prompts(chat, 1)[0], SamplingParams(max_tokens=2))
         drain(sampler)
