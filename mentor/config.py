@@ -464,7 +464,9 @@ class LauncherConfig(Section):
     )  # CPU threads of one process; when null OMP_NUM_THREADS, else a share of the cores
     slurm: SlurmConfig = field(default_factory=SlurmConfig)  # what launcher=slurm asks for
     stall_timeout_s: float = number(45.0, low=1)  # a rank without progress for so long ends the stage
-    device_memory_gib: float | None = number(None, low=0.1)  # of one GPU, for stage=check; what is there when null
+    device_memory_gib: float | None = number(
+        None, low=0.1
+    )  # of one GPU, for stage=check; that of this machine when null
 
 
 @dataclass

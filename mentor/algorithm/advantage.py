@@ -26,7 +26,7 @@ class AdvantageSettings:
 
 
 def group_advantages(rewards: Sequence[float | None], settings: AdvantageSettings) -> list[float | None]:
-    """A_i = r_i - b_i, with b the baseline, divided by std(r) + EPSILON with `normalize_std`.
+    """Compute A_i = r_i - b_i, with b the baseline, divided by std(r) + EPSILON with `normalize_std`.
 
     rewards: (G,) of one group. None stays None; a group of equal rewards (or one graded reward) gives zeros.
     """
@@ -41,7 +41,7 @@ def group_advantages(rewards: Sequence[float | None], settings: AdvantageSetting
 def advantage_parts(
     rewards: Sequence[float | None], parts: Sequence[Mapping[str, float] | None], settings: AdvantageSettings
 ) -> list[dict[str, float] | None]:
-    """The advantages of `group_advantages` by reward term: (p_i - b_i of p) / the same divisor, which sum to A_i.
+    """Split the advantages by reward term: (p_i - b_i of p) / the same divisor, which sum to A_i.
 
     rewards and parts: (G,) of one group, the parts of a reward summing to it and None where it is None; a term that a
     trajectory lacks counts as 0. A group of equal rewards gives zeros, whatever its terms.
@@ -56,13 +56,13 @@ def advantage_parts(
 
 
 def zero_variance(rewards: Sequence[float | None]) -> bool:
-    """Whether a group teaches nothing: fewer than two graded rewards, or all of them equal."""
+    """Whether a group has no advantage: fewer than two graded rewards, or all of them equal."""
     graded = [reward for reward in rewards if reward is not None]
     return len(graded) < 2 or max(graded) == min(graded)
 
 
 def _centred(values: Sequence[float], settings: AdvantageSettings) -> list[float]:
-    """(n,) -> (n,), n at least 2: each value minus its baseline."""
+    """Subtract each value's baseline: (n,) -> (n,), n at least 2."""
     if settings.baseline == "group":
         mean = fmean(values)
         return [value - mean for value in values]

@@ -38,9 +38,9 @@ class TokenBatch:
         return self.attention.sum(1)
 
     def micro_batches(self: B, max_tokens: int) -> Iterator[tuple[torch.Tensor, B]]:
-        """Rows of similar length together, at most `max_tokens` padded tokens each (one row at least).
+        """Yield rows of similar length together, at most `max_tokens` padded tokens each (one row at least).
 
-        Yields the rows' indices (b,) and the part, cut to its longest row.
+        Each with the rows' indices (b,), cut to its longest row.
         """
         lengths = self.lengths
         start = 0
@@ -52,12 +52,12 @@ class TokenBatch:
             start += len(rows)
 
     def take(self: B, rows: torch.Tensor) -> B:
-        """These rows (b,), cut to the longest of them; weights stay those of the whole batch."""
+        """Take these rows (b,), cut to the longest of them; weights stay those of the whole batch."""
         width = int(self.lengths[rows].max())
         return self._with_each(lambda tensor: tensor[rows] if tensor.ndim == 1 else tensor[rows, :width])
 
     def to(self: B, device: torch.device) -> B:
-        """The batch with every tensor on the device."""
+        """Move every tensor to the device."""
         return self._with_each(lambda tensor: tensor.to(device))
 
     def _with_each(self: B, change: Callable[[torch.Tensor], torch.Tensor]) -> B:
@@ -100,7 +100,7 @@ def collate(records: Sequence[Tokens], pad_id: int) -> TokenBatch:
 
 
 def sampler_logprobs(records: Sequence[Tokens]) -> torch.Tensor:
-    """(B, T) float32: the sampler's logprobs of the tokens that `collate` lays out, zero on context and padding."""
+    """Pad the sampler's logprobs as `collate` pads tokens: (B, T) float32, zero on context and padding."""
     return _padded([segment.logprobs for record in records for segment in record.segments()], torch.float32, 0.0)
 
 
@@ -112,7 +112,7 @@ def supervised_batch(records: Sequence[Tokens], pad_id: int) -> Batch:
 
 
 def _padded(rows: Sequence[Sequence[float]], dtype: torch.dtype, fill: float) -> torch.Tensor:
-    """(B, T), right-padded to the longest row."""
+    """Pad rows on the right to the longest: (B, T)."""
     padded = torch.full((len(rows), max(map(len, rows), default=0)), fill, dtype=dtype)
     for row, values in enumerate(rows):
         padded[row, : len(values)] = torch.tensor(values, dtype=dtype)

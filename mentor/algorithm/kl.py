@@ -6,7 +6,9 @@ import torch
 
 
 def kl_divergence(policy_logprobs: torch.Tensor, ref_logprobs: torch.Tensor, estimator: str) -> torch.Tensor:
-    """Per token, any shape. With d = policy - reference: k1 is d (unbiased), k3 is exp(-d) - 1 + d (never negative).
+    """Estimate the KL per token, any shape.
+
+    With d = policy - reference: k1 is d (unbiased), k3 is exp(-d) - 1 + d (never negative).
 
     In a loss, k3 is differentiated as it stands (arXiv:2402.03300, Eq. 4). The gradient of d itself does not depend on
     the reference and is zero in expectation, so k1 has the value d and the gradient of the expectation that d

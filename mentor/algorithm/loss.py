@@ -58,11 +58,11 @@ class TrainedTokens:
 def token_weights(
     loss_mask: torch.Tensor, trajectories: torch.Tensor, loss_mean: str, max_tokens: int | None = None
 ) -> torch.Tensor:
-    """What each token counts in the loss: (B, T) float, zero where loss_mask (B, T) is False.
+    """Compute the weight of each token in the loss: (B, T) float, zero where loss_mask (B, T) is False.
 
-    trajectories: (B,), the number of each row's trajectory; one of several rows counts once. All sum to 1 with `token`
-    and `sequence`; with `constant` each is 1 / (trajectories * max_tokens), where max_tokens is the most a trajectory
-    may have. A trajectory without a trained token counts nothing (also not as a trajectory).
+    trajectories: (B,), the number of each row's trajectory; one of several rows counts once. max_tokens: the most of a
+    trajectory. The weights sum to 1 with `token` and `sequence`; with `constant` each is
+    1 / (trajectories * max_tokens). A trajectory without a trained token is not counted.
     """
     mask = loss_mask.float()
     rows = mask.sum(1)
@@ -81,7 +81,7 @@ def token_weights(
 
 
 def sequence_mean(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """values and rows: (N,) -> (N,): for every token the mean of its sequence's values, with gradient to all of them.
+    """Give every token the mean of its sequence's values, with gradient to all of them. values, rows: (N,) -> (N,).
 
     The tokens of a sequence follow each other. Sums are taken over a padded (sequences, longest) tensor, so that they
     come out the same every time also on a GPU.
@@ -97,7 +97,7 @@ def sequence_mean(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 def policy_loss(
     logprobs: torch.Tensor, entropies: torch.Tensor, tokens: TrainedTokens, settings: LossSettings
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The loss, and weighted sums for the log. logprobs and entropies (nats): (N,), the policy's.
+    """Compute the loss, and weighted sums for the log. logprobs and entropies (nats): (N,), the policy's.
 
     Sums over the micro-batches of a minibatch give the minibatch's loss and means. `policy/ratio` and
     `policy/clip_frac` are of the ratio that is clipped; `policy/sampler_kl` is the k3 estimate of

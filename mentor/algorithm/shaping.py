@@ -1,4 +1,4 @@
-"""What is taken from a reward after it was scored: functions on lengths and logprobs."""
+"""Reward shaping on lengths and logprobs, after a reward was scored."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mentor.algorithm.kl import kl_divergence
 
 
 def overlong_penalty(length: int, max_tokens: int, buffer_tokens: int) -> float:
-    """Soft overlong punishment (arXiv:2503.14476, Eq. 13): 0 up to max_tokens - buffer_tokens, from there falling
-    evenly to -1 at max_tokens and beyond; 0 without a buffer.
+    """Compute the soft overlong punishment (arXiv:2503.14476, Eq. 13): 0 up to max_tokens - buffer_tokens, falling
+    linearly to -1 at max_tokens and beyond; 0 without a buffer.
 
     length: all tokens of a trajectory, prompt and tool output included, since max_tokens bounds them all (the paper's
     |y| is the response alone).
@@ -21,6 +21,6 @@ def overlong_penalty(length: int, max_tokens: int, buffer_tokens: int) -> float:
 def kl_of_sequences(
     policy_logprobs: torch.Tensor, ref_logprobs: torch.Tensor, loss_mask: torch.Tensor, estimator: str
 ) -> torch.Tensor:
-    """(B, T) each -> (B,) float64: the sum of a sequence's estimates over its trained tokens, not their mean."""
+    """Sum a sequence's estimates over its trained tokens: (B, T) each -> (B,) float64."""
     estimates = kl_divergence(policy_logprobs.double(), ref_logprobs.double(), estimator)
     return estimates.masked_fill(~loss_mask, 0.0).sum(1)

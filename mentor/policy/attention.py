@@ -27,7 +27,10 @@ def grouped_sdpa(
     scaling: float | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """query (B, H, T, D), key and value (B, kv_heads, L, D), mask (B, 1, T, L) or None for causal -> (B, T, H, D)."""
+    """Attend to (B, T, H, D).
+
+    query (B, H, T, D), key and value (B, kv_heads, L, D), mask (B, 1, T, L) or None for causal.
+    """
     causal = attention_mask is None and query.shape[2] > 1
     output = scaled_dot_product_attention(
         query, key, value, attention_mask, dropout, causal, scale=scaling, enable_gqa=True

@@ -34,7 +34,7 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path | None], None
 
 
 def latest_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """(steps done, folder) of the newest whole checkpoint."""
+    """Return (steps done, folder) of the newest whole checkpoint, None without one."""
     whole = _whole(folder)
     return whole[-1] if whole else None
 

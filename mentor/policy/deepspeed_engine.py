@@ -146,7 +146,7 @@ class DeepSpeedEngine:
             zero._lazy_init_hp_params_optimizer_state()
 
     def gathered(self, parameters: Sequence[nn.Parameter], modify: bool = False) -> AbstractContextManager[None]:
-        """In stage 3 an all-gather, which all ranks must take part in. modify: the parameters are to be written."""
+        """All-gather the parameters in stage 3, on all ranks. modify: the parameters are to be written."""
         if self._zero_stage < 3:
             return nullcontext()
         context: AbstractContextManager[None] = self._gathered_parameters(
@@ -184,7 +184,7 @@ def deepspeed_config(
 
 
 def import_deepspeed() -> Any:
-    """The package, told to report errors only, and able to find the ninja that builds its operators."""
+    """Import the package, set to report errors only and to find the ninja that builds its operators."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
     try:
@@ -196,7 +196,7 @@ def import_deepspeed() -> Any:
 
 
 def _adamw(parameters: list[nn.Parameter], settings: OptimizerSettings, offload: bool) -> torch.optim.Optimizer:
-    """torch's, or DeepSpeed's for states in the CPU's memory."""
+    """Build torch's AdamW, or DeepSpeed's for states in the CPU's memory."""
     options: dict[str, Any] = {"lr": settings.learning_rate, "betas": BETAS, "weight_decay": settings.weight_decay}
     if not offload:
         return torch.optim.AdamW(parameters, **options)

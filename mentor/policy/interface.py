@@ -58,4 +58,4 @@ class Engine(Protocol):
         """Set the weight and the moments of a parameter, as after `steps` steps."""
 
     def gathered(self, parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
-        """A context in which every rank holds the parameters whole, to be read."""
+        """Hold the parameters whole on every rank while the context is open, to be read."""

@@ -26,7 +26,9 @@ def token_logprobs(
     chunk_elements: int | None = None,
     into_grad: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """log p(target) and the entropy of p = softmax(hidden @ weight.T / temperature), both (N,) float32, differentiable.
+    """Compute log p(target) and the entropy of p = softmax(hidden @ weight.T / temperature), both (N,) float32.
+
+    Both are differentiable.
 
     hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: of the products; softmax and sums are float32.
     into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
@@ -97,7 +99,7 @@ class _TokenLogprobs(torch.autograd.Function):
 
 
 def embedded(token_ids: torch.Tensor, layer: torch.nn.Embedding) -> torch.Tensor:
-    """The layer's output, (..., H); the backward pass adds to the rows of `layer.weight.grad` itself.
+    """Embed tokens, (..., H); the backward pass adds to the rows of `layer.weight.grad` itself.
 
     As in torch, the row of `layer.padding_idx` gets no gradient.
     """
@@ -122,7 +124,7 @@ class _Embedded(torch.autograd.Function):
 
 
 def _gradient_of(weight: torch.Tensor, leaf: torch.Tensor | None) -> torch.Tensor:
-    """Where the head's gradient is summed up: the leaf's own gradient, or a float32 tensor of its own."""
+    """Return what the head's gradient is accumulated in: the leaf's own gradient, or a new float32 tensor."""
     if leaf is None:
         return torch.zeros_like(weight, dtype=torch.float32)
     if leaf.grad is None:
@@ -136,7 +138,7 @@ def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice
 
 
 def _log_softmax(hidden: torch.Tensor, head: torch.Tensor, temperature: float, dtype: torch.dtype) -> torch.Tensor:
-    """(n, V) float32, normalised in place."""
+    """Compute log-softmax, (n, V) float32, normalised in place."""
     logits = (hidden.to(dtype) @ head.T).float()
     if temperature != 1.0:
         logits /= temperature
@@ -144,12 +146,12 @@ def _log_softmax(hidden: torch.Tensor, head: torch.Tensor, temperature: float, d
 
 
 def _entropy(logs: torch.Tensor, probs: torch.Tensor) -> torch.Tensor:
-    """(n,) in nats, from log p and p (n, V), without a further (n, V) tensor."""
+    """Compute entropies (n,) in nats from log p and p (n, V), without a further (n, V) tensor."""
     return -torch.linalg.vecdot(logs, probs)
 
 
 def _add_product(total: torch.Tensor, grad_logits: torch.Tensor, hidden: torch.Tensor) -> None:
-    """total += grad_logits.T @ hidden, in float32."""
+    """Add grad_logits.T @ hidden to total, in float32."""
     if grad_logits.dtype == total.dtype:
         total.addmm_(grad_logits.T, hidden)
     else:

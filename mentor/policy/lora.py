@@ -18,7 +18,7 @@ INFIX = ".base_layer"  # peft's name of the layer that an adapter wraps
 
 
 def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
-    """Adapters on every linear layer but the output head; nothing else stays trainable. B starts at zero."""
+    """Add adapters to every linear layer but the LM head; nothing else stays trainable. B starts at zero."""
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
@@ -33,23 +33,23 @@ def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
 
 
 def adapted_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """(name, layer) of every layer that has an adapter."""
+    """Yield (name, layer) of every layer that has an adapter."""
     return ((name, layer) for name, layer in model.named_modules() if hasattr(layer, "lora_A"))
 
 
 def plain_name(name: str) -> str:
-    """What a base layer's parameter is called in a model without adapters."""
+    """Return a base layer's parameter name in a model without adapters."""
     return name.replace(INFIX, "")
 
 
 def merged(weight: torch.Tensor, layer: torch.nn.Module) -> torch.Tensor:
-    """The layer's weight with its adapter in it, the sum made in float32; in the weight's type."""
+    """Merge the adapter into the layer's weight, summed in float32, in the weight's type."""
     ((a, b, scaling),) = adapters(layer)
     return (weight.float() + scaling * (b.float() @ a.float())).to(weight.dtype)
 
 
 def adapters(layer: torch.nn.Module) -> Iterable[tuple[torch.Tensor, torch.Tensor, float]]:
-    """A (r, in), B (out, r) and alpha / r of a layer's adapters."""
+    """List A (r, in), B (out, r) and alpha / r of a layer's adapters."""
     inside: dict[str, torch.nn.Module] = dict(layer.named_children())
     scaling: dict[str, float] = layer.scaling  # type: ignore[assignment]
     first: dict[str, torch.nn.Module] = dict(inside["lora_A"].named_children())
@@ -59,7 +59,7 @@ def adapters(layer: torch.nn.Module) -> Iterable[tuple[torch.Tensor, torch.Tenso
 
 @contextmanager
 def adapters_off(model: torch.nn.Module) -> Iterator[None]:
-    """A context in which the model is its base, as it was before training."""
+    """Turn the adapters off while the context is open: the model is its base, as before training."""
     layers = [layer for _, layer in adapted_layers(model)]
     for layer in layers:
         layer.enable_adapters(False)  # type: ignore[operator]

@@ -30,7 +30,7 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def load_model(path: str | Path, dtype: torch.dtype = torch.float32, to: torch.device | None = None) -> PreTrainedModel:
-    """A causal language model. to: the device when None. Raises InputError naming the path when it is not one."""
+    """Load a causal language model. to: the device when None. Raises InputError naming the path when it is not one."""
     verbosity = get_verbosity()
     set_verbosity_error()  # its table of unfitting weights is said in one line here
     try:
@@ -66,7 +66,7 @@ def make_student(
     head_dim: int | None = None,
     tie_word_embeddings: bool = True,
 ) -> PreTrainedModel:
-    """A randomly initialised model of Qwen3's architecture."""
+    """Make a randomly initialised model of Qwen3's architecture."""
     torch.manual_seed(seed)
     config = Qwen3Config(
         vocab_size=vocab_size,
@@ -85,7 +85,7 @@ def make_student(
 
 
 def _on_device(model: PreTrainedModel, to: torch.device) -> PreTrainedModel:
-    """On the device; on a CPU with attention that takes grouped queries as they are."""
+    """Move the model to the device; on a CPU with attention that takes grouped queries without copies."""
     if device().type == "cpu" and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(GROUPED)
     return nn.Module.to(model, to)

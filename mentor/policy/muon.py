@@ -38,7 +38,7 @@ class Muon(torch.optim.Muon):
 
 
 def orthogonal(matrix: torch.Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> torch.Tensor:
-    """The matrix (rows, columns) with singular values brought near 1 by `steps` quintic Newton-Schulz iterations."""
+    """Bring the singular values of a matrix near 1 by `steps` quintic Newton-Schulz iterations."""
     a, b, c = coefficients
     x = matrix if matrix.device.type == "cpu" else matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]

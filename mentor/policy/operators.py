@@ -21,7 +21,7 @@ FOLDER_KEY = "TORCH_EXTENSIONS_DIR"
 
 
 def skip_shared_memory() -> None:
-    """DeepSpeed on a CPU compiles an all-reduce of its own for inference, at its start; nothing here would call it."""
+    """Skip the all-reduce for inference that DeepSpeed compiles on a CPU at its start; nothing here calls it."""
     from deepspeed.accelerator import get_accelerator
 
     builder = get_accelerator().create_op_builder("ShareMemCommBuilder")
@@ -53,7 +53,7 @@ def build_cpu_adam() -> None:
 
 
 def operators_folder() -> Path:
-    """Where this environment's operators are, below TORCH_EXTENSIONS_DIR or torch's own cache folder."""
+    """Return the folder of this environment's operators, below TORCH_EXTENSIONS_DIR or torch's cache folder."""
     from torch.utils.cpp_extension import get_default_build_root
 
     root = os.environ.get(FOLDER_KEY) or get_default_build_root()

@@ -37,12 +37,12 @@ class OptimizerSettings:
 
 
 def trained_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters that are trained, by name, in the model's order."""
+    """List the parameters that are trained, by name, in the model's order."""
     return [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
 
 
 def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torch.optim.Optimizer]:
-    """adamw on everything, or muon on the matrices inside the layers and adamw on embeddings, norms and heads."""
+    """Build adamw for everything, or muon for the matrices inside the layers and adamw for the rest."""
     parameters = trained_parameters(model)
     if settings.name == "adamw":
         matrices, rest = [], [p for _, p in parameters]

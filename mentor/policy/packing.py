@@ -21,7 +21,7 @@ class Packing:
     places: torch.Tensor
 
     def pack(self, token_ids: torch.Tensor, attention: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """token_ids, attention: (B, T) -> token ids and positions (R, W); what is left of a row is a sequence of 0s."""
+        """Pack token_ids, attention (B, T) to token ids and positions (R, W); the rest of a row is a sequence of 0s."""
         flat = token_ids.new_zeros(self.count * self.width)
         positions = torch.zeros_like(flat)
         columns = torch.arange(token_ids.shape[1], device=flat.device).expand_as(token_ids)
@@ -31,12 +31,12 @@ class Packing:
         return flat.view(self.count, self.width), positions.view(self.count, self.width)
 
     def index(self, columns: torch.Tensor) -> torch.Tensor:
-        """The flat place of column t of each sequence; columns: (B, T)."""
+        """Return the flat place of column t of each sequence; columns: (B, T)."""
         return self.places.to(columns.device)[:, None] + columns
 
 
 def first_fit(lengths: Sequence[int], width: int, rows: int) -> tuple[list[int], Packing]:
-    """As many sequences as go into `rows` rows of `width`, in their order; returns which, and where they are."""
+    """Put as many sequences as fit into `rows` rows of `width`, in their order; return which, and their places."""
     used = [0] * rows
     taken: list[int] = []
     places: list[int] = []
@@ -51,7 +51,8 @@ def first_fit(lengths: Sequence[int], width: int, rows: int) -> tuple[list[int],
 
 
 def packed_parts(lengths: torch.Tensor, max_tokens: int) -> Iterator[tuple[torch.Tensor, Packing]]:
-    """Which sequences share a forward, and how they lie: rows as wide as the longest left, at most `max_tokens` in all.
+    """Yield the sequences of each forward pass and their packing: rows as wide as the longest left, at most
+    `max_tokens` in all.
 
     lengths: (B,). Every sequence is in exactly one part; a longer one than max_tokens has a row of its own.
     """

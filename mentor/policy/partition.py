@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def balanced_partition(tokens: Sequence[int], ranks: int) -> list[list[int]]:
-    """The indices of each rank: longest first, each to the rank that has the fewest tokens so far."""
+    """Give every rank its indices: longest first, each to the rank that has the fewest tokens so far."""
     parts: list[list[int]] = [[] for _ in range(ranks)]
     loads = [0] * ranks
     for index in sorted(range(len(tokens)), key=lambda i: (-tokens[i], i)):

@@ -78,7 +78,7 @@ class Policy:
 
     @torch.no_grad()
     def logprobs(self, batch: TokenBatch) -> torch.Tensor:
-        """(B, T) float32 without gradient: the logprob of each trained token, 0 elsewhere."""
+        """Score each trained token: its logprob, (B, T) float32 without gradient, 0 elsewhere."""
         self.engine.module.eval()
         result = torch.zeros(batch.loss_mask.shape)
         for micro in self.micro_batches(batch):
@@ -112,7 +112,7 @@ class Policy:
         return {**summed, "policy/grad_norm": norm, "policy/learning_rate": rate}
 
     def micro_batches(self, batch: Part) -> list[MicroBatch[Part]]:
-        """This rank's part of the batch, in as many micro-batches as every other rank has: each is a collective."""
+        """Cut this rank's part of the batch into as many micro-batches as every rank has: each is a collective."""
         own, counts = [], []
         for rank, share in enumerate(balanced_partition(batch.lengths.tolist(), self.ranks.size)):
             rows = torch.tensor(share, dtype=torch.long)
@@ -124,7 +124,7 @@ class Policy:
         return [*own, *[self._filler(batch)] * missing] if missing else own
 
     def _cut(self, batch: Part, rows: torch.Tensor) -> Iterator[MicroBatch[Part]]:
-        """These rows in micro-batches of at most `micro_batch_tokens`."""
+        """Cut these rows into micro-batches of at most `micro_batch_tokens`."""
         part, device = batch.take(rows), self.engine.device
         if self.packing:
             for inside, packing in packed_parts(part.lengths, self.micro_batch_tokens):
@@ -134,7 +134,7 @@ class Policy:
                 yield MicroBatch(rows[inside], micro.to(device))
 
     def _filler(self, batch: Part) -> MicroBatch[Part]:
-        """The shortest row, with weight 0."""
+        """Make a micro-batch of the shortest row, with weight 0."""
         rows = batch.lengths.argmin()[None]
         part = batch.take(rows).to(self.engine.device)
         if isinstance(part, Batch):
@@ -142,12 +142,12 @@ class Policy:
         return MicroBatch(rows, part, filler=True)
 
     def _forward(self, micro: MicroBatch[Part]) -> PolicyOutput:
-        """Logprobs and entropies of the micro-batch's trained tokens, with gradient where enabled."""
+        """Compute logprobs and entropies of the trained tokens, with gradient where enabled."""
         part = micro.part
         return PolicyOutput(*self.engine.module(part.token_ids, part.attention, part.loss_mask, micro.packing))
 
     def weights(self) -> Iterable[tuple[str, torch.Tensor]]:
-        """The current parameters by name, whole and with adapters merged in. To be used up in order on every rank."""
+        """Yield the current parameters by name, whole and with adapters merged in. Every rank consumes all of them."""
         layers = {f"{name}.base_layer.weight": layer for name, layer in lora.adapted_layers(self.model)}
         for name, value in self.model.named_parameters():
             if ".lora_" in name:

@@ -14,7 +14,7 @@ from mentor.policy.policy import Policy
 
 class Reference(Protocol):
     def logprobs(self, batch: TokenBatch) -> torch.Tensor:
-        """(B, T) float32 without gradient: the logprob of each trained token, 0 elsewhere."""
+        """Score each trained token: its logprob, (B, T) float32 without gradient, 0 elsewhere."""
 
 
 class AdaptersOff:
@@ -29,5 +29,5 @@ class AdaptersOff:
 
 
 def build_reference(policy: Policy, load_frozen: Callable[[], Policy]) -> Reference:
-    """The policy with its adapters off where it has some, else a frozen second model."""
+    """Build the reference: the policy with its adapters off where it has some, else a frozen second model."""
     return AdaptersOff(policy) if any(adapted_layers(policy.model)) else load_frozen()

@@ -26,7 +26,9 @@ class Scorer(nn.Module):
     def forward(
         self, token_ids: torch.Tensor, attention: torch.Tensor, loss_mask: torch.Tensor, packing: Packing | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """token_ids (B, T), attention and loss_mask (B, T) bool -> (N,) logprobs and entropies, row by row.
+        """Compute logprobs and entropies (N,) of trained tokens, row by row.
+
+        token_ids (B, T) int64, attention and loss_mask (B, T) bool.
 
         The token at t is predicted at t - 1. Logits are made only where a token is trained.
         """
@@ -40,7 +42,7 @@ class Scorer(nn.Module):
     def _hidden(
         self, token_ids: torch.Tensor, attention: torch.Tensor, trained: torch.Tensor, packing: Packing | None
     ) -> torch.Tensor:
-        """The last hidden states (N, H) where the next token is trained; trained: (B, T - 1) bool."""
+        """Return the last hidden states (N, H) where the next token is trained; trained: (B, T - 1) bool."""
         if packing is None:
             output = self.model.base_model(**self._tokens(token_ids), attention_mask=attention.long(), use_cache=False)
             return output.last_hidden_state[:, :-1][trained]
@@ -50,7 +52,7 @@ class Scorer(nn.Module):
         return output.last_hidden_state.flatten(0, 1)[packing.index(columns)[trained]]
 
     def _tokens(self, token_ids: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The model's input: token ids, or their rows where the embedding's gradient can be summed up in place."""
+        """Make the model's input: token ids, or their embeddings where that gradient can be accumulated in place."""
         embedding = self.model.get_input_embeddings()
         if not self.into_grad or type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
             return {"input_ids": token_ids}

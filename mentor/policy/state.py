@@ -19,7 +19,7 @@ Entry = dict[str, torch.Tensor]
 
 
 def write_state(folder: Path | None, meta: dict[str, Any], parameters: Iterable[tuple[str, Entry]]) -> None:
-    """folder: None in a process that only takes part in gathering the parameters."""
+    """Write a training state. folder: None on a rank that only takes part in gathering the parameters."""
     shard: dict[str, Entry] = {}
     size = count = 0
     for name, entry in parameters:

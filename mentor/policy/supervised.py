@@ -35,7 +35,7 @@ def check_masks(records: Sequence[Tokens], source: str) -> None:
 
 
 def supervised_loss(output: PolicyOutput, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """This micro-batch's part of the mean negative logprob (nats) over the minibatch's trained tokens."""
+    """Compute this micro-batch's part of the minibatch's mean negative logprob (nats) of trained tokens."""
     loss = -(output.logprobs * batch.weights[batch.loss_mask]).sum()
     return loss, {"loss/train": loss.detach()}
 

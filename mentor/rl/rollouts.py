@@ -43,7 +43,7 @@ class GroupSampler:
         return as_groups(self._trajectories(requests), self.group_size)
 
     def _trajectories(self, requests: Sequence[RolloutRequest]) -> list[Trajectory]:
-        """(P * G,), one per request and in their order."""
+        """Sample one trajectory per request, (P * G,), in their order."""
         costs = [self.expected_tokens(request.task.id) for request in requests]
         own = contiguous_parts(costs, self.ranks.size)[self.ranks.rank]
         parts = self.ranks.all_gather(self.environment.rollout([requests[index] for index in own]))

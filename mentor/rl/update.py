@@ -16,7 +16,7 @@ TOKEN_MEANS = {f"policy/{name}" for name in ("ratio", "clip_frac", "sampler_kl",
 
 
 def make_loss_function(settings: LossSettings) -> LossFunction[PolicyBatch]:
-    """`policy_loss` on a micro-batch."""
+    """Build the loss function of a micro-batch: `policy_loss` on its trained tokens."""
 
     def loss_function(output: PolicyOutput, micro: PolicyBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         trained = micro.loss_mask
@@ -77,6 +77,6 @@ def update_policy(
 
 
 def _as_means(stats: dict[str, float], minibatch: PolicyBatch) -> dict[str, float]:
-    """Stats under weights that do not sum to 1, as the means under weights that do."""
+    """Turn stats under weights that do not sum to 1 into means."""
     total = float(minibatch.weights.sum())
     return {key: value / total if key in TOKEN_MEANS else value for key, value in stats.items()}

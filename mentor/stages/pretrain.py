@@ -77,7 +77,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
 
 
 def make_conversations(stage: PretrainStage, seed: int) -> list[Trajectory]:
-    """The text to learn from: each question of the `pretrain` split once, direct, by another or the plain path."""
+    """Make the text to learn from: each question of the `pretrain` split once, direct, by another or the plain path."""
     tasks = load_tasks(
         "calculator", split="pretrain", size=stage.conversations, max_steps=stage.max_steps_per_question, seed=seed
     )
@@ -91,7 +91,7 @@ def make_conversations(stage: PretrainStage, seed: int) -> list[Trajectory]:
 
 
 async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:
-    """Trajectories with every call executed, by task id; `alternative_share` counts among all conversations."""
+    """Solve the tasks with every call executed, by task id; `alternative_share` counts among all conversations."""
     worked_share = 1 - stage.direct_share
     teacher = build_teacher("oracle", stage.alternative_share / worked_share if worked_share else 0.0, seed)
     worked: dict[str, Trajectory] = {}
@@ -108,7 +108,7 @@ async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset:
 
 
 def _direct(task: Task, tools: str) -> Trajectory:
-    """The answer straight away, as a model that trusts its own arithmetic would."""
+    """Answer directly, as a model that trusts its own arithmetic would."""
     messages = [
         {"role": "user", "content": task.question},
         {"role": "assistant", "content": f"The answer is \\boxed{{{task.answer[0]}}}."},
@@ -117,6 +117,6 @@ def _direct(task: Task, tools: str) -> Trajectory:
 
 
 def conversation_texts(conversations: list[Trajectory]) -> Iterator[str]:
-    """The conversations in the student's chat template, to learn a tokenizer from."""
+    """Render the conversations in the student's chat template, to learn a tokenizer from."""
     for trajectory in conversations:
         yield render_text(trajectory.messages, json.loads(trajectory.tools))

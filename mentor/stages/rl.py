@@ -168,13 +168,13 @@ def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory
 
 
 def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Callable[[str], int]:
-    """By task id: the tokens of the teacher's conversation in the student's format, about as many as the student's."""
+    """Count, by task id, the teacher's tokens in the student's format, about as many as the student's."""
     by_task = {trajectory.task.id: trajectory for trajectory in taught}
     return cache(lambda task_id: len(chat.render(by_task[task_id])))
 
 
 def algorithm_settings(trainer: RlTrainer, max_tokens: int) -> AlgorithmSettings:
-    """max_tokens: of a trajectory."""
+    """Read the algorithm from the trainer. max_tokens: of a trajectory."""
     in_reward = trainer.kl_placement == "reward"
     return AlgorithmSettings(
         AdvantageSettings(trainer.advantage, trainer.normalize_std),

@@ -190,6 +190,6 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(
 
     small_disk(folder, "200m")
     assert main(command) == 0
-    assert f"going on after step {found[0]}" in capfd.readouterr().err
+    assert f"resuming after step {found[0]}" in capfd.readouterr().err
     rows = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert rows == list(range(1, SFT_STEPS + 1))
