@@ -14,4 +14,8 @@ for seed in $seeds; do
   done
 done
 mentor stage=eval "$@" run="$run"
+for override in "$@"; do  # a report reads neither of these
+  case "$override" in seed=* | overwrite=*) ;; *) set -- "$@" "$override" ;; esac
+  shift
+done
 mentor stage=report "$@" run="$run"

@@ -12,4 +12,8 @@ mentor stage=pretrain model=tiny "$@" run="$run"
 mentor stage=sft "$@" run="$run"
 mentor stage=rl reward=flexible trainer.steps="$steps" "$@" run="$run"
 mentor stage=eval benchmark=gsm8k benchmark.gsm8k.task.path="$test" "$@" run="$run"
+for override in "$@"; do  # a report reads neither of these
+  case "$override" in seed=* | overwrite=*) ;; *) set -- "$@" "$override" ;; esac
+  shift
+done
 mentor stage=report "$@" run="$run"
