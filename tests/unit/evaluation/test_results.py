@@ -4,22 +4,8 @@ from mentor.evaluation.results import summarise
 from mentor.evaluation.statistics import tool_similarity, wilson_interval
 from mentor.types import (
     CallError,
-    CallRecord,
-    Task,
-    ToolCall,
 )
-
-
-def make_item(correct, mode="greedy", calls=(), reference=("add",), task="t0", stop="answered", with_tools=True):
-    teacher = None if reference is None else tuple(ToolCall(name, {}) for name in reference)
-    return {
-        "task": Task(task, "q", ("1",), "calculator", "test", teacher).to_dict(),
-        "mode": mode,
-        "with_tools": with_tools,
-        "correct": correct,
-        "calls": [CallRecord(0, name, {}, error is None, error).to_dict() for name, error in calls],
-        "stop_reason": stop,
-    }
+from tests.fixtures.items import make_item
 
 
 def test_rows_count_tasks_calls_and_stop_reasons():

@@ -7,32 +7,9 @@ import pytest
 from mentor.errors import InputError, RunFolderError
 from mentor.reporting import collect
 from tests.fixtures.run_folder import (
-    evaluation_record,
-    make_row,
-    make_trajectory,
-    training_record,
-    write_eval,
-    write_lines,
+    make_run,
     write_stage,
 )
-
-
-def make_run(root: Path) -> Path:
-    write_stage(root, "pretrain-s0", "pretrain")
-    (root / "pretrain-s0/metrics.jsonl").write_text('{"step": 1, "loss/train": 3.5}\n{"step": 2, "loss/train": NaN}\n')
-    write_stage(root, "rl-flexible-s0", "rl", base="outputs/demo/pretrain-s0/model")
-    (root / "rl-flexible-s0/metrics.jsonl").write_text(
-        '{"step": 1, "time": 1.0, "reward/mean": 0.25, "rollout/tokens": 12000}\n'
-        '{"step": 2, "time": 2.0, "reward/mean": 0.5, "rollout/tokens": 345, "time/a_s": 1.5, "time/b_s": 2}\n'
-        '{"step": 3, "rew'
-    )
-    write_lines(
-        root / "rl-flexible-s0/trajectories/trajectories.jsonl", [training_record(make_trajectory(), step=1)] * 3
-    )
-    write_eval(root, "pretrain-s0", make_row(0.283, 0.232, 0.341))
-    evaluated = write_eval(root, "rl-flexible-s0", make_row(0.7277, 0.67, 0.779))
-    write_lines(evaluated / "items.jsonl", [evaluation_record(make_trajectory("t1"))] * 2)
-    return root
 
 
 def test_broken_files_are_named(tmp_path: Path) -> None:
