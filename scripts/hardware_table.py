@@ -84,7 +84,7 @@ def rows() -> tuple[PlannedCommand, ...]:
 
 
 def _row(experiment: str, model: str) -> PlannedCommand:
-    added = cheapest_fit(composed_workload([f"experiment={experiment}", f"model={model}"]), same_method=True)
+    added = cheapest_fit(composed_workload([f"experiment={experiment}", f"model={model}"]), same_lengths=True)
     if added is None:
         raise ValueError(f"model={model} fits {experiment} with no setting")
     row = PlannedCommand(experiment, model, tuple(added), Plan(()))

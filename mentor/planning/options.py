@@ -32,12 +32,12 @@ class Option:
 NOTHING = Option((), 0, {})
 
 
-def cheapest_fit(workload: Workload, same_method: bool = False) -> list[str] | None:
+def cheapest_fit(workload: Workload, same_lengths: bool = False) -> list[str] | None:
     """Return the overrides of the cheapest combination of options that fits: [] if it fits already, None without any.
 
-    same_method: only options that leave trajectories and machines as they are.
+    same_lengths: only options that leave trajectories and machines as they are.
     """
-    for option in sorted(_combinations(workload, same_method), key=lambda option: option.cost):
+    for option in sorted(_combinations(workload, same_lengths), key=lambda option: option.cost):
         changed = replace(workload, **option.changes)
         if not make_plan(changed).misfits:
             return list(option.overrides)
@@ -47,9 +47,9 @@ def cheapest_fit(workload: Workload, same_method: bool = False) -> list[str] | N
     return None
 
 
-def _combinations(workload: Workload, same_method: bool) -> Iterator[Option]:
+def _combinations(workload: Workload, same_lengths: bool) -> Iterator[Option]:
     makers = [_recomputing, _smaller_forward, _cache, _spreading, _adapters]
-    makers += [] if same_method else [_placement, _shorter]
+    makers += [] if same_lengths else [_placement, _shorter]
     for chosen in product(*(make(workload) for make in makers)):
         overrides = tuple(line for option in chosen for line in option.overrides)
         changes = {key: value for option in chosen for key, value in option.changes.items()}

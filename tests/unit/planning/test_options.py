@@ -55,7 +55,7 @@ def test_time_is_spent_before_the_method_is_changed() -> None:
 
 def test_the_method_changes_last_and_not_at_all_where_it_must_not() -> None:
     tight = replace(PAPER, device=Device(24.0), lora_rank=16, max_tokens=32_768, micro_batch_tokens=32_768)
-    assert cheapest_fit(tight, same_method=True) is None
+    assert cheapest_fit(tight, same_lengths=True) is None
     found = cheapest_fit(tight)
     assert found is not None
     assert any(line.startswith(("sampler.max_tokens=", "sampler.placement=")) for line in found)
