@@ -11,7 +11,7 @@ PAGE = conf_dir().parent / "docs" / "rewards.md"
 @pytest.mark.parametrize(
     ("rule", "example"),
     [(rule, example) for rule in RULES for example in rule.examples],
-    ids=lambda part: repr(part)[:60],
+    ids=lambda part: part.name if isinstance(part, AnswerRule) else f"{part.given[:30]}-{part.accepted}",
 )
 def test_an_example_gets_its_verdict_by_its_rule(rule: AnswerRule, example: Example) -> None:
     assert first_verdict(example.given, example.accepted) == (rule.name, example.verdict)
