@@ -83,7 +83,7 @@ def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_go
     assert re.fullmatch(rf"mentor: stage=rl: rank 1 of 2 {cause} in phase [\w ]+; .*resumes it", last)
     assert "mentor/stages/rl.py" in said, "the stack shows where it was"
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["status"] == "failed" and "process 1" in summary["error"]
+    assert summary["status"] == "failed" and "rank 1 of 2" in summary["error"]
     found = latest_checkpoint(folder / "checkpoints")
     assert found is not None and found[0] >= 1
     if how == signal.SIGKILL:
