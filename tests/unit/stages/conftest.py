@@ -25,7 +25,7 @@ def hydra_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 @pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory, chat: ChatFormat) -> Path:
+def student_folder(tmp_path_factory: pytest.TempPathFactory, chat: ChatFormat) -> Path:
     folder = tmp_path_factory.mktemp("student") / "model"
     make_small_student(chat).save_pretrained(folder)
     chat.tokenizer.save_pretrained(folder)

@@ -62,10 +62,10 @@ def test_many_processes_are_planned_by_one(
 
 
 def test_the_runs_own_base_and_rollout_are_found(
-    hydra_conf: None, tmp_path: Path, student: Path, capsys: pytest.CaptureFixture[str]
+    hydra_conf: None, tmp_path: Path, student_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "pretrain-s0").mkdir()
-    (tmp_path / "pretrain-s0" / "model").symlink_to(student)
+    (tmp_path / "pretrain-s0" / "model").symlink_to(student_folder)
     for folder in ("rollout", "rl-mine-s0"):
         (tmp_path / folder).mkdir()
     (tmp_path / "rollout" / "trajectories.jsonl").touch()
@@ -77,24 +77,26 @@ def test_the_runs_own_base_and_rollout_are_found(
     assert vocabulary > 2 * head and result.headline is not None and result.headline[0] == "memory/peak_gib"
 
 
-def test_a_local_folder_is_judged_by_its_own_config(hydra_conf: None, tmp_path: Path, student: Path) -> None:
+def test_a_local_folder_is_judged_by_its_own_config(hydra_conf: None, tmp_path: Path, student_folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"`sampler\.max_tokens=1024` is more than .*max_position_embeddings=512"):
-        run(tmp_path, "model=qwen3_8b", f"model.path={student}")
-    small = run(tmp_path, "model=qwen3_8b", f"model.path={student}", "sampler.max_tokens=512", "sampler=transformers")
+        run(tmp_path, "model=qwen3_8b", f"model.path={student_folder}")
+    small = run(
+        tmp_path, "model=qwen3_8b", f"model.path={student_folder}", "sampler.max_tokens=512", "sampler=transformers"
+    )
     assert small.counts["parameters"] < 1_000_000
 
 
 def test_a_hub_model_has_the_shape_of_its_keys_or_of_the_cache(
     hydra_conf: None,
     tmp_path: Path,
-    student: Path,
+    student_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     overrides = ["experiment=paper_1x24gb", "model=qwen3_0_6b"]
     assert run(tmp_path, *overrides).counts["parameters"] == pytest.approx(596_049_920, rel=1e-4)
     assert "not on this machine" in capsys.readouterr().out
-    monkeypatch.setattr(check_base, "cached_folder", lambda name: student)
+    monkeypatch.setattr(check_base, "cached_folder", lambda name: student_folder)
     assert (
         run(tmp_path, *overrides, "sampler.max_tokens=512", "sampler.max_turn_tokens=64").counts["parameters"] < 10**6
     )

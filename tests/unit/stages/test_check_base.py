@@ -22,36 +22,40 @@ def config_of(*overrides: str) -> Config:
     [({"intermediate_size": None}, "cannot be planned"), ({"num_experts": 8}, "num_experts: only dense models")],
 )
 def test_a_shape_that_cannot_be_planned(
-    hydra_conf: None, tmp_path: Path, student: Path, change: dict, message: str
+    hydra_conf: None, tmp_path: Path, student_folder: Path, change: dict, message: str
 ) -> None:
     folder = tmp_path / "changed"
     folder.mkdir()
-    for path in student.iterdir():
+    for path in student_folder.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / "config.json").unlink()
-    values = {**json.loads((student / "config.json").read_text()), **change}
+    values = {**json.loads((student_folder / "config.json").read_text()), **change}
     (folder / "config.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=message) as raised:
         look_at_base(config_of(f"model.path={folder}"), tmp_path)
     assert "\n" not in str(raised.value)
 
 
-def test_a_base_without_tokenizer_or_template_is_refused(hydra_conf: None, tmp_path: Path, student: Path) -> None:
+def test_a_base_without_tokenizer_or_template_is_refused(
+    hydra_conf: None, tmp_path: Path, student_folder: Path
+) -> None:
     folder = tmp_path / "bare"
     folder.mkdir()
-    (folder / "config.json").symlink_to(student / "config.json")
+    (folder / "config.json").symlink_to(student_folder / "config.json")
     with pytest.raises(InputError, match="no tokenizer"):
         look_at_base(config_of(f"model.path={folder}"), tmp_path)
 
 
 def test_the_shape_is_that_of_the_folder_the_cache_or_the_keys(
-    hydra_conf: None, tmp_path: Path, student: Path, monkeypatch: pytest.MonkeyPatch
+    hydra_conf: None, tmp_path: Path, student_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = look_at_base(config_of(f"model.path={student}"), tmp_path)
-    assert given.name == str(student) and given.chat is not None and "calls in the hermes syntax" in given.finding
+    given = look_at_base(config_of(f"model.path={student_folder}"), tmp_path)
+    assert (
+        given.name == str(student_folder) and given.chat is not None and "calls in the hermes syntax" in given.finding
+    )
     missing = look_at_base(config_of("model.hidden_size=256"), tmp_path)
     assert missing.name == "made by an earlier stage" and missing.shape.hidden_size == 256 and missing.chat is None
     hub = look_at_base(config_of("model=qwen3_0_6b"), tmp_path)
     assert (hub.name, hub.shape.hidden_size) == ("Qwen/Qwen3-0.6B", 1024) and "not on this machine" in hub.finding
-    monkeypatch.setattr(check_base, "cached_folder", lambda name: student)
+    monkeypatch.setattr(check_base, "cached_folder", lambda name: student_folder)
     assert look_at_base(config_of("model=qwen3_0_6b"), tmp_path).shape == given.shape
