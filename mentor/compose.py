@@ -35,7 +35,7 @@ from mentor.config import (
     schema_keys,
 )
 from mentor.errors import ConfigError, one_line
-from mentor.readers import Verdicts, group_of, judge_keys, merge, refuse, refuse_unread
+from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, refuse, refuse_unread
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
@@ -143,11 +143,13 @@ def compose_stage(
     """
     refuse_unread(overrides, str(cfg.stage.name))
     config = to_config(cfg)
+    read_by_others = dict.fromkeys(interpolated(overrides))
     if not isinstance(config.stage, PipelineStage):
-        return Composed(config, None, judge_keys(overrides, config, sweep, varied))
+        return Composed(config, None, {**judge_keys(overrides, config, sweep, varied), **read_by_others})
     steps = compose_steps(config.stage, overrides)
     taken = zip(taken_by_steps(config.stage, overrides), steps, strict=True)
-    return Composed(config, steps, merge(judge_keys(passed, step, sweep, varied) for passed, step in taken))
+    verdicts = merge(judge_keys(passed, step, sweep, varied) for passed, step in taken)
+    return Composed(config, steps, {**verdicts, **read_by_others})
 
 
 def compose_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> list[Config]:

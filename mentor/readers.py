@@ -18,6 +18,7 @@ from mentor.errors import ConfigError
 if TYPE_CHECKING:  # the help reads the table without Hydra
     from hydra.core.override_parser.types import Override
 
+INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
 SWEEP = "-m"  # stands among keys for the option: True in a sweep
 
 Look = Callable[[str], Any]
@@ -229,6 +230,11 @@ def judge_keys(
             shown = key.removesuffix(".name")
             verdicts[key] = None if read else f"`{shown}` is read with {condition.words.format(section)} only"
     return verdicts
+
+
+def interpolated(overrides: Sequence[Override]) -> set[str]:
+    """The keys that values of the command line refer to, as `seed` in `stage.output=scores-${seed}.jsonl`."""
+    return {key for override in overrides for key in INTERPOLATION.findall(str(override.input_line))}
 
 
 def merge(several: Iterable[Verdicts]) -> Verdicts:

@@ -105,6 +105,7 @@ def test_a_key_that_nothing_reads_is_refused_in_one_line(hydra_conf: None, work:
     "command",
     [
         "stage=rl sampler=vllm sampler.kv_cache_gib=2 sampler.gpu_memory_share=0.4",
+        "stage=score stage.input=rows.jsonl stage.output=scores-${seed}.jsonl seed=1",
         "stage=rl trainer.kl_coef=0.1 trainer.kl_estimator=k1 trainer.lora.rank=4 trainer.lora.alpha=8",
         "stage=rl trainer/deepspeed=zero2 trainer.deepspeed.bucket_elements=5 trainer.num_processes=2",
         "stage=rl reward.gate=group reward.wrong_scale=0.1 model.max_position_embeddings=4096 sampler.max_tokens=4000",

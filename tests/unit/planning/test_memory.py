@@ -30,8 +30,8 @@ def test_without_a_gpu_everything_is_in_a_processes_share_of_the_machine() -> No
 
 def test_the_plan_knows_the_constants_of_what_it_plans() -> None:
     from mentor.planning.host_memory import SHARD
-    from mentor.policy import head, state
+    from mentor.policy import lm_head, state
     from mentor.sampling import transformers_sampler, vllm_engine
 
-    assert head.CHUNK_ELEMENTS == CHUNK_ELEMENTS and state.SHARD_BYTES == SHARD
+    assert lm_head.CHUNK_ELEMENTS == CHUNK_ELEMENTS and state.SHARD_BYTES == SHARD
     assert transformers_sampler.SAMPLE_ELEMENTS == SAMPLE_ELEMENTS and vllm_engine.OWN_GPU_SHARE == OWN_GPU_SHARE
