@@ -48,7 +48,7 @@ GROUP_ORDER = (
 )
 OVERLAYS = {
     "experiment": "Whole commands: they choose presets of several groups and set keys. `experiment=<preset>`.",
-    "debug": "`debug=default` makes any stage small, in a run of its own. What it adds for one stage is in "
+    "debug": "`debug=default` makes any stage small, in the run `debug`. What it adds for one stage is in "
     "`conf/debug/stage/`.",
 }
 TRAINER_GROUPS = {
