@@ -381,7 +381,7 @@ class GroupKind(StrEnum):
 class TrajectoryGroup:
     """G trajectories of one task, with their rewards and, later, advantages (all of length G).
 
-    An advantage is None where there is no total, and in a group that was dropped because enough others teach.
+    An advantage is None where there is no total, and in a group that was dropped because enough others have a signal.
     """
 
     task: Task
