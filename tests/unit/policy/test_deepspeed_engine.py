@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import load_file
 
 from mentor.policy import Policy
+from mentor.policy.checkpoint import save_folder
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import load_model
+from mentor.policy.ranks import join_ranks
 from tests.fixtures import deepspeed_worker as worker
 from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
 from tests.fixtures.ranks import run_worker
@@ -58,6 +60,29 @@ def distance(found, expected, start) -> float:
     """
     apart = sum(float((found[name] - value).norm()) ** 2 for name, value in expected.items()) ** 0.5
     return apart / sum(float((start[name] - value).norm()) ** 2 for name, value in expected.items()) ** 0.5
+
+
+def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp_path, monkeypatch):
+    """Stages 2 and 3: a step, the checkpoint it leaves, and the step that follows from it."""
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MENTOR_RENDEZVOUS": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    start = weights_of(torch_policy(base, chat))
+    with join_ranks(deepspeed=True) as ranks:
+        for case in ("zero2", "zero3"):
+            plain, policy = torch_policy(base, chat), worker.build(base, case, ranks)
+            assert torch.allclose(policy.logprobs(make_batch()), plain.logprobs(make_batch()), atol=1e-5)
+            ours, theirs = worker.train(policy, 1), worker.train(plain, 1)
+            assert ours[0] == pytest.approx(theirs[0], rel=1e-4, abs=1e-6)
+            save_folder(tmp_path / case, policy.save_state)
+            worker.train(policy, 1)
+            worker.train(plain, 1)
+            unbroken = weights_of(policy)
+            assert distance(unbroken, weights_of(plain), start) < 1e-3
+            resumed = worker.build(base, case, ranks)
+            resumed.load_state(tmp_path / case)
+            assert resumed.step == 1
+            worker.train(resumed, 1)
+            assert all(torch.allclose(value, unbroken[name], atol=1e-6) for name, value in resumed.weights())
 
 
 @pytest.mark.slow
