@@ -103,7 +103,7 @@ MODEL = {
         ),
         stage_in("pretrain", "check"),
     ),
-    # The limit of sampler.max_tokens is judged by it while the student has no files of its own.
+    # The limit of sampler.max_tokens is checked against it until the student has model files.
     "max_position_embeddings": stage_in("pretrain", "check") | (stage_in("rl", "eval") & one_of(".path", None)),
 }
 VLLM = one_of(".name", "vllm")

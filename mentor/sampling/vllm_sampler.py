@@ -98,7 +98,7 @@ class VllmSampler:
             raise SamplerError(f"session {session} ended while its request runs")
 
     def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
-        """Score each token as the next one of its own request: at a temperature, vLLM does not score prompts.
+        """Score each token in a separate request, as its next token: at a temperature, vLLM does not score prompts.
 
         The requests read the prefix cache like any other, so a cache that kept old keys and values would show.
         """

@@ -16,7 +16,7 @@ REPOSITORY = conf_dir().parent
 
 
 def run_python(code: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    """Run code in a process of its own. Returns it and its CPU seconds, which a busy machine does not lengthen."""
+    """Run code in a separate process. Returns it and its CPU seconds, which a busy machine does not lengthen."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -4,7 +4,7 @@ For source that needs more of Python than monty runs, and for trusted tools. Wha
 confined, is in `inside/`. The pool asks a template process for workers, passes calls to them and ends them by force.
 
 A session's worker answers that session alone and is thrown away at its end. A call that is ended by force ends its
-worker, so the session goes on from the state the source has when loaded; the model is told. Between its calls a worker
+worker, so the session restarts from the state the source has when loaded; the model is told. Between its calls a worker
 is stopped. Methods block: the executor calls them from as many threads as calls may run at once.
 """
 
