@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from mentor.closing import Closing
 from mentor.errors import InputError
@@ -24,7 +24,7 @@ WRONG_SCALE = 0.2
 NO_END, NO_ANSWER = 0.0, 0.1
 DEFAULT_EOS = "<|im_end|>"
 
-_CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+_OPEN, _CLOSE = "<tool_call>", "</tool_call>"
 # The released fallback for malformed JSON: its doubled backslash asks for a literal one before the name's quote.
 _FALLBACK_NAME = re.compile(r'"name":\\s*"([^"]+)"')
 _SHORT_INTEGER = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -133,9 +133,17 @@ def extract_released_box(text: str) -> str | None:
 
 def called_tools(text: str) -> tuple[set[str], bool]:
     """Return the valid names called anywhere in the text, and whether any call names an unknown tool."""
-    names = [_called_name(block) for block in _CALL.findall(text)]
+    names = [_called_name(block) for block in _call_blocks(text)]
     called = {name for name in names if isinstance(name, str) and name in VALID_TOOLS}
     return called, any(bool(name) and not (isinstance(name, str) and name in VALID_TOOLS) for name in names)
+
+
+def _call_blocks(text: str) -> Iterator[str]:
+    """Yield what the released `<tool_call>(.*?)</tool_call>` finds, without its search to the end from each open tag."""
+    end = 0
+    while (start := text.find(_OPEN, end)) >= 0 and (close := text.find(_CLOSE, start)) >= 0:
+        yield text[start + len(_OPEN) : close]
+        end = close + len(_CLOSE)
 
 
 def _called_name(block: str) -> object:

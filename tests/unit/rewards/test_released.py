@@ -1,6 +1,7 @@
 import json
 import random
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,56 @@ def test_called_tools_keeps_the_quirks() -> None:
     assert called_tools('<tool_call>{"name": false}</tool_call>') == (set(), False)
     assert called_tools('<tool_call>{"name": ["add"]}</tool_call>') == (set(), True)  # the released function raises
     assert called_tools(f"<tool_call>{tool_call('add')}") == (set(), False)
+
+
+@pytest.mark.parametrize(
+    ("text", "called", "unknown"),
+    [
+        ('<tool_call>{"name":"add"}', set(), False),  # never closed
+        ('</tool_call>{"name":"add"}<tool_call>', set(), False),
+        ('</tool_call><tool_call>{"name":"add"}</tool_call></tool_call>', {"add"}, False),
+        # a block runs from the first open tag to the first close, and the next search begins behind it
+        ('<tool_call><tool_call>{"name":\\"add"}</tool_call>{"name":"sqrt"}</tool_call>', {"add"}, False),
+        ('<tool_call><tool_call>{"name":"add"}</tool_call>', set(), False),  # no JSON, nor the backslash
+        ('<tool_call></tool_call><tool_call>{"name":"solve"}</tool_call><tool_call>', set(), True),
+        ('<tool_call>\n{"name":\n"add"}\n</tool_call>', {"add"}, False),
+        ('<tool_call>{"name":"a</tool_call>dd"}</tool_call>', set(), False),
+        ('<tool_<tool_call>{"name":"add"}</tool_</tool_call>', set(), False),
+    ],
+)
+def test_called_tools_of_nested_and_unclosed_tags(text: str, called: set[str], unknown: bool) -> None:
+    assert called_tools(text) == (called, unknown)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<tool_call>",
+        "</tool_call>",
+        "<tool_call>{",
+        "<tool_call></tool_call>",
+        '<tool_call>{"name":\\"',
+        "<tool_response>",
+        "<think>",
+        "\\boxed{",
+        "{",
+        "}",
+    ],
+)
+@pytest.mark.parametrize("form", ["{}", "<tool_call>{}</tool_call>", "{}</tool_call>", "\\boxed{{{}}}"])
+def test_a_hostile_text_costs_time_in_proportion_to_its_length(piece: str, form: str) -> None:
+    def seconds(times: int) -> float:
+        text = form.format(piece * times)
+        found = []
+        for _ in range(5):
+            started = time.perf_counter()
+            called_tools(text)
+            extract_released_box(text)
+            found.append(time.perf_counter() - started)
+        return min(found)
+
+    # 16 times the text: 16 times the work where it is linear, 256 times where each tag reads on to the end
+    assert seconds(16_000) < 64 * max(seconds(1_000), 1e-4)
 
 
 def test_integers_are_judged_as_math_verify_judges_them() -> None:
