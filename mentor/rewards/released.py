@@ -139,7 +139,7 @@ def called_tools(text: str) -> tuple[set[str], bool]:
 
 
 def _call_blocks(text: str) -> Iterator[str]:
-    """Yield what the released `<tool_call>(.*?)</tool_call>` finds, without its search to the end from each open tag."""
+    """Yield what the released `<tool_call>(.*?)</tool_call>` finds, without searching to the end from each tag."""
     end = 0
     while (start := text.find(_OPEN, end)) >= 0 and (close := text.find(_CLOSE, start)) >= 0:
         yield text[start + len(_OPEN) : close]
