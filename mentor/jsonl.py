@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mentor.closing import Closing
 from mentor.errors import InputError, StorageError
@@ -19,6 +20,7 @@ from mentor.files import write_file
 
 Record = dict[str, Any]
 Report = Callable[[str], None]
+BLOCK = 1 << 16  # bytes that are read at once from the end of a file
 warn = logging.getLogger(__name__).warning
 
 
@@ -56,20 +58,33 @@ class JsonlWriter(Closing):
 
 
 def drop_torn_line(path: Path, report: Report = warn) -> None:
-    """Cut a last line without a line end off the file, or end it where it is a whole record."""
+    """Cut a last line without a line end off the file, or end it where it is a whole record. Reads only that line."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    kept = data.rfind(b"\n") + 1
-    if kept == len(data):
+    with path.open("rb") as file:
+        kept = _last_line_start(file)
+        file.seek(kept)
+        line = file.read()
+    if not line:
         return
     with path.open("r+b") as file:
-        if _record(data[kept:]) is not None:
+        if _record(line) is not None:
             file.seek(0, os.SEEK_END)
             file.write(b"\n")
         else:
             file.truncate(kept)
-            report(f"{path}: dropped a half-written last line ({len(data) - kept} bytes)")
+            report(f"{path}: dropped a half-written last line ({len(line)} bytes)")
+
+
+def _last_line_start(file: BinaryIO) -> int:
+    """Return the position behind the last line end, 0 without one; reads blocks from the end of the file backwards."""
+    start = file.seek(0, os.SEEK_END)
+    while start > 0:
+        end, start = start, max(0, start - BLOCK)
+        file.seek(start)
+        if (found := file.read(end - start).rfind(b"\n")) >= 0:
+            return start + found + 1
+    return 0
 
 
 def _record(line: bytes) -> Record | None:
@@ -102,27 +117,36 @@ def roll_back(path: Path, step: int, report: Report = warn) -> int:
     """Move the records whose `step` is greater into `<stem>.rolled_back.jsonl`; return how many.
 
     Crash-safe: the moved records are on disk before the file is replaced in one step, and a crash in between does not
-    move them twice.
+    move them twice. Holds one record at a time, and a hash of each that is moved.
     """
     if not path.exists():
         return 0
-    kept: list[str] = []
-    moved: list[str] = []
-    for record in read_jsonl(path, report):
-        (moved if record.get("step", 0) > step else kept).append(to_line(record))
-    if moved:
-        _append_durably(path.with_name(f"{path.stem}.rolled_back.jsonl"), moved)
-    write_file(path, kept)
-    return len(moved)
 
+    def lines(moved: bool, report: Report = lambda _: None) -> Iterator[str]:
+        return (to_line(record) for record in read_jsonl(path, report) if (record.get("step", 0) > step) == moved)
 
-def _append_durably(path: Path, lines: list[str]) -> None:
-    """Append `lines`, unless the file ends with them or with their first ones: those a crash cut short."""
-    drop_torn_line(path)
-    stored = path.read_text(encoding="utf-8") if path.exists() else ""
-    there = next((n for n in range(len(lines), 0, -1) if stored.endswith("".join(lines[:n]))), 0)
-    lines = lines[there:]
-    with path.open("a", encoding="utf-8") as file:
-        file.writelines(lines)
+    hashes, size = [], 0
+    for line in lines(True, report):
+        hashes.append(hash(line.encode()))
+        size += len(line.encode())
+    if not hashes:
+        drop_torn_line(path, lambda _: None)  # reported above
+        return 0
+    aside = path.with_name(f"{path.stem}.rolled_back.jsonl")
+    drop_torn_line(aside)
+    with aside.open("a+b") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+        there = _overlap([hash(line) for line in file], hashes)  # those that a crash left there
+        file.writelines(line.encode() for line in islice(lines(True), there, None))
         file.flush()
         os.fsync(file.fileno())
+    write_file(path, lines(False))
+    return len(hashes)
+
+
+def _overlap(stored: Sequence[int], moved: Sequence[int]) -> int:
+    """Return the largest n for which `stored` ends with the first n of `moved`."""
+    for n in range(min(len(stored), len(moved)), 0, -1):
+        if stored[-n] == moved[0] and stored[-n:] == moved[:n]:
+            return n
+    return 0
