@@ -6,7 +6,7 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,32 @@ from mentor.errors import InputError
 
 Row = dict[str, Any]
 GZIP_MAGIC = b"\x1f\x8b"
+PARQUET_ROWS = 256  # that are held at a time
 
 
-def read_rows(path: Path, key: str) -> list[tuple[str, Row]]:
-    """Read `(place, row)` of every non-empty line; `place` is `path:line`, `key` the config key that gave the path.
+def read_rows(path: Path, key: str) -> Iterator[tuple[str, Row]]:
+    """Yield `(place, row)` of every non-empty line; `place` is `path:line`, `key` the config key that gave the path.
+
+    One row is held at a time; of a `.json` file that holds one list, all of it.
 
     Raises InputError for a missing or empty file, corrupt gzip, text that is not UTF-8, or a line that is no object.
     """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise InputError(f"{key}={path}: {found}, accepted: a JSONL (plain or gzip) or parquet file")
-    rows = list(_parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path, _text(path)))
-    if not rows:
+    empty = True
+    for place_and_row in _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path):
+        empty = False
+        yield place_and_row
+    if empty:
         raise InputError(f"{path}: the file holds no rows")
-    return rows
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[str, Row]]:
+def _json_rows(path: Path) -> Iterator[tuple[str, Row]]:
     """One object a line, or the objects of the list that a `.json` file holds; `number` then counts these."""
-    lines: Sequence[str] = text.split("\n")
-    if ".json" in path.suffixes and text.lstrip().startswith("["):
-        lines = [json.dumps(entry, ensure_ascii=False) for entry in _json_list(path, text)]
+    lines = _lines(path)
+    if ".json" in path.suffixes and next((line.lstrip()[0] for line in _lines(path) if line.strip()), "") == "[":
+        lines = (json.dumps(entry, ensure_ascii=False) for entry in _json_list(path, "".join(_lines(path))))
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield f"{path}:{number}", parse_row(line, f"{path}:{number}")
@@ -71,28 +76,35 @@ def _from_json(text: str, place: str, accepted: str) -> Any:
     raise InputError(f"{place}: {reason}, accepted: {accepted}")
 
 
-def _text(path: Path) -> str:
-    data = path.read_bytes()
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a plain or gzip file. Raises InputError for corrupt gzip and text that is not UTF-8."""
+    with path.open("rb") as file:
+        compressed = path.suffix == ".gz" or file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    place = 0
     try:
-        if path.suffix == ".gz" or data.startswith(GZIP_MAGIC):
-            data = gzip.decompress(data)
-        return data.decode("utf-8-sig")
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            for line in file:
+                yield line.decode("utf-8" if place else "utf-8-sig")
+                place += len(line)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: corrupt gzip ({error})") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}), accepted: JSONL, parquet") from None
+        raise InputError(f"{path}: not UTF-8 text (byte {place + error.start}), accepted: JSONL, parquet") from None
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Row]]:
     import pyarrow  # type: ignore[import-untyped]  # comes with `datasets`
     import pyarrow.parquet  # type: ignore[import-untyped]
 
+    number = 0
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}:{number}", row
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a parquet file ({str(error).splitlines()[0]})") from None
-    for number, row in enumerate(rows, start=1):
-        yield f"{path}:{number}", row
 
 
 # --- fields of a row -------------------------------------------------------------------------------------------------

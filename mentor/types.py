@@ -6,7 +6,7 @@ Plain records with checks at construction; no torch here. Axes: `P` prompts, `G`
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -377,6 +377,16 @@ class GroupKind(StrEnum):
     ALL_PASS = "all_pass"
 
 
+def group_kind(rewards: Iterable[RewardBreakdown]) -> GroupKind | None:
+    """Return the kind of a group from its graded answers; None where none was graded."""
+    correct = [breakdown.correct for breakdown in rewards if breakdown.correct is not None]
+    if not correct:
+        return None
+    if min(correct) == 1:
+        return GroupKind.ALL_PASS
+    return GroupKind.MIXED if max(correct) == 1 else GroupKind.ALL_FAIL
+
+
 @dataclass
 class TrajectoryGroup:
     """G trajectories of one task, with their rewards and, later, advantages (all of length G).
@@ -392,9 +402,4 @@ class TrajectoryGroup:
     @property
     def kind(self) -> GroupKind | None:
         """The kind of the graded answers; None where none was graded."""
-        correct = [breakdown.correct for breakdown in self.rewards if breakdown.correct is not None]
-        if not correct:
-            return None
-        if min(correct) == 1:
-            return GroupKind.ALL_PASS
-        return GroupKind.MIXED if max(correct) == 1 else GroupKind.ALL_FAIL
+        return group_kind(self.rewards)

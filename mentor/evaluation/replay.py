@@ -1,30 +1,32 @@
 """Replay stored trajectories under other weights of a reward: advantages, their order, and which points are alike.
 
-Each trajectory is judged once; a point of the grid combines the terms anew, by the reward's own formula. All of this
-describes the trajectories at hand, not what training with a point reaches: another reward draws other trajectories.
+Each trajectory is judged once; a point of the grid combines the terms anew, by the reward's own formula. Groups come
+one after the other, and only sums over them are kept. All of this describes the trajectories at hand, not what training
+with a point reaches: another reward draws other trajectories.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mentor.algorithm.advantage import AdvantageSettings, group_advantages, zero_variance
-from mentor.evaluation.rollout_metrics import advantage_metrics
 from mentor.rewards.composite import Judged
 from mentor.rewards.weight_grid import WeightPoint
-from mentor.types import Trajectory, TrajectoryGroup
+from mentor.types import GroupKind, RewardBreakdown, group_kind
 
 NOTE = (
     "This describes the trajectories at hand, drawn by the policy of their time: what each point makes of them, and "
     "nothing of what training with it reaches."
 )
 TIE = 1e-9  # totals that are nearer are equal in rank: rounding orders nothing
+CHUNK = 64  # groups that are replayed at once
 UNKNOWN = 2  # the order of a pair of which a total is missing
 COLUMNS = {
     "reward": "reward_mean",
@@ -38,12 +40,16 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class JudgedGroup:
-    """The trajectories of one group, and by matcher what was judged of each."""
+JudgedGroup = Mapping[str, Sequence[Judged]]
+"""What was judged of each trajectory of one group, by matcher."""
 
-    trajectories: Sequence[Trajectory]
-    judged: Mapping[str, Sequence[Judged]]
+
+@dataclass(frozen=True)
+class ReplayedGroup:
+    """The rewards of one group at one point, and its advantages."""
+
+    rewards: Sequence[RewardBreakdown]
+    advantages: Sequence[float | None]
 
 
 @dataclass(frozen=True)
@@ -87,63 +93,131 @@ class Replay:
 def replay(
     base: WeightPoint,
     points: Sequence[WeightPoint],
-    groups: Sequence[JudgedGroup],
+    groups: Iterable[JudgedGroup],
     advantage: AdvantageSettings,
     tolerance: Tolerance,
 ) -> Replay:
-    """Score the groups at every point. groups: of at least two trajectories each, of tasks whose teacher is known."""
-    replayed = [replay_point(point, groups, advantage) for point in (base, *points)]
-    vectors = np.array([_advantages(entry) for entry in replayed])
-    orders = np.array([_order(entry) for entry in replayed])
-    cosines, flips = _cosines(vectors), _flips(orders)
+    """Score the groups at every point, in one pass over them.
+
+    groups: one or more, of at least two trajectories each, of tasks whose teacher is known.
+    """
+    every = (base, *points)
+    sums = [PointSums() for _ in every]
+    pairs = PairSums(len(every))
+    left = iter(groups)
+    while chunk := list(islice(left, CHUNK)):
+        replayed = [[replay_group(point, group, advantage) for group in chunk] for point in every]
+        for entry, made in zip(sums, replayed, strict=True):
+            entry.add(made)
+        pairs.add(np.array([_advantages(made) for made in replayed]), np.array([_order(made) for made in replayed]))
+    cosines, flips = pairs.cosines(), pairs.flips()
     rows = [
         {
             "values": point.values,
-            **_summary(entry, advantage),
+            **sums[place].summary(),
             "flips": _number(flips[0, place]),
-            "reversals": _reversals(orders[0], orders[place]),
-            "kendall": _kendall(orders[0], orders[place]),
+            "reversals": pairs.reversals(place),
+            "kendall": pairs.kendall(place),
             "cosine": _number(cosines[0, place]),
         }
-        for place, (point, entry) in enumerate(zip((base, *points), replayed, strict=True))
+        for place, point in enumerate(every)
     ]
     same = (cosines >= tolerance.cosine) & (np.nan_to_num(flips) <= tolerance.flips)
     return Replay(rows[0], rows[1:], cluster(same[1:, 1:]))
 
 
-def replay_point(
-    point: WeightPoint, groups: Sequence[JudgedGroup], settings: AdvantageSettings
-) -> list[TrajectoryGroup]:
-    """Score the groups as training with this point's reward does, without penalties for length or KL."""
-    formula, matcher = point.formula, point.settings["matcher"]
-    scored = []
-    for group in groups:
-        rewards = formula.combine(group.judged[matcher])
-        advantages = group_advantages([breakdown.total for breakdown in rewards], settings)
-        task, trajectories = group.trajectories[0].task, list(group.trajectories)
-        scored.append(TrajectoryGroup(task, trajectories, rewards, advantages))
-    return scored
+def replay_group(point: WeightPoint, group: JudgedGroup, settings: AdvantageSettings) -> ReplayedGroup:
+    """Score one group as training with this point's reward does, without penalties for length or KL."""
+    rewards = point.formula.combine(group[point.settings["matcher"]])
+    return ReplayedGroup(rewards, group_advantages([breakdown.total for breakdown in rewards], settings))
 
 
-def _summary(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float | None]:
-    totals = [[breakdown.total for breakdown in group.rewards] for group in groups]
-    graded = [total for group in totals for total in group if total is not None]
-    metrics = advantage_metrics(groups, settings)
-    return {
-        "reward_mean": fmean(graded) if graded else None,
-        "zero_variance": fmean(map(zero_variance, totals)),
-        "abs_advantage": metrics.get("advantage/abs_mean"),
-        "share_all_fail": metrics.get("advantage/share_all_fail"),
-    }
+class PointSums:
+    """Sums over the groups of one point, for the numbers that describe it alone."""
+
+    def __init__(self) -> None:
+        self._groups = self._zero_variance = 0
+        self._totals = self._advantages = 0  # how many are not None
+        self._total = self._abs_advantage = self._abs_all_fail = 0.0
+
+    def add(self, groups: Sequence[ReplayedGroup]) -> None:
+        totals = [[breakdown.total for breakdown in group.rewards] for group in groups]
+        graded = [total for group in totals for total in group if total is not None]
+        self._groups += len(groups)
+        self._zero_variance += sum(map(zero_variance, totals))
+        self._totals += len(graded)
+        self._total += math.fsum(graded)
+        for group in groups:
+            sizes = [abs(advantage) for advantage in group.advantages if advantage is not None]
+            kind = group_kind(group.rewards)
+            self._advantages += len(sizes)
+            self._abs_advantage += 0.0 if kind is None else sum(sizes)
+            self._abs_all_fail += sum(sizes) if kind is GroupKind.ALL_FAIL else 0.0
+
+    def summary(self) -> dict[str, float | None]:
+        """`reward_mean` per graded trajectory, `zero_variance` per group, `abs_advantage` per advantage."""
+        return {
+            "reward_mean": self._total / self._totals if self._totals else None,
+            "zero_variance": self._zero_variance / self._groups,
+            "abs_advantage": self._abs_advantage / self._advantages if self._advantages else None,
+            "share_all_fail": self._abs_all_fail / self._abs_advantage if self._abs_advantage else None,
+        }
 
 
-def _advantages(groups: Sequence[TrajectoryGroup]) -> list[float]:
-    """(N,), one of each trajectory; 0 where there is none: it is not trained on."""
+class PairSums:
+    """Sums over the groups for every two of P points: products of their advantages, and pairs ordered alike."""
+
+    def __init__(self, points: int) -> None:
+        self._products = np.zeros((points, points))
+        self._known = np.zeros((points, points))
+        self._equal = np.zeros((points, points))
+        self._base = np.zeros((5, points))  # against the first point: known, reversed, and ab, aa, bb of the orders
+
+    def add(self, vectors: NDArray[np.float64], orders: NDArray[np.int8]) -> None:
+        """vectors: (P, n) advantages. orders: (P, k) of pairs, as `_order` gives them."""
+        self._products += vectors @ vectors.T
+        known = (orders != UNKNOWN).astype(np.float64)
+        self._known += known @ known.T
+        for sign in (-1, 0, 1):
+            mask = (orders == sign).astype(np.float64)
+            self._equal += mask @ mask.T
+        both = known * known[0]
+        ours, theirs = orders[0] * both, orders * both
+        products = ours * theirs
+        self._base += [entry.sum(axis=1) for entry in (both, products < 0, products, ours**2, theirs**2)]
+
+    def cosines(self) -> NDArray[np.float64]:
+        """(P, P). Two points without any advantage are the same (1), one of them against another is not (0)."""
+        lengths = np.sqrt(np.diag(self._products))
+        both_zero = (lengths[:, None] == 0) & (lengths == 0)
+        units = np.where(lengths == 0, 1.0, lengths)
+        cosines = self._products / units[:, None] / units
+        return np.where(both_zero, 1.0, np.clip(np.round(cosines, 12), -1.0, 1.0))
+
+    def flips(self) -> NDArray[np.float64]:
+        """(P, P): the share of pairs known at both points whose order differs; NaN where no pair is."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray((self._known - self._equal) / self._known)
+
+    def reversals(self, place: int) -> float | None:
+        """The share of pairs, known at both, whose order is the opposite of the first point's."""
+        known, turned = self._base[:2, place]
+        return float(turned / known) if known else None
+
+    def kendall(self, place: int) -> float | None:
+        """Kendall's tau-b (1945) over the pairs of all groups together; None where one side ties them all."""
+        product, ours, theirs = self._base[2:, place]
+        untied = np.sqrt(ours * theirs)
+        return float(product / untied) if untied else None
+
+
+def _advantages(groups: Sequence[ReplayedGroup]) -> list[float]:
+    """(n,), one of each trajectory; 0 where there is none: it is not trained on."""
     return [advantage or 0.0 for group in groups for advantage in group.advantages]
 
 
-def _order(groups: Sequence[TrajectoryGroup]) -> NDArray[np.int8]:
-    """(K,), of each pair in a group: 1 where the first total is higher, 0 where they tie, -1 else; or UNKNOWN."""
+def _order(groups: Sequence[ReplayedGroup]) -> NDArray[np.int8]:
+    """(k,), of each pair in a group: 1 where the first total is higher, 0 where they tie, -1 else; or UNKNOWN."""
     signs = []
     for group in groups:
         totals = np.array([np.nan if b.total is None else b.total for b in group.rewards])
@@ -152,36 +226,6 @@ def _order(groups: Sequence[TrajectoryGroup]) -> NDArray[np.int8]:
         order = np.sign(np.where(np.abs(difference) <= TIE, 0.0, difference))
         signs.append(np.where(np.isnan(order), UNKNOWN, order).astype(np.int8))
     return np.concatenate(signs)
-
-
-def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P, N) -> (P, P). Two points without any advantage are the same (1), one of them against another is not (0)."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = vectors / np.where(lengths == 0, 1.0, lengths)
-    both_zero = (lengths == 0) & (lengths.T == 0)
-    return np.where(both_zero, 1.0, np.clip(np.round(units @ units.T, 12), -1.0, 1.0))
-
-
-def _flips(orders: NDArray[np.int8]) -> NDArray[np.float64]:
-    """(P, K) -> (P, P): the share of pairs known at both points whose order differs; NaN where no pair is."""
-    known = (orders != UNKNOWN).astype(np.float32)
-    equal = sum(mask @ mask.T for mask in ((orders == sign).astype(np.float32) for sign in (-1, 0, 1)))
-    both = known @ known.T
-    with np.errstate(invalid="ignore"):
-        return np.asarray((both - equal).astype(np.float64) / both)
-
-
-def _reversals(ours: NDArray[np.int8], theirs: NDArray[np.int8]) -> float | None:
-    known = (ours != UNKNOWN) & (theirs != UNKNOWN)
-    return float(np.mean(ours[known] * theirs[known] < 0)) if known.any() else None
-
-
-def _kendall(ours: NDArray[np.int8], theirs: NDArray[np.int8]) -> float | None:
-    """Kendall's tau-b (1945) over the pairs of all groups together; None where one side ties them all."""
-    known = (ours != UNKNOWN) & (theirs != UNKNOWN)
-    a, b = ours[known].astype(np.float64), theirs[known].astype(np.float64)
-    untied = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / untied) if untied else None
 
 
 def cluster(same: NDArray[np.bool_]) -> list[list[int]]:

@@ -50,7 +50,7 @@ def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
 
     Raises InputError for a missing key or a value of the wrong type.
     """
-    _check_row(row, where)
+    check_raw_row(row, where)
     response, eos, truth = row["response"], row["eos"], row["ground_truth"]
     schemas = row.get("tools")
     parameters = _parameters(schemas, where)
@@ -195,7 +195,9 @@ def _stop_reason(ended: bool, turns: Sequence[tuple[str, str]], calls: Sequence[
     return StopReason.MAX_TURNS if any(call.turn == last for call in calls) else StopReason.ANSWERED
 
 
-def _check_row(row: Mapping[str, Any], where: str) -> None:
+def check_raw_row(row: Mapping[str, Any], where: str) -> None:
+    """Raise InputError for a missing key or a value of the wrong type, as `raw_trajectory` does."""
+
     def require(accepted: bool, key: str, what: str) -> None:
         if not accepted:
             given = f"{key}={row[key]!r}" if key in row else f"no {key!r}"
@@ -209,6 +211,7 @@ def _check_row(row: Mapping[str, Any], where: str) -> None:
     truth, teacher = row["ground_truth"], row["teacher_tools"]
     require(isinstance(truth, str) or _texts(truth), "ground_truth", "a text or a list of texts")
     require(teacher is None or _texts(teacher), "teacher_tools", "a list of names, or null")
+    _parameters(row.get("tools"), where)
 
 
 def _texts(value: object) -> bool:

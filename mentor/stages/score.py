@@ -3,12 +3,16 @@
 With `stage.grid` the rows are also replayed with every combination of other reward numbers, into `<output>.grid.json`.
 Rows keep their order. Those of one group (same `group_id` and `step`) are scored together, as in training; a raw row is
 a group by itself. A total is null where the grader failed, or where a preset compares with an unknown teacher.
+
+All rows are checked first, then read again, scored and written a few groups at a time. The output appears when it is
+whole.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -24,7 +28,7 @@ from mentor.rewards.grader_pool import GraderPool
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.score_grid import replay_rows
-from mentor.stages.score_rows import ScoreRow, groups_of, load_rows, work_on_groups
+from mentor.stages.score_rows import ScoreRows, scan_rows, work_on_groups
 from mentor.types import RewardBreakdown, Trajectory
 
 NO_REFERENCE = RewardBreakdown(None, {"correct": None, "match": None, "valid": None}, "no_reference")
@@ -39,7 +43,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     grid_output = output.with_suffix(".grid.json") if stage.grid is not None else None
     check_request(stage, [output, grid_output], config.overwrite)
     presets = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
-    rows = load_rows(Path(stage.input))
+    rows = scan_rows(Path(stage.input))
     make_folder(stage, output.parent)
     loaded = time.perf_counter()
     with ExitStack() as stack:
@@ -47,9 +51,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         rewards = {name: stack.enter_context(closing(build_reward(pool, **preset))) for name, preset in presets.items()}
         grid = replay_rows(rows, stage, pool, logger) if grid_output is not None else None
         replayed = time.perf_counter()
-        scores = score_rows(rows, rewards, stage.workers, logger)
-    write_file(output, score_lines(rows, scores))
-    totals = {name: [total for row in scores if (total := row[name].total) is not None] for name in rewards}
+        totals = {name: array("d") for name in rewards}
+        write_file(output, score_lines(rows, rewards, totals, stage.workers, logger))
     means = {name: fmean(values) for name, values in totals.items() if values}
     logger.log(0, {f"reward/{name}": mean for name, mean in means.items()})
     counts: dict[str, Any] = {
@@ -87,20 +90,29 @@ def make_folder(stage: ScoreStage, folder: Path) -> None:
         raise InputError(f"stage.output={stage.output}: no folder for it, {error.strerror}: {folder}") from None
 
 
-def score_rows(
-    rows: Sequence[ScoreRow], rewards: dict[str, Reward], workers: int, logger: Logger
-) -> list[dict[str, RewardBreakdown]]:
-    """Score each group with every reward. Returns the breakdowns of each row by preset, in the order of the rows."""
+def score_lines(
+    rows: ScoreRows, rewards: dict[str, Reward], totals: dict[str, array[float]], workers: int, logger: Logger
+) -> Iterator[str]:
+    """Score each group with every reward. Yields the output's JSON lines, one a row, in the order of the rows.
+
+    totals: by preset; those that are known are appended.
+    """
 
     def work(trajectories: list[Trajectory]) -> dict[str, Sequence[RewardBreakdown]]:
         return {name: _score_group(reward, trajectories) for name, reward in rewards.items()}
 
-    scores: list[dict[str, RewardBreakdown]] = [{} for _ in rows]
-    for positions, by_preset in work_on_groups(rows, groups_of(rows), work, workers, logger, "score"):
-        for name, breakdowns in by_preset.items():
-            for position, breakdown in zip(positions, breakdowns, strict=True):
-                scores[position][name] = breakdown
-    return scores
+    early: dict[int, str] = {}  # lines by position, until all before them are there
+    written = 0
+    for group, by_preset in work_on_groups(rows, work, workers, logger, "score"):
+        for member, row in enumerate(group):
+            scores = {name: breakdowns[member] for name, breakdowns in by_preset.items()}
+            early[row.position] = _line(row.id, scores)
+            for name, breakdown in scores.items():
+                if breakdown.total is not None:
+                    totals[name].append(breakdown.total)
+        while written in early:
+            yield early.pop(written)
+            written += 1
 
 
 def _score_group(reward: Reward, trajectories: Sequence[Trajectory]) -> Sequence[RewardBreakdown]:
@@ -109,12 +121,10 @@ def _score_group(reward: Reward, trajectories: Sequence[Trajectory]) -> Sequence
     return reward.score(trajectories)
 
 
-def score_lines(rows: Sequence[ScoreRow], scores: Sequence[dict[str, RewardBreakdown]]) -> Iterator[str]:
-    """Yield the output's JSON lines, one a row."""
-    for row, by_preset in zip(rows, scores, strict=True):
-        record = {
-            "id": row.id,
-            "rewards": {name: breakdown.total for name, breakdown in by_preset.items()},
-            "terms": {name: breakdown.terms for name, breakdown in by_preset.items()},
-        }
-        yield json.dumps(record, ensure_ascii=False) + "\n"
+def _line(row_id: str | int, scores: dict[str, RewardBreakdown]) -> str:
+    record = {
+        "id": row_id,
+        "rewards": {name: breakdown.total for name, breakdown in scores.items()},
+        "terms": {name: breakdown.terms for name, breakdown in scores.items()},
+    }
+    return json.dumps(record, ensure_ascii=False) + "\n"

@@ -1,10 +1,15 @@
-"""`stage.grid` of stage=score: judge the rows once, replay them at every point of a grid of reward numbers."""
+"""`stage.grid` of stage=score: judge the rows once, replay them at every point of a grid of reward numbers.
+
+Groups are judged and replayed as they are read; none is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 from mentor.algorithm.advantage import AdvantageSettings
@@ -13,10 +18,9 @@ from mentor.errors import InputError
 from mentor.evaluation.replay import NOTE, JudgedGroup, Replay, Tolerance, replay
 from mentor.loggers import Logger
 from mentor.rewards import CompositeReward, build_reward
-from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.weight_grid import grid_points
-from mentor.stages.score_rows import ScoreRow, groups_of, work_on_groups
+from mentor.stages.score_rows import ScoreRows, work_on_groups
 from mentor.types import Trajectory
 
 
@@ -28,7 +32,7 @@ class GridReplay:
     record: dict[str, Any]
 
 
-def replay_rows(rows: Sequence[ScoreRow], stage: ScoreStage, pool: GraderPool, logger: Logger) -> GridReplay:
+def replay_rows(rows: ScoreRows, stage: ScoreStage, pool: GraderPool, logger: Logger) -> GridReplay:
     """Judge the rows once and replay them at every point of `stage.grid`.
 
     Groups of one row, or of a task whose teacher is unknown, are left out and counted.
@@ -38,13 +42,7 @@ def replay_rows(rows: Sequence[ScoreRow], stage: ScoreStage, pool: GraderPool, l
     base, points = grid_points(stage.grid_base, stage.grid)
     advantage = AdvantageSettings(stage.advantage, stage.normalize_std)
     tolerance = Tolerance(stage.same_cosine, stage.same_flips)
-    groups = groups_of(rows)
-    kept = [group for group in groups if len(group) > 1 and rows[group[0]].trajectory.task.reference is not None]
-    if not kept:
-        raise InputError(
-            "stage.input holds no group of several trajectories of a task whose teacher is known, and stage.grid "
-            "compares advantages within groups; accepted: trajectories that stage=rl stored"
-        )
+    counts: Counter[str] = Counter()
     with ExitStack() as stack:
         rewards = {}
         for matcher in dict.fromkeys(point.settings["matcher"] for point in (base, *points)):
@@ -52,20 +50,33 @@ def replay_rows(rows: Sequence[ScoreRow], stage: ScoreStage, pool: GraderPool, l
             assert isinstance(reward, CompositeReward)
             rewards[matcher] = stack.enter_context(reward)
 
-        def judge(trajectories: list[Trajectory]) -> dict[str, list[Judged]]:
+        def judge(trajectories: list[Trajectory]) -> JudgedGroup | None:
+            if len(trajectories) == 1 or trajectories[0].task.reference is None:
+                return None
             return {matcher: reward.judge(trajectories) for matcher, reward in rewards.items()}
 
-        judged = [
-            JudgedGroup([rows[position].trajectory for position in positions], by_matcher)
-            for positions, by_matcher in work_on_groups(rows, kept, judge, stage.workers, logger, "judge")
-        ]
-    found = replay(base, points, judged, advantage, tolerance)
+        def judged() -> Iterator[JudgedGroup]:
+            for group, made in work_on_groups(rows, judge, stage.workers, logger, "judge"):
+                if made is None:
+                    counts["groups_left_out"] += 1
+                else:
+                    counts.update(groups=1, trajectories=len(group))
+                    yield made
+
+        groups = judged()
+        first = next(groups, None)
+        if first is None:
+            raise InputError(
+                "stage.input holds no group of several trajectories of a task whose teacher is known, and stage.grid "
+                "compares advantages within groups; accepted: trajectories that stage=rl stored"
+            )
+        found = replay(base, points, chain([first], groups), advantage, tolerance)
     record = {
         "note": NOTE,
         "input": stage.input,
-        "trajectories": sum(map(len, kept)),
-        "groups": len(kept),
-        "groups_left_out": len(groups) - len(kept),
+        "trajectories": counts["trajectories"],
+        "groups": counts["groups"],
+        "groups_left_out": counts["groups_left_out"],
         "preset": stage.grid_base,
         "advantage": asdict(advantage),
         "tolerance": asdict(tolerance),

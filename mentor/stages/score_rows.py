@@ -1,74 +1,128 @@
-"""The rows that stage=score reads, and work on their groups: rows of one `group_id` and `step`; a raw row is alone."""
+"""The rows that stage=score reads, and work on their groups: rows of one `group_id` and `step`; a raw row is alone.
+
+A first pass over the file checks every row and finds where each group ends. Later passes hold the groups that are open,
+which is one where the rows of a group stand together, as stage=rl writes them.
+"""
 
 from __future__ import annotations
 
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mentor.errors import InputError
 from mentor.loggers import Logger
-from mentor.rewards.raw import raw_trajectory
+from mentor.rewards.raw import check_raw_row, raw_trajectory
 from mentor.rows import read_rows
 from mentor.trajectories.store import stored_trajectory
 from mentor.types import Trajectory
 
 T = TypeVar("T")
+GROUPS_AHEAD = 8  # of each worker: groups that are read before their turn
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One record to score. `group`: equal for the rows of one group."""
+    """One record to score. `position` counts the rows of the file; `group` is equal for the rows of one group."""
 
+    position: int
     id: str | int
     trajectory: Trajectory
     group: tuple[Any, ...]
 
 
-def load_rows(path: Path) -> list[ScoreRow]:
-    """Read stored trajectories (records with the key `schema`) and raw rows, in any mix, from plain or gzip JSONL.
+@dataclass(frozen=True)
+class ScoreRows:
+    """The rows of a file. They are read anew by each iteration, one at a time.
 
-    Raises InputError naming file and line for anything else, and for a file without rows.
+    ends: (N,) bool, True on the rows after which none of the same group follows.
+    """
+
+    path: Path
+    ends: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __iter__(self) -> Iterator[ScoreRow]:
+        position = -1
+        checked: set[str] = set()
+        for position, (place, record) in zip(range(len(self)), read_rows(self.path, "stage.input"), strict=False):
+            yield _row(position, record, place, checked)
+        if position + 1 < len(self):
+            raise InputError(f"{self.path}: lost rows while it was read, accepted: a file that does not get shorter")
+
+    def groups(self) -> Iterator[list[ScoreRow]]:
+        """Yield the rows of each group, in the order in which the groups end."""
+        open_groups: dict[tuple[Any, ...], list[ScoreRow]] = {}
+        for row in self:
+            open_groups.setdefault(row.group, []).append(row)
+            if self.ends[row.position]:
+                yield open_groups.pop(row.group)
+        yield from open_groups.values()  # none, unless the keys of two groups have one hash
+
+
+def scan_rows(path: Path) -> ScoreRows:
+    """Check stored trajectories (records with the key `schema`) and raw rows, in any mix, from plain or gzip JSONL.
+
+    Keeps 8 bytes a row. Raises InputError naming file and line for anything else, and for a file without rows.
     """
     checked: set[str] = set()
-    return [_row(record, place, checked) for place, record in read_rows(path, "stage.input")]
+    keys = array("q")
+    for place, record in read_rows(path, "stage.input"):
+        if "schema" in record:
+            stored_trajectory(record, place, checked)
+        else:
+            check_raw_row(record, place)
+        keys.append(hash(_group(record, place)))
+    ends = np.zeros(len(keys), dtype=bool)
+    ends[len(keys) - 1 - np.unique(np.array(keys)[::-1], return_index=True)[1]] = True
+    return ScoreRows(path, ends)
 
 
-def _row(record: dict[str, Any], place: str, checked: set[str]) -> ScoreRow:
+def _row(position: int, record: dict[str, Any], place: str, checked: set[str]) -> ScoreRow:
+    group = _group(record, place)
     if "schema" not in record:
-        return ScoreRow(record.get("id", ""), raw_trajectory(record, place), (place,))
+        return ScoreRow(position, record.get("id", ""), raw_trajectory(record, place), group)
     trajectory = stored_trajectory(record, place, checked)
-    group = (place,) if trajectory.group_id is None else (trajectory.group_id, record.get("step"))
-    return ScoreRow(record.get("id", trajectory.task.id), trajectory, group)
+    return ScoreRow(position, record.get("id", trajectory.task.id), trajectory, group)
 
 
-def groups_of(rows: Sequence[ScoreRow]) -> list[list[int]]:
-    """Return the positions of each group's rows; groups and rows in the order of the file."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for position, row in enumerate(rows):
-        groups.setdefault(row.group, []).append(position)
-    return list(groups.values())
+def _group(record: dict[str, Any], place: str) -> tuple[Any, ...]:
+    alone = "schema" not in record or record.get("group_id") is None
+    return (place,) if alone else (record["group_id"], record.get("step"))
 
 
 def work_on_groups(
-    rows: Sequence[ScoreRow],
-    groups: Sequence[Sequence[int]],
-    work: Callable[[list[Trajectory]], T],
-    workers: int,
-    logger: Logger,
-    what: str,
-) -> Iterator[tuple[Sequence[int], T]]:
-    """Apply `work` to the trajectories of each group with `workers` threads. Yields (positions, result) in order."""
+    rows: ScoreRows, work: Callable[[list[Trajectory]], T], workers: int, logger: Logger, what: str
+) -> Iterator[tuple[Sequence[ScoreRow], T]]:
+    """Apply `work` to the trajectories of each group with `workers` threads. Yields (rows, result) as groups end.
 
-    def of_group(positions: Sequence[int]) -> tuple[Sequence[int], T]:
-        return positions, work([rows[position].trajectory for position in positions])
+    No more than GROUPS_AHEAD groups of each worker are read before the caller has taken the results of earlier ones.
+    """
+    waiting: deque[tuple[Sequence[ScoreRow], Future[T]]] = deque()
+    with ThreadPoolExecutor(workers) as threads, logger.progress(len(rows), what) as bar:
 
-    with ThreadPoolExecutor(workers) as threads, logger.progress(sum(map(len, groups)), what) as bar:
+        def first() -> tuple[Sequence[ScoreRow], T]:
+            group, made = waiting.popleft()
+            result = made.result()
+            bar.advance(len(group))
+            return group, result
+
         try:
-            for positions, made in threads.map(of_group, groups):
-                yield positions, made
-                bar.advance(len(positions))
+            for group in rows.groups():
+                waiting.append((group, threads.submit(work, [row.trajectory for row in group])))
+                if len(waiting) > GROUPS_AHEAD * workers:
+                    yield first()
+            while waiting:
+                yield first()
         except BaseException:
             threads.shutdown(cancel_futures=True)
             raise

@@ -71,7 +71,7 @@ def load_bfcl(
     for messages. Raises InputError naming the row.
     """
     path = Path(path)
-    rows = read_rows(path, key)
+    rows = list(read_rows(path, key))
     if answers is None and "irrelevance" not in path.name:
         answers = answers_file(path)
     accepted = {} if answers is None else {row["id"]: row for _, row in read_rows(Path(answers), f"{key}: its answers")}

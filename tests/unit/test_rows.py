@@ -1,6 +1,7 @@
 """Files of rows: what is read, the fields of a row, and one clear line for what cannot be read."""
 
 import gzip
+import tracemalloc
 
 import pytest
 
@@ -59,11 +60,39 @@ def test_rows_of_lines_and_of_a_list_with_their_places(tmp_path):
     lines, listed = tmp_path / "a.jsonl", tmp_path / "b.json"
     lines.write_text('\ufeff{"a": 1}\n\n{"a": 2}\n')
     listed.write_text('[{"a": 1},\n {"a": 2}]')
-    assert read_rows(lines, "task.path") == [(f"{lines}:1", {"a": 1}), (f"{lines}:3", {"a": 2})]
-    assert read_rows(listed, "task.path") == [(f"{listed}:1", {"a": 1}), (f"{listed}:2", {"a": 2})]
+    assert list(read_rows(lines, "task.path")) == [(f"{lines}:1", {"a": 1}), (f"{lines}:3", {"a": 2})]
+    assert list(read_rows(listed, "task.path")) == [(f"{listed}:1", {"a": 1}), (f"{listed}:2", {"a": 2})]
     listed.write_text('[{"a": 1}')
     with pytest.raises(InputError, match=r"b\.json: not JSON \(.*\), accepted: a list of objects, or one a line"):
-        read_rows(listed, "task.path")
+        list(read_rows(listed, "task.path"))
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.jsonl.gz", "rows.parquet"])
+def test_a_large_file_is_read_without_being_held(tmp_path, name):
+    path = tmp_path / name
+    texts = (str(number) * 2_000 for number in range(1_000, 3_000))
+    if name.endswith("parquet"):
+        parquet = pytest.importorskip("pyarrow.parquet")
+        import pyarrow
+
+        parquet.write_table(pyarrow.table({"text": list(texts)}), path, row_group_size=100)
+    else:
+        with gzip.open(path, "wt") if name.endswith("gz") else path.open("w") as file:
+            file.writelines(f'{{"text": "{text}"}}\n' for text in texts)
+    tracemalloc.start()
+    rows, last = 0, None
+    for place, row in read_rows(path, "task.path"):
+        rows, last = rows + 1, (place, len(row["text"]))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (rows, last) == (2_000, (f"{path}:2000", 8_000))
+    assert peak < 6_000_000  # of 16 MB
+
+
+def test_a_bad_byte_is_counted_from_the_start_of_the_file(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n\n{"a": "\xe9"}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl: not UTF-8 text \(byte 17\)"):
+        list(read_rows(tmp_path / "a.jsonl", "task.path"))
 
 
 def test_fields_and_how_a_value_is_described():

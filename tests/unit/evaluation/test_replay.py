@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mentor.algorithm.advantage import AdvantageSettings
-from mentor.evaluation.replay import NOTE, JudgedGroup, Tolerance, cluster, replay, replay_point
+from mentor.evaluation.replay import CHUNK, NOTE, ReplayedGroup, Tolerance, cluster, replay, replay_group
 from mentor.rewards import build_reward
 from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
@@ -13,7 +13,6 @@ from mentor.rewards.weight_grid import grid_points
 from mentor.rl.advantages import assign_advantages
 from mentor.types import TrajectoryGroup
 from tests.fixtures.played import played_groups
-from tests.unit.rewards.builders import make_trajectory
 
 PLAIN = AdvantageSettings(normalize_std=False)
 TOLERANCE = Tolerance(0.99, 0.01)
@@ -25,7 +24,7 @@ def judged(correct, match, valid=1.0):
 
 
 def group(*members):
-    return JudgedGroup([make_trajectory()] * len(members), {"bag_f1": members})
+    return {"bag_f1": members}
 
 
 def test_a_point_against_the_preset_by_hand():
@@ -70,6 +69,21 @@ def test_reversals_and_points_that_teach_nothing():
     assert (nothing["kendall"], nothing["cosine"], nothing["share_all_fail"]) == (None, 0.0, None)
     twice = replay(*grid_points("flexible", {**grid, "gate": ["none", "group"]}), groups, PLAIN, TOLERANCE)
     assert [6, 7] in twice.clusters  # two points without any advantage are one
+
+
+def test_many_groups_come_one_after_the_other_to_the_numbers_of_one():
+    one = [
+        group(judged(1.0, 1.0), judged(1.0, 0.0), judged(0.0, 1.0)),
+        group(judged(0.0, 1.0), judged(0.0, 0.0, 0.5), judged(None, 1.0)),
+    ]
+    grid = {"weights.tool": [0, 0.3], "gate": ["none", "outcome"]}
+    points = grid_points("flexible", grid)
+    once = replay(*points, iter(one), AdvantageSettings(), TOLERANCE)
+    often = replay(*points, iter(one * CHUNK), AdvantageSettings(), TOLERANCE)  # in two chunks
+    assert often.clusters == once.clusters
+    for ours, theirs in zip([often.base, *often.points], [once.base, *once.points], strict=True):
+        assert ours.pop("values") == theirs.pop("values")
+        assert ours == pytest.approx(theirs, rel=1e-12)
 
 
 def test_every_member_is_like_its_representative_and_no_two_representatives_are():
@@ -120,10 +134,12 @@ def test_totals_and_advantages_are_those_that_training_makes(chat):
             return stack.enter_context(build_reward(pool, **settings))
 
         judges = {matcher: reward({**base.settings, "matcher": matcher}) for matcher in grid["matcher"]}
-        groups = [JudgedGroup(group, {name: judge.judge(group) for name, judge in judges.items()}) for group in played]
+        groups = [{name: judge.judge(group) for name, judge in judges.items()} for group in played]
         for point in tried:
             own = reward(point.settings)
             trained = [TrajectoryGroup(group[0].task, group, own.score(group)) for group in played]
             for advantage in (AdvantageSettings(), AdvantageSettings("leave_one_out", normalize_std=False)):
                 assign_advantages(trained, advantage)
-                assert replay_point(point, groups, advantage) == trained
+                assert [replay_group(point, group, advantage) for group in groups] == [
+                    ReplayedGroup(group.rewards, group.advantages) for group in trained
+                ]

@@ -1,5 +1,6 @@
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,48 @@ def test_stored_trajectories_score_as_in_training(tmp_path: Path) -> None:
     )
     assert [row["id"] for row in scores] == ["t0", "honest", "t0", "t0"]
     assert [row["rewards"]["flexible"] for row in scores] == pytest.approx([1.0, 1.0, 0.0, 0.6])
+
+
+def test_groups_that_are_mixed_up_in_the_file_score_like_those_that_are_not(tmp_path: Path) -> None:
+    members = [make_trajectory(calls=HONEST), make_trajectory("none", calls=HONEST), make_trajectory()]
+    records = [
+        {"id": f"{group}-{place}", "step": 1, **member.to_dict(), "group_id": group}
+        for group in "abc"
+        for place, member in enumerate(members if group != "b" else members[1:2] * 3)
+    ]
+    gated = ["flexible", "strict"]
+    _, in_order = score(tmp_path, write(tmp_path / "t.jsonl", records), gated)
+    mixed = [records[place] for place in (0, 3, 6, 1, 4, 7, 8, 5, 2)]  # a: 0-2, b: 3-5, c: 6-8
+    _, scores = score(tmp_path, write(tmp_path / "t.jsonl", mixed), gated, overwrite=True)
+    assert [row["id"] for row in scores] == ["a-0", "b-0", "c-0", "a-1", "b-1", "c-1", "c-2", "b-2", "a-2"]
+    assert sorted(scores, key=lambda row: row["id"]) == in_order
+    assert [row["rewards"]["flexible"] for row in in_order] == pytest.approx([1, 0, 0.6, 0, 0, 0, 1, 0, 0.6])
+
+
+def test_a_bad_row_far_down_leaves_the_older_output_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "scores.jsonl").write_text("kept")
+    source = write(tmp_path / "rows.jsonl", [*[HONEST_ROW] * 300, {**HONEST_ROW, "tools": 5}, HONEST_ROW])
+    with pytest.raises(InputError, match=r"rows.jsonl:301: tools=5, accepted: a list of tool schemas"):
+        score(tmp_path, source, ["sparse"], overwrite=True)
+    assert (tmp_path / "scores.jsonl").read_text() == "kept"
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", "scores.jsonl"}
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    member = {**make_trajectory(calls=HONEST).to_dict(), "response": "x" * 20_000, "step": 0}
+
+    def peak(rows: int) -> int:
+        records = [{**member, "group_id": f"g{row // 4}"} for row in range(rows)]
+        source = write(tmp_path / "t.jsonl", records)
+        del records
+        tracemalloc.start()
+        score(tmp_path, source, ["flexible"], overwrite=True)
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(4)  # what is imported and cached
+    assert peak(1_200) < peak(200) + 2_000_000  # of 20 MB more
 
 
 def test_golden_rows(shared: Path, tmp_path: Path) -> None:
