@@ -1,4 +1,4 @@
-"""The process that does one stage: `python -m mentor.child --folder ... --root ...`.
+"""The process that does one stage: `python -m mentor.child --folder ... --root ...`, new or forked.
 
 Knows no Hydra: it reads the config.yaml its parent resolved and checked. It writes summary.json (running, then done or
 failed), closes the logger in every case, and ends with 0, with the exit code of a MentorError, with 1 after any other
@@ -25,6 +25,7 @@ from mentor.loggers import Logger, build_logger, silent_logger
 from mentor.progress import RENDEZVOUS
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
+from mentor.runs.leave import leave
 from mentor.runs.lock import sign
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
 from mentor.runs.status import StatusWriter
@@ -184,4 +185,4 @@ def _note_failure(folder: Path, summary: Mapping[str, Any], error: BaseException
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,6 +1,7 @@
 """Fixtures every test may use. Set before transformers is imported: no test talks to a model hub."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +13,21 @@ import pytest
 def own_wandb_service(monkeypatch: pytest.MonkeyPatch) -> None:
     """wandb names its service in the environment: one that a test started must not be that of a later test's stages."""
     monkeypatch.delenv("WANDB_SERVICE", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_servers() -> Iterator[None]:
+    """The stages of all tests share fork servers, which are started with the first stage."""
+    from mentor.runs.start import shared_fork_servers
+
+    with shared_fork_servers():
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    """pytest's variable differs in every test, and a fork server is for one environment."""
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
 
 
 @pytest.fixture(scope="session")

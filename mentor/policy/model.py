@@ -15,7 +15,7 @@ from transformers.utils.logging import disable_progress_bar, get_verbosity, set_
 from mentor.errors import InputError
 from mentor.policy.attention import GROUPED
 
-if not torch.cuda.is_available():
+if torch.cuda.device_count() == 0:  # is_available() would initialise CUDA, and forks of this process could not use it
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns, also where transformers merely looks for it
 disable_progress_bar()  # of loading and saving weights: the stage shows its own progress
 

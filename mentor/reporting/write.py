@@ -1,4 +1,4 @@
-"""Write a `Report` as report.html, report.md, results.json and figures/*.png into one folder."""
+"""Write a `Report` as report.html, report.md, results.json and the main figures (figures/*.png) into one folder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def write_report(
         shutil.rmtree(images)
     images.mkdir()
     for figure in figures:
-        (images / f"{figure.name}.png").write_bytes(figure.png)
+        if figure.png is not None:
+            (images / f"{figure.name}.png").write_bytes(figure.png)
     return [folder / name for name in texts] + sorted(images.iterdir()), trajectories
 
 

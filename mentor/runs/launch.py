@@ -24,6 +24,8 @@ from mentor.runs.watchdog import pipe_to_children
 
 REMADE = ("eval", "report")
 """Stages whose folder takes any config: eval compares configs per evaluation, a report is always made anew."""
+LIGHT = ("rollout", "score", "report")
+"""Stages that import little: sooner done in a new process than after waiting for a fork server to start."""
 
 
 class ChildStopped(KeyboardInterrupt):
@@ -110,9 +112,9 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
 
     Raises ChildStopped after a signal, which was passed on to them.
     """
-    command = [sys.executable, "-m", "mentor.child", "--folder", str(folder.path), "--root", str(folder.root)]
-    command += ["--resumed"] if folder.resumed else []
-    command += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
+    arguments = ["--folder", str(folder.path), "--root", str(folder.root)]
+    arguments += ["--resumed"] if folder.resumed else []
+    arguments += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
     only_plans = config.stage.name == "check"  # plans for the ranks of another stage, and asks no hub
     trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) and not only_plans else ScaledTrainer()
     environment = {**os.environ, **_threads(config.launcher.threads, trainer.num_processes)}
@@ -125,12 +127,14 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending
     waits = config.tools.timeout_s if config.tools is not None else 0.0  # a rank may wait this long for a tool
     with pipe_to_children() as watched:
         ending = run_ranks(
-            [*command, "--parent-fd", str(watched)],
+            "mentor.child",
+            [*arguments, "--parent-fd", str(watched)],
             environment,
             [watched] if lock_fd is None else [watched, lock_fd],
             count=trainer.num_processes,
             distributed=trainer.deepspeed.stage > 0,
             stall_timeout_s=config.launcher.stall_timeout_s + waits,
+            wait=config.stage.name not in LIGHT,
         )
     sys.stderr.write(ending.report)
     if ending.received is not None:

@@ -7,7 +7,6 @@ wait for it for ever.
 from __future__ import annotations
 
 import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from mentor.progress import RENDEZVOUS
+from mentor.runs.start import Process, start_process
 from mentor.runs.status import VARIABLE, Status, read_status
 
 POLL_S = 0.1
@@ -40,15 +40,19 @@ class Ending:
 
 
 def run_ranks(
-    command: Sequence[str],
+    module: str,
+    arguments: Sequence[str],
     environment: Mapping[str, str],
     pass_fds: Sequence[int],
     *,
     count: int,
     distributed: bool,
     stall_timeout_s: float,
+    wait: bool = True,
 ) -> Ending:
-    """Run `command` in `count` processes until all have ended.
+    """Run `python -m module arguments` in `count` processes until all have ended.
+
+    wait: for a fork server to start, see `start_process`.
 
     distributed: they form a group of torch.distributed and get its variables. Each is the leader of an operating
     system's process group, so that Ctrl-C reaches it once, through this process.
@@ -56,14 +60,10 @@ def run_ranks(
     with tempfile.TemporaryDirectory(prefix="mentor-ranks-") as scratch, passing_on_signals() as (register, received):
         folder = Path(scratch)
         for rank in range(count):
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                env={**environment, **(_identity(rank, count, folder) if distributed else {})},
-                pass_fds=pass_fds,
-                process_group=0,
-            )
-            register.append(child)
+            own = {**environment, **(_identity(rank, count, folder) if distributed else {})}
+            register.append(start_process(module, arguments, own, pass_fds, wait))
+            if received:  # while it was started
+                register[-1].send_signal(received[0])
         try:
             ending = Ending(register[0].wait()) if count == 1 else _watch(register, folder, stall_timeout_s, received)
         except (
@@ -91,9 +91,7 @@ def _status_file(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.json"
 
 
-def _watch(
-    children: Sequence[subprocess.Popen[bytes]], folder: Path, stall_timeout_s: float, received: Sequence[int]
-) -> Ending:
+def _watch(children: Sequence[Process], folder: Path, stall_timeout_s: float, received: Sequence[int]) -> Ending:
     """Wait for all ranks; end all when one stalls, or when one fails (after GRACE_S for the others to report)."""
     seen = [(-1, time.monotonic())] * len(children)  # beats, and the time of the last one
     while any(child.poll() is None for child in children):
@@ -117,7 +115,7 @@ def _watch(
     return Ending(next((child.returncode for child in children if child.returncode), 0))
 
 
-def _after_failure(children: Sequence[subprocess.Popen[bytes]], folder: Path) -> Ending:
+def _after_failure(children: Sequence[Process], folder: Path) -> Ending:
     """Find the rank that caused the failure: one ended by a signal, else the one that failed first."""
     _wait(children, GRACE_S)
     codes = {rank: child.poll() for rank, child in enumerate(children)}
@@ -142,14 +140,14 @@ def _stack(status: Status) -> str:
     return f"where it was:\n{status.stack}" if status.stack else ""
 
 
-def _wait(children: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
+def _wait(children: Sequence[Process], seconds: float) -> None:
     """Wait until all have ended, at most `seconds`."""
     deadline = time.monotonic() + seconds
     while any(child.poll() is None for child in children) and time.monotonic() < deadline:
         time.sleep(POLL_S)
 
 
-def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+def end(children: Sequence[Process]) -> None:
     """Send SIGTERM to those that still run, then SIGKILL: a rank that is stopped or blocked handles no SIGTERM."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         for child in children:
@@ -159,9 +157,9 @@ def end(children: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def passing_on_signals() -> Iterator[tuple[list[subprocess.Popen[bytes]], list[int]]]:
+def passing_on_signals() -> Iterator[tuple[list[Process], list[int]]]:
     """Pass SIGINT and SIGTERM on to registered children and list them. Does nothing outside the main thread."""
-    children: list[subprocess.Popen[bytes]] = []
+    children: list[Process] = []
     received: list[int] = []
 
     def pass_on(signum: int, frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from mentor.runs.folder import FOLDERLESS, stage_folder
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.launch import run_stage, say
 from mentor.runs.provenance import Headline
+from mentor.runs.start import shared_fork_servers
 
 
 def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lambda: None) -> Headline | None:
@@ -26,10 +27,11 @@ def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lamb
     """
     refuse_clashes(steps)
     last = None
-    for number, config in enumerate(steps, 1):
-        folder = "" if config.stage.name in FOLDERLESS else f" in {root / stage_folder(config)}"
-        say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
-        last = run_stage(config, root, on_start=on_start) or last
+    with shared_fork_servers():
+        for number, config in enumerate(steps, 1):
+            folder = "" if config.stage.name in FOLDERLESS else f" in {root / stage_folder(config)}"
+            say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
+            last = run_stage(config, root, on_start=on_start) or last
     if any(config.stage.name == "report" for config in steps):
         report = root / "report" / "report.md"
         sys.stdout.write(f"{_first_table(report.read_text())}\n\n{report.with_suffix('.html')}\n")

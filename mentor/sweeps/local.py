@@ -19,6 +19,7 @@ from typing import IO
 from mentor.config import Config, ScaledTrainer
 from mentor.runs.launch import ChildStopped, say
 from mentor.runs.launch_ranks import passing_on_signals
+from mentor.runs.start import shared_fork_servers
 from mentor.runs.watchdog import pipe_to_children
 from mentor.sweeps.job import PointJob, PointResult
 
@@ -44,6 +45,7 @@ def run_points(jobs: Sequence[PointJob], at_once: int) -> Iterator[tuple[PointJo
     _announce(jobs, at_once)
     waiting, running = deque(jobs), list[Running]()
     with (
+        shared_fork_servers(),
         pipe_to_children() as watched,
         tempfile.TemporaryDirectory(prefix="mentor-points-") as scratch,
         passing_on_signals() as (register, received),

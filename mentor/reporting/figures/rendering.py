@@ -41,13 +41,14 @@ STYLE: dict[Any, Any] = {
 class ReportFigure:
     """`name` is a file stem, `svg` an element to put into a page, `main` whether it is shown without unfolding.
 
-    `chapter`: the part of the report it belongs to. `folders`: whose provenance the caption points to.
+    `png`: of a main figure only. `chapter`: the part of the report it belongs to. `folders`: whose provenance the
+    caption points to.
     """
 
     name: str
     title: str
     svg: str
-    png: bytes
+    png: bytes | None
     main: bool
     chapter: str
     folders: tuple[str, ...]
@@ -78,18 +79,25 @@ def render(
         if labels:
             figure.legend(handles, labels, loc="outside lower center", ncols=min(2, len(labels)), frameon=False)
         _lay_out(figure)
-        png, svg = io.BytesIO(), io.StringIO()
-        chosen_later = [
-            artist for artist in axes.get_children() if (artist.get_gid() or "").startswith(line_id("seed", ""))
-        ]
-        for artist in chosen_later:
-            artist.set_visible(False)
-        figure.savefig(png, format="png", dpi=170, facecolor="white")
-        for artist in chosen_later:
-            artist.set_visible(True)
+        png = _png(figure, axes) if main else None
+        svg = io.StringIO()
         figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
-    return ReportFigure(stem, title, _for_page(svg.getvalue()), png.getvalue(), main, chapter, tuple(folders))
+    return ReportFigure(stem, title, _for_page(svg.getvalue()), png, main, chapter, tuple(folders))
+
+
+def _png(figure: Figure, axes: Axes) -> bytes:
+    """Draw the figure without the lines that a reader of the page may choose."""
+    chosen_later = [
+        artist for artist in axes.get_children() if (artist.get_gid() or "").startswith(line_id("seed", ""))
+    ]
+    for artist in chosen_later:
+        artist.set_visible(False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=170, facecolor="white")
+    for artist in chosen_later:
+        artist.set_visible(True)
+    return file.getvalue()
 
 
 def _lay_out(figure: Figure) -> None:

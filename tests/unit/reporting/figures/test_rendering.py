@@ -17,7 +17,16 @@ def test_the_page_gets_an_svg_in_its_own_colours() -> None:
     assert (figure.name, figure.title, figure.folders, figure.main) == ("a-name-with-signs", "Title", ("f",), False)
     assert figure.svg.startswith("<svg") and INK not in figure.svg and "currentColor" in figure.svg
     assert 'data-line="method:x"' in figure.svg and 'data-line="seed:x-s0"' in figure.svg
-    assert "<metadata" not in figure.svg and figure.png.startswith(b"\x89PNG")
+    assert "<metadata" not in figure.svg and figure.png is None
+
+
+def test_a_main_figure_is_an_image_too_without_the_lines_to_choose() -> None:
+    def without_seed(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], label="line", gid=line_id("method", "x"))
+        axes.plot([0, 1], [1, 0], alpha=0)
+
+    shown = [render("name", "Title", draw, chapter="curves", folders=["f"]).png for draw in (paint, without_seed)]
+    assert shown[0] is not None and shown[0].startswith(b"\x89PNG") and shown[0] == shown[1]
 
 
 def test_bars_reach_from_the_accuracy_to_the_ends_of_the_interval() -> None:
