@@ -12,7 +12,8 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # 1: the tool schemas stand in every stored record
 
 
 class StopReason(StrEnum):
@@ -313,8 +314,9 @@ class Trajectory:
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Trajectory:
-        if row.get("schema") != SCHEMA_VERSION:
-            raise ValueError(f"trajectory schema {row.get('schema')!r}, accepted: {SCHEMA_VERSION}")
+        if row.get("schema") not in READABLE_VERSIONS:
+            accepted = " or ".join(map(str, READABLE_VERSIONS))
+            raise ValueError(f"trajectory schema {row.get('schema')!r}, accepted: {accepted}")
         return cls(
             task=Task.from_dict(row["task"]),
             messages=row["messages"],

@@ -19,7 +19,7 @@ from mentor.types import Task, Trajectory
 
 def teacher_tasks(path: Path, limit: int) -> list[Task]:
     """Return the first tasks of stored teacher trajectories that used tools."""
-    return usable([trajectory.task for trajectory in load_trajectories(path)])[:limit]
+    return usable([trajectory.task for trajectory in load_trajectories(path, schemas=False)])[:limit]
 
 
 def generated_tasks(toolbox: Toolbox, limit: int) -> list[Task]:

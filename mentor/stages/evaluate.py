@@ -16,7 +16,7 @@ from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError
 from mentor.evaluation.graders import TrajectoryGrader, build_grader
 from mentor.evaluation.results import summarise, with_domains
-from mentor.jsonl import JsonlWriter, read_jsonl
+from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
 from mentor.rewards.correctness import Grader
 from mentor.runs import Evaluation, RunFolder, claim, evaluations
@@ -27,6 +27,7 @@ from mentor.stages import StageResult
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import say_counts
+from mentor.trajectories.store import TrajectoryWriter
 from mentor.types import NO_TOOLS, Task, Trajectory
 
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
@@ -134,7 +135,7 @@ def answer(
     """Sample and grade the requests that items.jsonl at `path` lacks, `batch` at a time; return all items."""
     items = list(read_jsonl(path, logger.message)) if path.is_file() else []
     left = wanted[len(items) :]
-    with JsonlWriter(path, logger.message) as store, logger.progress(len(wanted), title, len(items)) as progress:
+    with TrajectoryWriter(path, logger.message) as store, logger.progress(len(wanted), title, len(items)) as progress:
         for start in range(0, len(left), batch):
             part = left[start : start + batch]
             for request, trajectory in zip(part, environment.rollout(part), strict=True):

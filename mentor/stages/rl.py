@@ -23,7 +23,7 @@ from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer,
 from mentor.environment import Environment
 from mentor.errors import InputError, StageError
 from mentor.evaluation.history import History
-from mentor.jsonl import JsonlWriter, roll_back
+from mentor.jsonl import roll_back
 from mentor.loggers import Logger
 from mentor.policy import Policy
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
@@ -45,7 +45,7 @@ from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
 from mentor.timer import Timer
 from mentor.tools import Toolbox
-from mentor.trajectories.store import load_trajectories
+from mentor.trajectories.store import TrajectoryWriter, load_trajectories
 from mentor.types import Trajectory, TrajectoryGroup
 
 
@@ -201,12 +201,12 @@ def algorithm_settings(trainer: RlTrainer, max_tokens: int) -> AlgorithmSettings
 
 
 @contextmanager
-def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator[JsonlWriter | None]:
+def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator[TrajectoryWriter | None]:
     """Open the file that rank 0 stores trajectories in; None on the other ranks."""
     if not ranks.is_main:
         yield None
         return
-    with JsonlWriter(folder.path / "trajectories" / "trajectories.jsonl", logger.message) as store:
+    with TrajectoryWriter(folder.path / "trajectories" / "trajectories.jsonl", logger.message) as store:
         yield store
 
 
@@ -216,7 +216,7 @@ def without_teacher(root: Path) -> int:
     return len(rejected.read_text(encoding="utf-8").splitlines()) if rejected.is_file() else 0
 
 
-def store_groups(store: JsonlWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
+def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
     """Store every trajectory of the step with its reward terms and advantage."""
     for group in groups:
         for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):

@@ -22,6 +22,7 @@ from mentor.loggers import Logger
 from mentor.rewards.raw import check_raw_row, raw_trajectory
 from mentor.rows import read_rows
 from mentor.trajectories.store import stored_trajectory
+from mentor.trajectories.tool_sets import ToolSets
 from mentor.types import Trajectory
 
 T = TypeVar("T")
@@ -53,9 +54,9 @@ class ScoreRows:
 
     def __iter__(self) -> Iterator[ScoreRow]:
         position = -1
-        checked: set[str] = set()
+        tool_sets = ToolSets(self.path.parent)
         for position, (place, record) in zip(range(len(self)), read_rows(self.path, "stage.input"), strict=False):
-            yield _row(position, record, place, checked)
+            yield _row(position, record, place, tool_sets)
         if position + 1 < len(self):
             raise InputError(f"{self.path}: lost rows while it was read, accepted: a file that does not get shorter")
 
@@ -74,11 +75,11 @@ def scan_rows(path: Path) -> ScoreRows:
 
     Keeps 8 bytes a row. Raises InputError naming file and line for anything else, and for a file without rows.
     """
-    checked: set[str] = set()
+    tool_sets = ToolSets(path.parent)
     keys = array("q")
     for place, record in read_rows(path, "stage.input"):
         if "schema" in record:
-            stored_trajectory(record, place, checked)
+            stored_trajectory(record, place, tool_sets, schemas=False)
         else:
             check_raw_row(record, place)
         keys.append(hash(_group(record, place)))
@@ -87,11 +88,11 @@ def scan_rows(path: Path) -> ScoreRows:
     return ScoreRows(path, ends)
 
 
-def _row(position: int, record: dict[str, Any], place: str, checked: set[str]) -> ScoreRow:
+def _row(position: int, record: dict[str, Any], place: str, tool_sets: ToolSets) -> ScoreRow:
     group = _group(record, place)
     if "schema" not in record:
         return ScoreRow(position, record.get("id", ""), raw_trajectory(record, place), group)
-    trajectory = stored_trajectory(record, place, checked)
+    trajectory = stored_trajectory(record, place, tool_sets, schemas=False)
     return ScoreRow(position, record.get("id", trajectory.task.id), trajectory, group)
 
 

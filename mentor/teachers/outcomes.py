@@ -14,6 +14,7 @@ from mentor.loggers import Logger
 from mentor.loggers.console import Progress
 from mentor.tools import Toolbox, ToolExecutor
 from mentor.trajectories.rollout_counts import RolloutCounts
+from mentor.trajectories.store import TrajectoryWriter
 from mentor.types import Task, Trajectory
 
 TRAJECTORIES = "trajectories.jsonl"
@@ -44,7 +45,7 @@ class Outcomes:
     """
 
     folder: Path
-    verified: JsonlWriter
+    verified: TrajectoryWriter
     rejected: JsonlWriter
     counts: RolloutCounts
     bar: Progress
@@ -70,7 +71,7 @@ class Outcomes:
 def open_outcomes(folder: Path, counts: RolloutCounts, waiting: int, logger: Logger) -> Iterator[Outcomes]:
     """Open both files of a rollout folder for appending. counts: of what they hold. waiting: tasks still to solve."""
     with (
-        JsonlWriter(folder / TRAJECTORIES, logger.message) as verified,
+        TrajectoryWriter(folder / TRAJECTORIES, logger.message) as verified,
         JsonlWriter(folder / REJECTED, logger.message) as rejected,
         logger.progress(waiting + len(counts.ids), "rollout", len(counts.ids)) as bar,
     ):

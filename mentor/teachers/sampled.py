@@ -80,7 +80,7 @@ class SamplingTeacher(Teacher):
 
     def counts(self, folder: Path, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any]:
         """`tries`: see `sample_counts`. `coverage`: of the kept trajectories, see `selection.coverage`."""
-        kept = load_trajectories(folder / TRAJECTORIES, report)
+        kept = load_trajectories(folder / TRAJECTORIES, report, schemas=False)
         tools = dict.fromkeys(name for task in tasks for name in toolbox.toolset(task).names)
         return {"tries": sample_counts(folder / SAMPLES, report), "coverage": coverage(kept, tasks, list(tools))}
 

@@ -26,7 +26,7 @@ class RolloutCounts:
         """Count what an earlier, interrupted run left in a folder."""
         counts = cls()
         if (folder / "trajectories.jsonl").exists():
-            for trajectory in load_trajectories(folder / "trajectories.jsonl", report):
+            for trajectory in load_trajectories(folder / "trajectories.jsonl", report, schemas=False):
                 counts.keep(trajectory)
         if (folder / "rejected.jsonl").exists():
             for record in read_jsonl(folder / "rejected.jsonl", report):

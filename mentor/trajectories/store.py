@@ -1,30 +1,50 @@
-"""Read stored trajectories (JSON Lines, handed from stage to stage) and check each record."""
+"""Store trajectories (JSON Lines, handed from stage to stage), and read and check them.
+
+The tool schemas of a record stand in `tool_sets.jsonl` beside its file; records of earlier versions hold them.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
-from mentor.jsonl import Record, Report, read_jsonl, warn
+from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl, warn
+from mentor.trajectories.tool_sets import ToolSets, ToolSetWriter, is_reference
 from mentor.types import Trajectory
 
 
-def load_trajectories(path: Path, report: Report = warn) -> list[Trajectory]:
-    """Read all trajectories of a file. Raises InputError naming the record that is not one."""
-    trajectories = []
-    checked: set[str] = set()  # tool listings, nearly always one for all
-    for number, record in enumerate(read_jsonl(path, report), start=1):
-        trajectories.append(stored_trajectory(record, f"{path}: record {number}", checked))
-    return trajectories
+class TrajectoryWriter(JsonlWriter):
+    """Appends records that hold `Trajectory.to_dict`, among other keys; each listing of tool schemas is stored once."""
+
+    def __init__(self, path: Path, report: Report = warn) -> None:
+        super().__init__(path, report)
+        self._tool_sets = ToolSetWriter(path.parent, report)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        super().write(self._tool_sets.with_reference(record))
 
 
-def stored_trajectory(record: Record, where: str, checked: set[str]) -> Trajectory:
+def load_trajectories(path: Path, report: Report = warn, schemas: bool = True) -> list[Trajectory]:
+    """Read all trajectories of a file. schemas: see `stored_trajectory`.
+
+    Raises InputError naming the record that is not a trajectory, or whose tool schemas are not found.
+    """
+    tool_sets = ToolSets(path.parent)
+    return [
+        stored_trajectory(record, f"{path}: record {number}", tool_sets, schemas)
+        for number, record in enumerate(read_jsonl(path, report), start=1)
+    ]
+
+
+def stored_trajectory(record: Record, where: str, tool_sets: ToolSets, schemas: bool = True) -> Trajectory:
     """Build a trajectory from a record, with its messages and tool schemas checked. Raises InputError naming `where`.
 
-    checked: tool listings of earlier records that passed; this record's is added.
+    tool_sets: of the folder that the record is stored in. schemas: look them up there; else `tools` of the trajectory
+    stays as stored, for readers that do not need it and accept a file that was moved alone.
     """
     try:
         trajectory = Trajectory.from_dict(record)
@@ -33,13 +53,17 @@ def stored_trajectory(record: Record, where: str, checked: set[str]) -> Trajecto
             raise ValueError("messages is not a list of messages")
         for message in trajectory.messages:
             _check_texts("role and content of a message", [message["role"], message["content"]])
-        if trajectory.tools not in checked:
-            schemas = json.loads(trajectory.tools)
-            if not isinstance(schemas, list):
+        if is_reference(trajectory.tools):
+            if not schemas:
+                return trajectory
+            trajectory.tools = tool_sets.listing(trajectory.tools, where)
+        if trajectory.tools not in tool_sets.checked:
+            listed = json.loads(trajectory.tools)
+            if not isinstance(listed, list):
                 raise ValueError("tools is not the JSON text of a list of tool schemas")
-            for schema in schemas:
+            for schema in listed:
                 check_schema(schema, where)
-            checked.add(trajectory.tools)
+            tool_sets.checked.add(trajectory.tools)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{where} is not a trajectory ({reason})") from None

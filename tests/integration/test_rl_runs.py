@@ -13,6 +13,7 @@ from mentor.cli import main
 from mentor.sweeps.manifest import read_manifest
 from mentor.tasks.calculator import generate
 from mentor.tools import Toolset
+from mentor.trajectories.store import load_trajectories
 from tests.fixtures.flow import SMALL, records, summary
 from tests.fixtures.wandb_files import wandb_history
 
@@ -110,15 +111,14 @@ def test_rows_with_their_own_tools_go_through_every_stage():
     assert main(["stage=report", "run=rows"]) == 0
 
     run = Path("outputs/rows")
-    teacher = [json.loads(line) for line in (run / "rollout/trajectories.jsonl").read_text().splitlines()]
-    stored = (run / "rl-flexible-s0/trajectories/trajectories.jsonl").read_text().splitlines()
-    items = (run / "eval/rl-flexible-s0/rl_rows/items.jsonl").read_text().splitlines()
-    students = [json.loads(line) for line in [*stored, *items]]
-    for row in [*teacher, *students]:
-        assert json.loads(row["tools"]) == row["task"]["tools"]["schemas"]
-        assert not {call["name"] for call in row["calls"] if call["ok"]} - names_in(row["tools"])
-    assert {len(names_in(row["tools"])) for row in students} == {4, 12}, "rows of both kinds were rolled out"
-    assert any(call["ok"] for row in students for call in row["calls"])
+    teacher = load_trajectories(run / "rollout/trajectories.jsonl")
+    trained = load_trajectories(run / "rl-flexible-s0/trajectories/trajectories.jsonl")
+    students = [*trained, *load_trajectories(run / "eval/rl-flexible-s0/rl_rows/items.jsonl")]
+    for trajectory in [*teacher, *students]:
+        assert trajectory.task.tools is not None and json.loads(trajectory.tools) == trajectory.task.tools.schemas
+        assert not {call.name for call in trajectory.executed_calls()} - names_in(trajectory.tools)
+    assert {len(names_in(trajectory.tools)) for trajectory in students} == {4, 12}, "rows of both kinds were rolled out"
+    assert any(trajectory.executed_calls() for trajectory in students)
     metrics = [json.loads(line) for line in (run / "rl-flexible-s0/metrics.jsonl").read_text().splitlines()]
     assert len(metrics) == 2 and sum(row["policy/updates"] for row in metrics) > 0
     assert "rl_rows" in (run / "report/results.json").read_text()

@@ -16,6 +16,7 @@ from mentor.errors import InputError
 from mentor.jsonl import Record, read_jsonl
 from mentor.reporting.read.records import setting_name
 from mentor.trajectories.store import stored_trajectory
+from mentor.trajectories.tool_sets import ToolSets
 from mentor.types import Trajectory
 
 T = TypeVar("T")
@@ -130,11 +131,11 @@ def _read(places: Sequence[Place]) -> list[Stored]:
     for place in places:
         wanted.setdefault(place.path, {})[place.number] = place
     found: dict[Place, Stored] = {}
-    checked: set[str] = set()
     for path, numbers in wanted.items():
+        tool_sets = ToolSets(path.parent)
         for number, record in _numbered(path, []):  # a half-written line was reported when the places were looked up
             if number in numbers:
-                trajectory = stored_trajectory(record, f"{path}: record {number}", checked)
+                trajectory = stored_trajectory(record, f"{path}: record {number}", tool_sets, schemas=False)
                 found[numbers[number]] = Stored(numbers[number], record, trajectory)
     return [found[place] for place in places]
 
@@ -143,9 +144,9 @@ def _teachers(root: Path, task_ids: set[str], missing: list[str]) -> dict[str, T
     path = root / "rollout" / "trajectories.jsonl"
     if not path.is_file() or not task_ids:
         return {}
-    checked: set[str] = set()
+    tool_sets = ToolSets(path.parent)
     return {
-        record["task"]["id"]: stored_trajectory(record, f"{path}: record {number}", checked)
+        record["task"]["id"]: stored_trajectory(record, f"{path}: record {number}", tool_sets, schemas=False)
         for number, record in _numbered(path, missing)
         if _key(path, number, _key(path, number, record, "task"), "id") in task_ids
     }

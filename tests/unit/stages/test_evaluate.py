@@ -17,6 +17,7 @@ from mentor.runs.provenance import read_summary
 from mentor.sampling.scripted_sampler import ScriptedSampler
 from mentor.stages.evaluate import evaluate
 from mentor.tools import Toolbox, Toolset
+from mentor.trajectories.store import load_trajectories
 from mentor.types import Task
 
 TASKS = [Task(name, "What is 2 plus 3?", ("5",), "", "test") for name in ("a", "b")]
@@ -51,7 +52,8 @@ def test_rows_of_both_ways_and_a_domain_that_is_known_later(chat, tmp_path: Path
     assert [(row["domain"], row["domain_of"]) for row in rows] == [("id", "calculator")] * 2
     items = [json.loads(line) for line in (tmp_path / "eval/m/mine/items.jsonl").read_text().splitlines()]
     assert [item["with_tools"] for item in items] == [True] * 4 + [False] * 4
-    assert [len(json.loads(item["tools"])) for item in items] == [12] * 4 + [0] * 4
+    stored = load_trajectories(tmp_path / "eval/m/mine/items.jsonl")
+    assert [len(json.loads(trajectory.tools)) for trajectory in stored] == [12] * 4 + [0] * 4
 
 
 def test_what_a_run_trains_on_is_read_from_its_rollout(tmp_path: Path):

@@ -62,6 +62,13 @@ def test_stored_trajectories_score_as_in_training(tmp_path: Path) -> None:
     assert [row["rewards"]["flexible"] for row in scores] == pytest.approx([1.0, 1.0, 0.0, 0.6])
 
 
+def test_trajectories_are_scored_without_the_tool_schemas_that_they_refer_to(tmp_path: Path) -> None:
+    members = [make_trajectory(calls=HONEST), make_trajectory("none", calls=HONEST)]
+    records = [{**member.to_dict(), "tools": "sha256:0123456789ab"} for member in members]
+    _, scores = score(tmp_path, write(tmp_path / "t.jsonl", records), ["flexible"])
+    assert [row["rewards"]["flexible"] for row in scores] == [1.0, 0.0]
+
+
 def test_groups_that_are_mixed_up_in_the_file_score_like_those_that_are_not(tmp_path: Path) -> None:
     members = [make_trajectory(calls=HONEST), make_trajectory("none", calls=HONEST), make_trajectory()]
     records = [

@@ -1,13 +1,20 @@
 """Stored trajectories: read back, and what is none."""
 
+import hashlib
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mentor.errors import InputError
-from mentor.jsonl import JsonlWriter, read_jsonl
-from mentor.trajectories.store import load_trajectories, stored_trajectory
+from mentor.jsonl import read_jsonl
+from mentor.trajectories.store import TrajectoryWriter, load_trajectories, stored_trajectory
+from mentor.trajectories.tool_sets import ToolSets
 from mentor.types import CallRecord, StopReason, Task, Trajectory
+
+ADD = '[{"type": "function", "function": {"name": "add", "description": "a + b"}}]'
+HASH = f"sha256:{hashlib.sha256(ADD.encode()).hexdigest()[:12]}"
 
 
 def make_trajectory(question="2+3?"):
@@ -17,9 +24,65 @@ def make_trajectory(question="2+3?"):
 
 
 def test_trajectories_come_back_equal(tmp_path):
-    with JsonlWriter(tmp_path / "t.jsonl") as writer:
-        writer.write({**make_trajectory().to_dict(), "step": 4})
-    assert load_trajectories(tmp_path / "t.jsonl") == [make_trajectory()]
+    made = [make_trajectory(), replace(make_trajectory(), tools=ADD), replace(make_trajectory("?"), tools=ADD)]
+    with TrajectoryWriter(tmp_path / "t.jsonl") as writer:
+        for trajectory in made:
+            writer.write({**trajectory.to_dict(), "step": 4})
+    assert load_trajectories(tmp_path / "t.jsonl") == made
+
+
+def test_a_listing_of_schemas_is_stored_once_beside_the_files_that_refer_to_it(tmp_path):
+    with TrajectoryWriter(tmp_path / "t.jsonl") as writer:
+        for tools in (ADD, ADD, "[]"):
+            writer.write({"step": 4, **replace(make_trajectory(), tools=tools).to_dict()})
+    with TrajectoryWriter(tmp_path / "other.jsonl") as writer:  # as after a resume too
+        writer.write(replace(make_trajectory(), tools=ADD).to_dict())
+    rows = [*read_jsonl(tmp_path / "t.jsonl"), *read_jsonl(tmp_path / "other.jsonl")]
+    assert [(row["schema"], row["tools"]) for row in rows] == [(2, HASH), (2, HASH), (2, "[]"), (2, HASH)]
+    assert list(rows[0])[:2] == ["step", "schema"]
+    assert list(read_jsonl(tmp_path / "tool_sets.jsonl")) == [{"hash": HASH, "tools": ADD}]
+
+
+def test_a_file_stored_before_is_read_and_added_to(tmp_path):
+    path = tmp_path / "t.jsonl"
+    tools = ADD.replace('"', '\\"')
+    path.write_text(
+        '{"schema":1,"task":{"id":"t-0","question":"2+3?","answer":["5"],"toolset":"calculator","split":"train",'
+        '"reference":[]},"messages":[{"role":"user","content":"2+3?"},{"role":"assistant","content":"\\\\boxed{5} é"}],'
+        f'"tools":"{tools}","stop_reason":"answered","calls":[{{"turn":0,"name":"add","arguments":{{"a":2,"b":3}},'
+        '"ok":true,"error":null,"seconds":0.0}],"group_id":null,"isolation":null,"hidden_calls":0,"response":null,'
+        '"eos":null,"tokens":null}\n'
+    )
+    expected = replace(make_trajectory(), tools=ADD)
+    assert load_trajectories(path) == load_trajectories(path, schemas=False) == [expected]
+    with TrajectoryWriter(path) as writer:
+        writer.write(expected.to_dict())
+    assert load_trajectories(path) == [expected, expected]
+    assert path.read_text().count("a + b") == 1
+
+
+def test_a_file_moved_without_its_listings_is_named_where_they_are_needed(tmp_path):
+    with TrajectoryWriter(tmp_path / "t.jsonl") as writer:
+        writer.write(replace(make_trajectory(), tools=ADD).to_dict())
+    moved = tmp_path / "elsewhere" / "t.jsonl"
+    moved.parent.mkdir()
+    (tmp_path / "t.jsonl").rename(moved)
+    with pytest.raises(InputError) as caught:
+        load_trajectories(moved)
+    assert str(caught.value) == (
+        f"{moved}: record 1 refers to the tool schemas {HASH}, and {moved.parent}/tool_sets.jsonl is missing; "
+        "accepted: the tool_sets.jsonl of the folder that the trajectory was stored in, copied beside its file"
+    )
+    assert load_trajectories(moved, schemas=False) == [replace(make_trajectory(), tools=HASH)]
+    (tmp_path / "tool_sets.jsonl").rename(moved.parent / "tool_sets.jsonl")
+    assert load_trajectories(moved)[0].tools == ADD
+
+
+def test_listings_are_checked(tmp_path):
+    with TrajectoryWriter(tmp_path / "t.jsonl") as writer:
+        writer.write(replace(make_trajectory(), tools='[{"type": "function"}]').to_dict())
+    with pytest.raises(InputError, match=r"t\.jsonl: record 1"):
+        load_trajectories(tmp_path / "t.jsonl")
 
 
 def test_missing_file_and_records_that_are_no_trajectories(tmp_path):
@@ -28,7 +91,7 @@ def test_missing_file_and_records_that_are_no_trajectories(tmp_path):
     path = tmp_path / "rows.jsonl"
     row = make_trajectory().to_dict()
     for bad, reason in [
-        ({"id": "a"}, "trajectory schema None, accepted: 1"),
+        ({"id": "a"}, "trajectory schema None, accepted: 1 or 2"),
         ({**row, "stop_reason": "bored"}, "'bored' is not a valid StopReason"),
         ({key: value for key, value in row.items() if key != "calls"}, "no key 'calls'"),
         ({**row, "task": None}, "NoneType"),
@@ -54,6 +117,6 @@ def test_a_record_whose_messages_or_tools_are_none_is_refused(change: dict[str, 
     task = {"id": "1", "question": "q", "answer": ["3"], "toolset": "calculator"}
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "3"}]
     record = {"schema": 1, "task": task, "messages": messages, "tools": "[]", "stop_reason": "answered", "calls": []}
-    assert stored_trajectory(record, "x.jsonl:1", set()).turns == 1
+    assert stored_trajectory(record, "x.jsonl:1", ToolSets(Path("."))).turns == 1
     with pytest.raises(InputError, match="x.jsonl:1"):
-        stored_trajectory({**record, **change}, "x.jsonl:1", set())
+        stored_trajectory({**record, **change}, "x.jsonl:1", ToolSets(Path(".")))
