@@ -16,6 +16,7 @@ import pytest
 from mentor.cli import main
 from mentor.conf_dir import conf_dir
 from mentor.policy.checkpoint import latest_checkpoint
+from mentor.runs.start import VARIABLE
 
 pytest.importorskip("deepspeed")
 pytest.importorskip("vllm")
@@ -42,8 +43,9 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(command: list[str], cwd: Path, *path: Path) -> subprocess.Popen[str]:
+    """A command whose ranks are new processes, its children, as those of a single stage are."""
     search = os.pathsep.join(map(str, (*path, conf_dir().parent)))
-    environment = {**os.environ, "PYTHONPATH": search}
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | {"PYTHONPATH": search}
     return subprocess.Popen(
         [sys.executable, "-m", "mentor.cli", *command], cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
     )
