@@ -1,10 +1,10 @@
-"""Plain comparison of an answer with an accepted one: numbers by value, words as words, no symbolic mathematics.
+"""Comparison of an answer with an accepted one by rules: numbers and expressions by value, words as words.
 
 First half of the project's grader. `compare` walks RULES in order; the first rule that applies gives the verdict. Where
 none does, it returns None, and math-verify judges in a grader process. Numbers are compared as exact fractions (see
 `quantities.py`): two integers or fractions must be equal, decimals may be 1e-6 apart, so that 33.333333 is 100/3 and
 0.455 is not 5/11. A number inside a sentence is not an answer, and two numbers side by side are neither a product nor
-a sum.
+a sum. Expressions are compared by `equal_values.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mentor.rewards import answer_forms as forms
-from mentor.rewards.quantities import Quantity, clean, equal_quantities, parse_quantity, unit_of
+from mentor.rewards.equal_values import equal_expressions
+from mentor.rewards.expressions import Expression, plain_number, read_expression
+from mentor.rewards.quantities import Quantity, clean, equal_quantities, parse_quantity, unit_of, without_unit
 
 MAX_SYMBOLIC_CHARS = 400  # a longer answer is wrong unless a rule before says that it is right
 _SIDE_BY_SIDE = re.compile(r"(?<![\w.^\\])\d(?:[\d.,]*\d)?\s+\d")
@@ -51,6 +53,14 @@ class AnswerPair:
     @cached_property
     def wanted_product(self) -> tuple[str, str] | None:
         return forms.product_of_letters(self.wanted)
+
+    @cached_property
+    def given_expression(self) -> Expression | None:
+        return _expression(self.given, self.given_number)
+
+    @cached_property
+    def wanted_expression(self) -> Expression | None:
+        return _expression(self.wanted, self.wanted_number)
 
 
 @dataclass(frozen=True)
@@ -206,9 +216,22 @@ def side_by_side(pair: AnswerPair) -> bool | None:
     return False if any(_SIDE_BY_SIDE.search(text) for text in (pair.given, pair.wanted)) else None
 
 
+def same_value(pair: AnswerPair) -> bool | None:
+    """Expressions, and lists of them, are compared exactly: equal normal forms are right, different values wrong."""
+    if pair.wanted_expression is None or pair.given_expression is None:
+        return None
+    return equal_expressions(pair.given_expression, pair.wanted_expression)
+
+
 def _compact(text: str) -> str:
     """Return the text without the spaces that part nothing: those not between two letters or digits."""
     return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", text)
+
+
+def _expression(text: str, number: Quantity | None) -> Expression | None:
+    if number is None:
+        return read_expression(without_unit(text))
+    return None if number.percent else plain_number(number.value, number.exact)
 
 
 def _rule(decide: Callable[[AnswerPair], bool | None], *examples: tuple[str, str, bool]) -> AnswerRule:
@@ -233,5 +256,6 @@ RULES = (
     _rule(other_unit, (r"5\sqrt{2}\text{ m}", r"5\sqrt{2}\text{ cm}", False)),
     _rule(other_marks, ("f'(x)", "f(x)", False)),
     _rule(side_by_side, ("3 5", "8", False)),
+    _rule(same_value, (r"\sqrt{12}", r"2\sqrt{3}", True), (r"\sqrt{12}", r"3\sqrt{2}", False)),
 )
 """The rules of the comparison, in the order in which they are tried, each with examples that it decides."""

@@ -1,6 +1,6 @@
 """The project's grader: whether an answer is right.
 
-Plain numbers and words are compared here (`answers.py`); what is left goes to math-verify in a grader process, which is
+Most answers are compared here by rules (`answers.py`); what is left goes to math-verify in a grader process, which is
 killed when late. Works from any thread. Not proof against an answer that restates the sum (`48/2` for 24 is right).
 """
 

@@ -144,6 +144,12 @@ def unit_of(text: str) -> str:
     return _unit_name(found) if found else ""
 
 
+def without_unit(text: str) -> str:
+    """Return a cleaned text without the unit that it ends with."""
+    found = _UNIT.fullmatch(text)
+    return found["number"] if found else text
+
+
 def is_unit(word: str) -> bool:
     """Return whether the word is a known unit, singular or plural."""
     return _one_unit(word.lower()) in _NAMES

@@ -6,7 +6,6 @@ math-verify limits its own time with an alarm signal, which works nowhere else; 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from math_verify.utils import timeout  # type: ignore[import-untyped]
 from sympy import Basic, nan, zoo  # type: ignore[import-untyped]
 
 from mentor.rewards.constants import different
+from mentor.rewards.expressions import to_latex
 
 _LATEX = (LatexExtractionConfig(),)
 _released_metric = math_metric(
@@ -70,18 +70,6 @@ def _read(text: str, seconds: int) -> list:
     except TimeoutException as error:
         raise ComparisonFailed from error
     return [] if any(isinstance(value, Basic) and value.has(nan, zoo) for value in found) else found
-
-
-def to_latex(text: str) -> str:
-    """Rewrite plain notations as LaTeX: sqrt(2), 2*x**3, pi, infinity."""
-    text = text.replace("\\$", "").replace("$", " ").replace("\n", " ")
-    text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("**", "^").replace("*", "\\cdot ")
-    text = re.sub(r"\\gamma(?![A-Za-z])", r"\\kappa_{999}", text)  # not Euler's constant or the gamma function
-    if not re.search(r"_|\\(?:sum|prod|math)", text):  # math-verify has two symbols i, which are never equal
-        text = re.sub(r"(?<![\\A-Za-z])i(?![A-Za-z])", r"\\kappa_{998}", text)
-    text = re.sub(r"(?<![\\A-Za-z])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}", text)
-    text = re.sub(r"(?<![\\A-Za-z])(?:infinity|infty|inf)(?![A-Za-z])", r"\\infty ", text)
-    return re.sub(r"(?<![\\A-Za-z])(pi|sin|cos|tan|log|ln)(?![A-Za-z])", r"\\\1 ", text)
 
 
 def judge_released(prediction: str, ground_truths: Sequence[str], limit_s: float) -> bool:

@@ -86,7 +86,7 @@ def test_different(prediction: str, accepted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prediction", "accepted"), [("5", r"5\pi"), (r"\pi", "π"), ("x-1", "x+1"), (r"2\sqrt{3}", r"\sqrt{12}")]
+    ("prediction", "accepted"), [("1", r"\sin^2(x)+\cos^2(x)"), (r"\int x", r"x^2/2"), ("2(3)", "6x/x")]
 )
 def test_mathematics_is_left_to_math_verify(prediction: str, accepted: str) -> None:
     assert compare(prediction, accepted) is None
@@ -96,11 +96,11 @@ def test_mathematics_is_left_to_math_verify(prediction: str, accepted: str) -> N
     ("prediction", "accepted", "verdict"),
     [
         ("52_8", "52_{8}", True), ("52", "52_8", True), ("52_7", "52_8", False), ("53_8", "52_8", False),
-        ("1A_{16}", r"1A_{16}", True), ("2516_{10}", r"2516_{\text{10}}", True), ("a_1", "a_2", None),
+        ("1A_{16}", r"1A_{16}", True), ("2516_{10}", r"2516_{\text{10}}", True), ("a_1", "a_2", False),
         (r"15\text{ cm}^2", r"15\mbox{ cm}^2", True), (r"15\mbox{ cm}^7", r"15\mbox{ cm}^2", False),
         ("15 square centimeters", r"15\mbox{ cm}^2", True), ("15", r"1\mbox{ cm}^2", False), ("36 km/h", "36", True),
         (r"1620 \mathrm{~mm}^{4}", r"1620 \mathrm{~mm}^{2}", False), ("5 centimetres", "5 cm", True),
-        ("1, 16, 3, 1", "16,3,1,1", None), ("16,3,1,3", "16,3,1,1", False), ("$2$, $-1$", "-1,2", None),
+        ("1, 16, 3, 1", "16,3,1,1", None), ("16,3,1,3", "16,3,1,1", False), ("$2$, $-1$", "-1,2", True),
         (r"\frac{1}{2005005}", r"\frac{1}{2005004}", False), ("3025 \\frac{1}{2019}", "3025 \\frac{1}{2017}", False),
         ("0.000000498752", r"\frac{1}{2005004}", True),
     ],
@@ -122,7 +122,7 @@ def test_bases_powers_of_units_repeats_and_exact_fractions(
         ("nk", "kn", True), (r"k \cdot n", "kn", True), (r"a\cdot b", "ab", True), ("xz", "xy", False),
         ("on", "no", False),
         ("2ab", "2", False), ("2", "2m", False), (r"2 \cdot b \cdot a", "2ab", True), ("5th", "5", None),
-        ("k", "K", False), ("c", "C", True), ("(c)", "C", True), ("E", "e", False), ("n!", "n", None),
+        ("k", "K", False), ("c", "C", True), ("(c)", "C", True), ("E", "e", False), ("n!", "n", False),
         ("P'", "P", False),
         (r"5\sqrt{2}\text{ m}", r"5\sqrt{2}\text{ cm}", False), (r"16\pi\text{ cm}", r"16\pi\text{ cm}^2", False),
         (r"\frac{270}7\text{ meters}", r"\frac{270}7\text{ degrees}", False),
@@ -131,7 +131,8 @@ def test_bases_powers_of_units_repeats_and_exact_fractions(
         ("10 square units", "10", True), ("HTH", "THH", False), ("bcd", "BCD", True), (r"\text{kn}", "nk", False),
         ("2:3:4", "4:6:8", True), ("2:3:4", "2:4:3", False), ("2:3:4", "1/6", False),
         ("0:1:2", "0:2:4", True), ("0:1:2", "0:3:4", False), ("0:1:2", "1:1:2", False), ("5 cm = 50 mm", "5", None),
-        ("4=3", "3", False), ("48/2=24", "24", None), ("x=3", "3", None),
+        ("4=3", "3", False), ("48/2=24", "24", None), ("x=3", "3", True),
+        ("5", r"5\pi", False), (r"\pi", "π", True), ("x-1", "x+1", False), (r"2\sqrt{3}", r"\sqrt{12}", True),
     ],
 )  # fmt: skip
 def test_digit_groups_products_marks_units_and_ratios(prediction: str, accepted: str, verdict: bool | None) -> None:
