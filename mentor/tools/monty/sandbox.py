@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ from mentor.tools.monty.monty_check import LOAD_LIMITS, LOAD_TIMEOUT_S
 from mentor.tools.source import Source
 from mentor.types import CallError
 
-DRIVER = (Path(__file__).parents[1] / "inside" / "driver.py").read_text(encoding="utf-8")
+_DRIVER_FILE = (Path(__file__).parents[1] / "inside" / "driver.py").read_text(encoding="utf-8")
+DRIVER = _DRIVER_FILE.split('"""', 2)[2]  # without its description: each session loads it
 CALL = "await _mentor_call(_mentor_name, _mentor_arguments)"
 KILL_GRACE_S = 0.5  # past the time limit a worker that cannot stop itself is killed
 REQUEST_GRACE_S = 5.0  # the same for loading and storing state
 MAX_LIVE = 16  # sessions that keep their process between calls; some 14 MiB each
 MAX_HELD_CALLS = 10_000  # a held session keeps some 230 bytes of every call
+LOST = "what the session's last call left behind is lost"
 
 
 @dataclass
@@ -42,9 +44,15 @@ class _Held:
 
 @dataclass(eq=False)
 class State:
-    """What the calls of one session left behind; None is the toolset as loaded."""
+    """What the calls of one session left behind; None is the toolset as loaded.
+
+    A held process may be one call ahead of `stored`: what that call left is stored before the next one, in case it runs
+    into a limit, and when the process is needed for another session. `lock`: held while either of them is under way.
+    """
 
     stored: bytes | None = None
+    lost: str = ""  # why the last call's state could not be stored
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Sandbox:
@@ -116,36 +124,59 @@ class Sandbox:
         A call that ran into a limit changes nothing. Calls of one state must follow each other.
         """
         start = time.perf_counter()
-        with self._lock:
-            held = self._live.pop(state, None)
-        held = held or _Held(self._open(state.stored))
+        with state.lock:
+            if state.lost:
+                reason, state.lost = state.lost, ""
+                return CallOutcome(CallError.CRASH, f"{reason}; {LOST}", time.perf_counter() - start)
+            with self._lock:
+                held = self._live.pop(state, None)
+            outcome = self._run(state, held or _Held(self._open(state.stored)), name, arguments, keep, start)
+        self._store_oldest()
+        return outcome
+
+    def _run(
+        self, state: State, held: _Held, name: str, arguments: dict[str, Any], keep: bool, start: float
+    ) -> CallOutcome:
         live = False
         try:
+            if keep and held.calls:
+                state.stored = held.session.dump()
             outcome = self._feed(held.session, name, arguments, start)
             held.calls += 1
             if keep and outcome.clean:
-                state.stored = held.session.dump()
                 live = held.calls < MAX_HELD_CALLS
-        except MontyError as error:  # the state could not be stored
-            outcome = CallOutcome(CallError.CRASH, one_line(error, 300), time.perf_counter() - start)
+                if not live:
+                    state.stored = held.session.dump()
+        except MontyError as error:
+            outcome = CallOutcome(CallError.CRASH, f"{one_line(error, 300)}; {LOST}", time.perf_counter() - start)
         finally:
-            self._settle(state, held, live)
+            if live:
+                with self._lock:
+                    self._live[state] = held
+            else:
+                held.session.__exit__(None, None, None)
         return outcome
 
-    def _settle(self, state: State, held: _Held, live: bool) -> None:
-        """Keep a session's process for its next call, at the cost of the one used longest ago; or end it."""
-        ended = held
+    def _store_oldest(self) -> None:
+        """Where more than MAX_LIVE sessions hold a process, store the one used longest ago and end its process."""
         with self._lock:
-            if live:
-                self._live[state] = held
-                if len(self._live) <= MAX_LIVE:
-                    return
-                ended = self._live.popitem(last=False)[1]
-        ended.session.__exit__(None, None, None)
+            if len(self._live) <= MAX_LIVE:
+                return
+            state = next((state for state in self._live if state.lock.acquire(blocking=False)), None)
+            if state is None:
+                return
+            held = self._live.pop(state)
+        try:
+            state.stored = held.session.dump()
+        except MontyError as error:  # its next call reports this
+            state.lost = one_line(error, 300)
+        finally:
+            state.lock.release()
+            held.session.__exit__(None, None, None)
 
     def end(self, state: State) -> None:
         """End the process that holds a state, if one does."""
-        with self._lock:
+        with state.lock, self._lock:
             held = self._live.pop(state, None)
         if held is not None:
             held.session.__exit__(None, None, None)
