@@ -17,10 +17,9 @@ from mentor.cli import main
 from mentor.conf_dir import conf_dir
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.runs.start import VARIABLE
+from tests.fixtures.installed import needs
 
-pytest.importorskip("deepspeed")
-pytest.importorskip("vllm")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs("deepspeed", "vllm")]
 
 TWO = ["trainer/deepspeed=zero2", "trainer.num_processes=2", "sampler=vllm"]
 RL = ["stage=rl", "debug=default", "run=default", "logger=quiet", "trainer.save_every=1", "trainer.steps=4", *TWO]

@@ -11,7 +11,6 @@ from mentor.config import STAGES, TEACHERS, TRAINERS, Config, schema_keys
 
 ROOT = Path(__file__).parents[2]
 PATHS = [path for path in sorted((ROOT / "mentor").rglob("*.py")) if path.name != "old_names.py"]
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PATHS}
 METRIC = re.compile(r"[a-z]+/[a-z0-9_{}]+")
 AREAS = {
     "reward",
@@ -26,6 +25,11 @@ AREAS = {
     "tokens",
     "alarm",
 }
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in PATHS}
 
 
 def table() -> list[list[str]]:
@@ -59,7 +63,7 @@ def names_of(tree: ast.Module) -> set[str]:
 def metric_names() -> set[str]:
     """Names of metrics in the code, f-strings with their holes as `{}`."""
     found = set()
-    for tree in TREES.values():
+    for tree in trees().values():
         for node in ast.walk(tree):
             text = ""
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -88,7 +92,7 @@ def test_there_is_something_to_check():
 
 
 def test_every_identifier_of_the_vocabulary_exists():
-    known = set().union(*map(names_of, TREES.values())) | {path.stem for path in TREES}
+    known = set().union(*map(names_of, trees().values())) | {path.stem for path in trees()}
     missing = []
     for row in table():
         for code in re.findall(r"`([^`]+)`", row[2]):
@@ -100,12 +104,12 @@ def test_every_identifier_of_the_vocabulary_exists():
 
 @cache
 def class_names(path: Path) -> set[str]:
-    return {node.name for node in ast.walk(TREES[path]) if isinstance(node, ast.ClassDef)}
+    return {node.name for node in ast.walk(trees()[path]) if isinstance(node, ast.ClassDef)}
 
 
 @pytest.mark.parametrize("word", RETIRED)
 def test_a_retired_word_names_no_key_metric_module_or_class(word):
-    paths = [path for path in TREES if word != "method" or "reporting" not in path.parts]  # the report's word
+    paths = [path for path in trees() if word != "method" or "reporting" not in path.parts]  # the report's word
     classes = [name for path in paths for name in class_names(path)]
     named = [*config_keys(), *metric_names(), *(path.stem for path in paths), *classes]
     assert [name for name in named if words(name) & {word, f"{word}s"}] == []

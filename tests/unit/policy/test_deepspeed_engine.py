@@ -13,11 +13,12 @@ from mentor.policy.lora import add_adapters
 from mentor.policy.model import load_model
 from mentor.policy.ranks import join_ranks
 from tests.fixtures import deepspeed_worker as worker
+from tests.fixtures.installed import needs
 from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
 from tests.fixtures.ranks import run_worker
 from tests.fixtures.students import make_small_student
 
-pytest.importorskip("deepspeed")
+pytestmark = needs("deepspeed")
 
 
 @pytest.fixture(scope="module")

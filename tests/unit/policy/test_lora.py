@@ -1,13 +1,13 @@
-import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 from mentor.policy.lora import adapted_layers, adapters_off, add_adapters
 from mentor.policy.supervised import supervised_loss
+from tests.fixtures.installed import needs
 from tests.fixtures.policies import make_batch, make_policy
 from tests.fixtures.students import make_small_student
 
-pytest.importorskip("peft")
+pytestmark = needs("peft")
 
 
 def adapted(chat, seed=0):

@@ -8,8 +8,10 @@ import pytest
 
 from mentor.errors import InputError
 from mentor.policy.operators import build_cpu_adam, operators_folder
+from tests.fixtures.installed import needs
 
-pytest.importorskip("deepspeed")
+pytestmark = needs("deepspeed")
+
 
 BUILD = "from mentor.policy.deepspeed_engine import import_deepspeed; import_deepspeed()\n" + (
     "from mentor.policy.operators import build_cpu_adam; build_cpu_adam()"

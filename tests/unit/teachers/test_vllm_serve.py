@@ -19,10 +19,10 @@ from mentor.tasks.calculator import generate
 from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FaultyProxy
+from tests.fixtures.installed import needs
 from tests.fixtures.teacher_rollouts import command, finish, ids, kill, run_stage, stored_keys, wait_until
 
-pytest.importorskip("vllm")
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, needs("vllm")]
 TASKS = generate("train", 300, 2, 0)
 
 
