@@ -111,7 +111,7 @@ def blank(pair: AnswerPair) -> bool | None:
 
 
 def same_text(pair: AnswerPair) -> bool | None:
-    """The same text is right, spaces that part no words or digits apart."""
+    """The same text is right, apart from spaces that part no words or digits and the sizes of fractions."""
     return True if _compact(pair.given) == _compact(pair.wanted) else None
 
 
@@ -225,7 +225,7 @@ def same_value(pair: AnswerPair) -> bool | None:
 
 def _compact(text: str) -> str:
     """Return the text without the spaces that part nothing: those not between two letters or digits."""
-    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", text)
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", re.sub(r"\\[dtc]frac(?![A-Za-z])", r"\\frac", text))
 
 
 def _expression(text: str, number: Quantity | None) -> Expression | None:

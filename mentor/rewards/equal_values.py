@@ -37,9 +37,9 @@ def equal_readings(given: Reading, wanted: Reading) -> bool | None:
     if isinstance(given, Listing) and isinstance(wanted, Listing):
         return _equal_listings(given, wanted)
     if isinstance(given, Listing):
-        return _equal_to_one(given)
+        return _equal_to_one(given, wanted)
     if isinstance(wanted, Listing):
-        return _equal_to_one(wanted)
+        return _equal_to_one(wanted, given)
     return equal_trees(given, wanted)
 
 
@@ -95,9 +95,13 @@ def _are_apart(items: Sequence[Reading]) -> bool:
     return len(ends) == 2 * len(items) and all(below(*pair) for pair in pairwise(ends))
 
 
-def _equal_to_one(listing: Listing) -> bool | None:
-    """A list of different items is no single value."""
-    if listing.opening in ("\\cup", "matrix") or len(listing.items) > MAX_ITEMS:
+def _equal_to_one(listing: Listing, value: Reading) -> bool | None:
+    """A list of different items, a matrix or a union of intervals is no single value; a set of one is its item."""
+    if listing.opening == "\\{" and len(listing.items) == 1:
+        return equal_readings(listing.items[0], value)
+    if listing.opening == "matrix" or (listing.opening == "\\cup" and _are_apart(listing.items)):
+        return None if isinstance(value, Listing) else False
+    if listing.opening == "\\cup" or len(listing.items) > MAX_ITEMS:
         return None
     return False if any(equal_readings(listing.items[0], item) is False for item in listing.items[1:]) else None
 

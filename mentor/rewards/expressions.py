@@ -4,8 +4,8 @@ Answers are read as math-verify reads them (`a/bc` is a/(bc), `\sin 2x` is sin(2
 its reading is doubtful or depends on more than the text says, there is no tree, and it reads the answer itself.
 `normal_forms.py` and `numeric.py` compare trees.
 
-A tree is a tuple: ("number" | "decimal", Fraction), ("letter", name), ("pi",), ("negative", tree), (function, argument,
-...), and ("add" | "multiply" | "divide" | "power", left, right).
+A tree is a tuple: ("number" | "decimal", Fraction), ("letter", name), ("pi",), ("negative", tree), ("call", name,
+tree), ("add" | "multiply" | "divide" | "power", left, right), and (function, argument, ...).
 """
 
 from __future__ import annotations
@@ -109,8 +109,11 @@ def _tokens(latex: str) -> list[str]:
         token = _TOKEN.match(latex, position)
         if token is None or token[1] == "I":
             raise Unreadable
-        found.append(token[1] if token[1][0] == "\\" else token[1].lower())
+        name = token[1] if token[1][0] == "\\" else token[1].lower()
         position = token.end()
+        if name != token[1] and latex.startswith("(", position):
+            raise Unreadable  # the name of a function keeps its size
+        found.append(name)
     return found
 
 
@@ -275,9 +278,9 @@ class _Reader:
         """Factors with nothing between them, which bind more tightly than `/`. Two plain numbers are no product."""
         value = last = self.postfix()
         while self.starts_factor():
-            called = self.next == "(" and _base(last)[0] == "letter"
+            called = self.next in ("(", "{") and _base(last)[0] == "letter"
             factor = self.postfix()
-            if (_is_plain(last) and _is_plain(factor)) or (called and _base(factor)[0] != "add"):  # 2(3) is 5, f(x)
+            if (_is_plain(last) and _is_plain(factor)) or (called and _base(factor)[0] != "add"):  # 2(3) is 5, f(2x)
                 raise Unreadable
             value, last = ("multiply", value, factor), factor
         return value
@@ -348,6 +351,12 @@ class _Reader:
             raise Unreadable
         return name
 
+    def is_called(self, name: str) -> bool:
+        """Whether a letter or number in parentheses follows, which is a function's argument: `f(x)`, not `n(n+1)`."""
+        ahead = self.tokens[self.position : self.position + 3]
+        argument = len(ahead) == 3 and (ahead[0], ahead[2]) == ("(", ")") and ahead[1] not in ("e", "\\pi")
+        return argument and name != "e" and (ahead[1].isalnum() or ahead[1] in _LETTERS)
+
     def index(self) -> list[str]:
         if not self.accept("{"):
             token = self.take()
@@ -368,7 +377,8 @@ class _Reader:
         if token[:1].isdigit():
             return ("decimal" if "." in token else "number", Fraction(self.take()))
         if token.isalpha() or token in _LETTERS:
-            return ("letter", self.letter())
+            name = self.letter()
+            return ("call", name, self.group("(")) if self.is_called(name) else ("letter", name)
         if token in ("(", "{", "["):
             return self.group(token)
         self.take()
@@ -400,6 +410,15 @@ class _Reader:
             return self.function(token[1:])
         raise Unreadable
 
+    def outside(self, start: int) -> list[str]:
+        """The tokens from there to here that are in no braces."""
+        found, depth = [], 0
+        for token in self.tokens[start : self.position]:
+            depth += (token == "{") - (token == "}")
+            if depth == 0:
+                found.append(token)
+        return found
+
     def function(self, name: str) -> Tree:
         r"""A function's value: of a group in parentheses, or of the factors up to the next operator (`\sin 2x`)."""
         base: Tree | None = None
@@ -421,8 +440,7 @@ class _Reader:
                 raise Unreadable
         else:
             argument = self.factors()
-            inside = self.tokens[start : self.position]
-            if any(token in _FUNCTION_COMMANDS or token in ("(", "^", "|") for token in inside):
+            if any(token in _FUNCTION_COMMANDS or token in ("(", "[", "|") for token in self.outside(start)):
                 raise Unreadable
         value: Tree
         if name == "exp":
@@ -435,6 +453,7 @@ class _Reader:
 
 
 _LETTERS = frozenset(f"\\{name}" for name in GREEK)
+_ARITHMETIC = ("divide", "negative", "add", "multiply", "binomial", "factorial", "absolute", "floor", "ceil")
 _RELATIONS = frozenset({"=", "<", ">", "\\leq", "\\geq", "\\leqslant", "\\geqslant"})
 _FUNCTION_COMMANDS = frozenset(f"\\{name}" for name in FUNCTIONS)
 _COMMANDS = frozenset({
@@ -448,7 +467,7 @@ def _is_plain(tree: Tree) -> bool:
         return True
     if tree[0] == "power":
         return tree[1][0] == tree[2][0] == "number" and tree[2][1].denominator == 1
-    return tree[0] in ("divide", "negative", "add", "multiply") and all(map(_is_plain, tree[1:]))
+    return tree[0] in _ARITHMETIC and all(map(_is_plain, tree[1:]))
 
 
 def _flat(items: list[Reading]) -> list[Reading]:

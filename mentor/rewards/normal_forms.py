@@ -114,6 +114,8 @@ def normal_form(tree: Tree) -> Form:
             return normal_form(left) * normal_form(right).inverse()
         case ("power", base, exponent):
             return _power(normal_form(base), normal_form(exponent))
+        case ("call", name, argument):
+            return _generator(("call", name, normal_form(argument).key))
     return _function(tree[0], [normal_form(part) for part in tree[1:]])
 
 

@@ -75,6 +75,8 @@ def _value(tree: Tree, point: Point) -> Bounded:
         case ("negative", part):
             value, error = _value(part, point)
             return -value, error
+        case ("call", name, argument):
+            return _value(("letter", f"{name} of {_value(argument, point)[0]}"), point)
     parts = [_value(part, point) for part in tree[1:]]
     if tree[0] in _OPERATIONS:
         return _OPERATIONS[tree[0]](*parts)

@@ -34,6 +34,12 @@ from mentor.rewards.expressions import read_expression
         (r"\{1, 1, 2\}", r"\{1, 2\}", None),
         (r"1 \pm \sqrt{2}", r"1-\sqrt{2}, 1+\sqrt{2}", True),
         ("1, 2", "1", False),
+        (r"(0, 1) \cup (2, 3)", "1", False),
+        (r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}", "1", False),
+        (r"\{\sqrt{4}\}", "2", True),
+        ("f(x)+1", "1+f(x)", True),
+        ("f(x)", "f(y)", False),
+        ("f(x)", "fx", False),
         (r"(-\infty, 1) \cup (2, 3)", r"(-\infty, 1) \cup (2, 3)", True),
         (r"(-\infty, 1) \cup (2, 3)", r"(-\infty, 1) \cup (2, 4)", False),
         (r"(0, 1] \cup (1, 3)", r"(0, 2] \cup (2, 3)", None),  # the same set

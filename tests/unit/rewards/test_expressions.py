@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from mentor.rewards.expressions import Listing, plain_number, read_expression
+from mentor.rewards.expressions import Listing, plain_number, read_expression, to_latex
 
 X, Y = ("letter", "x"), ("letter", "y")
 
@@ -44,6 +44,8 @@ def value(text):
         ("2.5x", ("multiply", ("decimal", Fraction(5, 2)), X)),
         ("x_1", ("letter", "x_1")),
         ("x_{1}", ("letter", "x_1")),
+        ("f(x)", ("call", "f", X)),
+        (r"\sin\frac{x^2}{2}", ("sin", ("divide", ("power", X, number(2)), number(2)))),
         ("x(x+1)", ("multiply", X, ("add", X, number(1)))),
         (r"\infty", ("infinity",)),
         (r"-\infty", ("negative", ("infinity",))),
@@ -56,7 +58,10 @@ def test_what_is_read(text, tree):
 @pytest.mark.parametrize(
     "text",
     [
-        "x(2)",  # a function of 2
+        "x(2y)",  # a function or a product
+        "F(x)",
+        "c{(x)}",
+        r"\binom{5}{2}12",
         "2(3)",  # 5 to math-verify
         r"2\frac{1}{2}x",
         "2 3",
@@ -68,6 +73,7 @@ def test_what_is_read(text, tree):
         "ways to go",
         r"x^{\prime}",
         r"\sin x \cos x",
+        r"\sin 2(x+1)",
         r"\sum_{n} n",
         "(x",
         "x)",
@@ -112,3 +118,20 @@ def test_letters_that_may_be_a_unit_are_told():
 def test_a_plain_number():
     assert plain_number(Fraction(1, 2), exact=True).value == number(Fraction(1, 2))
     assert plain_number(Fraction(1, 2), exact=False).value == ("decimal", Fraction(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "latex"),
+    [
+        ("sqrt(2)", r"\sqrt{2}"),
+        ("2*x**3", r"2\cdot x^3"),
+        ("π", r"\pi "),
+        ("2pi", r"2\pi "),
+        ("infinity", r"\infty "),
+        ("$5$", " 5 "),
+        ("3i", r"3\kappa_{998}"),
+        (r"\sum_{i=1}^n i", r"\sum_{i=1}^n i"),
+    ],
+)
+def test_to_latex(text: str, latex: str) -> None:
+    assert to_latex(text) == latex

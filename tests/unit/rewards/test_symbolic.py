@@ -1,25 +1,11 @@
 """The judgements of the grader process, made here in this one."""
 
 import pytest
+from latex2sympy2_extended import latex2sympy2
+from math_verify import parser
 
-from mentor.rewards.symbolic import JUDGES, ComparisonFailed, judge_project, judge_released, to_latex
-
-
-@pytest.mark.parametrize(
-    ("text", "latex"),
-    [
-        ("sqrt(2)", r"\sqrt{2}"),
-        ("2*x**3", r"2\cdot x^3"),
-        ("π", r"\pi "),
-        ("2pi", r"2\pi "),
-        ("infinity", r"\infty "),
-        ("$5$", " 5 "),
-        ("3i", r"3\kappa_{998}"),
-        (r"\sum_{i=1}^n i", r"\sum_{i=1}^n i"),
-    ],
-)
-def test_to_latex(text: str, latex: str) -> None:
-    assert to_latex(text) == latex
+from mentor.rewards import symbolic
+from mentor.rewards.symbolic import JUDGES, ComparisonFailed, judge_project, judge_released
 
 
 def test_the_projects_judgement_reads_both_as_a_whole() -> None:
@@ -42,3 +28,27 @@ def test_a_comparison_that_breaks_has_no_verdict(monkeypatch: pytest.MonkeyPatch
 
 def test_the_judges_by_name() -> None:
     assert {"project": judge_project, "released": judge_released} == JUDGES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\frac{x}{2}+\sqrt{3}",
+        r"(1, 2] \cup \{5\}",
+        "x = 5",
+        r"1 < x \leq 2",
+        r"\sin 2x",
+        r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}",
+    ],
+)
+def test_the_quick_stage_of_the_parser_gives_the_same_tree(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = symbolic._read(text, 5)
+    monkeypatch.setattr(symbolic._Parser, "math", latex2sympy2.PSParser.__mro__[1].math)
+    for cached in (parser.parse_latex_cached, parser.extract_latex):
+        cached.cache_clear()
+    assert quick == symbolic._read(text, 5) != []
+
+
+def test_the_released_judgement_has_one_stage() -> None:
+    symbolic._read("x", 5)
+    assert symbolic._Parser.quick is False
