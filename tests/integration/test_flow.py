@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from mentor.cli import main
-from tests.fixtures.flow import SMALL, records, summary
+from tests.fixtures.flow import FEW, SMALL, records, summary
 
+DEMO = ["experiment=demo", *SMALL, *FEW]
 RL = ["stage=rl", *SMALL]
 
 
@@ -19,7 +20,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the small demo has run once."""
     folder = tmp_path_factory.mktemp("flow")
     with chdir(folder):
-        assert main(["experiment=demo", *SMALL]) == 0
+        assert main(DEMO) == 0
         yield folder
 
 
@@ -91,7 +92,7 @@ def test_the_report_holds_the_numbers_of_the_evaluation():
 
 def test_running_it_again_does_nothing_twice(capfd: pytest.CaptureFixture[str]):
     before = {stage: summary(stage)["pid"] for stage in STAGES[:6]}
-    assert main(["experiment=demo", *SMALL]) == 0
+    assert main(DEMO) == 0
     assert capfd.readouterr().err.count("is done in") == 6
     assert {stage: summary(stage)["pid"] for stage in STAGES[:6]} == before
 

@@ -14,12 +14,10 @@ from mentor.sweeps.manifest import read_manifest
 from mentor.tasks.calculator import generate
 from mentor.tools import Toolset
 from mentor.trajectories.store import load_trajectories
-from tests.fixtures.flow import SMALL, records, summary
+from tests.fixtures.flow import FEW, SMALL, records, summary
 from tests.fixtures.wandb_files import wandb_history
 
 pytestmark = pytest.mark.slow
-
-FEW = ["trainer.prompts_per_step=4", "trainer.group_size=4"]
 
 
 @pytest.fixture(scope="module")

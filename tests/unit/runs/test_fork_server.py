@@ -25,9 +25,9 @@ print(can_fork(), len(os.listdir("/proc/self/task")))
 """
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_after_its_imports_it_can_fork(threads: str):
-    environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent), "OMP_NUM_THREADS": threads}
+def test_after_its_imports_it_can_fork():
+    """Also where OpenBLAS has started threads: each of its copies starts one less than OMP_NUM_THREADS."""
+    environment = {**os.environ, "PYTHONPATH": str(conf_dir().parent), "OMP_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", IMPORTS], env=environment, capture_output=True, text=True)
     assert done.stdout == "True 1\n", done.stderr
 

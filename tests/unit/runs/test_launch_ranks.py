@@ -5,8 +5,16 @@ import time
 
 import pytest
 
+from mentor.runs import launch_ranks
 from mentor.runs.launch_ranks import Ending
 from tests.fixtures.ranks import run_worker
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers report and end at once, or never."""
+    monkeypatch.setattr(launch_ranks, "GRACE_S", 1.0)
+    monkeypatch.setattr(launch_ranks, "TERMINATE_S", 1.5)
 
 
 def run(way: str, stall_timeout_s: float = 2) -> tuple[Ending, float]:

@@ -9,6 +9,7 @@ from mentor.config import Config, ScoreStage
 from mentor.errors import ConfigError, GraderError, InputError
 from mentor.loggers.console import Console
 from mentor.loggers.logger import Logger
+from mentor.rewards import load_preset
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.score import run
@@ -176,7 +177,9 @@ def test_a_missing_file_and_an_unknown_preset(tmp_path: Path) -> None:
         score(tmp_path, write(tmp_path / "rows.jsonl", [HONEST_ROW]), ["mentor"])
 
 
-def test_too_many_ungraded_answers_stop_the_stage(tmp_path: Path) -> None:
+def test_too_many_ungraded_answers_stop_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = load_preset("sparse") | {"grader_timeout_s": 0.5}  # of the hostile answer; 5 s by default
+    monkeypatch.setattr("mentor.stages.score.load_preset", lambda name: impatient)
     hostile = raw_row(TURNS, r"\boxed{((((9!)!)!)!)!}", ground_truth=r"\sqrt{2}")
     source = write(tmp_path / "rows.jsonl", [HONEST_ROW] * 10 + [hostile] * 10)
     with pytest.raises(GraderError, match="could not be graded"):
