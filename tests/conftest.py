@@ -25,7 +25,16 @@ def fork_servers() -> Iterator[None]:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    forget_current_test()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call() -> None:
+    forget_current_test()
+
+
+def forget_current_test() -> None:
     """pytest's variable differs in every test, and a fork server is for one environment."""
     os.environ.pop("PYTEST_CURRENT_TEST", None)
 
