@@ -11,6 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
+def is_partial(path: Path) -> bool:
+    """Return whether a path is that of a file or folder which is being filled, or which a killed process left so."""
+    return path.name.startswith(".") and path.name.endswith(".partial")
+
+
 def write_file(path: Path, text: str | Iterable[str], durable: bool = True) -> None:
     """Replace a file by `text` (UTF-8; one string or several in order) in one step.
 

@@ -15,7 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from mentor.config import TOP_LEVEL_READERS, Config, new_name
 from mentor.errors import RunFolderError, one_line
-from mentor.files import write_file
+from mentor.files import is_partial, write_file
 from mentor.runs.identity import config_hash, differences, flatten, identity
 from mentor.runs.lock import LOCK_NAME
 
@@ -75,9 +75,12 @@ def claim(path: Path, config: Mapping[str, Any], overwrite: bool) -> bool:
     """
     stored = stored_config(path)
     if stored is None:
-        foreign = [entry.name for entry in _entries(path)] if path.is_dir() else []
+        found = _entries(path) if path.is_dir() else []
+        foreign = [entry.name for entry in found if not is_partial(entry)]
         if foreign:
             raise RunFolderError(f"{path} holds files but no {CONFIG_NAME} ({foreign[0]}, ...): move them or use run=")
+        for entry in found:  # of a process that was killed while it wrote the first file
+            _delete(entry)
     elif overwrite:
         _set_aside(path)
         stored = None

@@ -43,6 +43,15 @@ def test_claim_new_then_resumed_then_refused_then_overwritten(tmp_path: Path):
     assert (folder / "trajectories.jsonl").exists() and stored_config(folder) == config()
 
 
+def test_a_folder_whose_first_file_was_never_finished_is_new_and_one_of_another_program_is_refused(tmp_path: Path):
+    (tmp_path / ".config.yaml.123.partial").write_text("stage: {na")
+    assert claim(tmp_path, config(), overwrite=False) is False
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+    (tmp_path / "config.yaml").rename(tmp_path / "mine.yaml")
+    with pytest.raises(RunFolderError, match=r"holds files but no config.yaml \(mine.yaml"):
+        claim(tmp_path, config(), overwrite=False)
+
+
 def test_an_overwrite_is_settled_by_what_comes_of_it(tmp_path: Path):
     folder = tmp_path / "rollout"
     claim(folder, config(), overwrite=False)
