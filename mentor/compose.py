@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from hydra import compose
@@ -69,8 +70,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """What other trainers and engines (TRL, verl, transformers, vLLM) call a key, and its names here."""
 
 
+@cache
 def register_schemas() -> None:
-    """Register the dataclasses as the schemas that the YAML presets name: `schema` and `schema/<stage>`."""
+    """Register the dataclasses as the schemas that the YAML presets name: `schema` and `schema/<stage>`.
+
+    Once is enough for a process.
+    """
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group, section in SECTIONS.items():

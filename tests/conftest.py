@@ -1,10 +1,12 @@
 """Fixtures every test may use. Set before transformers is imported: no test talks to a model hub."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+gc.set_threshold(100_000, 20, 20)  # torch and transformers are many objects to look through at every collection
 
 import pytest
 
