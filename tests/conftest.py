@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-gc.set_threshold(100_000, 20, 20)  # torch and transformers are many objects to look through at every collection
 
 import pytest
+
+gc.set_threshold(100_000, 20, 20)  # torch and transformers are many objects to look through at every collection
 
 
 @pytest.fixture(autouse=True)
