@@ -9,11 +9,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)  # 1: the tool schemas stand in every stored record
+RESULT_CHARS = 200  # of a call's result that are kept beside the call
 
 
 class StopReason(StrEnum):
@@ -39,19 +40,31 @@ class CallError(StrEnum):
     NOT_RUN = "not_run"  # nothing wrong with its form, but the trajectory is judged by its calls alone
 
 
+def kept_result(text: str) -> str:
+    """Return the part of a tool's reply that is kept beside its call: the first RESULT_CHARS characters, stripped."""
+    return text.strip()[:RESULT_CHARS]
+
+
 @dataclass(frozen=True)
 class ToolCall:
-    """A call by name with its arguments as values (never as code text)."""
+    """A call by name with its arguments as values (never as code text).
+
+    result: what it returned (`kept_result`); None where that is not known.
+    """
 
     name: str
     arguments: dict[str, Any]
+    result: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "arguments": self.arguments}
+        known = {} if self.result is None else {"result": self.result}
+        return {"name": self.name, "arguments": self.arguments, **known}
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> ToolCall:
-        return NamedCall(row["name"]) if row["arguments"] is None else ToolCall(row["name"], row["arguments"])
+        if row["arguments"] is None:
+            return NamedCall(row["name"], result=row.get("result"))
+        return ToolCall(row["name"], row["arguments"], row.get("result"))
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class NamedCall(ToolCall):
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "arguments": None}
+        return {**super().to_dict(), "arguments": None}
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,7 @@ class CallRecord:
     """One call the model attempted, in order, with its outcome.
 
     `name` is None and `arguments` empty when the call was too malformed to name a tool.
-    `turn` counts assistant turns from 0.
+    `turn` counts assistant turns from 0. `result` is not stored: `Trajectory.calls_with_results` reads it.
     """
 
     turn: int
@@ -88,6 +101,7 @@ class CallRecord:
     ok: bool
     error: CallError | None = None
     seconds: float = 0.0
+    result: str | None = None
 
     def __post_init__(self) -> None:
         if self.ok != (self.error is None):
@@ -283,8 +297,33 @@ class Trajectory:
         return last["content"] if last["role"] == "assistant" else None
 
     def executed_calls(self) -> list[ToolCall]:
-        """List the calls that ran without error, in order."""
-        return [ToolCall(call.name, call.arguments) for call in self.calls if call.ok and call.name is not None]
+        """List the calls that ran without error, in order, with their results."""
+        return [
+            ToolCall(call.name, call.arguments, call.result)
+            for call in self.calls_with_results()
+            if call.ok and call.name is not None
+        ]
+
+    def calls_with_results(self) -> list[CallRecord]:
+        """List `calls` with what each returned, from the tool messages: in a turn the n-th answers the n-th call.
+
+        A result is None where the call failed, and in a turn that has not one tool message for each call.
+        """
+        replies: list[list[str]] = []  # of each assistant turn
+        for message in self.messages:
+            if message["role"] == "assistant":
+                replies.append([])
+            elif message["role"] == "tool" and replies:
+                replies[-1].append(message["content"])
+        found = []
+        for turn, group in groupby(self.calls, key=lambda call: call.turn):
+            calls = list(group)
+            texts = replies[turn] if turn < len(replies) else []
+            if len(texts) == len(calls):
+                pairs = zip(calls, texts, strict=True)
+                calls = [replace(call, result=kept_result(text)) if call.ok else call for call, text in pairs]
+            found += calls
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON record, which `Trajectory.from_dict` reads back."""

@@ -75,7 +75,9 @@ def task_program(task: Task, prose: bool = False) -> Program:
     if "solution" in task.source:
         return solution_program(task.source["solution"], prose)
     reference = task.reference or ()
-    return [] if any(isinstance(call, NamedCall) for call in reference) else [call.to_dict() for call in reference]
+    if any(isinstance(call, NamedCall) for call in reference):
+        return []
+    return [{"name": call.name, "arguments": call.arguments} for call in reference]
 
 
 def solution_program(solution: str, prose: bool = False) -> Program:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
 from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl, warn
 from mentor.trajectories.tool_sets import ToolSets, ToolSetWriter, is_reference
-from mentor.types import Trajectory
+from mentor.types import Task, Trajectory
 
 
 class TrajectoryWriter(JsonlWriter):
@@ -53,6 +54,7 @@ def stored_trajectory(record: Record, where: str, tool_sets: ToolSets, schemas: 
             raise ValueError("messages is not a list of messages")
         for message in trajectory.messages:
             _check_texts("role and content of a message", [message["role"], message["content"]])
+        trajectory.task = with_own_results(trajectory)
         if is_reference(trajectory.tools):
             if not schemas:
                 return trajectory
@@ -68,6 +70,19 @@ def stored_trajectory(record: Record, where: str, tool_sets: ToolSets, schemas: 
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{where} is not a trajectory ({reason})") from None
     return trajectory
+
+
+def with_own_results(trajectory: Trajectory) -> Task:
+    """Return the task, its reference with results where it is this trajectory's own calls, stored before with none.
+
+    That is so of a teacher's trajectory, which has no tokens.
+    """
+    task = trajectory.task
+    if trajectory.tokens is not None or not task.reference or any(call.result is not None for call in task.reference):
+        return task
+    own = trajectory.executed_calls()
+    bare = [replace(call, result=None) for call in own]
+    return replace(task, reference=tuple(own)) if bare == list(task.reference) else task
 
 
 def _check_texts(name: str, values: Any) -> None:

@@ -36,7 +36,8 @@ def tokens(segments: int = 1) -> Tokens:
 
 
 def trajectory(stop_reason: StopReason = StopReason.ANSWERED, segments: int = 1) -> Trajectory:
-    task = Task("t", "q", ("1",), "calculator", reference=(ToolCall("add", {"a": 1}), NamedCall("store")))
+    calls = (ToolCall("add", {"a": 1}, "2"), ToolCall("add", {"a": 3}), NamedCall("store"), NamedCall("read", result=""))
+    task = Task("t", "q", ("1",), "calculator", reference=calls)
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "\\boxed{1}"}]
     return Trajectory(task, messages, "[]", stop_reason, [CALL, FAILED], tokens(segments), "r", "<e>", "1-0", "full", 2)
 
@@ -86,7 +87,12 @@ def test_a_trajectory_comes_back_from_json(segments):
     made = trajectory(segments=segments)
     row = json.loads(json.dumps(made.to_dict()))
     assert Trajectory.from_dict(row) == made and ("starts" in row["tokens"]) == (segments == 2)
-    assert row["task"]["reference"] == [{"name": "add", "arguments": {"a": 1}}, {"name": "store", "arguments": None}]
+    assert row["task"]["reference"] == [
+        {"name": "add", "arguments": {"a": 1}, "result": "2"},
+        {"name": "add", "arguments": {"a": 3}},
+        {"name": "store", "arguments": None},
+        {"name": "read", "arguments": None, "result": ""},
+    ]
     with pytest.raises(ValueError, match="trajectory schema 0, accepted: 1"):
         Trajectory.from_dict({**row, "schema": 0})
 
@@ -101,6 +107,20 @@ def test_only_an_answered_trajectory_has_a_final_text():
     assert trajectory().final_text == "\\boxed{1}" and trajectory().turns == 1
     assert trajectory(StopReason.LENGTH).final_text is None
     assert trajectory().executed_calls() == [ToolCall("add", {"a": 1})]
+
+
+def test_results_of_calls_are_read_from_the_tool_messages_of_their_turn():
+    def turn(*replies: str) -> list[dict]:
+        return [{"role": "assistant", "content": ""}, *({"role": "tool", "content": text} for text in replies)]
+
+    add = CallRecord(0, "add", {}, True)
+    calls = [add, replace(FAILED, turn=0), replace(add, turn=1), replace(add, turn=2), replace(add, turn=4)]
+    messages = [{"role": "user", "content": "q"}, *turn(" 3\n", "{}"), *turn("4", "5"), *turn("x" * 300), *turn()]
+    made = replace(trajectory(), calls=calls, messages=messages)
+    # turn 1 has a reply too many, turn 4 is not there; a failed call returns nothing
+    assert [call.result for call in made.calls_with_results()] == ["3", None, None, "x" * 200, None]
+    assert [call.result for call in made.executed_calls()] == ["3", None, "x" * 200, None]
+    assert made.calls == calls and "result" not in made.to_dict()["calls"][0]
 
 
 def test_parts_of_a_reward_sum_to_its_total():

@@ -68,8 +68,8 @@ def test_worked_answer_becomes_an_executed_conversation():
     solution = "In May <<48/2=24>>24 clips. In all <<48+24=72>>72 clips.\n#### 72"
     (trajectory,) = solve([worked(solution)], build_teacher("annotated"))
     assert [call.to_dict() for call in trajectory.executed_calls()] == [
-        {"name": "divide", "arguments": {"a": 48, "b": 2}},
-        {"name": "add", "arguments": {"a": 48, "b": 24}},
+        {"name": "divide", "arguments": {"a": 48, "b": 2}, "result": "24"},
+        {"name": "add", "arguments": {"a": 48, "b": 24}, "result": "72"},
     ]
     assert [message["role"] for message in trajectory.messages] == ["user", *["assistant", "tool"] * 2, "assistant"]
     assert trajectory.messages[3] == {

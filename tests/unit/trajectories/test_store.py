@@ -11,7 +11,7 @@ from mentor.errors import InputError
 from mentor.jsonl import read_jsonl
 from mentor.trajectories.store import TrajectoryWriter, load_trajectories, stored_trajectory
 from mentor.trajectories.tool_sets import ToolSets
-from mentor.types import CallRecord, StopReason, Task, Trajectory
+from mentor.types import CallRecord, StopReason, Task, Tokens, ToolCall, Trajectory
 
 ADD = '[{"type": "function", "function": {"name": "add", "description": "a + b"}}]'
 HASH = f"sha256:{hashlib.sha256(ADD.encode()).hexdigest()[:12]}"
@@ -59,6 +59,22 @@ def test_a_file_stored_before_is_read_and_added_to(tmp_path):
         writer.write(expected.to_dict())
     assert load_trajectories(path) == [expected, expected]
     assert path.read_text().count("a + b") == 1
+
+
+def test_a_reference_stored_without_results_takes_those_of_the_teachers_own_trajectory(tmp_path):
+    def stored(**changes):
+        messages = [*made.messages[:1], turn, {"role": "tool", "content": "5"}, made.messages[1]]
+        row = replace(made, messages=messages, **changes).to_dict()
+        return stored_trajectory(row, "t", ToolSets(tmp_path)).task.reference
+
+    turn = {"role": "assistant", "content": ""}
+    made = replace(make_trajectory(), task=replace(make_trajectory().task, reference=(ToolCall("add", {"a": 2, "b": 3}),)))
+    assert stored() == (ToolCall("add", {"a": 2, "b": 3}, "5"),)
+    assert stored(tokens=Tokens()) == made.task.reference  # a student's
+    other = (ToolCall("add", {"a": 2, "b": 2}),)
+    assert stored(task=replace(made.task, reference=other)) == other
+    known = (ToolCall("add", {"a": 2, "b": 3}, "6"),)
+    assert stored(task=replace(made.task, reference=known)) == known
 
 
 def test_a_file_moved_without_its_listings_is_named_where_they_are_needed(tmp_path):
