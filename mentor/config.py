@@ -329,7 +329,7 @@ class RewardFloors(Section):
 class RewardConfig(Section):
     name: str = "???"  # label of the preset; an rl folder is named from it
     family: str = choice("project", "project", "released")  # released: the paper authors' functions, on raw text
-    matcher: str = "bag_f1"  # bag_f1, set, overlap, f1, sequence, sequence_args, lcs; released: the authors' function
+    matcher: str = "bag_f1"  # bag_f1, set, overlap, f1, sequence, sequence_args, lcs, results; released: the function
     weights: RewardWeights = field(default_factory=RewardWeights)  # of the three terms (project)
     wrong_scale: float = 0.2  # what the match term is multiplied by when the answer is wrong; 0 to 1
     gate: str = choice("none", "none", "outcome", "group")  # match and valid count always, if correct, in solved groups

@@ -1,4 +1,4 @@
-"""The project's rewards: one formula whose weights, matcher and gate make `sparse`, `strict` and `flexible`.
+"""The project's rewards: one formula whose weights, matcher and gate make `sparse`, `strict`, `flexible` and `results`.
 
     total = w.correct * correct + w.tool * scale * match + w.valid * valid
 
@@ -19,8 +19,9 @@ from mentor.closing import Closing
 from mentor.errors import GraderError, InputError
 from mentor.rewards.boxed import boxed_answer
 from mentor.rewards.correctness import Grader
-from mentor.rewards.tool_match import Matcher
-from mentor.types import RewardBreakdown, Trajectory
+from mentor.rewards.result_match import same_results
+from mentor.rewards.tool_match import Matcher, can_compare
+from mentor.types import RewardBreakdown, Task, Trajectory
 
 GATES = ("none", "outcome", "group")
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
@@ -48,6 +49,7 @@ class Formula:
 
     @property
     def needs_reference(self) -> bool:
+        """Whether `match` and `valid` must be known."""
         return self.weights["tool"] > 0 or self.weights["valid"] > 0
 
     def combine(self, group: Sequence[Judged]) -> list[RewardBreakdown]:
@@ -83,7 +85,7 @@ class CompositeReward(Closing):
     ) -> None:
         self.name = name
         self.formula = formula
-        self.needs_reference = formula.needs_reference
+        self.compares_results = matcher is same_results and formula.weights["tool"] > 0
         self._matcher = matcher
         self._grader = grader
         self._max_ungraded = max_ungraded
@@ -95,21 +97,27 @@ class CompositeReward(Closing):
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
         """Score the trajectories of one group: a total each, and the unweighted terms `correct`, `match` and `valid`.
 
-        `correct` and the total are None where the grader failed. Raises InputError for a task whose teacher is unknown
-        when the reward needs its calls, and GraderError when more than `max_ungraded` of the answers were not graded.
+        `correct` and the total are None where the grader failed. Raises InputError for a task that it `can_score` not,
+        and GraderError when more than `max_ungraded` of the answers were not graded.
         """
         for trajectory in trajectories:
-            if self.needs_reference and trajectory.task.reference is None:
+            if not self.can_score(trajectory.task):
+                lacks = "reference calls" if trajectory.task.reference is None else "results of its reference calls"
                 raise InputError(
-                    f"task {trajectory.task.id!r} has no reference calls, and reward {self.name!r} compares with them: "
+                    f"task {trajectory.task.id!r} has no {lacks}, and reward {self.name!r} compares with them: "
                     "leave the task out, or set reward.weights.tool=0 reward.weights.valid=0"
                 )
         return self.formula.combine(self.judge(trajectories))
 
+    def can_score(self, task: Task) -> bool:
+        """Return whether all is known of the task's teacher that the formula needs."""
+        return not self.formula.needs_reference or can_compare(task, self._matcher)
+
     def judge(self, trajectories: Sequence[Trajectory]) -> list[Judged]:
         """Judge the trajectories of one group, without weights; `score` combines what it returns.
 
-        `match`, and `valid` without any call, are None for an unknown teacher.
+        `match`, and `valid` without any call, are None for an unknown teacher, `match` also for unknown results that
+        the matcher needs.
 
         Raises GraderError when more than `max_ungraded` of the answers were not graded.
         """
@@ -146,17 +154,17 @@ class CompositeReward(Closing):
 
 
 def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:
-    """Return how far the attempted calls match the teacher's, in [0, 1]; None where the teacher is unknown.
+    """Return how far the attempted calls match the teacher's, in [0, 1]; None where too little is known of the teacher.
 
     The matcher decides what a failed attempt costs (`tool_match.py`). Where the teacher used no tool, any attempted
     call is a mismatch, whether or not it ran.
     """
     reference = trajectory.task.reference
-    if reference is None:
+    if reference is None or not can_compare(trajectory.task, matcher):
         return None
     if not reference:
         return float(not trajectory.calls)
-    return matcher(trajectory.calls, reference)
+    return matcher(trajectory.calls_with_results(), reference)
 
 
 def valid_term(trajectory: Trajectory) -> float | None:

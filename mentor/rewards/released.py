@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from mentor.closing import Closing
 from mentor.errors import InputError
 from mentor.rewards.grader_pool import GraderPool
-from mentor.types import RewardBreakdown, StopReason, Trajectory
+from mentor.types import RewardBreakdown, StopReason, Task, Trajectory
 
 VALID_TOOLS = frozenset({
     "add", "subtract", "multiply", "divide", "sum_numbers", "floor", "ceil", "round_number", "power", "sqrt",
@@ -174,12 +174,16 @@ def _unwrap(truth: str) -> str:
 class ReleasedReward(Closing):
     """A released function on trajectories: their raw text where they have one, else rendered in the released form."""
 
-    needs_reference = False
+    compares_results = False
 
     def __init__(self, name: str, variant: str, judge: ReleasedJudge) -> None:
         self.name = name
         self._variant = variant
         self._judge = judge
+
+    def can_score(self, task: Task) -> bool:
+        """Return True: a teacher that is not known has used no tool."""
+        return True
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
         """Build a breakdown of each trajectory; groups do not matter.

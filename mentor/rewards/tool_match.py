@@ -1,9 +1,9 @@
 """How far a student's calls match the teacher's: one pure function per matcher, with values in [0, 1].
 
 The student's calls are all that it attempted, with their outcomes. Only those that ran without error can match; in the
-F1 matchers (`bag_f1`, `f1`, `lcs`) the others (failed, malformed, unknown) cost precision, so that a failed attempt is
-never free, and the other matchers leave them out. Where the teacher used no tool, using none matches fully
-and using any not at all.
+F1 matchers (`bag_f1`, `f1`, `lcs`, `results`) the others (failed, malformed, unknown) cost precision, so that a failed
+attempt is never free, and the other matchers leave them out. Where the teacher used no tool, using none matches fully
+and using any not at all. `results` is in `result_match.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mentor.types import CallRecord, NamedCall, ToolCall
+from mentor.rewards.result_match import same_results
+from mentor.types import CallRecord, NamedCall, Task, ToolCall
 
 Matcher = Callable[[Sequence[CallRecord], Sequence[ToolCall]], float]
 
@@ -75,7 +76,15 @@ MATCHERS: dict[str, Matcher] = {
     "sequence": sequence,
     "sequence_args": sequence_args,
     "lcs": longest_common_subsequence,
+    "results": same_results,
 }
+
+
+def can_compare(task: Task, matcher: Matcher) -> bool:
+    """Return whether the teacher's calls are known, and for `results` what each of them returned."""
+    if task.reference is None:
+        return False
+    return matcher is not same_results or all(call.result is not None for call in task.reference)
 
 
 def _names(calls: Sequence[ToolCall]) -> list[str]:

@@ -2,7 +2,8 @@
 
 With `stage.grid` the rows are also replayed with every combination of other reward numbers, into `<output>.grid.json`.
 Rows keep their order. Those of one group (same `group_id` and `step`) are scored together, as in training; a raw row is
-a group by itself. A total is null where the grader failed, or where a preset compares with an unknown teacher.
+a group by itself. A total is null where the grader failed, or where a preset compares with calls (or results)
+of a teacher that are not known.
 
 All rows are checked first, then read again, scored and written a few groups at a time. The output appears when it is
 whole.
@@ -116,7 +117,7 @@ def score_lines(
 
 
 def _score_group(reward: Reward, trajectories: Sequence[Trajectory]) -> Sequence[RewardBreakdown]:
-    if reward.needs_reference and any(trajectory.task.reference is None for trajectory in trajectories):
+    if not all(reward.can_score(trajectory.task) for trajectory in trajectories):
         return [NO_REFERENCE] * len(trajectories)
     return reward.score(trajectories)
 

@@ -19,6 +19,7 @@ from mentor.evaluation.replay import NOTE, JudgedGroup, Replay, Tolerance, repla
 from mentor.loggers import Logger
 from mentor.rewards import CompositeReward, build_reward
 from mentor.rewards.grader_pool import GraderPool
+from mentor.rewards.tool_match import MATCHERS, can_compare
 from mentor.rewards.weight_grid import grid_points
 from mentor.stages.score_rows import ScoreRows, work_on_groups
 from mentor.types import Trajectory
@@ -35,7 +36,8 @@ class GridReplay:
 def replay_rows(rows: ScoreRows, stage: ScoreStage, pool: GraderPool, logger: Logger) -> GridReplay:
     """Judge the rows once and replay them at every point of `stage.grid`.
 
-    Groups of one row, or of a task whose teacher is unknown, are left out and counted.
+    Groups of one row, or of a task whose teacher is unknown (or its results, where a point compares them), are left out
+    and counted.
 
     Raises ConfigError for a grid that is not accepted, and InputError where no group is left.
     """
@@ -51,7 +53,7 @@ def replay_rows(rows: ScoreRows, stage: ScoreStage, pool: GraderPool, logger: Lo
             rewards[matcher] = stack.enter_context(reward)
 
         def judge(trajectories: list[Trajectory]) -> JudgedGroup | None:
-            if len(trajectories) == 1 or trajectories[0].task.reference is None:
+            if len(trajectories) == 1 or not all(can_compare(trajectories[0].task, MATCHERS[name]) for name in rewards):
                 return None
             return {matcher: reward.judge(trajectories) for matcher, reward in rewards.items()}
 

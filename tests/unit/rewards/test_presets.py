@@ -11,6 +11,8 @@ from mentor.rewards import PRESETS, build_reward, check_settings, load_preset
 def test_a_preset_is_its_file_over_the_defaults() -> None:
     strict = load_preset("strict")
     assert strict["matcher"] == "sequence_args" and strict["weights"] == {"correct": 0.6, "tool": 0.3, "valid": 0.1}
+    results = load_preset("results")
+    assert results["weights"] == {"correct": 0.68, "tool": 0.3, "valid": 0.02} and results["wrong_scale"] == 1.0
     assert load_preset("sparse")["weights"] == {"correct": 1.0, "tool": 0.0, "valid": 0.0}
 
 

@@ -1,7 +1,7 @@
 import pytest
 
-from mentor.rewards.tool_match import MATCHERS
-from mentor.types import CallError, CallRecord, NamedCall, ToolCall
+from mentor.rewards.tool_match import MATCHERS, can_compare
+from mentor.types import CallError, CallRecord, NamedCall, Task, ToolCall
 from tests.unit.rewards.builders import call
 
 
@@ -70,3 +70,14 @@ def test_a_call_known_by_name_only_accepts_any_arguments() -> None:
     assert MATCHERS["sequence_args"](student, [NamedCall("add"), NamedCall("sqrt")]) == 1.0
     assert MATCHERS["sequence_args"](student, [NamedCall("sqrt"), NamedCall("add")]) == 0.0
     assert MATCHERS["sequence_args"](student, [ToolCall("add", {}), NamedCall("sqrt")]) == 0.0
+
+
+def test_results_are_compared_only_where_all_of_the_teachers_are_known() -> None:
+    def known(*reference: ToolCall) -> list[bool]:
+        task = Task("t", "q", ("1",), "", reference=reference)
+        return [can_compare(task, MATCHERS[name]) for name in ("bag_f1", "results")]
+
+    assert known(ToolCall("add", {}, "1"), NamedCall("sqrt", result="")) == [True, True]
+    assert known(ToolCall("add", {}, "1"), ToolCall("sqrt", {})) == [True, False]
+    assert known() == [True, True]
+    assert not can_compare(Task("t", "q", ("1",), ""), MATCHERS["bag_f1"])
