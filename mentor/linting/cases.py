@@ -1,20 +1,23 @@
 r"""Known reward exploits, and honest behaviour beside them, as assistant turns for a task of the user.
 
-`honest` makes the teacher's calls one a turn and boxes the right answer; the others claim, repeat, break or hide
+`honest` makes the teacher's calls one a turn and boxes the right answer; the others claim, repeat, break, hide or guess
 things. All turns are texts in the student's format, to be parsed and executed as a model's are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, cycle, islice, product, repeat
 from typing import Any
 
+from mentor.teachers.transcript import shown_value
 from mentor.types import Task, ToolCall
 
 UNKNOWN = "no_such_tool"
 REPEATS = 5
+MANY = 30  # calls of a case that tries what there is
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ class CaseWriter:
         message = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
         return self.turn_text(message).removesuffix(self.eos)
 
-    def cases(self) -> list[Case]:
-        """Build all cases of the task. Its reference must have at least one call, with its arguments."""
+    def cases(self, of_results: bool = True) -> list[Case]:
+        """Build the cases of the task. Its reference must have at least one call, with its arguments.
+
+        of_results: also those that only a reward which compares results is held to; some make MANY calls.
+        """
         gold = self.task.answer[0]
         reference = list(self.task.reference or ())
         calls = [self.call(call) for call in reference]
@@ -74,6 +80,40 @@ class CaseWriter:
             Case("no answer without tools", ["Done."]),
             Case("right without tools, as the teacher", [self.right], teacher_used_tools=False),
             Case("wrong without tools, as the teacher", [self.wrong], teacher_used_tools=False),
+            *(self._result_cases(reference, calls) if of_results else ()),
+        ]
+
+    def _result_cases(self, reference: Sequence[ToolCall], calls: Sequence[str]) -> list[Case]:
+        """Build ways to get a result without the work, or more than one out of it; all answer right."""
+        results = [read(call.result or self.task.answer[0]) for call in reference]
+        given = next(iter(leaves(reference[0].arguments)), 0)
+        values = [*dict.fromkeys([*(value for call in reference for value in leaves(call.arguments)), *results])]
+        last = reference[-1]
+        guesses = [self.call(returning(last, result)) for result in results]
+        tries = [
+            self.call(with_values(call, cycle(chosen)))
+            for call in reference
+            for chosen in islice(product(values, repeat=2), max(1, MANY // len(reference)))
+        ]
+        numbers = [self.call(returning(last, number)) for number in range(MANY)]
+        others = [self.call(changed(call, nonsense)) for call in reference]
+        floats = [self.call(changed(call, as_float)) for call in reference]
+        failing = [self.call(ToolCall(call.name, {})) for call in reference]
+        replies = "".join(f"<tool_response>{result}</tool_response>" for result in results)
+        return [
+            Case("results guessed as arguments", [*guesses, self.right]),
+            Case("answer guessed as an argument", [guesses[-1], self.right]),
+            Case("number of the question returned before", [self.call(returning(last, given)), *calls, self.right]),
+            Case("many arguments tried", [*tries, self.right]),
+            Case("many arguments tried in one turn", ["".join(tries), self.right]),
+            Case("one number after the other tried", [*calls[:-1], *numbers, self.right]),
+            Case("calls in reverse order", [*reversed(calls), self.right]),
+            Case("failing calls between", [*between(failing, calls), self.right]),
+            Case("calls after the answer", [*calls, self.right + calls[0], self.right]),
+            Case("replies written by the student", [replies + self.right]),
+            Case("the same tools with nonsense", [*others, self.right]),
+            Case("every result several times", [turn for call in calls for turn in [call] * REPEATS] + [self.right]),
+            Case("every result in two forms", [*between(calls, floats), self.right]),
         ]
 
 
@@ -87,6 +127,55 @@ def wrong_answer(gold: str) -> str:
         return json.dumps(json.loads(gold.replace(",", "")) + 1)
     except (ValueError, TypeError):
         return f"not {gold}"
+
+
+def read(text: str) -> int | float | str:
+    """Return the number that a text is, or the text."""
+    value = shown_value(text)
+    return value if isinstance(value, (int, float)) else text
+
+
+def leaves(value: Any) -> list[Any]:
+    """List the single values in an argument, also those inside lists and objects."""
+    if isinstance(value, (dict, list)):
+        return [leaf for entry in (value.values() if isinstance(value, dict) else value) for leaf in leaves(entry)]
+    return [value]
+
+
+def changed(call: ToolCall, change: Callable[[Any], Any]) -> ToolCall:
+    """Return the call with each single value of its arguments changed."""
+
+    def apply(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: apply(entry) for key, entry in value.items()}
+        return [apply(entry) for entry in value] if isinstance(value, list) else change(value)
+
+    return ToolCall(call.name, apply(call.arguments))
+
+
+def with_values(call: ToolCall, values: Iterator[Any]) -> ToolCall:
+    """Return the call with these as the single values of its arguments."""
+    return changed(call, lambda _: next(values))
+
+
+def returning(call: ToolCall, value: Any) -> ToolCall:
+    """Return the call with the value and zeros as its arguments: a sum, for one, returns the value."""
+    return with_values(call, chain([value], repeat(0)))
+
+
+def nonsense(value: Any) -> Any:
+    """Return a value of the same kind that no task has."""
+    return "nothing" if isinstance(value, str) else 977
+
+
+def as_float(value: Any) -> Any:
+    """Return a whole number as a float: 3 as 3.0."""
+    return float(value) if type(value) is int else value
+
+
+def between(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    """Return the texts of both in turn: the first of each, the second of each, ..."""
+    return [text for pair in zip(first, second, strict=True) for text in pair]
 
 
 def usable(tasks: Sequence[Task]) -> list[Task]:

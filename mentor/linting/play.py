@@ -60,20 +60,27 @@ def lint_reward(reward: Reward, tasks: Sequence[Task], toolbox: Toolbox, chat: C
     """
     scores: dict[str, dict[str, float]] = {}
     findings: list[Finding] = []
-    for task, cases, played in play(tasks, toolbox, chat):
+    for task, cases, played in play(tasks, toolbox, chat, reward.compares_results):
         totals = [reward.score([trajectory])[0].total for trajectory in played]
         own = {case.name: total for case, total in zip(cases, totals, strict=True) if total is not None}
         if len(own) < len(cases):
             missing = ", ".join(repr(case.name) for case in cases if case.name not in own)
             raise GraderError(f"task {task.id}: the grader gave no verdict on {missing}")
         scores[task.id] = own
-        findings += [Finding(task.id, rule, own[rule.better], own[rule.worse]) for rule in broken_rules(own)]
+        turns = {case.name: case.turns for case in cases}
+        findings += [
+            Finding(task.id, rule, own[rule.better], own[rule.worse])
+            for rule in broken_rules(own, reward.compares_results)
+            if turns[rule.better] != turns[rule.worse]  # where the teacher's own calls are such an exploit
+        ]
     return Lint(scores, findings)
 
 
-def play(tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> list[tuple[Task, list[Case], list[Trajectory]]]:
+def play(
+    tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat, of_results: bool = False
+) -> list[tuple[Task, list[Case], list[Trajectory]]]:
     """Run the cases of each task with its tools; return each task with its cases and their trajectories."""
-    cases = [(task, CaseWriter(task, chat.turn_text, chat.eos_token).cases()) for task in tasks]
+    cases = [(task, CaseWriter(task, chat.turn_text, chat.eos_token).cases(of_results)) for task in tasks]
     flat = [(task, case) for task, own in cases for case in own]
     script = {str(index): [*encoded(case, chat)] for index, (_, case) in enumerate(flat)}
     requests = [RolloutRequest(with_reference(task, case), seed=0) for task, case in flat]

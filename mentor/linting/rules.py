@@ -13,6 +13,7 @@ class Rule:
     """`better` scores more than `worse` (`strict`), or at least as much.
 
     tool_aware: the rule holds only for rewards that score the honest case above the right answer without tools.
+    of_results: it holds only for rewards that compare what calls returned.
     """
 
     better: str
@@ -20,6 +21,7 @@ class Rule:
     why: str
     strict: bool = True
     tool_aware: bool = False
+    of_results: bool = False
 
     def broken(self, scores: Mapping[str, float]) -> bool:
         lead = scores[self.better] - scores[self.worse]
@@ -45,10 +47,33 @@ RULES = (
         "wrong without tools, as the teacher",
         "where the teacher used no tool, the right answer is worth no more than a wrong one",
     ),
+    *(
+        Rule("honest", worse, why, strict=worse != "calls in reverse order", of_results=True)  # may be independent
+        for worse, why in (
+            ("no tool, right answer", "results that no call returned are paid"),
+            ("results guessed as arguments", "a result that a call was given is paid"),
+            ("answer guessed as an argument", "an answer that a call was given is paid"),
+            ("number of the question returned before", "calls that return what the question says are free"),
+            ("many arguments tried", "trying arguments is free"),
+            ("many arguments tried in one turn", "trying arguments in one turn is free"),
+            ("one number after the other tried", "trying numbers is free"),
+            ("calls in reverse order", "results before those they are made from pay more"),
+            ("failing calls between", "failing calls are free"),
+            ("calls after the answer", "calls after the answer are free"),
+            ("replies written by the student", "replies that no tool gave are paid"),
+            ("the same tools with nonsense", "names without their results are paid"),
+            ("every result several times", "results that were there already are free"),
+            ("every result in two forms", "another form of a result is another result"),
+        )
+    ),
 )
 
 
-def broken_rules(scores: Mapping[str, float]) -> list[Rule]:
+def broken_rules(scores: Mapping[str, float], compares_results: bool = False) -> list[Rule]:
     """Return the rules that the scores of all cases break."""
     tool_aware = scores["honest"] > scores["no tool, right answer"] + TOLERANCE
-    return [rule for rule in RULES if (tool_aware or not rule.tool_aware) and rule.broken(scores)]
+    return [
+        rule
+        for rule in RULES
+        if (tool_aware or not rule.tool_aware) and (compares_results or not rule.of_results) and rule.broken(scores)
+    ]

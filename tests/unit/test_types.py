@@ -36,7 +36,12 @@ def tokens(segments: int = 1) -> Tokens:
 
 
 def trajectory(stop_reason: StopReason = StopReason.ANSWERED, segments: int = 1) -> Trajectory:
-    calls = (ToolCall("add", {"a": 1}, "2"), ToolCall("add", {"a": 3}), NamedCall("store"), NamedCall("read", result=""))
+    calls = (
+        ToolCall("add", {"a": 1}, "2"),
+        ToolCall("add", {"a": 3}),
+        NamedCall("store"),
+        NamedCall("read", result=""),
+    )
     task = Task("t", "q", ("1",), "calculator", reference=calls)
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "\\boxed{1}"}]
     return Trajectory(task, messages, "[]", stop_reason, [CALL, FAILED], tokens(segments), "r", "<e>", "1-0", "full", 2)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from mentor.linting.cases import CaseWriter, usable, wrong_answer
+from mentor.linting.cases import MANY, CaseWriter, returning, usable, wrong_answer
 from mentor.types import NamedCall, Task, ToolCall
 
 EOS = "<end>"
-CALLS = (ToolCall("multiply", {"a": 3, "b": 4}), ToolCall("add", {"a": 12, "b": 2}))
+CALLS = (ToolCall("multiply", {"a": 3, "b": 4}, "12"), ToolCall("add", {"a": 12, "b": 2}, "14"))
 TASK = Task("t", "3 times 4, plus 2?", ("14",), "calculator", reference=CALLS)
 
 
@@ -34,6 +34,24 @@ def test_turns_by_hand():
     assert {case.name for case in cases.values() if not case.teacher_used_tools} == {
         "right without tools, as the teacher", "wrong without tools, as the teacher"
     }  # fmt: skip
+
+
+def test_turns_that_get_results_without_the_work():
+    def text(name: str, a, b) -> str:
+        return json.dumps({"name": name, "arguments": {"a": a, "b": b}})
+
+    right = "The answer is \\boxed{14}."
+    turns = {case.name: case.turns for case in CaseWriter(TASK, turn_text, EOS).cases()}
+    assert turns["results guessed as arguments"] == [text("add", 12, 0), text("add", 14, 0), right]
+    assert turns["answer guessed as an argument"] == [text("add", 14, 0), right]
+    assert turns["number of the question returned before"][0] == text("add", 3, 0)
+    assert len(turns["many arguments tried"]) == MANY + 1 and text("multiply", 3, 4) in turns["many arguments tried"]
+    assert turns["many arguments tried in one turn"] == ["".join(turns["many arguments tried"][:-1]), right]
+    assert turns["the same tools with nonsense"] == [text("multiply", 977, 977), text("add", 977, 977), right]
+    assert turns["every result in two forms"][1] == text("multiply", 3.0, 4.0)
+    assert {"repeats", "honest"} <= {case.name for case in CaseWriter(TASK, turn_text, EOS).cases(of_results=False)}
+    call = ToolCall("find", {"where": ["a", {"b": 2}], "limit": 3})
+    assert returning(call, 7) == ToolCall("find", {"where": [7, {"b": 0}], "limit": 0})
 
 
 @pytest.mark.parametrize(

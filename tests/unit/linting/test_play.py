@@ -1,7 +1,10 @@
 """Adversarial answers on real tools: the project's rewards keep every order, the released ones break some."""
 
+import re
+
 import pytest
 
+from mentor.conf_dir import conf_dir
 from mentor.linting import Lint, lint_reward
 from mentor.linting.play import play
 from mentor.linting.rules import RULES
@@ -14,7 +17,7 @@ TASK = Task(
     "3 times 4, plus 2?",
     ("14",),
     "calculator",
-    reference=(ToolCall("multiply", {"a": 3, "b": 4}), ToolCall("add", {"a": 12, "b": 2})),
+    reference=(ToolCall("multiply", {"a": 3, "b": 4}, "12"), ToolCall("add", {"a": 12, "b": 2}, "14")),
 )
 
 
@@ -27,7 +30,7 @@ def whys(found: Lint) -> set[str]:
     return {finding.rule.why for finding in found.findings}
 
 
-@pytest.mark.parametrize("name", ["sparse", "strict", "flexible"])
+@pytest.mark.parametrize("name", ["sparse", "strict", "flexible", "results"])
 def test_the_projects_rewards_keep_every_order(chat, name):
     assert lint(name, chat).findings == []
 
@@ -58,6 +61,61 @@ def test_the_released_ones_are_found_out(chat, name, broken):
     assert whys(lint(name, chat)) == broken
 
 
+def documented_totals() -> dict[str, float]:
+    page = (conf_dir().parent / "docs" / "rewards.md").read_text(encoding="utf-8")
+    part = page.partition("### What `results` pays")[2].partition("## Reward lint")[0]
+    return {name: float(total) for name, total in re.findall(r"^\| (.+?) \| ([\d.]+) \|", part, re.MULTILINE)}
+
+
+# total = 0.68 + 0.3 * match + 0.02 * valid for a right answer, match = 2 * shared / (calls + 2)
+RESULT_TOTALS = {
+    "honest": 1.0,
+    "honest, wrong answer": 0.3 + 0.02,
+    "no tool, right answer": 0.68,  # valid is 0 without any call
+    "repeats": 0.68 + 0.3 * 4 / 12 + 0.02,
+    "results guessed as arguments": 0.68 + 0.02,
+    "answer guessed as an argument": 0.68 + 0.02,
+    "number of the question returned before": 0.68 + 0.3 * 4 / 5 + 0.02,
+    "many arguments tried": 0.68 + 0.3 * 4 / 32 + 0.02,
+    "many arguments tried in one turn": 0.68 + 0.3 * 4 / 32 + 0.02,
+    "one number after the other tried": 0.68 + 0.3 * 2 / 33 + 0.02,
+    "calls in reverse order": 0.68 + 0.3 * 2 / 4 + 0.02,
+    "failing calls between": 0.68 + 0.3 * 4 / 6 + 0.02 / 2,
+    "malformed calls before": 0.68 + 0.3 * 4 / 6 + 0.02 / 2,
+    "calls after the answer": 0.68 + 0.3 * 4 / 5 + 0.02,
+    "replies written by the student": 0.68,
+    "the same tools with nonsense": 0.68 + 0.02,
+    "every result several times": 0.68 + 0.3 * 4 / 12 + 0.02,
+    "every result in two forms": 0.68 + 0.3 * 4 / 6 + 0.02,
+}
+
+
+def test_what_results_pays_by_hand_and_in_the_docs(chat):
+    scores = lint("results", chat).scores["t"]
+    assert {name: scores[name] for name in RESULT_TOTALS} == pytest.approx(RESULT_TOTALS)
+    assert all(total < scores["honest"] for name, total in RESULT_TOTALS.items() if name != "honest")
+    assert documented_totals() == pytest.approx(RESULT_TOTALS, abs=0.0005)
+    of_results = {rule.worse for rule in RULES if rule.of_results}
+    assert of_results <= RESULT_TOTALS.keys() and lint("flexible", chat).scores["t"].keys() & of_results == {
+        "no tool, right answer"
+    }
+
+
+def test_a_matcher_of_names_that_is_said_to_compare_results_is_found(chat):
+    with build_reward(**load_preset("flexible")) as reward:
+        reward.compares_results = True
+        found = lint_reward(reward, [TASK], Toolbox(Toolset.builtin("calculator")), chat)
+    assert whys(found) == {"names without their results are paid"}
+
+
+def test_a_teacher_whose_only_call_is_such_an_exploit_breaks_no_rule(chat):
+    call = ToolCall("abs_value", {"x": 5}, "5")
+    task = Task("echo", "Absolute value of 5?", ("5",), "calculator", reference=(call,))
+    found = lint("results", chat, task=task)
+    assert found.findings == []
+    assert found.scores["echo"]["results guessed as arguments"] == found.scores["echo"]["honest"] == 1.0
+
+
 def test_weights_that_put_tools_above_the_answer_are_found(chat):
     found = lint("flexible", chat, weights={"correct": 0.1, "tool": 0.9, "valid": 0.0}, wrong_scale=1.0)
     assert whys(found) == {"tool use outweighs the answer"}
@@ -69,7 +127,9 @@ def test_tools_and_answers_of_the_users_own(chat, tmp_path):
     path.write_text(
         'def capital(country: str) -> str:\n    """Its capital."""\n    return {"France": "Paris"}[country]\n'
     )
-    task = Task("own", "Capital of France?", ("Paris",), "", reference=(ToolCall("capital", {"country": "France"}),))
+    calls = (ToolCall("capital", {"country": "France"}, "Paris"),)
+    task = Task("own", "Capital of France?", ("Paris",), "", reference=calls)
+    assert lint("results", chat, Toolbox(Toolset.from_python(path)), task).findings == []
     found = lint("flexible", chat, Toolbox(Toolset.from_python(path)), task)
     assert found.findings == [] and found.scores["own"]["honest, wrong answer"] == pytest.approx(0.16)
     lines = found.table().splitlines()
@@ -79,7 +139,7 @@ def test_tools_and_answers_of_the_users_own(chat, tmp_path):
 
 
 def test_cases_are_parsed_and_executed_as_a_models_turns_are(chat):
-    ((_, cases, played),) = play([TASK], Toolbox(Toolset.builtin("calculator")), chat)
+    ((_, cases, played),) = play([TASK], Toolbox(Toolset.builtin("calculator")), chat, of_results=True)
     by_name = dict(zip((case.name for case in cases), played, strict=True))
     assert {rule.better for rule in RULES} | {rule.worse for rule in RULES} <= by_name.keys()
     honest = by_name["honest"]

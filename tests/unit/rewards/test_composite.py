@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from mentor.errors import GraderError, InputError
 from mentor.rewards import Reward, build_reward, load_preset
 from mentor.rewards.raw import raw_trajectory
-from mentor.types import CallError, CallRecord, StopReason
+from mentor.types import CallError, CallRecord, StopReason, ToolCall, Trajectory
 from tests.unit.rewards.builders import HONEST, call, make_trajectory, raw_row, tool_call
 
 
@@ -51,6 +52,43 @@ def test_strict_wants_the_same_calls_and_flexible_their_counts(flexible: Reward)
         swapped = [CallRecord(0, name, {"a": 1}, True) for name in ("add", "divide")]
         assert total(strict, calls=swapped) == pytest.approx(0.7)
         assert total(flexible, calls=swapped) == 1.0
+
+
+def result_trajectory(text: str, *results: str | None) -> Trajectory:
+    """Of a student whose calls returned these (None: failed); its teacher's calls returned 24 and 72."""
+    calls = [call("multiply", None if result else CallError.EXCEPTION, a=1) for result in results]
+    made = make_trajectory(text, [replace(call, turn=turn) for turn, call in enumerate(calls)])
+    reference = (ToolCall("divide", {"a": 48, "b": 2}, "24"), ToolCall("add", {"a": 24, "b": 48}, "72"))
+    turns = [({"role": "assistant", "content": ""}, {"role": "tool", "content": text or "{}"}) for text in results]
+    messages = [made.messages[0], *(message for turn in turns for message in turn), made.messages[1]]
+    return replace(made, messages=messages, task=replace(made.task, reference=reference))
+
+
+@pytest.mark.parametrize(
+    ("text", "results", "expected"),
+    [
+        (r"\boxed{72}", ("24", "72.0"), 1.0),
+        (r"\boxed{71}", ("24", "72.0"), 0.3 + 0.02),  # in full for a wrong answer
+        (r"\boxed{71}", ("24",), 0.3 * 2 / 3 + 0.02),
+        (r"\boxed{71}", ("24", None, "70"), 0.3 * 2 / 5 + 0.02),
+        (r"\boxed{72}", ("72", "24"), 0.68 + 0.3 * 2 / 4 + 0.02),  # 72 was made from 24
+        (r"\boxed{72}", (), 0.68),
+        (r"Done.", ("24", "72"), 0.0),
+    ],
+)
+def test_results_by_hand(text: str, results: tuple[str | None, ...], expected: float) -> None:
+    with build_reward(**load_preset("results")) as reward:
+        assert reward.score([result_trajectory(text, *results)])[0].total == pytest.approx(expected)
+
+
+def test_results_that_are_not_known_are_named() -> None:
+    unknown = make_trajectory(calls=HONEST)
+    with build_reward(**load_preset("results")) as reward, build_reward(**load_preset("sparse")) as sparse:
+        assert reward.compares_results and not sparse.compares_results
+        assert not reward.can_score(unknown.task) and sparse.can_score(unknown.task)
+        assert reward.judge([unknown])[0].terms == {"correct": 1.0, "match": None, "valid": 1.0}
+        with pytest.raises(InputError, match="task 't0' has no results of its reference calls, and reward 'results'"):
+            reward.score([unknown])
 
 
 EXPLOITS = {

@@ -30,7 +30,7 @@ def test_a_teacher_puts_its_executed_calls_into_the_tasks(tmp_path: Path) -> Non
     plain = benchmark_tasks("mine", *settings(tmp_path / "rows.jsonl"))
     assert [task.question for task in plain] == [row["question"] for row in ROWS]
     right, rejected = benchmark_tasks("mine", *settings(tmp_path / "rows.jsonl", teacher="annotated"))
-    assert right.reference == (ToolCall("add", {"a": 2, "b": 3}),)
+    assert right.reference == (ToolCall("add", {"a": 2, "b": 3}, "5"),)
     assert rejected == plain[1], "its result is not the answer, so the task stays as it was"
     [first] = benchmark_tasks("mine", *settings(tmp_path / "rows.jsonl", limit=1))
     assert first == plain[0]

@@ -1,6 +1,7 @@
 """`stage.grid`: rows replayed beside their scores, and groups that cannot be compared."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mentor.loggers.logger import Logger
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.score import run
+from mentor.types import ToolCall
 from tests.unit.rewards.builders import HONEST, make_trajectory
 from tests.unit.stages.test_score import HONEST_ROW, write
 
@@ -40,6 +42,22 @@ def test_a_grid_is_replayed_beside_the_scores(tmp_path: Path, capsys: pytest.Cap
     with pytest.raises(InputError, match="scores.grid.json exists already"):
         replayed(tmp_path, source, {"weights.tool": [0]})
     assert len(replayed(tmp_path, source, {"weights.tool": [0]}, overwrite=True)[1]["points"]) == 1
+
+
+def test_groups_whose_results_are_not_known_are_left_out_where_a_point_compares_them(tmp_path: Path) -> None:
+    members = [{**make_trajectory(calls=HONEST).to_dict(), "group_id": "g"}] * 2
+    tools = {"role": "assistant", "content": ""}, {"role": "tool", "content": "72"}
+    made = make_trajectory(calls=HONEST[:1])
+    made.messages[1:1] = tools
+    made = replace(made, task=replace(made.task, reference=(ToolCall("add", {"a": 1}, "72"),)))
+    known = [{**made.to_dict(), "group_id": "k"}] * 2
+    source = write(tmp_path / "t.jsonl", [*members, *known])
+    _, record = replayed(tmp_path, source, {"matcher": ["bag_f1"]})
+    assert (record["groups"], record["groups_left_out"]) == (2, 0)
+    _, record = replayed(tmp_path, source, {"matcher": ["bag_f1", "results"]}, overwrite=True)
+    assert (record["groups"], record["groups_left_out"]) == (1, 1)
+    # of one call each: another name, the same result
+    assert [point["reward_mean"] for point in record["points"]] == pytest.approx([0.6 + 0.1, 1.0])
 
 
 def test_a_grid_over_rows_without_groups_is_refused_before_anything_is_written(tmp_path: Path) -> None:

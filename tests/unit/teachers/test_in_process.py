@@ -40,7 +40,7 @@ def test_tries_come_by_task_and_the_right_one_with_fewest_calls_is_kept(chat, tm
         verifier = Verifier(grader, "fewest_calls", log)
         judged = [[verifier.judged(entry) for entry in attempts] for attempts in tries]
         first, second = (verifier.conclude(task, entries) for task, entries in zip(tasks, judged, strict=True))
-    assert first.task.reference == (ToolCall("add", {"a": 1, "b": 2}),)
+    assert first.task.reference == (ToolCall("add", {"a": 1, "b": 2}, "3"),)
     assert first.tokens is None and first.response is None and first.stop_reason is StopReason.ANSWERED
     assert isinstance(second, Rejection) and second.reason in ("wrong_answer", "invalid_calls")
     reasons = [record["reason"] for record in read_jsonl(tmp_path / "samples.jsonl")]

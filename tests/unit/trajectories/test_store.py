@@ -68,7 +68,9 @@ def test_a_reference_stored_without_results_takes_those_of_the_teachers_own_traj
         return stored_trajectory(row, "t", ToolSets(tmp_path)).task.reference
 
     turn = {"role": "assistant", "content": ""}
-    made = replace(make_trajectory(), task=replace(make_trajectory().task, reference=(ToolCall("add", {"a": 2, "b": 3}),)))
+    made = replace(
+        make_trajectory(), task=replace(make_trajectory().task, reference=(ToolCall("add", {"a": 2, "b": 3}),))
+    )
     assert stored() == (ToolCall("add", {"a": 2, "b": 3}, "5"),)
     assert stored(tokens=Tokens()) == made.task.reference  # a student's
     other = (ToolCall("add", {"a": 2, "b": 2}),)
