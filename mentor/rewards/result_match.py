@@ -9,7 +9,7 @@ value is among the call's own arguments. Such a guess has to be right, for each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,8 @@ class TeacherResult:
     needs: frozenset[int]
     inputs: tuple[Value, ...]
 
-    def is_returned_by(self, call: CallRecord) -> bool:
-        return self.value is not None and call.result is not None and self.value.equals(Value.read(call.result))
+    def is_value(self, value: Value) -> bool:
+        return self.value is not None and self.value.equals(value)
 
     def is_earned_by(self, call: CallRecord) -> bool:
         """Return whether a call that returned it has not only passed on an argument, as `add(42, 0)` does.
@@ -56,7 +56,7 @@ class TeacherResult:
         Calls such as `subtract(10, 5)` do return one of their arguments: they take `inputs` too.
         """
         given = _leaves(call.arguments)
-        passed_on = self.value is not None and any(map(self.value.equals, given))
+        passed_on = any(map(self.is_value, given))
         return not passed_on or (bool(self.inputs) and _holds(given, self.inputs))
 
 
@@ -71,7 +71,7 @@ def same_results(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> 
     first: dict[int, int] = {}  # by index of the teacher's result: the position of the call that first returned it
     repeats = 0
     for position, call in enumerate(student):
-        place = next((place for place, result in enumerate(wanted) if result.is_returned_by(call)), None)
+        place = None if call.result is None else _place(wanted, Value.read(call.result))
         if place in first:
             repeats += 1
         elif place is not None and wanted[place].is_earned_by(call):
@@ -89,31 +89,33 @@ def teacher_results(calls: Sequence[ToolCall]) -> list[TeacherResult]:
     found: list[TeacherResult] = []
     for call in calls:
         value = None if call.result is None else Value.read(call.result)
-        if value is not None and any(earlier.value and earlier.value.equals(value) for earlier in found):
+        if value is not None and _place(found, value) is not None:
             continue
         given = _leaves(call.arguments)
         direct = {
-            place: argument
-            for place, earlier in enumerate(found)
-            for argument in given
-            if earlier.value is not None and earlier.value.equals(argument)
+            place: argument for place, earlier in enumerate(found) for argument in given if earlier.is_value(argument)
         }
         needs = frozenset(direct).union(*(found[place].needs for place in direct))
         found.append(TeacherResult(value, needs, tuple(direct.values()) or given))
     return found
 
 
-def _leaves(value: Any) -> tuple[Value, ...]:
-    """Return the single values in an argument, also those inside lists and objects."""
-    return tuple(map(Value.read, _walk(value)))
+def _place(results: Sequence[TeacherResult], value: Value) -> int | None:
+    """Return the index of the result that has this value; None where none has it."""
+    return next((place for place, result in enumerate(results) if result.is_value(value)), None)
 
 
-def _walk(value: Any) -> Iterator[Any]:
-    if isinstance(value, (dict, list, tuple)):
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _walk(entry)
-    else:
-        yield value
+def _leaves(arguments: dict[str, Any]) -> tuple[Value, ...]:
+    """Return the single values in arguments, also those inside lists and objects, in no order that means anything."""
+    left: list[Any] = [arguments]
+    found: list[Value] = []
+    while left:
+        entry = left.pop()
+        if isinstance(entry, (dict, list)):
+            left += entry.values() if isinstance(entry, dict) else entry
+        else:
+            found.append(Value.read(entry))
+    return tuple(found)
 
 
 def _holds(values: Sequence[Value], wanted: Sequence[Value]) -> bool:
