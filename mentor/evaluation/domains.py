@@ -5,11 +5,17 @@ from __future__ import annotations
 from mentor.config import TaskConfig
 
 IN, OUT, UNKNOWN = "id", "ood", "unknown"
+LONG_CALCULATOR = "calculator_long"
 NAMED_BY_LOADER = ("calculator", "gsm8k")  # the others hold what their file holds
 
 
 def data_set(task: TaskConfig) -> str | None:
-    """Name the data set of the tasks: `task.data_set`, else their generator or benchmark; None if unknown."""
+    """Name the data set of the tasks: `task.data_set`, else their generator or benchmark; None if unknown.
+
+    The calculator's split `train_long` is a data set of its own: after training on it, `long` is in domain.
+    """
+    if task.data_set is None and (task.name, task.split) == ("calculator", "train_long"):
+        return LONG_CALCULATOR
     return task.data_set or (task.name if task.name in NAMED_BY_LOADER else None)
 
 

@@ -1,11 +1,13 @@
 """Generated calculator questions: chains of tool calls asked in words. Makes the tasks of the calculator toolset.
 
 Splits: `train` and `test` share one distribution; `long` (1 or 2 steps more), `wording` (phrases that `train` never
-uses), `combo` (a pair of adjacent tools that no other split has) and `numbers` (larger) lie outside it. `pretrain`,
-which a base student is made from, is broad, as a language model's text is: mostly as `train`, with shares of the other
-kinds but never a pair of `combo`. So outside means outside of what a student is tuned on, not of all it has ever read.
+uses), `combo` (a pair of adjacent tools that no other split has) and `numbers` (larger) lie outside it. `train_long` is
+another split to train on, which shares the distribution of `long`. `pretrain`, which a base student is made from, is
+broad, as a language model's text is: mostly as `train`, with shares of the other kinds but never a pair of `combo`. So
+outside means outside of what a student is tuned on, not of all it has ever read.
 Every split owns its own buckets of a hash of the program, so no program and no question is in two splits, whatever
-the seeds, sizes and step limits.
+the seeds, sizes and step limits. `train_long` alone shares its buckets, with `train`: at the same step limit the two
+differ in length, and no split to evaluate on shares anything with either.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from mentor.types import Task
 BUCKETS = {
     "pretrain": range(0, 40),
     "train": range(40, 70),
+    "train_long": range(40, 70),  # as `train`
     "test": range(70, 80),
     "long": range(80, 85),
     "wording": range(85, 90),
@@ -43,11 +46,12 @@ BUCKETS = {
     "numbers": range(95, 100),
 }
 BUCKET_COUNT = 100
+LONGER = ("long", "train_long")  # splits of max_steps + 1 to max_steps + 2 steps
 PRETRAIN_KINDS = (("train", "long", "wording", "numbers"), (0.58, 0.12, 0.15, 0.15))  # and their shares
 PICKY = ("floor", "ceil", "round_number", "sqrt", "abs_value")
 SELDOM_FITTING = 3  # weight of a picky tool when the number at hand suits it; the others weigh 1
 DECIMAL_SHARE = 0.2  # of the first numbers that a sum, difference or product starts from
-LONGEST_CHAIN = 10  # steps, of the split `long`
+LONGEST_CHAIN = 10  # steps, of the splits LONGER
 TRIES_PER_TASK = 20_000  # draws without a new question before the space counts as used up
 
 
@@ -101,12 +105,12 @@ def normalized(question: str) -> str:
 
 
 def check_disjoint(tasks: Iterable[Task]) -> None:
-    """Raise InputError when two splits share a question or a program."""
+    """Raise InputError when two splits with buckets of their own share a question or a program."""
     owner: dict[str, Task] = {}
     for task in tasks:
         for key in (normalized(task.question), signature(task.source["program"])):
             first = owner.setdefault(key, task)
-            if first.split != task.split:
+            if BUCKETS[first.split] != BUCKETS[task.split]:
                 raise InputError(f"splits {first.split} and {task.split} share {key!r}: {first.id}, {task.id}")
 
 
@@ -115,7 +119,7 @@ def check_disjoint(tasks: Iterable[Task]) -> None:
 
 def _draw(kind: str, max_steps: int, rng: random.Random) -> Program:
     """A random program of the split's kind, its number of steps uniform."""
-    least, most = (max_steps + 1, max_steps + 2) if kind == "long" else (2 if kind == "combo" else 1, max_steps)
+    least, most = (max_steps + 1, max_steps + 2) if kind in LONGER else (2 if kind == "combo" else 1, max_steps)
     steps = rng.randint(least, most)
     while True:
         names: list[str | None] = [None] * steps

@@ -1,5 +1,9 @@
 """Generated calculator questions: order, disjoint splits, answers and refused arguments."""
 
+import hashlib
+import json
+from dataclasses import replace
+
 import pytest
 
 from mentor.errors import InputError
@@ -8,6 +12,7 @@ from mentor.tasks.calculator import BUCKETS, check_disjoint, generate, normalize
 from mentor.tasks.programs import (
     HELD_OUT_PAIRS,
     OPERATIONS,
+    bucket,
     evaluate,
     number_text,
     signature,
@@ -15,6 +20,9 @@ from mentor.tasks.programs import (
 )
 
 SIZES = {"pretrain": 1500, "train": 300, "test": 200, "long": 60, "wording": 100, "combo": 100, "numbers": 100}
+SIZES["train_long"] = 300
+PAIR = ("train", "train_long")
+EVALUATED = ("test", "long", "wording", "combo", "numbers")
 
 
 def every_split(seed, max_steps=3):
@@ -41,6 +49,46 @@ def test_splits_share_no_question_and_no_program_whatever_the_seeds_and_step_lim
     assert roots["train"] and roots["test"] and not roots["train"] & roots["test"]
 
 
+def test_only_the_two_splits_to_train_on_share_buckets():
+    for split, buckets in BUCKETS.items():
+        shared = {other for other in BUCKETS if set(BUCKETS[other]) & set(buckets)}
+        assert shared == ({"train", "train_long"} if split in ("train", "train_long") else {split})
+    tasks = generate("train_long", 300, 3, 0)
+    assert {bucket(task.source["program"], 100) for task in tasks} <= set(range(40, 70))
+    evaluated = [task for split in EVALUATED for task in generate(split, SIZES[split], 3, 1)]
+    for key in (lambda task: normalized(task.question), lambda task: signature(task.source["program"])):
+        assert {key(task) for task in tasks}.isdisjoint(key(task) for task in evaluated)
+
+
+def test_train_and_train_long_may_meet_at_different_step_limits_and_never_at_the_same():
+    (task,) = generate("train_long", 1, 1, 0)  # 2 or 3 steps, as `train` may have with max_steps=3
+    as_train = replace(task, id="train-0", split="train")
+    check_disjoint([task, as_train])
+    with pytest.raises(InputError, match="splits train_long and test share"):
+        check_disjoint([task, replace(task, id="test-0", split="test")])
+    programs = {split: {signature(t.source["program"]) for t in generate(split, 300, 3, 0)} for split in PAIR}
+    assert programs["train"].isdisjoint(programs["train_long"])
+
+
+@pytest.mark.parametrize(
+    ("split", "digest"),
+    [
+        ("pretrain", "8db0a0eb7c5bfa87"),
+        ("train", "1d58f172e6ae0116"),
+        ("test", "90987f990bb639a1"),
+        ("long", "1e5db4e0a79ecf44"),
+        ("wording", "b75d7d134d2d52ee"),
+        ("combo", "4c1b95688ae3008c"),
+        ("numbers", "a548fcb1bea9ea83"),
+    ],
+)
+def test_the_questions_of_earlier_versions_are_the_same_bytes(split: str, digest: str):
+    tasks = [task for seed in (0, 1, 2) for task in generate(split, 60, 3, seed)]
+    rows = [[task.id, task.question, task.answer, task.split, task.source] for task in tasks]
+    text = "".join(json.dumps(row, sort_keys=True) for row in rows)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
+
+
 def test_check_disjoint_names_what_two_splits_share():
     task = generate("train", 1, 1, 0)[0]
     other = type(task)("other-0", "Said otherwise?", task.answer, "calculator", "test", source=task.source)
@@ -51,11 +99,12 @@ def test_check_disjoint_names_what_two_splits_share():
 def test_each_split_is_what_it_says():
     for task in every_split(0):
         program, split = task.source["program"], task.split
-        lengths = {"long": {4, 5}, "combo": {2, 3}, "pretrain": {1, 2, 3, 4, 5}}
+        lengths = {"long": {4, 5}, "train_long": {4, 5}, "combo": {2, 3}, "pretrain": {1, 2, 3, 4, 5}}
         assert len(program) in lengths.get(split, {1, 2, 3})
         assert bool(tool_pairs(program) & HELD_OUT_PAIRS) == (split == "combo")
     assert {len(task.source["program"]) for task in generate("train", 60, 3, 0)} == {1, 2, 3}
     assert {len(task.source["program"]) for task in generate("pretrain", 200, 3, 0)} == {1, 2, 3, 4, 5}
+    assert {len(task.source["program"]) for task in generate("train_long", 60, 6, 0)} == {7, 8}
 
 
 def test_every_tool_is_used_and_every_held_out_pair_can_occur():
@@ -79,7 +128,7 @@ def test_answers_are_short_and_exact_and_questions_determine_them():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("dev", 5, 3, 0), "calculator split=dev: no such split, accepted: pretrain, train, test, long"),
+        (("dev", 5, 3, 0), "calculator split=dev: no such split, accepted: pretrain, train, train_long, test, long"),
         (("train", 0, 3, 0), "calculator size=0: accepted: 1 or more"),
         (("train", 5, 0, 0), "calculator max_steps=0: accepted: 1 to 8 for split train"),
         (("combo", 5, 1, 0), "calculator max_steps=1: accepted: 2 to 8 for split combo"),
