@@ -36,6 +36,15 @@ def test_a_seed_has_its_own_base_and_all_have_one_teacher_set(hydra_conf: None):
     assert folders(shared) == [f"outputs/demo/{name}" for name in names]
 
 
+def test_seeds_of_rare_success_share_the_teacher_set_alone(hydra_conf: None):
+    jobs = [make_job("experiment=rare_success", f"seed={seed}") for seed in (0, 1, 2)]
+    shared = find_shared(jobs)
+    assert shared.differing == set() and {job.root for job in jobs} == {Path("outputs/rare_success")}
+    made = [f"{stage}-s{seed}" for stage in ("pretrain", "sft") for seed in (0, 1, 2)]
+    assert folders(shared) == sorted(f"outputs/rare_success/{name}" for name in ["rollout", *made])
+    assert stages(without_shared(jobs[0], shared).steps) == ["rl"] * 4 + ["eval", "report"]
+
+
 def test_what_differs_and_what_is_made_from_it_is_not_shared(hydra_conf: None):
     shared = find_shared([make_job("experiment=demo", f"task.size={size}") for size in (40, 80)])
     assert folders(shared) == ["outputs/demo/pretrain-s0"] and shared.differing == {"rollout", "sft"}
