@@ -44,7 +44,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rounds", type=positive_int, default=3)
     settings = parser.parse_args(arguments)
     judge = load_judge(settings.released)
-    logging.disable(logging.WARNING)
     workloads = {
         "answers": take(answer_pairs(read_answers(settings.files)), settings.warm + settings.pairs),
         "forms": take(form_pairs(), settings.warm + settings.pairs),
@@ -173,4 +172,5 @@ FORMS: tuple[Callable[[int, int, int, int], Pair], ...] = (
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # math-verify warns of every answer that it cannot read
     sys.exit(main(sys.argv[1:]))
