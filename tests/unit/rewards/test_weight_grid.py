@@ -31,7 +31,7 @@ def test_points_are_all_combinations_over_the_preset():
         ("flexible", {"matcher": ["mentor"]}, "`stage.grid`: reward.matcher='mentor'"),
         ("flexible", [0.1], "`stage.grid=\\[0.1\\]` is not accepted"),
         ("flexible", {}, "`stage.grid={}` is not accepted"),
-        ("released_f1", {"weights.tool": [0]}, "released reward, which has no weights; accepted: flexible, results, sp"),
+        ("released_f1", {"weights.tool": [0]}, "released reward, which has no weights; accepted: flexible, resu"),
     ],
 )
 def test_what_is_not_accepted(preset, grid, message):
