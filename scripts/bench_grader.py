@@ -6,7 +6,7 @@
 The first argument is a Python file with `judge(prediction, ground_truths) -> bool`, called in this process. The others
 are JSONL files whose rows have `answer`, `final_answer` or a box in `solution`. No answer comes twice, so that no cache
 helps; the first ones warm up the tables of math-verify's parser on both sides. Rounds alternate, so that a loaded
-machine loads both, and each has pairs of its own; the ratio is of medians. Workloads:
+machine loads both, and each has other pairs; the ratio is of medians. Workloads:
 
 - `answers`: the LaTeX answers of the files, beside themselves in another spelling, with another number, or another one;
 - `forms`: generated roots, fractions, polynomials, intervals, sets and units, equal in another form or wrong.

@@ -74,7 +74,7 @@ def _equal_listings(given: Listing, wanted: Listing) -> bool | None:
 
 
 def _equal_sets(given: Sequence[Reading], wanted: Sequence[Reading]) -> bool | None:
-    """True where each item has one of its own, False where one has none."""
+    """Return whether the items are equal one to one in some order; None where that is not known."""
     if max(len(given), len(wanted)) > MAX_ITEMS:
         return None
     table = [[equal_readings(item, other) for other in wanted] for item in given]

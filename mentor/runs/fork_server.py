@@ -33,6 +33,7 @@ OWNER = "owner"  # a FIFO of the folder: its writing end is open as long as the 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)  # a cluster sends them to every process of a job
 REQUEST_S = 10.0  # for a requester to send all of its request
 MAX_FDS = 16
+GO = b"\1"  # the requester has the fork's process id: until then the fork does nothing
 NUMBER = struct.Struct("!i")  # the length of a request; a process id, 0 where no fork is possible; an exit code
 
 
@@ -155,9 +156,12 @@ class ForkServer:
                 return
 
     def _become(self, request: Request, received: Sequence[int], connection: socket.socket) -> None:
-        """Be the requested process, and end with its exit code."""
+        """Be the requested process, and end with its exit code. Without GO nobody knows of this fork, and it ends."""
         code = 1
         try:
+            connection.settimeout(None)
+            if connection.recv(len(GO)) != GO:
+                os._exit(code)
             os.setpgid(0, 0)
             for signum, handler in self._handlers.items():
                 signal.signal(signum, handler)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mentor.progress import RENDEZVOUS
-from mentor.runs.fork_server import NUMBER, OWNER, Request
+from mentor.runs.fork_server import GO, NUMBER, OWNER, Request
 from mentor.runs.status import VARIABLE as STATUS
 
 VARIABLE = "MENTOR_FORK_SERVERS"
@@ -158,16 +158,18 @@ def _fork(
         return None
     umask = os.umask(0o077)
     os.umask(umask)
-    request = Request(module, arguments, environment, os.getcwd(), umask, [1, 2, *pass_fds])
     try:
         connection.settimeout(FORK_S)
+        request = Request(module, arguments, environment, os.getcwd(), umask, [1, 2, *pass_fds])
         request.send(connection, request.fds)
         pid = NUMBER.unpack(connection.recv(NUMBER.size, socket.MSG_WAITALL))[0]
-        connection.settimeout(None)
-    except (OSError, struct.error):  # the server has died
-        pid = 0
-    if pid:
-        return ForkedProcess(connection, pid)
+        if pid:
+            forked = ForkedProcess(connection, pid)
+            connection.sendall(GO)
+            connection.settimeout(None)
+            return forked
+    except (OSError, struct.error):  # the server has died; a fork that waits for GO ends with the connection
+        pass
     connection.close()
     return None
 
@@ -219,7 +221,7 @@ def _start_server(folder: Path, name: str, environment: Mapping[str, str]) -> su
         server = subprocess.Popen(
             [*command, "--lock-fd", str(lock)],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # it may outlive this process, and whoever reads its output
+            stdout=subprocess.DEVNULL,  # it may outlive this process and the reader of its output
             stderr=subprocess.DEVNULL,
             env={name: value for name, value in environment.items() if name not in OF_RANKS},
             pass_fds=[lock],

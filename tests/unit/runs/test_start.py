@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from mentor.conf_dir import conf_dir
 from mentor.runs import start
+from mentor.runs.fork_server import NUMBER, Request
 from mentor.runs.lock import FolderLock
 from mentor.runs.start import VARIABLE, ForkedProcess, Process, shared_fork_servers, start_process
 from mentor.runs.watchdog import pipe_to_children
@@ -130,6 +132,20 @@ def test_a_signal_reaches_one_fork_and_not_the_server(servers: Path, tmp_path: P
         process.send_signal(signal.SIGINT)
         assert process.wait() == 1, "KeyboardInterrupt, as in a new process"
     assert server.poll() is None and len(start._servers[servers]) == 1
+
+
+def test_a_fork_whose_requester_went_away_does_nothing(servers: Path, tmp_path: Path):
+    """So that a stage is not done twice where the requester has given up and started a new process."""
+    assert probe(tmp_path / "first", "tells").wait() == 7
+    name = next(path.stem for path in servers.glob("*.lock"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(servers / name))
+        request = Request(PROBE, [str(tmp_path / "file"), "tells"], dict(os.environ), str(tmp_path), 0o022, [1, 2])
+        request.send(connection, [1, 2])
+        pid = NUMBER.unpack(connection.recv(NUMBER.size))[0]
+        assert Path(f"/proc/{pid}").exists()
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert not (tmp_path / "file").exists()
 
 
 def test_it_ends_with_its_parent(servers: Path, tmp_path: Path):
