@@ -24,7 +24,9 @@ class StopReason(StrEnum):
     LENGTH = "length"  # a turn or the whole trajectory ran out of tokens
     MAX_TURNS = "max_turns"  # the last allowed turn still called a tool
     INVALID_CALLS = "invalid_calls"  # too many turns in a row with only invalid calls
-    CALLED = "called"  # the only turn of a trajectory that is judged by its calls, which are not run
+    CALLED = (
+        "called"  # the last turn called a tool, and that is all there is: it is judged by its calls, or was logged so
+    )
 
 
 class CallError(StrEnum):
@@ -92,7 +94,8 @@ class CallRecord:
     """One call the model attempted, in order, with its outcome.
 
     `name` is None and `arguments` empty when the call was too malformed to name a tool.
-    `turn` counts assistant turns from 0. `result` is not stored: `Trajectory.calls_with_results` reads it.
+    `turn` counts assistant turns of the messages from 0. `result` is not stored; `Trajectory.calls_with_results` reads
+    it.
     """
 
     turn: int
@@ -150,6 +153,7 @@ class Task:
     `reference` holds the teacher's calls in order: None where the teacher is unknown, empty where it used no tool.
     `source` keeps what a teacher may need from the original row (GSM8K's worked answer, a generator's program).
     `tools` are the task's own; None where it takes those of the run.
+    `earlier`: the messages before the question (a system text, earlier turns); no task is asked without them.
     """
 
     id: str
@@ -160,9 +164,17 @@ class Task:
     reference: tuple[ToolCall, ...] | None = None
     source: dict[str, Any] = field(default_factory=dict)
     tools: TaskTools | None = None
+    earlier: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def prompt(self) -> list[dict[str, Any]]:
+        """The messages that are answered: `earlier`, then the question."""
+        return [*self.earlier, {"role": "user", "content": self.question}]
 
     def to_dict(self) -> dict[str, Any]:
-        own = {} if self.tools is None else {"tools": self.tools.to_dict()}
+        own: dict[str, Any] = {} if self.tools is None else {"tools": self.tools.to_dict()}
+        if self.earlier:
+            own["earlier"] = list(self.earlier)
         return {
             "id": self.id,
             "question": self.question,
@@ -184,6 +196,7 @@ class Task:
             split=row.get("split", "train"),
             reference=None if reference is None else tuple(ToolCall.from_dict(call) for call in reference),
             tools=TaskTools(row["tools"]["env"], row["tools"]["schemas"]) if row.get("tools") else None,
+            earlier=tuple(row.get("earlier", ())),
         )
 
 
@@ -285,8 +298,14 @@ class Trajectory:
     hidden_calls: int = 0
 
     @property
+    def first_turn(self) -> int:
+        """The number, from 0, of the first turn that answers the question: earlier ones are part of the task."""
+        return _assistant_turns(self.task.earlier)
+
+    @property
     def turns(self) -> int:
-        return sum(message["role"] == "assistant" for message in self.messages)
+        """How many turns answer the question."""
+        return _assistant_turns(self.messages) - self.first_turn
 
     @property
     def final_text(self) -> str | None:
@@ -369,6 +388,10 @@ class Trajectory:
             isolation=row.get("isolation"),
             hidden_calls=row.get("hidden_calls", 0),
         )
+
+
+def _assistant_turns(messages: Iterable[dict[str, Any]]) -> int:
+    return sum(message["role"] == "assistant" for message in messages)
 
 
 def _tokens(row: dict[str, Any] | None) -> Tokens | None:

@@ -7,6 +7,10 @@ With think_history=keep, earlier turns stay exactly as they were produced, even 
 thinking when it renders the whole conversation again. With strip, an earlier turn with thinking is replaced by its text
 without it: the next turn begins another segment of the tokens.
 
+A task may have a system text and earlier turns before its question. They are what the template renders for them, and so
+is all that stands before a further turn of the user: where the template writes earlier turns differently by then (most
+drop their thinking), that turn begins another segment.
+
 What a template can hold (how it spells a call, several calls in a turn, text beside a call, thinking) is found by
 rendering probes. `certificate` checks the rest on golden conversations; `tags` keeps questions, arguments and tool
 results from spelling special tokens.
@@ -15,6 +19,7 @@ results from spelling special tokens.
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,10 +28,11 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
+from mentor.chat.conversation import ordered
 from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
 from mentor.chat.syntax import SYNTAXES, CallSyntax
-from mentor.chat.tags import encode_escaped, escape, tag_patterns, unescape
+from mentor.chat.tags import encode_escaped, escape, escaped_after, tag_patterns, unescape
 from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
 
@@ -71,7 +77,7 @@ class ChatFormat:
         self.eos_token: str = tokenizer.eos_token
         self.eos_id: int = tokenizer.eos_token_id
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
-        self.prompt_ids = lru_cache(maxsize=4096)(self._prompt_ids)  # a group asks for one prompt G times
+        self._prompt_ids = lru_cache(maxsize=4096)(self._encode_prompt)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
         self._tags, self._specials = tag_patterns(tokenizer)
         self._open_turn = self._render([_QUESTION], add_generation_prompt=True)
@@ -105,12 +111,39 @@ class ChatFormat:
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
         return cls(tokenizer, question_template, enable_thinking, think_history)
 
-    def _prompt_ids(self, question: str, tools: str) -> tuple[int, ...]:
-        """Encode the prompt up to where the assistant begins; `tools` is the schemas as JSON text."""
-        content = self.question_template.replace("{question}", escape(question, self._tags))
-        schemas = json.loads(tools)
-        user = {"role": "user", "content": content}
-        return tuple(self._encode_escaped(self._render([user], tools=schemas or None, add_generation_prompt=True)))
+    def prompt_ids(self, question: str, tools: str, earlier: Sequence[dict[str, Any]] = ()) -> tuple[int, ...]:
+        """Encode the prompt up to where the assistant begins.
+
+        tools: the schemas as JSON text. earlier: the messages before the question, as `Task.earlier`.
+        """
+        return self._prompt_ids(question, tools, json.dumps(earlier) if earlier else "[]")
+
+    def _encode_prompt(self, question: str, tools: str, earlier: str) -> tuple[int, ...]:
+        messages = [*json.loads(earlier), {"role": "user", "content": question}]
+        return tuple(self._encode_escaped(self._prompt(messages, tools)))
+
+    def _prompt(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
+        """Render messages up to where the next turn begins, with escaped tags.
+
+        Raises InputError where the template leaves out what a system or user message says.
+        """
+        shown = [self._escaped(message) for message in messages]
+        text = self._render(shown, tools=json.loads(tools) or None, add_generation_prompt=True)
+        for message in shown if len(shown) > 1 else ():
+            said = message["content"].strip()
+            if message["role"] in ("system", "user") and not _stands_in(said, text):
+                raise InputError(f"the chat template leaves out a {message['role']} message: {unescape(said)[:60]!r}")
+        return text
+
+    def _escaped(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Escape a message of any role; thinking of earlier turns is left out with think_history=strip."""
+        role, content = message["role"], message["content"]
+        if role == "assistant":
+            return self._escaped_message(message, thinking=self.think_history == "keep")
+        if role == "tool":
+            return _tool_message(message.get("name", ""), content, message.get("tool_call_id", "call_0"), self._tags)
+        text = escape(content, self._tags)
+        return {"role": role, "content": self.question_template.replace("{question}", text) if role == "user" else text}
 
     def turn_text(self, message: dict[str, Any]) -> str:
         """Render this assistant message as the text that the student would have to produce, end-of-turn token included.
@@ -145,13 +178,13 @@ class ChatFormat:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
         return whole[len(before) : end] + self.eos_token
 
-    def _escaped_message(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _escaped_message(self, message: dict[str, Any], thinking: bool = True) -> dict[str, Any]:
         """Escape special tokens in text, which keeps tags with a meaning (`<think>`), and all tags in arguments.
 
         Reasoning and calls are left out where there are none: templates ask whether the key is there.
         """
         escaped: dict[str, Any] = {"role": "assistant", "content": escape(message.get("content") or "", self._specials)}
-        if message.get("reasoning_content"):
+        if thinking and message.get("reasoning_content"):
             escaped["reasoning_content"] = escape(message["reasoning_content"], self._specials)
         if message.get("tool_calls"):
             escaped["tool_calls"] = [
@@ -165,15 +198,7 @@ class ChatFormat:
         messages: list[dict[str, Any]] = [
             _QUESTION,
             {"role": "assistant", "content": _MARK, "tool_calls": [make_call(_MARK, {}, i) for i in range(count)]},
-            *(
-                {
-                    "role": "tool",
-                    "tool_call_id": f"call_{i}",
-                    "name": escape(name, self._tags),
-                    "content": escape(text, self._tags),
-                }
-                for i, (name, text) in enumerate(results)
-            ),
+            *(_tool_message(name, text, f"call_{i}", self._tags) for i, (name, text) in enumerate(results)),
         ]
         text = self._render(messages, add_generation_prompt=True)
         end = text.find(self.eos_token, text.index(_MARK))
@@ -216,29 +241,43 @@ class ChatFormat:
 
     def render(self, trajectory: Trajectory) -> Tokens:
         """Render a teacher's trajectory as RL would see it: loss mask True on assistant turns, logprobs 0."""
-        messages = trajectory.messages
-        if not messages or messages[0]["role"] != "user" or messages[-1]["role"] != "assistant":
-            raise InputError(f"trajectory {trajectory.task.id}: messages go from a user turn to an assistant turn")
         try:
-            return self.render_messages(messages, trajectory.tools)
+            return self.render_messages(ordered(trajectory.messages), trajectory.tools)
         except InputError as error:
             raise InputError(f"trajectory {trajectory.task.id}: {error}") from error
 
     def render_messages(self, messages: Sequence[dict[str, Any]], tools: str) -> Tokens:
-        """Render a user message and what follows it, up to an assistant message. tools: the schemas as JSON text."""
+        """Render a conversation up to its last assistant message. tools: the schemas as JSON text.
+
+        Trained are the assistant's turns after the first user message, except those of `weight` 0.
+        """
         tokens = Tokens()
-        tokens.append_context(self.prompt_ids(messages[0]["content"], tools))
-        results: list[tuple[str, str]] = []
-        for message in messages[1:]:
-            if message["role"] == "tool":
-                results.append((message.get("name", ""), message["content"]))
+        turns: list[tuple[int, int, bool]] = []  # where each begins and ends, and whether it is trained
+        since: list[dict[str, Any]] = []  # the messages after the last turn
+        for place, message in enumerate(messages):
+            if message["role"] != "assistant" or not (turns or any(m["role"] == "user" for m in since)):
+                since.append(message)
                 continue
-            if results:
-                tokens.append_prompt(self.next_prompt(tokens, tuple(results)))
-                results = []
-            ids = self.turn_ids(message)
+            tokens.append_prompt(self._context(tokens, messages[:place], since, tools))
+            begin, ids = len(tokens), self.turn_ids(message)
             tokens.append_sampled(ids, [0.0] * len(ids))
+            turns.append((begin, len(tokens), message.get("weight") != 0))
+            since = []
+        for begin, end, trained in turns:
+            if not trained:
+                tokens.loss_mask[begin:end] = [False] * (end - begin)
         return tokens
+
+    def _context(
+        self, tokens: Tokens, before: Sequence[dict[str, Any]], since: Sequence[dict[str, Any]], tools: str
+    ) -> list[int]:
+        """Return all ids that the turn after `before` is written after; `since` of these are new to the tokens."""
+        if all(message["role"] == "tool" for message in since):
+            return self.next_prompt(tokens, tuple((m.get("name", ""), m["content"]) for m in since))
+        text, said = self._prompt(before, tools), self.decode(tokens.last_segment())
+        if unescape(text).startswith(said):
+            return [*tokens.last_segment(), *self._encode_escaped(escaped_after(text, len(said)))]
+        return self._encode_escaped(text)
 
     def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
         """Render a whole conversation by the template alone, thinking included."""
@@ -296,3 +335,12 @@ class ChatFormat:
             return False
         read = parse_turn(text.removesuffix(self.eos_token), self.syntax, self.opens_thinking)
         return read == AssistantTurn.from_message(message, self.syntax)
+
+
+def _tool_message(name: str, text: str, call_id: str, tags: re.Pattern[str]) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "name": escape(name, tags), "content": escape(text, tags)}
+
+
+def _stands_in(said: str, text: str) -> bool:
+    """Whether a text holds what was said, as it is or as a JSON string."""
+    return said in text or json.dumps(said, ensure_ascii=False)[1:-1] in text

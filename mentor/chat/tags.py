@@ -42,6 +42,16 @@ def unescape(text: str) -> str:
     return text.replace(SPLIT, "")
 
 
+def escaped_after(text: str, count: int) -> str:
+    """Return an escaped text without its first `count` characters, those that split tags not counted."""
+    shown = 0
+    for place, character in enumerate(text):
+        if shown == count:
+            return text[place:]
+        shown += character != SPLIT
+    return ""
+
+
 def encode_escaped(text: str, encode: Callable[[str], list[int]]) -> list[int]:
     """Encode an escaped text piece by piece: no tag that was split becomes its token."""
     return [token for piece in text.split(SPLIT) for token in encode(piece)]

@@ -33,7 +33,8 @@ class Episode:
         self.toolbox, self.chat, self.limits = toolbox, chat, limits
         self.tokens = Tokens()
         self.response: list[int] = []  # all turns and what followed each
-        self.messages: list[dict[str, Any]] = [{"role": "user", "content": request.task.question}]
+        self.messages = request.task.prompt
+        self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
         self.calls: list[CallRecord] = []
         self.hidden_calls = 0
         self.out_of_tokens = False  # in the last turn
@@ -56,7 +57,8 @@ class Episode:
             return self._trajectory(tools, stop_reason, executor.isolation if executor.toolset.names else None)
 
     def _start(self, tools: str) -> None:
-        self.tokens.append_prompt(self.chat.prompt_ids(self.request.task.question, tools))
+        task = self.request.task
+        self.tokens.append_prompt(self.chat.prompt_ids(task.question, tools, task.earlier))
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
         """Run the multi-turn loop."""
@@ -129,7 +131,8 @@ class Episode:
             }
         )
         progress.beat()
-        record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
+        place = self.first_turn + turn
+        record = CallRecord(place, call.name, call.arguments, result.ok, result.error, result.seconds)
         self.calls.append(record)
         return record
 

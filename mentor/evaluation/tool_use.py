@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -51,7 +51,8 @@ class AnsweredCalls:
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory, correct: float | None) -> AnsweredCalls:
         tokens = None if trajectory.tokens is None else trajectory.tokens.sampled
-        return cls(trajectory.calls, trajectory.task.reference, correct, tokens)
+        calls = [replace(call, turn=call.turn - trajectory.first_turn) for call in trajectory.calls]
+        return cls(calls, trajectory.task.reference, correct, tokens)
 
 
 def tool_use(answers: Sequence[AnsweredCalls]) -> Numbers:

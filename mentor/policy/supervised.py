@@ -24,7 +24,7 @@ BUCKET = 64  # batches whose records are sorted by length together
 
 
 def check_masks(records: Sequence[Tokens], source: str) -> None:
-    """Refuse records, a segment each, of which one is trained on nowhere or everywhere: its loss mask is wrong."""
+    """Refuse records of which one is trained on nowhere or everywhere: its loss mask is wrong."""
     for index, tokens in enumerate(records):
         if tokens.sampled in (0, len(tokens)):
             share = "0 %" if tokens.sampled == 0 else "100 %"

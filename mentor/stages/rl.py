@@ -75,7 +75,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         frozen = partial(load_student, base, model, trainer, frozen=True)
         reference = build_reference(policy, lambda: make(frozen(), optimizer_steps=0))
     start = resume(folder, policy, logger, ranks)
-    canary = Canary(chat.prompt_ids(tasks[0].question, toolbox.schemas_json(tasks[0])))
+    canary = Canary(chat.prompt_ids(tasks[0].question, toolbox.schemas_json(tasks[0]), tasks[0].earlier))
     algorithm = algorithm_settings(trainer, sampling.max_tokens)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))

@@ -37,8 +37,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     fitting = [tokens for tokens in records if tokens.longest <= longest]
     if not fitting:
         raise StageError(f"no trajectory of {source} fits the {longest} positions of {base}")
-    segments = [segment for tokens in fitting for segment in tokens.segments()]
-    check_masks(segments, str(source))
+    check_masks(fitting, str(source))
+    segments = [segment for tokens in fitting for segment in tokens.segments() if segment.sampled]
     too_long = len(records) - len(fitting)
     logger.message(
         f"starting from {base}; {len(fitting)} trajectories, {too_long} longer than {longest} tokens left out"

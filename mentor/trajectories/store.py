@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mentor.calls.schemas import check_schema
+from mentor.chat.conversation import ConversationError, ordered
 from mentor.errors import InputError
 from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl, warn
 from mentor.trajectories.tool_sets import ToolSets, ToolSetWriter, is_reference
-from mentor.types import Task, Trajectory
+from mentor.types import CallError, Task, Trajectory
 
 
 class TrajectoryWriter(JsonlWriter):
@@ -54,6 +55,8 @@ def stored_trajectory(record: Record, where: str, tool_sets: ToolSets, schemas: 
             raise ValueError("messages is not a list of messages")
         for message in trajectory.messages:
             _check_texts("role and content of a message", [message["role"], message["content"]])
+        if trajectory.tokens is None and not any(call.error is CallError.MALFORMED for call in trajectory.calls):
+            trajectory.messages = ordered(trajectory.messages)  # a malformed call has a result and stands in no message
         trajectory.task = with_own_results(trajectory)
         if is_reference(trajectory.tools):
             if not schemas:
@@ -66,6 +69,8 @@ def stored_trajectory(record: Record, where: str, tool_sets: ToolSets, schemas: 
             for schema in listed:
                 check_schema(schema, where)
             tool_sets.checked.add(trajectory.tools)
+    except ConversationError as error:
+        raise InputError(f"{where}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{where} is not a trajectory ({reason})") from None

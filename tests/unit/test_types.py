@@ -198,3 +198,13 @@ def test_segments_are_stored_and_records_without_them_stay_readable():
     whole = replace(trajectory, tokens=make_segments([1, 2, 3, 4]))
     assert "starts" not in whole.to_dict()["tokens"]
     assert Trajectory.from_dict(whole.to_dict()).tokens == whole.tokens
+
+
+def test_a_task_with_earlier_messages_comes_back_and_its_turns_are_those_that_answer_it():
+    earlier = ({"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Yes."})
+    task = Task("t", "1?", ("1",), "calculator", earlier=earlier)
+    assert Task.from_dict(task.to_dict()) == task and task.prompt[-1] == {"role": "user", "content": "1?"}
+    messages = [*task.prompt, {"role": "assistant", "content": "1"}]
+    answered = Trajectory(task, messages, "[]", StopReason.ANSWERED, [])
+    assert (answered.first_turn, answered.turns) == (1, 1)
+    assert "earlier" not in Task("t", "1?", ("1",), "calculator").to_dict()

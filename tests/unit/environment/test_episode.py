@@ -110,3 +110,18 @@ def test_a_turn_with_a_malformed_call_keeps_its_whole_text():
         "role": "assistant",
         "content": "the text",
     }
+
+
+def test_a_task_is_asked_after_its_system_text_and_earlier_turns(chat):
+    earlier = (
+        {"role": "system", "content": "You add."},
+        {"role": "user", "content": "What is 1 plus 1?"},
+        {"role": "assistant", "content": "2."},
+    )
+    told = one(chat, [call() + END, "5" + END], earlier=earlier)
+    assert told.messages[:4] == [*earlier, {"role": "user", "content": "What is 2 plus 3?"}]
+    assert told.turns == 2 and [record.turn for record in told.calls] == [1]
+    assert told.calls_with_results()[0].result == "5"
+    prompt = told.tokens.token_ids[: told.tokens.loss_mask.index(True)]
+    assert "system\nYou add.<|im_end|>" in chat.decode(prompt) and "assistant\n2.<|im_end|>" in chat.decode(prompt)
+    assert chat.render_messages(told.messages, told.tools).token_ids == told.tokens.token_ids

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mentor.chat.messages import make_call
 from mentor.errors import InputError
 from mentor.jsonl import read_jsonl
 from mentor.trajectories.store import TrajectoryWriter, load_trajectories, stored_trajectory
@@ -67,7 +68,7 @@ def test_a_reference_stored_without_results_takes_those_of_the_teachers_own_traj
         row = replace(made, messages=messages, **changes).to_dict()
         return stored_trajectory(row, "t", ToolSets(tmp_path)).task.reference
 
-    turn = {"role": "assistant", "content": ""}
+    turn = {"role": "assistant", "content": "", "tool_calls": [make_call("add", {"a": 2, "b": 3})]}
     made = replace(
         make_trajectory(), task=replace(make_trajectory().task, reference=(ToolCall("add", {"a": 2, "b": 3}),))
     )
@@ -138,3 +139,18 @@ def test_a_record_whose_messages_or_tools_are_none_is_refused(change: dict[str, 
     assert stored_trajectory(record, "x.jsonl:1", ToolSets(Path("."))).turns == 1
     with pytest.raises(InputError, match="x.jsonl:1"):
         stored_trajectory({**record, **change}, "x.jsonl:1", ToolSets(Path(".")))
+
+
+def test_a_conversation_is_read_in_the_order_of_its_calls_and_one_that_makes_no_sense_is_refused(tmp_path):
+    calls = [make_call("add", {"a": 2, "b": 3}, number) for number in (0, 1)]
+    replies = [{"role": "tool", "tool_call_id": f"call_{n}", "name": "add", "content": f"{n}"} for n in (1, 0)]
+    turn = {"role": "assistant", "content": "", "tool_calls": calls}
+    made = replace(make_trajectory(), messages=[{"role": "user", "content": "?"}, turn, *replies])
+    read = stored_trajectory(made.to_dict(), "t.jsonl: record 3", ToolSets(tmp_path))
+    assert [message["content"] for message in read.messages[2:]] == ["0", "1"]
+    with pytest.raises(InputError, match=r"t\.jsonl: record 3: message 1 \(oracle\): accepted are the roles"):
+        stored_trajectory(
+            replace(made, messages=[{"role": "oracle", "content": ""}]).to_dict(),
+            "t.jsonl: record 3",
+            ToolSets(tmp_path),
+        )
