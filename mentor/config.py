@@ -218,12 +218,14 @@ class OpenaiTeacher(SampledTeacher):
     top_p: float | None = number(None, low=0.01, high=1)  # share of probability sampled from; null: the endpoint's
     max_tokens: int | None = count(2048)  # sampled tokens of one turn; null leaves it to the endpoint
     max_turns: int = count(8)  # assistant turns of one try
+    max_calls_per_turn: int = count(32)  # a try with a turn of more calls is rejected, and they are not run
     seed: int | None = number(0, low=0)  # sent with each request, plus the number of the try; null sends none
     extra_body: dict[str, Any] = field(default_factory=dict)  # more keys of a request, +teacher.extra_body={top_k: 20}
     concurrency: int = count(16)  # requests in flight at once
     timeout_s: float = number(120.0, low=0.1)  # wall clock of one request
     max_retries: int = number(6, low=0)  # times a request that failed is sent again
     max_retry_s: float = number(600.0, low=0)  # wall clock of all attempts at a request, waits between them included
+    max_refused_in_a_row: int | None = count(8)  # tasks refused alike, none solved between, before the stage stops
     max_total_tokens: int | None = count(None)  # prompt and sampled tokens of all requests before the stage stops
     max_cost: float | None = number(None, low=0)  # money for all requests before the stage stops; needs the prices
     input_price: float = number(0.0, low=0)  # money for a million prompt tokens

@@ -21,6 +21,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
     "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "teacher": (
         *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
+        "max_refused_in_a_row",
         *("max_total_tokens", "max_cost", "input_price", "output_price", "dry_run"),
     ),
 }
@@ -31,7 +32,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {"decontaminate": []},
     "task": {"data_set": None},
     "model": {"think_history": "keep"},
-    "teacher": {"think_history": "keep"},
+    "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
 }
 """Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""
 

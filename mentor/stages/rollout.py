@@ -23,7 +23,7 @@ from mentor.stages import StageResult
 from mentor.stages.teaching import configured_teacher
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
-from mentor.teachers.outcomes import REJECTED, Outcomes, open_outcomes
+from mentor.teachers.outcomes import REJECTED, TRAJECTORIES, Outcomes, open_outcomes
 from mentor.teachers.selection import Contamination
 from mentor.trajectories.rollout_counts import RolloutCounts
 from mentor.types import Task
@@ -44,7 +44,9 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     if stage.decontaminate:
         write_file(folder.path / "contaminated.jsonl", map(to_line, dropped.values()))
         counts["contaminated"] = len(dropped)
-    reopen(folder.path / REJECTED, teacher.retried, logger.message)
+    solved = folder.path / TRAJECTORIES
+    retried = teacher.retried(solved.exists() and solved.stat().st_size > 0)
+    reopen(folder.path / REJECTED, retried, logger.message)
     stored = RolloutCounts.stored(folder.path, logger.message)
     waiting = [task for task in tasks if task.id not in stored.ids]
     loaded = perf_counter()
@@ -84,7 +86,7 @@ def reopen(path: Path, reasons: frozenset[str], report: Report) -> None:
     kept = [row for row in rows if row["reason"] not in reasons]
     if len(kept) < len(rows):
         write_file(path, map(to_line, kept))
-        report(f"{len(rows) - len(kept)} tasks whose requests failed are asked for again")
+        report(f"{len(rows) - len(kept)} tasks whose requests had no answer are tried again")
 
 
 def contaminated(tasks: Sequence[Task], files: Sequence[str]) -> dict[str, Record]:

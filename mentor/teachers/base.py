@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from mentor.jsonl import Report
 from mentor.teachers.outcomes import Outcomes, Rejection, solve_all
@@ -15,12 +15,7 @@ from mentor.types import Task, Trajectory
 
 
 class Teacher(ABC):
-    """Solves the tasks of a rollout. What it needs for that (a client, a model) is open only while it solves.
-
-    retried: reasons of rejections that a later run of an unfinished stage tries again.
-    """
-
-    retried: ClassVar[frozenset[str]] = frozenset()
+    """Solves the tasks of a rollout. What it needs for that (a client, a model) is open only while it solves."""
 
     @abstractmethod
     def solve_all(
@@ -31,6 +26,10 @@ class Teacher(ABC):
     def dry_run(self, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any] | None:
         """Report what solving would take, where only that is wanted. Returns the counts of the summary, else None."""
         return None
+
+    def retried(self, solved: bool) -> frozenset[str]:
+        """Return the reasons of rejections that a later run of an unfinished stage tries again. solved: any task."""
+        return frozenset()
 
     def counts(self, folder: Path, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any]:
         """Return further counts for the summary, made from the files of a finished rollout."""
@@ -51,5 +50,6 @@ class TaskTeacher(Teacher):
     def solve_all(
         self, tasks: Sequence[Task], toolbox: Toolbox, concurrency: int, outcomes: Outcomes
     ) -> dict[str, Any]:
-        asyncio.run(solve_all(tasks, self.solve, toolbox, concurrency, outcomes))
+        report = outcomes.logger.message
+        asyncio.run(solve_all(tasks, self.solve, toolbox, lambda: concurrency, outcomes.write, report))
         return {}

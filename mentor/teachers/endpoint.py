@@ -29,7 +29,7 @@ from tenacity import (
 from mentor import progress
 from mentor.errors import StageError
 from mentor.jsonl import Record
-from mentor.teachers.outcomes import CapReached
+from mentor.teachers.outcomes import NoMoreRequests
 from mentor.teachers.reply import read_reply
 from mentor.teachers.request_store import RequestStore, request_key
 
@@ -84,12 +84,12 @@ class Spending:
         return (self.prompt_tokens * self.input_price + self.completion_tokens * self.output_price) / 1e6
 
     def check(self) -> None:
-        """Raise CapReached where a cap is reached."""
+        """Raise NoMoreRequests where a cap is reached."""
         tokens = self.prompt_tokens + self.completion_tokens
         if self.max_total_tokens is not None and tokens >= self.max_total_tokens:
-            raise CapReached(f"teacher.max_total_tokens={self.max_total_tokens} is reached ({tokens} tokens)")
+            raise NoMoreRequests(f"teacher.max_total_tokens={self.max_total_tokens} is reached ({tokens} tokens)")
         if self.max_cost is not None and self.cost >= self.max_cost:
-            raise CapReached(f"teacher.max_cost={self.max_cost} is reached ({self.cost:.4f})")
+            raise NoMoreRequests(f"teacher.max_cost={self.max_cost} is reached ({self.cost:.4f})")
 
     def counts(self) -> dict[str, Any]:
         """Return the counts for a summary. estimated_usage: answers without usage, estimated from lengths."""
@@ -133,6 +133,7 @@ class Endpoint:
         self._slots = asyncio.Semaphore(concurrency)
         self._timeout_s, self._max_retries, self._max_retry_s = timeout_s, max_retries, max_retry_s
         self._failed_in_a_row = 0
+        self._stopped_by: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,10 +141,14 @@ class Endpoint:
     async def __aexit__(self, *exception: object) -> None:
         await self._client.close()
 
+    def stop(self, why: str) -> None:
+        """Send no further request; those in flight are answered and stored."""
+        self._stopped_by = why
+
     async def complete(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], sample: int) -> Record:
         """Return the answer: {key, message, finish_reason, model, usage}. sample: number of the try, from 0.
 
-        Raises RequestFailed, CapReached, and StageError where other requests would fail as well.
+        Raises RequestFailed, NoMoreRequests, and StageError where other requests would fail as well.
         """
         body: dict[str, Any] = {"model": self.model, "messages": messages, **self._sampling}
         if tools:
@@ -179,6 +184,8 @@ class Endpoint:
     async def _attempt(self, key: str, body: dict[str, Any]) -> Record:
         """Send a request once. Raises Fault, noted in the store, for a failure that a retry may mend."""
         async with self._slots:
+            if self._stopped_by is not None:
+                raise NoMoreRequests(self._stopped_by)
             self.spending.check()
             try:
                 return await self._send(body)
@@ -220,7 +227,7 @@ class Endpoint:
         """Read a response. Raises Fault for one without an assistant message."""
         try:
             answer = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise Fault("malformed_body", self._one_line(content[:200].decode(errors="replace"))) from None
         if not isinstance(answer, dict):
             raise Fault("malformed_body", f"a JSON {type(answer).__name__} instead of an object")
@@ -232,6 +239,10 @@ class Endpoint:
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(choice, dict) or not isinstance(message, dict):
             raise Fault("malformed_body", "a choice without a message")
+        try:
+            json.dumps(message, allow_nan=False)
+        except ValueError:
+            raise Fault("malformed_body", "a message with NaN or an infinite number, which are not JSON") from None
         return {
             "message": message,
             "finish_reason": choice.get("finish_reason"),

@@ -1,7 +1,8 @@
 """Solve tasks through an open endpoint: ask, execute the calls it makes, show the results, until it answers.
 
 A task is tried `samples` times; each try is one conversation with its own tool state. The answer of every try is
-graded, and one of the right tries is chosen (`sampled.py`).
+graded, and one of the right tries is chosen (`sampled.py`). A conversation is held twice: as every teacher's
+trajectory is stored, and as it is sent, with each turn as the endpoint gave it (its original is in the request store).
 """
 
 from __future__ import annotations
@@ -12,30 +13,40 @@ from dataclasses import replace
 from typing import Any
 
 from mentor.chat import assistant_message
+from mentor.chat.syntax import ParsedCall
 from mentor.teachers.endpoint import Endpoint, RequestFailed
 from mentor.teachers.outcomes import Rejection
-from mentor.teachers.reply import read_reply
+from mentor.teachers.reply import read_reply, returned
 from mentor.teachers.sampled import Verifier
 from mentor.tools import ToolExecutor
 from mentor.types import CallRecord, StopReason, Task, Trajectory
+
+PARSER_HINT = "the server has no tool parser (vLLM: --enable-auto-tool-choice --tool-call-parser <parser>)"
 
 
 class EndpointSession:
     """An open endpoint with its verifier.
 
-    instruction: a system message that is sent and not stored. max_turns: assistant turns of one try.
+    max_turns: assistant turns of one try. max_calls: of one turn. instruction: a system message that is sent and not
+    stored.
     """
 
     def __init__(
-        self, endpoint: Endpoint, verifier: Verifier, samples: int, max_turns: int, instruction: str | None
+        self,
+        endpoint: Endpoint,
+        verifier: Verifier,
+        samples: int,
+        max_turns: int,
+        max_calls: int,
+        instruction: str | None,
     ) -> None:
-        self.endpoint, self.verifier = endpoint, verifier
-        self.samples, self.max_turns, self.instruction = samples, max_turns, instruction
+        self.endpoint, self.verifier, self.samples = endpoint, verifier, samples
+        self.max_turns, self.max_calls, self.instruction = max_turns, max_calls, instruction
 
     async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
         """Try a task `samples` times and return the chosen try, or a rejection.
 
-        Raises CapReached when no more may be spent, StageError when the endpoint answers nothing at all.
+        Raises NoMoreRequests when no more may be asked, StageError when the endpoint answers nothing at all.
         """
         tries = [asyncio.create_task(self._try(task, sample, executor)) for sample in range(self.samples)]
         try:
@@ -62,49 +73,54 @@ class _Try:
         self.session = f"{task.id}/{sample}"
         self.tools = json.loads(executor.toolset.schemas_json)
         self.messages: list[dict[str, Any]] = [{"role": "user", "content": task.question}]
+        self.sent = [*system_messages(session.instruction), *self.messages]
         self.calls: list[CallRecord] = []
 
-    async def run(self) -> Trajectory:
-        stop_reason = await self._turns()
+    async def run(self) -> Trajectory | Rejection:
+        ending = await self._turns()
+        if isinstance(ending, Rejection):
+            return ending
         toolset = self.executor.toolset
         task = replace(self.task, toolset=toolset.name)
         isolation = self.executor.isolation
-        return Trajectory(task, self.messages, toolset.schemas_json, stop_reason, self.calls, isolation=isolation)
+        return Trajectory(task, self.messages, toolset.schemas_json, ending, self.calls, isolation=isolation)
 
-    async def _turns(self) -> StopReason:
-        for turn in range(self.endpoint_session.max_turns):
-            messages = wire_messages(self.endpoint_session.instruction, self.messages)
-            answer = await self.endpoint_session.endpoint.complete(messages, self.tools, self.sample)
+    async def _turns(self) -> StopReason | Rejection:
+        limits = self.endpoint_session
+        for turn in range(limits.max_turns):
+            answer = await limits.endpoint.complete([*self.sent], self.tools, self.sample)
             reply = read_reply(answer["message"])
             first = len(self.calls)
             self.messages.append(assistant_message(reply.content, reply.reasoning, reply.calls, first))
             if answer["finish_reason"] == "length":
                 return StopReason.LENGTH  # its calls may be cut short, so they are not run
+            if reply.unparsed is not None:
+                return Rejection("unparsed_calls", f"`{reply.unparsed}` in place of tool_calls: {PARSER_HINT}")
             if not reply.calls:
                 return StopReason.ANSWERED
             if "malformed_call" in reply.flags:
-                return StopReason.INVALID_CALLS  # the protocol has no way to hand it back
-            if turn + 1 == self.endpoint_session.max_turns:
+                return StopReason.INVALID_CALLS  # endpoints refuse to take such a call back
+            if len(reply.calls) > limits.max_calls:
+                made = f"turn {turn + 1} made {len(reply.calls)} calls"
+                return Rejection("too_many_calls", f"{made}, teacher.max_calls_per_turn={limits.max_calls}")
+            if turn + 1 == limits.max_turns:
                 break
-            for number, call in enumerate(reply.calls, start=first):
-                assert call.name is not None
-                result = await self.executor.call(call.name, call.arguments, session=self.session)
-                shown = {"tool_call_id": f"call_{number}", "name": call.name, "content": result.text}
-                self.messages.append({"role": "tool", **shown})
-                record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
-                self.calls.append(record)
+            wire = returned(answer["message"], reply, first)
+            self.sent.append(wire)
+            for call, entry in zip(reply.calls, wire["tool_calls"], strict=True):
+                await self._call(turn, call, entry["id"])
         return StopReason.MAX_TURNS
 
+    async def _call(self, turn: int, call: ParsedCall, wire_id: str) -> None:
+        """Execute one call and append its result. wire_id: the endpoint's id of the call."""
+        assert call.name is not None
+        result = await self.executor.call(call.name, call.arguments, session=self.session)
+        stored = {"tool_call_id": f"call_{len(self.calls)}", "name": call.name, "content": result.text}
+        self.messages.append({"role": "tool", **stored})
+        self.sent.append({"role": "tool", "tool_call_id": wire_id, "content": result.text})
+        self.calls.append(CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds))
 
-def wire_messages(instruction: str | None, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return messages as the protocol takes them: arguments as JSON text, without the reasoning of earlier turns."""
-    sent: list[dict[str, Any]] = [{"role": "system", "content": instruction}] if instruction else []
-    for message in messages:
-        wire = {key: value for key, value in message.items() if key not in ("reasoning_content", "name")}
-        if "tool_calls" in message:
-            wire["tool_calls"] = [
-                {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
-                for call in message["tool_calls"]
-            ]
-        sent.append(wire)
-    return sent
+
+def system_messages(instruction: str | None) -> list[dict[str, Any]]:
+    """Return what is sent before the question."""
+    return [{"role": "system", "content": instruction}] if instruction else []

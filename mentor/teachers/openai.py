@@ -17,6 +17,8 @@ from mentor.teachers.endpoint import Endpoint, RequestFailed, Spending, redactor
 from mentor.teachers.endpoint_session import EndpointSession
 from mentor.teachers.estimate import estimate
 from mentor.teachers.outcomes import Outcomes, solve_all
+from mentor.teachers.refusals import UNANSWERED, Refusals
+from mentor.teachers.reply import read_reply
 from mentor.teachers.request_store import RequestStore
 from mentor.teachers.sampled import SamplingTeacher, open_verifier
 from mentor.tools import Toolbox
@@ -30,9 +32,7 @@ ENDPOINT_KEYS = (
 
 
 class EndpointTeacher(SamplingTeacher):
-    """`teacher=openai`. A task whose requests failed is tried again by a later run of an unfinished stage."""
-
-    retried = frozenset({"request_failed"})
+    """`teacher=openai`."""
 
     def __init__(self, settings: OpenaiTeacher) -> None:
         self.settings = settings
@@ -49,16 +49,24 @@ class EndpointTeacher(SamplingTeacher):
             open_verifier(outcomes.folder, settings.choose, report) as verifier,
         ):
             endpoint = Endpoint(store, spending, api_key=key, **self._endpoint_settings())
-            session = EndpointSession(endpoint, verifier, settings.samples, settings.max_turns, settings.instruction)
+            limits = (settings.max_turns, settings.max_calls_per_turn)
+            session = EndpointSession(endpoint, verifier, settings.samples, *limits, settings.instruction)
+            name = f"teacher.base_url={settings.base_url} teacher.model={settings.model}"
+            refusals = Refusals(outcomes, settings.max_refused_in_a_row, concurrency, name, endpoint.stop)
 
             async def ask() -> None:
                 async with endpoint:
-                    await solve_all(tasks, session.solve, toolbox, concurrency, outcomes)
+                    await solve_all(tasks, session.solve, toolbox, refusals.room, refusals.write, report)
 
             asyncio.run(ask())
             requests = {"answers": len(store), "replayed": store.replayed, "faults": dict(store.faults.most_common())}
         report(f"requests: {requests}, {spending.counts()}")
+        refusals.finish()
         return {"requests": {**requests, **spending.counts()}}
+
+    def retried(self, solved: bool) -> frozenset[str]:
+        """Those whose requests failed; where no task is solved yet, the refused ones too: the cause may be mended."""
+        return frozenset({"request_failed"}) if solved else UNANSWERED
 
     def dry_run(self, tasks: Sequence[Task], toolbox: Toolbox, report: Report) -> dict[str, Any] | None:
         """With `teacher.dry_run`: report requests, tokens and cost, expected and at most. Nothing is asked."""
@@ -86,7 +94,7 @@ class EndpointTeacher(SamplingTeacher):
     def smoke_check(self) -> list[str]:
         """One short request. Raises StageError where the endpoint gives no answer."""
         answer = asyncio.run(self._ask_once())
-        said = " ".join((answer["message"].get("content") or "").split())[:80]
+        said = " ".join(read_reply(answer["message"]).content.split())[:80]
         usage = answer["usage"]
         tokens = f"{usage['prompt_tokens']} prompt and {usage['completion_tokens']} sampled tokens"
         return [f"teacher: {self.settings.base_url} answers as {answer['model']}: {said!r} ({tokens})"]

@@ -9,7 +9,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mentor.jsonl import JsonlWriter
+from mentor.jsonl import JsonlWriter, Report
 from mentor.loggers import Logger
 from mentor.loggers.console import Progress
 from mentor.tools import Toolbox, ToolExecutor
@@ -29,19 +29,20 @@ class Rejection:
     detail: str
 
 
-class CapReached(Exception):
-    """The tokens or the money that a teacher may use are spent. The message names the key; the task stays unsolved."""
+class NoMoreRequests(Exception):
+    """A teacher may ask nothing more. The message says why and names the key; the task stays unsolved."""
 
 
-TaskOutcome = Trajectory | Rejection | CapReached
+TaskOutcome = Trajectory | Rejection | NoMoreRequests
 Solve = Callable[[Task, ToolExecutor], Awaitable[Trajectory | Rejection]]
+Write = Callable[[Task, TaskOutcome], None]
 
 
 @dataclass
 class Outcomes:
     """The open files of a rollout folder and its counts.
 
-    stopped_by: the cap that left tasks unsolved, None where no task was left.
+    stopped_by: what left tasks unsolved, None where no task was left.
     """
 
     folder: Path
@@ -53,8 +54,8 @@ class Outcomes:
     stopped_by: str | None = None
 
     def write(self, task: Task, outcome: TaskOutcome) -> None:
-        """Store one outcome and count it. A reached cap is noted in `stopped_by` alone."""
-        if isinstance(outcome, CapReached):
+        """Store one outcome and count it. What stopped the teacher is noted in `stopped_by` alone."""
+        if isinstance(outcome, NoMoreRequests):
             self.stopped_by = str(outcome)
             return
         if isinstance(outcome, Rejection):
@@ -79,27 +80,30 @@ def open_outcomes(folder: Path, counts: RolloutCounts, waiting: int, logger: Log
 
 
 async def solve_all(
-    tasks: Sequence[Task], solve: Solve, toolbox: Toolbox, concurrency: int, outcomes: Outcomes
+    tasks: Sequence[Task], solve: Solve, toolbox: Toolbox, room: Callable[[], int], write: Write, report: Report
 ) -> None:
-    """Solve the tasks concurrently. Write each outcome as soon as those of all tasks before it are written."""
-    async with toolbox, aclosing(in_order(tasks, solve, toolbox, concurrency)) as solved:
-        outcomes.logger.message(toolbox.summary)
+    """Solve the tasks concurrently. Hand each outcome to `write` as soon as those of all tasks before it are written.
+
+    room: how many tasks may be in flight, asked before each.
+    """
+    async with toolbox, aclosing(in_order(tasks, solve, toolbox, room)) as solved:
+        report(toolbox.summary)
         async for task, outcome in solved:
-            outcomes.write(task, outcome)
+            write(task, outcome)
 
 
 async def in_order(
-    tasks: Sequence[Task], solve: Solve, toolbox: Toolbox, concurrency: int
+    tasks: Sequence[Task], solve: Solve, toolbox: Toolbox, room: Callable[[], int]
 ) -> AsyncGenerator[tuple[Task, TaskOutcome], None]:
-    """Yield (task, outcome) in task order, with up to `concurrency` tasks in flight.
+    """Yield (task, outcome) in task order, with up to `room()` tasks in flight.
 
-    A reached cap is the outcome of its task alone: later tasks are still tried, and end well where they need nothing
+    `NoMoreRequests` is the outcome of its task alone: later tasks are still tried, and end well where they need nothing
     more (their answers are stored already).
     """
     flying: deque[tuple[Task, asyncio.Task[TaskOutcome]]] = deque()
     try:
         for task in tasks:
-            if len(flying) >= concurrency:
+            while flying and len(flying) >= room():
                 yield flying[0][0], await flying[0][1]
                 flying.popleft()
             flying.append((task, asyncio.create_task(_solved(solve, task, toolbox))))
@@ -115,5 +119,5 @@ async def _solved(solve: Solve, task: Task, toolbox: Toolbox) -> TaskOutcome:
     try:
         async with toolbox.lease(task) as executor:
             return await solve(task, executor)
-    except CapReached as cap:
-        return cap
+    except NoMoreRequests as why:
+        return why

@@ -166,7 +166,7 @@ def test_tasks_rejected_for_a_retried_reason_are_taken_off_the_rejected_ones(tmp
     reopen(path, frozenset(), said.append)
     assert list(read_jsonl(path)) == rows
     reopen(path, frozenset({"request_failed"}), said.append)
-    assert list(read_jsonl(path)) == rows[1:] and said == ["1 tasks whose requests failed are asked for again"]
+    assert list(read_jsonl(path)) == rows[1:] and said == ["1 tasks whose requests had no answer are tried again"]
 
 
 def test_the_question_of_a_row_or_of_a_stored_trajectory():

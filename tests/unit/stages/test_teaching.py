@@ -18,7 +18,10 @@ def test_what_only_bounds_the_work_does_not_make_it_another_configuration():
         return config_hash(identity(dump(composed(*ENDPOINT, *overrides))))
 
     same = ("teacher.base_url=http://b:2/v1", "teacher.max_cost=5", "teacher.input_price=1", "teacher.concurrency=2")
-    assert hashed(*same, "teacher.timeout_s=3", "teacher.api_key_env=OTHER") == hashed()
+    assert (
+        hashed(*same, "teacher.timeout_s=3", "teacher.api_key_env=OTHER", "teacher.max_refused_in_a_row=null")
+        == hashed()
+    )
     for other in ("teacher.model=b", "teacher.temperature=0", "teacher.samples=2", "teacher.instruction=null"):
         assert hashed(other) != hashed()
 

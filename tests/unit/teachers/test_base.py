@@ -23,5 +23,5 @@ def test_a_task_teacher_writes_an_outcome_for_each_task(tmp_path):
 
 def test_a_teacher_needs_no_dry_run_no_retries_no_counts_and_no_smoke_check(tmp_path):
     teacher, toolbox = Refuses(), Toolbox(Toolset.builtin("calculator"))
-    assert teacher.dry_run([], toolbox, print) is None and teacher.retried == frozenset()
+    assert teacher.dry_run([], toolbox, print) is None and teacher.retried(solved=False) == frozenset()
     assert teacher.counts(tmp_path, [], toolbox, print) == {} and teacher.smoke_check() == []

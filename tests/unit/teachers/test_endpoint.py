@@ -12,7 +12,7 @@ import pytest
 
 from mentor.errors import StageError
 from mentor.tasks.calculator import generate
-from mentor.teachers import CapReached
+from mentor.teachers import NoMoreRequests
 from mentor.teachers.endpoint import FAILURES_IN_A_ROW, Endpoint, RequestFailed, Spending, asked_wait
 from mentor.teachers.request_store import RequestStore
 from tests.fixtures.faulty_proxy import FAULTS, FaultyProxy
@@ -197,7 +197,7 @@ def test_a_cap_stops_requests_and_not_stored_answers(tmp_path, caps, named):
     with OracleServer(TASKS) as server:
         with endpoint(tmp_path, server.base_url, caps, concurrency=1) as asked:
             outcomes = complete(asked, questions, return_exceptions=True)
-            assert named in str(next(entry for entry in outcomes if isinstance(entry, CapReached)))
+            assert named in str(next(entry for entry in outcomes if isinstance(entry, NoMoreRequests)))
             answered = [
                 question for question, entry in zip(questions, outcomes, strict=True) if isinstance(entry, dict)
             ]
@@ -205,6 +205,34 @@ def test_a_cap_stops_requests_and_not_stored_answers(tmp_path, caps, named):
         with endpoint(tmp_path, server.base_url, caps) as asked:
             complete(asked, answered)
             assert len(server.hashes) == len(answered)
+
+
+def test_a_stop_lets_requests_in_flight_end_and_stored_answers_be_used(tmp_path):
+    questions = [task.question for task in TASKS[:3]]
+    with OracleServer(TASKS, delay_s=0.3) as server, endpoint(tmp_path, server.base_url, concurrency=2) as asked:
+
+        async def stopped():
+            async with asked:
+                calls = [asked.complete([{"role": "user", "content": text}], [], 0) for text in questions]
+                flying = [asyncio.create_task(call) for call in calls]
+                await asyncio.sleep(0.1)
+                asked.stop("enough")
+                outcomes = await asyncio.gather(*flying, return_exceptions=True)
+                return [*outcomes, await asked.complete([{"role": "user", "content": questions[0]}], [], 0)]
+
+        *answers, third, again = asyncio.run(stopped())
+    assert [answer["message"]["role"] for answer in answers] == ["assistant"] * 2 and again == answers[0]
+    assert isinstance(third, NoMoreRequests) and str(third) == "enough" and len(server.hashes) == 2
+
+
+def test_a_message_that_no_request_could_hold_is_a_fault(tmp_path):
+    content = completion({"role": "assistant", "content": "3", "score": float("nan")})
+    with (
+        answering(200, content) as server,
+        endpoint(tmp_path, server.base_url, max_retries=0) as asked,
+        pytest.raises(RequestFailed, match="malformed_body: a message with NaN"),
+    ):
+        complete(asked, ["q"])
 
 
 def test_usage_is_estimated_where_an_endpoint_gives_none(tmp_path):

@@ -21,14 +21,14 @@ TASKS = generate("train", 12, 3, 0)
 ADD = {"a": 1, "b": 2}
 
 
-def solve(folder, server, tasks, samples=1, choose="first", max_turns=8, instruction=None, **changes):
+def solve(folder, server, tasks, samples=1, choose="first", max_turns=8, max_calls=4, instruction=None, **changes):
     """The outcome of every task, all in flight at once, and the counts of tries."""
     with (
         endpoint(folder / "requests", server.base_url, **changes) as asked,
         JsonlWriter(folder / "samples.jsonl") as log,
         Grader() as grader,
     ):
-        teacher = EndpointSession(asked, Verifier(grader, choose, log), samples, max_turns, instruction)
+        teacher = EndpointSession(asked, Verifier(grader, choose, log), samples, max_turns, max_calls, instruction)
 
         async def all_of_them():
             async with asked, ToolExecutor(Toolset.builtin("calculator")) as executor:
@@ -68,22 +68,32 @@ def test_tasks_are_solved_with_executed_calls_as_the_oracle_does(tmp_path):
     last = max(server.bodies, key=lambda body: len(body["messages"]))
     assert last["messages"][0] == {"role": "system", "content": "Use tools."}
     call = last["messages"][2]["tool_calls"][0]
-    assert isinstance(json.loads(call["function"]["arguments"]), dict) and call["id"] == "call_0"
+    assert isinstance(json.loads(call["function"]["arguments"]), dict) and call["id"] == "x1"
     assert last["messages"][3].keys() == {"role", "tool_call_id", "content"}
     assert [tool["function"]["name"] for tool in last["tools"]] == list(Toolset.builtin("calculator").names)
 
 
-def test_reasoning_is_kept_and_not_sent_back(tmp_path):
-    task = TASKS[0]
+def test_a_turn_goes_back_as_it_was_given_and_is_stored_as_every_teachers(tmp_path):
+    given = call_message("add", ADD)
+    given |= {"reasoning_content": "I add.", "reasoning_details": [{"data": "c2lnbmVk"}], "refusal": None}
+    given["tool_calls"][0] |= {"id": "Qw3Er5Ty7", "index": 0, "extra_content": {"signature": "c2lnbmVk"}}
+    bodies = []
 
-    def think(message, body):
-        return {**message, "reasoning_content": "I think."}
+    def respond(handler, body):
+        bodies.append(json.loads(body)["messages"])
+        message = given if len(bodies) == 1 else final(f"\\boxed{{{TASKS[0].answer[0]}}}")
+        handler.reply(200, completion(message))
 
-    with OracleServer([task], think) as server:
-        ((outcome,), _) = solve(tmp_path, server, [task])
-    turns = [message for message in outcome.messages if message["role"] == "assistant"]
-    assert [turn["reasoning_content"] for turn in turns] == ["I think."] * len(turns)
-    assert "I think." not in json.dumps(server.bodies[-1]["messages"])
+    with Server(respond) as server:
+        ((outcome,), _) = solve(tmp_path, server, TASKS[:1])
+    assert bodies[1][1:] == [given, {"role": "tool", "tool_call_id": "Qw3Er5Ty7", "content": "3"}]
+    stored = {"id": "call_0", "type": "function", "function": {"name": "add", "arguments": ADD}}
+    assert outcome.messages[1] == {
+        "role": "assistant",
+        "content": "",
+        "reasoning_content": "I add.",
+        "tool_calls": [stored],
+    }
 
 
 def test_calls_left_in_the_text_are_executed_and_counted(tmp_path):
@@ -99,6 +109,8 @@ def test_calls_left_in_the_text_are_executed_and_counted(tmp_path):
     calls = sum(len(outcome.executed_calls()) for outcome in outcomes)
     assert calls >= len(TASKS) and asked.spending.flags == {"call_in_text": calls}
     assert outcomes[0].messages[1]["content"] == "Let me see." and outcomes[0].messages[1]["tool_calls"]
+    sent = server.bodies[-1]["messages"]
+    assert sent[1]["tool_calls"][0]["id"] == sent[2]["tool_call_id"] == "call00000", "a result names a listed call"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +121,9 @@ def test_calls_left_in_the_text_are_executed_and_counted(tmp_path):
         ([call_message("add", ADD)], "max_turns", "after 3 turns"),
         ([final("", reasoning="<tool_call>{}</tool_call>")], "no_answer", "boxed"),
         ([final('<tool_call>{"name": </tool_call>')], "invalid_calls", "after 1 turns"),
+        ([final('[TOOL_CALLS][{"name": "add"}]')], "unparsed_calls", "`[TOOL_CALLS]` in place of tool_calls"),
+        ([final("", function_call={"name": "add"})], "unparsed_calls", "--enable-auto-tool-choice --tool-call-parser"),
+        ([call_message("add", ADD, times=5)], "too_many_calls", "turn 1 made 5 calls, teacher.max_calls_per_turn=4"),
     ],
 )
 def test_what_is_not_right_is_rejected_with_its_reason(tmp_path, messages, reason, detail):

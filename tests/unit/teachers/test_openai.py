@@ -11,6 +11,7 @@ from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FAULTS, FaultyProxy
 from tests.fixtures.openai_server import OracleServer
+from tests.fixtures.strict_server import StrictServer
 from tests.fixtures.teacher_rollouts import (
     ENDPOINT,
     SECRET,
@@ -125,12 +126,47 @@ def test_a_key_that_is_not_there_is_one_line(tmp_path, monkeypatch):
 def test_an_endpoint_that_is_away_ends_the_stage_and_a_later_run_solves_all(tmp_path):
     with pytest.raises(StageError, match="requests in a row without an answer"):
         run_stage(tmp_path, *ENDPOINT, "teacher.max_retries=0", "task.size=20")
-    assert ids(tmp_path) == [] and ids(tmp_path, "rejected.jsonl")
+    assert ids(tmp_path) == []
     tasks = generate("train", 20, 3, 0)
     with OracleServer(tasks) as server:
         result = run_stage(tmp_path, *ENDPOINT, f"teacher.base_url={server.base_url}", "task.size=20")
     assert ids(tmp_path) == [task.id for task in tasks] and ids(tmp_path, "rejected.jsonl") == []
     assert result.counts["tries"]["samples"] == 20 and result.counts["requests"]["faults"]["connection"] >= 8
+
+
+def test_an_endpoint_that_wants_its_turns_back_as_it_gave_them_solves_every_task(tmp_path):
+    tasks = generate("train", 50, 3, 0)
+    with StrictServer(tasks) as server:
+        run_stage(tmp_path, *ENDPOINT, f"teacher.base_url={server.base_url}", "task.size=50")
+    assert ids(tmp_path) == [task.id for task in tasks] and server.refused == []
+
+
+def test_eight_tasks_refused_alike_end_the_stage_and_no_answer_is_paid_for_twice(tmp_path):
+    tasks = generate("train", 50, 3, 0)
+    with StrictServer(tasks) as server:
+        run = (*ENDPOINT, f"teacher.base_url={server.base_url}", "task.size=50")
+        server.refusing = "no tools today"
+        for _ in range(2):
+            with pytest.raises(StageError, match=r"8 tasks in a row were refused alike, .*HTTP 400: .*no tools today"):
+                run_stage(tmp_path, *run)
+            assert len(server.paid) == 8 and ids(tmp_path, "rejected.jsonl") == []
+        server.refusing = None
+        run_stage(tmp_path, *run)
+    assert ids(tmp_path) == [task.id for task in tasks] and ids(tmp_path, "rejected.jsonl") == []
+    assert len(server.paid) == len(set(server.paid)) == sum(len(task.source["program"]) + 1 for task in tasks)
+
+
+def test_fewer_tasks_refused_alike_are_rejected_and_tried_again_while_none_is_solved(tmp_path):
+    tasks = generate("train", 3, 1, 0)
+    with StrictServer(tasks) as server:
+        run = (*ENDPOINT, f"teacher.base_url={server.base_url}", "task.size=3", "task.max_steps=1")
+        server.refusing = "no tools today"
+        with pytest.raises(StageError, match="request_refused.*no tools today"):
+            run_stage(tmp_path, *run)
+        assert len(ids(tmp_path, "rejected.jsonl")) == 3
+        server.refusing = None
+        run_stage(tmp_path, *run)
+    assert ids(tmp_path) == [task.id for task in tasks] and len(server.paid) == len(set(server.paid)) == 6
 
 
 @pytest.mark.slow

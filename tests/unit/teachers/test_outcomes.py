@@ -7,7 +7,7 @@ import pytest
 
 from mentor.jsonl import read_jsonl
 from mentor.loggers import silent_logger
-from mentor.teachers.outcomes import CapReached, Rejection, in_order, open_outcomes, solve_all
+from mentor.teachers.outcomes import NoMoreRequests, Rejection, in_order, open_outcomes, solve_all
 from mentor.tools import Toolbox, Toolset
 from mentor.trajectories.rollout_counts import RolloutCounts
 from mentor.types import StopReason, Task, Trajectory
@@ -39,7 +39,10 @@ def test_outcomes_come_in_task_order_with_so_many_tasks_in_flight(toolbox, concu
 
     async def collect():
         async with toolbox:
-            return [(task.id, outcome.detail) async for task, outcome in in_order(TASKS, solve, toolbox, concurrency)]
+            return [
+                (task.id, outcome.detail)
+                async for task, outcome in in_order(TASKS, solve, toolbox, lambda: concurrency)
+            ]
 
     assert asyncio.run(collect()) == [(task.id, task.id) for task in TASKS]
     assert most == min(concurrency, len(TASKS))
@@ -48,12 +51,12 @@ def test_outcomes_come_in_task_order_with_so_many_tasks_in_flight(toolbox, concu
 def test_a_cap_leaves_its_tasks_open_and_stores_the_others(toolbox, tmp_path):
     async def solve(task, executor):
         if task.id in ("t1", "t3"):
-            raise CapReached("teacher.max_cost=1 is reached")
+            raise NoMoreRequests("teacher.max_cost=1 is reached")
         return Rejection("no_answer", "none") if task.id == "t2" else solved(task)
 
     counts = RolloutCounts()
     with open_outcomes(tmp_path, counts, len(TASKS), silent_logger()) as outcomes:
-        asyncio.run(solve_all(TASKS, solve, toolbox, 2, outcomes))
+        asyncio.run(solve_all(TASKS, solve, toolbox, lambda: 2, outcomes.write, outcomes.logger.message))
     assert outcomes.stopped_by == "teacher.max_cost=1 is reached"
     assert [row["task"]["id"] for row in read_jsonl(tmp_path / "trajectories.jsonl")] == ["t0", "t4"]
     assert json.loads((tmp_path / "rejected.jsonl").read_text()) == {
@@ -78,7 +81,7 @@ def test_an_error_ends_the_tasks_in_flight(toolbox):
 
     async def consume():
         async with toolbox:
-            async for _ in in_order(TASKS, solve, toolbox, 3):
+            async for _ in in_order(TASKS, solve, toolbox, lambda: 3):
                 pass
 
     with pytest.raises(RuntimeError, match="broken"):
