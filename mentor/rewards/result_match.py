@@ -16,6 +16,8 @@ from typing import Any
 from mentor.rewards.quantities import Quantity, equal_quantities, parse_quantity
 from mentor.types import CallRecord, ToolCall
 
+BETA = 3  # of F_beta: a result counts as much as nine calls that return none
+
 
 @dataclass(frozen=True)
 class Value:
@@ -61,7 +63,10 @@ class TeacherResult:
 
 
 def same_results(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """Return F1 over results: 2 * shared / (calls attempted + the teacher's results).
+    """Return F3 over results: 10 * shared / (calls attempted + 9 * the teacher's results).
+
+    F_beta (van Rijsbergen 1979) with beta = 3 weighs recall over precision. With F1, a student that has two of four
+    results gains by stopping unless a third of its next calls return one more; with F3, a twentieth suffices.
 
     The teacher's results are distinct, each where it first appeared. The student shares one that a call of its own
     returned without error, unless it first returned it before another that the teacher made it from, or passed it on
@@ -81,7 +86,9 @@ def same_results(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> 
         for place, position in first.items()
     )
     attempted = len(student) - min(repeats, len(teacher) - len(wanted))
-    return 2 * shared / (attempted + len(wanted)) if attempted + len(wanted) else 1.0
+    if not attempted + len(wanted):
+        return 1.0
+    return (1 + BETA**2) * shared / (attempted + BETA**2 * len(wanted))
 
 
 def teacher_results(calls: Sequence[ToolCall]) -> list[TeacherResult]:

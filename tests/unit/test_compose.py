@@ -91,7 +91,7 @@ def test_pipeline_hands_an_override_to_the_steps_that_read_it(hydra_conf: None, 
 
 
 @pytest.mark.parametrize(
-    ("experiment", "steps", "prompts", "limit"), [("rare_success", 100, 16, None), ("rare_success_small", 20, 8, 50)]
+    ("experiment", "steps", "prompts", "limit"), [("rare_success", 60, 16, None), ("rare_success_small", 20, 8, 50)]
 )
 def test_rewards_on_rare_success_differ_in_nothing_but_the_reward(
     hydra_conf: None, work: Path, experiment: str, steps: int, prompts: int, limit: int | None
