@@ -104,7 +104,7 @@ def test_rewards_on_rare_success_differ_in_nothing_but_the_reward(
     first = rl["sparse"].trainer
     assert all((step.trainer, step.sampler, step.seed) == (first, rl["sparse"].sampler, 0) for step in rl.values())
     assert (first.steps, first.prompts_per_step, first.group_size) == (steps, prompts, 8)
-    assert (first.learning_rate, first.schedule) == (2e-4, "constant")
+    assert (first.learning_rate, first.schedule) == (4e-4, "constant")
     by_stage = {step.stage.name: step for step in composed}
     assert (by_stage["rollout"].task.split, by_stage["rollout"].task.size) == ("train_long", 600)
     assert by_stage["eval"].stage.greedy and by_stage["eval"].stage.samples == 1
