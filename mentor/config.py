@@ -240,14 +240,14 @@ class ToolsConfig(Section):
     top_k: int = number(3, low=1, high=20)  # search: passages where a call does not say how many
     server: str | None = None  # mcp: the command line of a server, or its URL
     shared: bool = False  # mcp: one connection for all trajectories, where each has its own otherwise
-    engine: str = choice(
-        "auto", "auto", "monty", "cpython"
-    )  # auto: monty where it runs all of the source, else cpython
+    schemas: str | None = None  # file: a JSON list of tool schemas that replace those derived from type hints
+    engine: str = choice("auto", "auto", "monty", "cpython")  # auto: cpython for file and row, monty for the calculator
     trusted: bool = False  # run your own tools.py in separate processes without the sandbox: your files, your network
     isolation_floor: str = choice(
         "landlock+seccomp", "process", "rlimits", "landlock+seccomp", "namespaces", "interpreter"
     )  # the least isolation that tools in the sandbox may run with, weakest first
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
+    load_timeout_s: float = number(10.0, low=0.1, high=86400)  # wall clock of running your tools' source once
     memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox
     workers: int = count(2)  # calls at once
     max_output_chars: int = number(2000, low=16)  # a longer result is cut with a visible marker

@@ -90,7 +90,8 @@ TOOLS = {
     "path": one_of(".name", "file", "search"),
     "top_k": one_of(".name", "search"),
     **dict.fromkeys(("server", "shared"), one_of(".name", "mcp")),
-    **dict.fromkeys(("engine", "memory_mib"), one_of(".name", "calculator", "python", "file", "row")),
+    "schemas": one_of(".name", "file"),
+    **dict.fromkeys(("engine", "memory_mib", "load_timeout_s"), one_of(".name", "calculator", "python", "file", "row")),
     "trusted": one_of(".name", "file", "row"),
     "isolation_floor": SANDBOXED,
 }

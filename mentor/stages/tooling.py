@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
+
 from mentor.config import ToolsConfig
 from mentor.loggers import Logger
-from mentor.tools import Toolbox, ToolExecutor, Toolset, build_toolset
+from mentor.tools import Toolbox, ToolExecutor, build_toolset
+from mentor.tools.engine import Limits
 
 
 def configured_toolbox(tools: ToolsConfig) -> Toolbox:
     """Build the toolbox, not open yet. Raises ConfigError or InputError for a toolset or limits that are refused."""
 
-    def executor(toolset: Toolset) -> ToolExecutor:
-        return ToolExecutor(
-            toolset, tools.timeout_s, tools.memory_mib, tools.workers, tools.max_output_chars, tools.isolation_floor
-        )
-
+    limits = Limits(**{key: getattr(tools, key) for key in Limits.__dataclass_fields__})
     default = None
     if tools.name != "row":
         default = build_toolset(
-            tools.name, tools.path, tools.engine, tools.trusted, tools.top_k, tools.server, tools.shared
+            tools.name,
+            tools.path,
+            tools.engine,
+            tools.trusted,
+            tools.top_k,
+            tools.server,
+            tools.shared,
+            tools.schemas,
+            limits,
         )
-    return Toolbox(default, executor, tools.engine, tools.trusted)
+    return Toolbox(default, partial(ToolExecutor, **asdict(limits)), tools.engine, tools.trusted)
 
 
 def say_counts(toolbox: Toolbox, logger: Logger) -> None:

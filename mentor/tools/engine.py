@@ -23,7 +23,8 @@ class Limits:
 
     timeout_s: of one call, waiting for a free worker not counted. memory_mib: of one call, beyond what the interpreter
     needs. workers: calls at once. max_output_chars: longer results are cut with a mark. isolation_floor: the least of
-    `ISOLATION` that sandboxed tools run with. Raises ConfigError for a limit that is not positive and an unknown floor.
+    `ISOLATION` that sandboxed tools run with. load_timeout_s: of loading the tools' source. Raises ConfigError for a
+    limit that is not positive and an unknown floor.
     """
 
     timeout_s: float = 2.0
@@ -31,13 +32,17 @@ class Limits:
     workers: int = 2
     max_output_chars: int = 2000
     isolation_floor: str = DEFAULT_FLOOR
+    load_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for key in ("timeout_s", "memory_mib", "workers", "max_output_chars"):
+        for key in ("timeout_s", "load_timeout_s", "memory_mib", "workers", "max_output_chars"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"tools.{key}={getattr(self, key)} is not accepted: it must be above 0")
         if self.isolation_floor not in ISOLATION:
             raise ConfigError(f"tools.isolation_floor={self.isolation_floor} is not accepted: {', '.join(ISOLATION)}")
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)

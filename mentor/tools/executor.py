@@ -41,12 +41,15 @@ class ToolExecutor:
         workers: int = 2,
         max_output_chars: int = 2000,
         isolation_floor: str = DEFAULT_FLOOR,
+        load_timeout_s: float = 10.0,
     ) -> None:
         self.toolset = toolset
         self.counts: Counter[str] = Counter()
         functions = [schema["function"] for schema in toolset.schemas]
         self._validators = {function["name"]: ArgumentValidator(function["parameters"]) for function in functions}
-        self._engine = toolset.new_engine(Limits(timeout_s, memory_mib, workers, max_output_chars, isolation_floor))
+        self._engine = toolset.new_engine(
+            Limits(timeout_s, memory_mib, workers, max_output_chars, isolation_floor, load_timeout_s)
+        )
         self._is_open = False
 
     @property

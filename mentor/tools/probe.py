@@ -16,6 +16,13 @@ EXAMPLES: dict[str, Any] = {
     "boolean": True,
     "null": None,
 }
+FORMATS = {
+    "date": "2024-01-31",
+    "date-time": "2024-01-31T12:00:00",
+    "time": "12:00:00",
+    "duration": "PT1H",
+    "uuid": "00000000-0000-0000-0000-000000000000",
+}
 BROKEN = (CallError.TIMEOUT, CallError.MEMORY, CallError.CRASH)
 """Errors that show a broken tool; an exception may only mean that made-up arguments make no sense."""
 
@@ -75,12 +82,16 @@ def example(schema: Any, definitions: Mapping[str, Any], depth: int = 0) -> Any:
     if kind == "object":
         properties = schema.get("properties", {})
         return {name: example(properties.get(name, {}), definitions, depth + 1) for name in schema.get("required", [])}
+    if kind == "array" and "prefixItems" in schema:
+        return [example(below, definitions, depth + 1) for below in schema["prefixItems"]]
     if kind == "array":
         return [example(schema.get("items", {}), definitions, depth + 1)] * max(1, schema.get("minItems", 1))
     if kind in ("integer", "number"):
         low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
         value = EXAMPLES[kind] if low is None else low + ("exclusiveMinimum" in schema)
         return value if high is None else min(value, high)
+    if schema.get("format") in FORMATS:
+        return FORMATS[schema["format"]]
     if kind == "string":
         return EXAMPLES["string"].ljust(schema.get("minLength", 0), "t")[: schema.get("maxLength")]
     return EXAMPLES.get(kind)

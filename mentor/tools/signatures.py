@@ -1,19 +1,20 @@
 """The schema of a tool, made from the type hints and docstring of its function.
 
-Reads the syntax tree: no user code runs (transformers' `get_json_schema` would need the function itself). Left out:
-`*args`, `**kwargs` and positional-only parameters, which a call by named values cannot fill.
+Reads the syntax tree: no user code runs. Hints that JSON values fit as they are become schemas here; any other (an
+enum, a dataclass, a date, an alias) is evaluated where the tools run, by `inside/hints.py`, which says its schema. Left
+out: `*args`, `**kwargs` and positional-only parameters, which a call by named values cannot fill.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from mentor.calls.schemas import Schema
 from mentor.errors import InputError
-
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+from mentor.tools.definitions import Definition
 
 SIMPLE_TYPES: dict[str, Schema] = {
     "int": {"type": "integer"},
@@ -25,61 +26,105 @@ SIMPLE_TYPES: dict[str, Schema] = {
     "None": {"type": "null"},
     "Any": {},
 }
-ACCEPTED_HINTS = "int, float, str, bool, list[...], dict[str, ...], Literal[...], Any, None and unions of these"
+JSON_HINTS = "int, float, str, bool, list[...], dict[str, ...], Literal[...], Any, None, Annotated[..., 'text'], unions"
+ACCEPTED_HINTS = f"{JSON_HINTS}, and what pydantic reads: enums, dataclasses, TypedDicts, models, dates, tuples, ..."
 SECTION = re.compile(r"(?m)^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?):[ \t]*$")
 ENTRY = re.compile(r"(?m)^[ ]{1,4}(\w+)[ ]*(?:\([^)]*\))?[ ]*:")
 
 
-def function_schema(function: FunctionNode, origin: str) -> Schema:
-    """`{"type": "function", "function": {name, description, parameters}}` of a function definition.
+def function_schema(name: str, definition: Definition, origin: str, told: Mapping[str, Any] | None = None) -> Schema:
+    """`{"type": "function", "function": {name, description, parameters}}` of a tool.
 
-    Parameters without a default are required. `origin` is the file named in an InputError, which is raised for a
-    parameter without a type hint, with a hint that JSON cannot express, or that has no name to pass it by.
+    Parameters without a default are required. told: what `inside/hints.py` says of the parameters of
+    `converted_parameters`: `properties`, `required` and `$defs`. A docstring's description of a parameter comes before
+    its hint's. Raises InputError as `check_parameters` does.
     """
-    arguments = function.args
+    check_parameters(name, definition, origin)
+    told = told or {"properties": {}, "required": []}
+    description, described = parse_docstring(ast.get_docstring(definition.node) or "")
+    optional = _defaults(definition.parameters)
+    properties: dict[str, Schema] = {}
+    required = []
+    for parameter in _named(definition.parameters):
+        key = parameter.arg
+        assert parameter.annotation is not None
+        schema = told["properties"][key] if key in told["properties"] else hint_schema(parameter.annotation)
+        properties[key] = {**schema, **_only("description", described.get(key))}
+        if key in told["required"] or (key not in optional and key not in told["properties"]):
+            required.append(key)
+    parameters = {"type": "object", "properties": properties, **_only("required", required)}
+    parameters |= _only("$defs", told.get("$defs"))
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+def check_parameters(name: str, definition: Definition, origin: str) -> None:
+    """Raise InputError with `origin:line` for a parameter without a type hint, or that cannot be passed by name."""
+    arguments = definition.parameters
     if arguments.vararg or arguments.kwarg or arguments.posonlyargs:
         refused = arguments.vararg or arguments.kwarg or arguments.posonlyargs[0]
         raise InputError(
-            f"{origin}:{refused.lineno}: parameter {refused.arg!r} of tool {function.name!r} cannot be passed by name; "
+            f"{origin}:{refused.lineno}: parameter {refused.arg!r} of tool {name!r} cannot be passed by name; "
             "accepted are plain named parameters, without *, ** or /"
         )
-    description, described = parse_docstring(ast.get_docstring(function) or "")
-    properties: dict[str, Schema] = {}
-    for parameter in arguments.args + arguments.kwonlyargs:
-        schema = _parameter_schema(parameter, function.name, origin)
-        properties[parameter.arg] = {**schema, **_only("description", described.get(parameter.arg))}
-    required = [name for name in properties if name not in _optional(arguments)]
-    parameters = {"type": "object", "properties": properties, **_only("required", required)}
-    return {
-        "type": "function",
-        "function": {"name": function.name, "description": description, "parameters": parameters},
-    }
+    for parameter in _named(arguments):
+        if parameter.annotation is None:
+            raise InputError(
+                f"{origin}:{parameter.lineno}: parameter {parameter.arg!r} of tool {name!r} has no type hint; "
+                f"accepted are {ACCEPTED_HINTS}"
+            )
 
 
-def _optional(arguments: ast.arguments) -> set[str]:
-    """Return the names of the parameters that have a default."""
+def converted_parameters(definition: Definition) -> list[str]:
+    """Return the parameters whose hint or default takes more than JSON values, in order."""
+    defaults = _defaults(definition.parameters)
+    return [
+        parameter.arg
+        for parameter in _named(definition.parameters)
+        if parameter.annotation is not None
+        and (_is_field(defaults.get(parameter.arg)) or not _is_json(parameter.annotation))
+    ]
+
+
+def refused_hint(name: str, definition: Definition, parameter: str, reason: str, origin: str) -> InputError:
+    """Make the error of a parameter whose hint cannot be used, with the line and the hint."""
+    node = next(node for node in _named(definition.parameters) if node.arg == parameter)
+    assert node.annotation is not None
+    return InputError(
+        f"{origin}:{node.lineno}: parameter {parameter!r} of tool {name!r} has the type hint "
+        f"{ast.unparse(node.annotation)}: {reason}"
+    )
+
+
+def _named(arguments: ast.arguments) -> list[ast.arg]:
+    return arguments.args + arguments.kwonlyargs
+
+
+def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:
     plain = arguments.args[len(arguments.args) - len(arguments.defaults) :]
-    named = [p for p, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is not None]
-    return {parameter.arg for parameter in plain + named}
+    found = {parameter.arg: default for parameter, default in zip(plain, arguments.defaults, strict=True)}
+    named = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return found | {parameter.arg: default for parameter, default in named if default is not None}
+
+
+def _is_field(default: ast.expr | None) -> bool:
+    """`a: int = Field(...)`: pydantic's description of a parameter in place of its default."""
+    return isinstance(default, ast.Call) and ast.unparse(default.func).rpartition(".")[2] == "Field"
 
 
 def _only(key: str, value: Any) -> Schema:
     return {key: value} if value else {}
 
 
-def _parameter_schema(parameter: ast.arg, tool: str, origin: str) -> Schema:
-    where = f"{origin}:{parameter.lineno}: parameter {parameter.arg!r} of tool {tool!r}"
-    if parameter.annotation is None:
-        raise InputError(f"{where} has no type hint; accepted are {ACCEPTED_HINTS}")
+def _is_json(hint: ast.expr) -> bool:
     try:
-        return hint_schema(parameter.annotation)
+        hint_schema(hint)
     except (ValueError, SyntaxError):
-        hint = ast.unparse(parameter.annotation)
-        raise InputError(f"{where} has the type hint {hint}; accepted are {ACCEPTED_HINTS}") from None
+        return False
+    return True
 
 
 def hint_schema(hint: ast.expr) -> Schema:
-    """JSON schema of a type hint. Raises ValueError for one that JSON cannot express."""
+    """JSON schema of a type hint that JSON values fit as they are. Raises ValueError or SyntaxError for another."""
     match hint:
         case ast.Constant(value=None):
             return {"type": "null"}
@@ -106,6 +151,11 @@ def _generic_schema(name: str, inner: list[ast.expr]) -> Schema:
         return _union([hint_schema(inner[0]), {"type": "null"}])
     if name == "Union":
         return _union([hint_schema(member) for member in inner])
+    if name == "Annotated":
+        texts = [text.value for text in inner[1:] if isinstance(text, ast.Constant) and isinstance(text.value, str)]
+        if len(texts) < len(inner) - 1:
+            raise ValueError("Annotated")
+        return {**hint_schema(inner[0]), **_only("description", texts[0])}
     if name == "Literal":
         values = [ast.literal_eval(member) for member in inner]
         if any(not isinstance(value, str | int | float | bool | None) for value in values):

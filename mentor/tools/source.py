@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentor.errors import InputError
-from mentor.tools.signatures import FunctionNode
+from mentor.tools.definitions import FunctionNode
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,10 @@ class Source:
     """What an engine loads for the toolset `name`.
 
     names: of the tools. imports: to make early. folder: of the tools file, which trusted tools import from. trusted: no
-    sandbox. stateless: the tools keep nothing between calls.
+    sandbox. stateless: the tools keep nothing between calls. owners: by tool that is a method, its class and the
+    class's line. converted: by tool, the parameters that arrive as what their type hints say, not as JSON values.
+    float_digits: significant digits of floats in results; None shows them in full. origin: what errors name; the name
+    where it is empty. checked: False where an engine has to find out on its start what the source lacks.
     """
 
     name: str
@@ -30,6 +33,16 @@ class Source:
     folder: Path | None = None
     trusted: bool = False
     stateless: bool = False
+    owners: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    converted: Mapping[str, list[str]] = field(default_factory=dict)
+    float_digits: int | None = None
+    origin: str = ""
+    checked: bool = True
+
+    @property
+    def place(self) -> str:
+        """What errors name."""
+        return self.origin or self.name
 
 
 def parse_source(source: str, origin: str) -> ast.Module:
@@ -40,11 +53,6 @@ def parse_source(source: str, origin: str) -> ast.Module:
         raise InputError(f"{origin}:{error.lineno or 1}: not Python: {error.msg}") from None
     except (ValueError, RecursionError) as error:  # a null byte; nesting past the parser
         raise InputError(f"{origin}: not Python: {error}") from None
-
-
-def functions(tree: ast.Module) -> dict[str, FunctionNode]:
-    """Return the top-level functions by name; the last definition of a name counts, as in Python."""
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def probes(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str]]:
@@ -99,7 +107,9 @@ def _global_names(source: str, tree: ast.Module) -> Iterator[tuple[int, str, str
         table = tables.pop()
         tables.extend(table.get_children())
         if table.get_type() == "function":
-            read |= {symbol.get_name() for symbol in table.get_symbols() if symbol.is_global()}
+            # What a function called `top` binds counts as both: symtable takes it for the module's own table.
+            names = (symbol for symbol in table.get_symbols() if symbol.is_global() and not symbol.is_local())
+            read |= {symbol.get_name() for symbol in names}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in read - made_later and isinstance(node.ctx, ast.Load):
             yield node.lineno, node.id, node.id

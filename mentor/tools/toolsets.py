@@ -16,13 +16,16 @@ from typing import Any
 
 from mentor.calls.schemas import check_schema, schemas_text
 from mentor.errors import ConfigError, InputError
-from mentor.tools.engine import Limits, ToolEngine
-from mentor.tools.engine_choice import SOURCE_ENGINES, choose_engine
+from mentor.tools.cpython.cpython_engine import CPythonEngine
+from mentor.tools.definitions import definitions, public
+from mentor.tools.engine import DEFAULT_LIMITS, Limits, ToolEngine
 from mentor.tools.host.corpus import SEARCH_SCHEMA, Corpus
 from mentor.tools.host.mcp_server import McpEngine, ServerAddress, list_schemas
 from mentor.tools.host.search import SearchEngine
-from mentor.tools.signatures import function_schema
-from mentor.tools.source import Source, functions, imported_modules, parse_source
+from mentor.tools.monty.monty_engine import MontyEngine
+from mentor.tools.signatures import check_parameters, function_schema
+from mentor.tools.source import Source, imported_modules, parse_source
+from mentor.tools.user_source import chosen_engine, converted_arguments, given_schemas, load_source, read_text
 
 BUILTIN = Path(__file__).with_name("builtin")
 BUILTIN_SOURCES = {
@@ -30,6 +33,8 @@ BUILTIN_SOURCES = {
     "python": BUILTIN / "interpreter.py",
 }
 CPYTHON_NOTES = {"python": "code of any kind"}  # built-in toolsets that monty does not serve, and why
+BUILTIN_FLOAT_DIGITS = 12
+SOURCE_ENGINES: dict[str, Callable[[Source, Limits], ToolEngine]] = {"monty": MontyEngine, "cpython": CPythonEngine}
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,14 @@ class Toolset:
     schemas: list[dict[str, Any]]  # [{"type": "function", "function": {name, description, parameters}}]
     stateless: bool = False
     engine: str = "monty"  # of SOURCE_ENGINES; or search or mcp, which have no source
-    note: str = ""  # why, where it is not monty
+    note: str = ""  # why this engine
     trusted: bool = False  # no sandbox; only with cpython
     folder: Path | None = None  # of the user's file: where trusted tools import from besides the installed packages
     host: Callable[[Limits], ToolEngine] | None = None  # makes the engine of tools without source
+    origin: str = ""  # the file or row that errors name
+    converts: bool = False  # arguments arrive as what the type hints say, else as JSON values
+    float_digits: int | None = None  # significant digits of floats in results; None shows them in full
+    checked: bool = True  # the engine need not look for what the source lacks
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -58,8 +67,23 @@ class Toolset:
     @cached_property
     def loaded(self) -> Source:
         """What an engine loads."""
-        imports = imported_modules(ast.parse(self.source))
-        return Source(self.name, self.source, self.names, imports, self.folder, self.trusted, self.stateless)
+        tree = ast.parse(self.source)
+        defined = definitions(tree, self.origin or self.name)
+        tools = {name: defined[name] for name in self.names if name in defined}
+        return Source(
+            self.name,
+            self.source,
+            self.names,
+            imports=imported_modules(tree),
+            folder=self.folder,
+            trusted=self.trusted,
+            stateless=self.stateless,
+            owners={name: (tool.owner.name, tool.owner.lineno) for name, tool in tools.items() if tool.owner},
+            converted=converted_arguments(tools) if self.converts else {},
+            float_digits=self.float_digits,
+            origin=self.origin,
+            checked=self.checked,
+        )
 
     def new_engine(self, limits: Limits) -> ToolEngine:
         """Make an engine that runs the tools; it is not open yet."""
@@ -72,10 +96,12 @@ class Toolset:
             raise InputError(f"toolset {name!r} is not built in, accepted: {', '.join(BUILTIN_SOURCES)}")
         path = BUILTIN_SOURCES[name]
         source = path.read_text(encoding="utf-8")
-        schemas = _public_schemas(parse_source(source, path.name), path.name)
+        tools = public(definitions(parse_source(source, path.name), path.name))
+        schemas = [function_schema(tool, definition, path.name) for tool, definition in tools.items()]
+        toolset = cls(name, source, schemas, float_digits=BUILTIN_FLOAT_DIGITS)
         if name in CPYTHON_NOTES:
-            return cls(name, source, schemas, engine="cpython", note=CPYTHON_NOTES[name])
-        return cls(name, source, schemas, stateless=True)
+            return replace(toolset, engine="cpython", note=CPYTHON_NOTES[name])
+        return replace(toolset, stateless=True)
 
     @classmethod
     def none(cls) -> Toolset:
@@ -103,26 +129,51 @@ class Toolset:
         return cls("mcp", "", schemas, engine="mcp", host=partial(McpEngine, address, shared=shared))
 
     @classmethod
-    def from_python(cls, path: str | Path, engine: str = "auto", trusted: bool = False) -> Toolset:
-        """Load a user's file: every top-level function without a leading underscore is a tool.
+    def from_python(
+        cls,
+        path: str | Path,
+        engine: str = "auto",
+        trusted: bool = False,
+        schemas: str | Path | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Toolset:
+        """Load a user's file: functions and methods of tool classes (`definitions`) without a leading underscore.
 
-        engine: auto, monty or cpython. trusted: run it without the sandbox. Raises InputError,
-        naming file, line and construct, when it is missing, is not Python, defines no tool, lacks a type hint, or holds
-        what the engine cannot run.
+        engine: auto, monty or cpython. trusted: run it without the sandbox. schemas: a JSON file whose schemas replace
+        those derived from type hints. limits: of loading. Raises InputError, naming file, line and construct, when it
+        is missing, is not Python, defines no tool, lacks a type hint, or holds what the engine cannot run; ConfigError
+        for settings that the host or each other exclude.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"tools file {path} {'is a folder' if path.is_dir() else 'does not exist'}")
-        try:
-            source = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"tools file {path} is not UTF-8 text: byte {error.start}") from None
-        tree = parse_source(source, str(path))
-        schemas = _public_schemas(tree, str(path))
-        if not schemas:
-            raise InputError(f"tools file {path} has no public function; accepted are top-level `def name(...)`")
-        toolset = cls(path.stem, source, schemas, trusted=trusted, folder=path.resolve().parent)
-        return toolset._served(tree, str(path), engine)
+        source, origin = read_text(Path(path), "tools file"), str(path)
+        tools = public(definitions(parse_source(source, origin), origin))
+        if not tools:
+            raise InputError(
+                f"tools file {path} has no tool; accepted are public top-level functions, and public methods of a "
+                "top-level class that nothing else in the file uses"
+            )
+        given = {} if schemas is None else given_schemas(Path(schemas), tools, origin)
+        for name in tools.keys() - given.keys():
+            check_parameters(name, tools[name], origin)
+        engine, note = chosen_engine(engine, trusted)
+        placeholders = [{"function": {"name": name}} for name in tools]
+        toolset = cls(
+            Path(path).stem,
+            source,
+            placeholders,
+            engine=engine,
+            note=note,
+            trusted=trusted,
+            folder=Path(path).resolve().parent,
+            origin=origin,
+            converts=True,
+            checked=False,
+        )
+        told = load_source(toolset.loaded, tools, engine, limits)
+        made = [
+            given[name] if name in given else check_schema(function_schema(name, tool, origin, told.get(name)), origin)
+            for name, tool in tools.items()
+        ]
+        return replace(toolset, schemas=made, checked=True)
 
     @classmethod
     def from_row(
@@ -133,9 +184,10 @@ class Toolset:
         engine: str = "auto",
         trusted: bool = False,
     ) -> Toolset:
-        """Load the tools of a data row: Python source, and schemas of functions in it as a list or its JSON text.
+        """Read the tools of a data row: Python source, and schemas of functions in it as a list or its JSON text.
 
-        Raises InputError when a schema is not one, names no function of the source, or no engine can run it.
+        Arguments arrive as JSON values. The source runs first when an executor opens, which raises InputError where it
+        does not load. Raises InputError when a schema is not one or names no function of the source.
         """
         if isinstance(func_schemas, str):
             try:
@@ -145,19 +197,15 @@ class Toolset:
         if not isinstance(func_schemas, list) or not func_schemas:
             raise InputError(f"{origin}: func_schemas must be a list of tool schemas that is not empty")
         schemas = [check_schema(schema, origin) for schema in func_schemas]
-        tree = parse_source(env, f"{origin} env")
-        defined = functions(tree)
+        place = f"{origin} env"
+        defined = definitions(parse_source(env, place), place)
         names = [schema["function"]["name"] for schema in schemas]
         for name in names:
             if name not in defined or names.count(name) > 1:
                 problem = "comes twice" if name in defined else "names no function of env"
                 raise InputError(f"{origin}: schema {name!r} {problem}; functions: {', '.join(defined) or 'none'}")
-        return cls(origin, env, schemas, trusted=trusted)._served(tree, f"{origin} env", engine)
-
-    def _served(self, tree: ast.Module, origin: str, engine: str) -> Toolset:
-        """Choose the engine that runs the toolset."""
-        chosen, note = choose_engine(self.loaded, tree, origin, engine)
-        return replace(self, engine=chosen, note=note)
+        engine, note = chosen_engine(engine, trusted)
+        return cls(origin, env, schemas, engine=engine, note=note, trusted=trusted, origin=place, checked=False)
 
 
 def build_toolset(
@@ -168,6 +216,8 @@ def build_toolset(
     top_k: int = 3,
     server: str | None = None,
     shared: bool = False,
+    schemas: str | Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Toolset:
     """Build the toolset of a `tools` group: a built-in by name, `file` or `search` with a path, `mcp` with a server.
 
@@ -177,15 +227,20 @@ def build_toolset(
     accepted = [*BUILTIN_SOURCES, "file", "search", "mcp"]
     if name not in accepted:
         raise ConfigError(f"tools.name={name} is not known, accepted: {', '.join(accepted)}")
-    readers = {"path": ("file", "search"), "server": ("mcp",), "trusted": ("file",), "shared": ("mcp",)}
-    given = {"path": path, "server": server, "trusted": trusted, "shared": shared}
+    readers = {
+        **{"path": ("file", "search"), "server": ("mcp",)},
+        **{"trusted": ("file",), "shared": ("mcp",), "schemas": ("file",)},
+    }
+    given = {"path": path, "server": server, "trusted": trusted, "shared": shared, "schemas": schemas}
     for key, value in given.items():
         if value and name not in readers[key]:
             raise ConfigError(f"tools.{key}={value} is read with tools={' or '.join(readers[key])}, not tools={name}")
-        if value is None and name in readers[key]:
+        if value is None and name in readers[key] and key in ("path", "server"):
             raise ConfigError(f"tools.{key} is missing: tools={name} needs it")
+    if path is not None and name == "file":
+        return Toolset.from_python(path, engine, trusted, schemas, limits)
     if path is not None:
-        return Toolset.from_python(path, engine, trusted) if name == "file" else Toolset.search(path, top_k)
+        return Toolset.search(path, top_k)
     if server is not None:
         return Toolset.from_mcp(server, shared)
     toolset = Toolset.builtin(name)
@@ -194,8 +249,3 @@ def build_toolset(
     if engine == "monty" and toolset.engine != engine:
         raise ConfigError(f"tools.engine=monty cannot run tools={name}: {toolset.note}")
     return toolset
-
-
-def _public_schemas(tree: ast.Module, origin: str) -> list[dict[str, Any]]:
-    public = [node for name, node in functions(tree).items() if not name.startswith("_")]
-    return [check_schema(function_schema(node, origin), origin) for node in public]

@@ -103,7 +103,22 @@ def round_number(x: float, digits: int = 0) -> float:
         x: Number to round.
         digits: Decimals to keep, 0 by default.
     """
-    return round(x, digits)
+    if digits < 0:
+        return _round_to_tens(x, -digits)
+    # Formatting rounds the exact value, as `round` does in CPython; monty's `round` multiplies first.
+    return x if isinstance(x, int) else float(f"{x:.{min(digits, 324)}f}")
+
+
+def _round_to_tens(x, zeros):
+    """Round to a multiple of 10**zeros, halves to the even one."""
+    if isinstance(x, float) and (zeros > 308 or not math.isfinite(x)):
+        return 0.0 * x if math.isfinite(x) else x
+    unit = 10**zeros
+    whole = math.floor(x)
+    below, rest = divmod(whole, unit)
+    past_half = 2 * rest - unit or x - whole
+    rounded = (below + (past_half > 0 or (past_half == 0 and below % 2 == 1))) * unit
+    return rounded if isinstance(x, int) else float(str(rounded))
 
 
 def sqrt(x: float) -> float:

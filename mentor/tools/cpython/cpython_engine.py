@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from mentor.errors import ConfigError, ToolError
-from mentor.tools.cpython.cpython_check import refusal
+from mentor.tools.cpython.cpython_check import check_loaded
 from mentor.tools.cpython.handle import WorkerHandle
 from mentor.tools.cpython.pool import WorkerPool
-from mentor.tools.engine import ISOLATION, CallOutcome, Limits
+from mentor.tools.engine import CallOutcome, Limits
 from mentor.tools.sessions import SessionEngine
 from mentor.tools.source import Source
 
@@ -38,20 +38,9 @@ class CPythonEngine(SessionEngine[WorkerSlot]):
         return self.pool.supervised
 
     def start(self) -> None:
-        self.pool.__enter__()
-        problem = self._problem()
-        if problem is not None:
-            self.pool.__exit__(None, None, None)
-            raise problem
-
-    def _problem(self) -> ConfigError | ToolError | None:
-        pool, floor = self.pool, self.limits.isolation_floor
-        if not self._source.trusted and ISOLATION.index(pool.level) < ISOLATION.index(floor):
-            missing = "; ".join(pool.missing) or "it is the highest level of CPython workers"
-            return ConfigError(f"tools.isolation_floor={floor} is not met: this host gives {pool.level} ({missing})")
-        if pool.failure:
-            return ToolError(refusal(pool.failure, self._source.text, self._source.name, "the sandbox"))
-        return None
+        with ExitStack() as undo:
+            check_loaded(undo.enter_context(self.pool), self._source)
+            undo.pop_all()
 
     def stop(self) -> None:
         self.pool.__exit__(None, None, None)

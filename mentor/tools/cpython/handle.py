@@ -16,7 +16,8 @@ from typing import Any
 
 from mentor.tools.inside.confine import LEVELS
 
-LOAD_TIMEOUT_S = 10.0  # for a worker to be there with the source loaded
+START_TIMEOUT_S = 10.0  # for a worker to be there, which takes the imports of its source; longer where loading may be
+LOAD_GRACE_S = 0.5  # past the time limit a worker that does not stop loading by itself is ended
 KEEPER_GRACE_S = 10.0  # for the keeper of a trusted worker to end all its descendants
 
 
@@ -29,7 +30,7 @@ class WorkerHandle:
     def __init__(self, end: socket.socket, supervised: bool) -> None:
         self._end = end
         self.supervised = supervised
-        self._process: int | None = None
+        self._process: int | None = None  # its descriptor, once it has started
         self._asked = 0
         self.ready: dict[str, Any] | None = None
 
@@ -42,12 +43,14 @@ class WorkerHandle:
         """Whether it waits for a request, as it should between its answers."""
         return not _readable(self._end.fileno(), 0)
 
-    def wait_ready(self) -> dict[str, Any]:
-        """Raises OSError or ValueError when the worker does not come up, TimeoutError when it takes too long."""
+    def wait_ready(self, timeout_s: float) -> dict[str, Any]:
+        """Wait for the worker's start, and then at most timeout_s for it to load the source.
+
+        Raises OSError or ValueError when it does not come up, TimeoutError when it takes too long.
+        """
         if self.ready is None:
-            deadline = time.monotonic() + LOAD_TIMEOUT_S
-            self._receive_process(deadline)
-            ready = json.loads(self._frame(deadline, 2**16))
+            self._receive_process(time.monotonic() + max(timeout_s, START_TIMEOUT_S))
+            ready = json.loads(self._frame(time.monotonic() + timeout_s + LOAD_GRACE_S, 2**16))
             if ready.keys() != {"level", "missing", "failure"} or ready["level"] not in LEVELS:
                 raise ValueError("no worker answers")
             self.ready = ready
@@ -109,7 +112,7 @@ class WorkerHandle:
         """End it and all its descendants; blocks until they are gone where a keeper does it."""
         try:
             if self._process is None:
-                self._receive_process(time.monotonic() + LOAD_TIMEOUT_S)
+                self._receive_process(time.monotonic() + START_TIMEOUT_S)
             if self.supervised:
                 self.signal(signal.SIGTERM)
                 assert self._process is not None

@@ -23,22 +23,29 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from mentor.errors import ToolError
-from mentor.tools.cpython.handle import KEEPER_GRACE_S, LOAD_TIMEOUT_S, WorkerHandle
-from mentor.tools.engine import CallOutcome, Limits
+from mentor.errors import ConfigError, ToolError
+from mentor.tools.cpython.handle import KEEPER_GRACE_S, WorkerHandle
+from mentor.tools.engine import ISOLATION, CallOutcome, Limits
 from mentor.tools.inside.confine import LEVELS
 from mentor.tools.source import Source
 from mentor.types import CallError
 
 WORKER = Path(__file__).parents[1] / "inside" / "worker.py"
 MAX_ARGUMENT_BYTES = 2**26
+MAX_SCHEMA_BYTES = 2**22
+NO_LINE = 0  # where a failure to load is of no line of the source
+
+
+class _NotLoaded(ToolError):
+    """The source does not stop loading."""
 
 
 class WorkerPool:
     """A template process and workers from it, some of them waiting; use through `with`, from any thread.
 
     `level` and `missing`: the isolation reached and what keeps it from more. `failure`: empty, or why the source does
-    not load, as `line:reason`. Raises ToolError when no worker can be had.
+    not load, as `line:reason` with line NO_LINE where it is none's. Raises ToolError when no worker can be had, and
+    ConfigError where the host does not reach the isolation floor; then the source has not run.
     """
 
     def __init__(self, source: Source, limits: Limits, spares: int) -> None:
@@ -53,22 +60,46 @@ class WorkerPool:
 
     def __enter__(self) -> WorkerPool:
         if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
-            raise ToolError("tools.engine=cpython needs Linux 5.3 or later")
+            raise self._below_floor("no isolation", "CPython workers need Linux 5.3 or later")
+        if self._floor not in LEVELS:
+            raise self._below_floor(f"at most {LEVELS[-1]}", "of CPython workers")
         try:
             with self._lock:
                 self._start_template()
-            worker = self.take()
-            assert worker.ready is not None
-            self.level, self.missing, self.failure = (worker.ready[key] for key in ("level", "missing", "failure"))
-            self.supervised |= any(problem.startswith("seccomp") for problem in self.missing)
-            for waiting in (worker, *self._waiting):
-                waiting.supervised = self.supervised
-            with self._lock:
-                self._waiting.append(worker)
+            try:
+                self._know(self.take())
+            except _NotLoaded as error:
+                self.failure = f"{NO_LINE}:{error}"
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _know(self, worker: WorkerHandle) -> None:
+        """Read from the first worker what holds for all of them, and let it wait with the others."""
+        assert worker.ready is not None
+        self.level, self.missing, self.failure = (worker.ready[key] for key in ("level", "missing", "failure"))
+        self.supervised |= any(problem.startswith("seccomp") for problem in self.missing)
+        with self._lock:
+            self._waiting.append(worker)
+            for waiting in self._waiting:
+                waiting.supervised = self.supervised
+        if ISOLATION.index(self.level) < ISOLATION.index(self._floor):
+            raise self._below_floor(self.level, "; ".join(self.missing))
+
+    @property
+    def _floor(self) -> str:
+        """The least level: there is none for trusted tools."""
+        return LEVELS[0] if self._source.trusted else self._limits.isolation_floor
+
+    def _below_floor(self, level: str, why: str) -> ConfigError:
+        remedies = ["tools.engine=monty (an interpreter for a part of Python)"]
+        remedies += [f"tools.isolation_floor={level}"] if level in LEVELS else []
+        remedies += ["tools.trusted=true (your own file, without a sandbox)"] if self._source.folder is not None else []
+        return ConfigError(
+            f"tools.isolation_floor={self._floor} is not met: this host gives {level} ({why}); "
+            f"go on with {' or '.join(remedies)}"
+        )
 
     def __exit__(self, *exception: Any) -> None:
         with self._lock:
@@ -108,9 +139,14 @@ class WorkerPool:
             "trusted": trusted,
             "memory_bytes": self._limits.memory_mib * 2**20,
             "max_output_chars": self._limits.max_output_chars,
+            "load_timeout_s": self._limits.load_timeout_s,
+            "floor": self._floor,
+            "owners": self._source.owners,
+            "converted": self._source.converted,
+            "float_digits": self._source.float_digits,
         }
         body = json.dumps(settings).encode()
-        control.settimeout(LOAD_TIMEOUT_S)
+        control.settimeout(self._limits.load_timeout_s)
         control.sendall(struct.pack("<I", len(body)) + body)
         self._control = control
 
@@ -144,10 +180,14 @@ class WorkerPool:
                 except OSError as error:
                     raise ToolError(f"no tool worker can be started: {error}") from error
             try:
-                worker.wait_ready()
+                worker.wait_ready(self._limits.load_timeout_s)
                 if worker.silent:
                     return worker
                 problem = ConnectionResetError("it ended while it waited")
+            except TimeoutError:
+                worker.end()
+                seconds = self._limits.load_timeout_s
+                raise _NotLoaded(f"TimeoutError: not loaded within tools.load_timeout_s={seconds:g} s") from None
             except (OSError, ValueError) as error:
                 problem = error
             worker.end()
@@ -181,12 +221,27 @@ class WorkerPool:
             return error, f"needs more than {limits.memory_mib} MiB", False
         return error, answer["text"], True
 
-    def probe(self, worker: WorkerHandle, code: str) -> str:
-        """Run code in the worker's module: empty, or `1:` and why it fails."""
+    def probe(self, worker: WorkerHandle, codes: list[str]) -> tuple[int, str] | None:
+        """Run pieces of code in the worker's module: the number of the first that fails and why, None when all run."""
+        if not codes:
+            return None
         try:
-            return worker.ask({"probe": code}, LOAD_TIMEOUT_S, 2**16)["text"]
+            text = worker.ask({"probe": codes}, self._limits.load_timeout_s, 2**16)["text"]
         except (OSError, ValueError) as error:
-            return f"1:{error or type(error).__name__}"
+            return 0, str(error) or type(error).__name__
+        number, _, reason = text.partition(":")
+        return (min(int(number), len(codes) - 1), reason) if number.isdecimal() else None
+
+    def describe(self, worker: WorkerHandle) -> dict[str, Any]:
+        """What the worker says of converted arguments, by tool. Raises ToolError for an answer that is none."""
+        try:
+            told = json.loads(worker.ask({"describe": True}, self._limits.load_timeout_s, MAX_SCHEMA_BYTES)["text"])
+            if not isinstance(told, dict) or set(told) != set(self._source.converted):
+                raise ValueError("no description")
+        except (OSError, ValueError) as error:
+            reason = str(error) or type(error).__name__
+            raise ToolError(f"{self._source.place}: the type hints cannot be read: {reason}") from None
+        return told
 
 
 def _passing_problem(arguments: dict[str, Any]) -> str | None:

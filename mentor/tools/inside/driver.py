@@ -7,8 +7,8 @@ under the limits of the call: a result that is endless, nested 100,000 deep or 2
 How a result is shown:
 
 - an integer, `True`, `False` and `None` as Python writes them; an integer past 4,300 digits by its length;
-- a float that is whole and below 1e15 without a fraction (`24.0` is `24`), `inf` and `nan` as such, any other float
-  rounded to 12 significant digits (`0.1 + 0.2` is `0.3`);
+- a float that is whole and below 1e15 without a fraction (`24.0` is `24`), `inf` and `nan` as such, any other float in
+  full; the built-in tools round it to 12 significant digits (`0.1 + 0.2` is `0.3`);
 - a string as it is, the empty one as `""`;
 - dict, list, tuple and set as JSON (numbers by the rules above, strings quoted, `true`, `false`, `null`);
 - anything else as `str()` gives it;
@@ -20,20 +20,27 @@ from math import log10 as _mentor_log10
 
 
 def _mentor_number(
-    value, abs=abs, float=float, int=int, isinstance=isinstance, log10=_mentor_log10, repr=repr, str=str
+    value, float_digits, abs=abs, float=float, int=int, isinstance=isinstance, log10=_mentor_log10, repr=repr, str=str
 ):
     if isinstance(value, int):
         digits = 1 + int(log10(abs(value))) if value else 1
         return str(value) if digits <= 4300 else "[integer of about " + str(digits) + " digits]"
     if value != value or abs(value) == float("inf"):
         return str(value)
-    if value != int(value):
-        value = float(f"{value:.12g}")
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    if float_digits is not None and value != int(value):
+        value = float(f"{value:.{float_digits}g}")
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
 def _mentor_scalar(
-    value, limit, dumps=_mentor_dumps, isinstance=isinstance, number=_mentor_number, str=str, types=(int, float)
+    value,
+    limit,
+    float_digits,
+    dumps=_mentor_dumps,
+    isinstance=isinstance,
+    number=_mentor_number,
+    str=str,
+    types=(int, float),
 ):
     """A leaf of a container, as JSON. A string past the limit is cut first: the whole will be cut anyway."""
     if value is None:
@@ -41,11 +48,13 @@ def _mentor_scalar(
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, types):
-        return number(value)
+        return number(value, float_digits)
     return dumps((value if isinstance(value, str) else str(value))[: limit + 1], ensure_ascii=False)
 
 
-def _mentor_entries(value, limit, dict=dict, enumerate=enumerate, isinstance=isinstance, scalar=_mentor_scalar):
+def _mentor_entries(
+    value, limit, float_digits, dict=dict, enumerate=enumerate, isinstance=isinstance, scalar=_mentor_scalar
+):
     """What a container holds, as (is_text, item) pairs in order: no more than can be shown."""
     keyed = isinstance(value, dict)
     entries = [(True, "{" if keyed else "[")]
@@ -55,7 +64,7 @@ def _mentor_entries(value, limit, dict=dict, enumerate=enumerate, isinstance=isi
         if count:
             entries.append((True, ", "))
         if keyed:
-            key = scalar(item, limit)
+            key = scalar(item, limit, float_digits)
             entries.append((True, (key if key[:1] == '"' else '"' + key + '"') + ": "))
         entries.append((False, value[item] if keyed else item))
     entries.append((True, "}" if keyed else "]"))
@@ -65,6 +74,7 @@ def _mentor_entries(value, limit, dict=dict, enumerate=enumerate, isinstance=isi
 def _mentor_container(
     value,
     limit,
+    float_digits,
     types=(dict, list, tuple, set, frozenset),
     entries=_mentor_entries,
     isinstance=isinstance,
@@ -80,9 +90,9 @@ def _mentor_container(
     while stack:
         is_text, item = stack.pop()
         if not is_text and isinstance(item, types):
-            stack.extend(reversed(entries(item, limit)))
+            stack.extend(reversed(entries(item, limit, float_digits)))
             continue
-        piece = item if is_text else scalar(item, limit)
+        piece = item if is_text else scalar(item, limit, float_digits)
         pieces.append(piece)
         length += len(piece)
         if length > limit:
@@ -93,6 +103,7 @@ def _mentor_container(
 def _mentor_render(
     value,
     limit,
+    float_digits,
     container=_mentor_container,
     containers=(dict, list, tuple, set, frozenset),
     isinstance=isinstance,
@@ -104,8 +115,8 @@ def _mentor_render(
     if value is None or value is True or value is False:
         return str(value)
     if isinstance(value, containers):
-        return container(value, limit)
-    text = number(value) if isinstance(value, numbers) else str(value)
+        return container(value, limit, float_digits)
+    text = number(value, float_digits) if isinstance(value, numbers) else str(value)
     if len(text) > limit:
         return text[:limit] + " ...[cut, " + str(len(text)) + " characters]"
     return text or '""'
@@ -121,6 +132,7 @@ def _mentor_describe(error, len=len, str=str, type=type):
 def _mentor_driver(
     tools,
     limit,
+    float_digits,
     BaseException=BaseException,
     RecursionError=RecursionError,
     describe=_mentor_describe,
@@ -133,7 +145,7 @@ def _mentor_driver(
             value = tools[name](**arguments)
             if type(value).__name__ == "coroutine":
                 value = await value
-            return "ok", render(value, limit)
+            return "ok", render(value, limit, float_digits)
         except RecursionError as error:
             return "crash", describe(error)
         except BaseException as error:

@@ -10,11 +10,9 @@ must check them.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import importlib
 import importlib.util
-import inspect
 import json
 import os
 import signal
@@ -22,9 +20,11 @@ import socket
 import struct
 import sys
 import traceback
-from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any
+from types import CodeType, FrameType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # takes longer to import than all else, and only coroutines need it
+    import asyncio
 
 MAX_FRAME = 2**28
 NAME = "tools"  # the module and file name of the source
@@ -34,7 +34,8 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 def load_beside(name: str) -> ModuleType:
     """Load a file of this folder as a module, whatever the search path is."""
-    spec = importlib.util.spec_from_file_location(f"_{name}", Path(__file__).with_name(f"{name}.py"))
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_{name}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -73,6 +74,7 @@ class Template:
         self.trusted: bool = self.settings["trusted"]
         self.confine = load_beside("confine")
         self.driver = load_beside("driver")
+        self.hints = load_beside("hints") if self.settings["converted"] else None
         self.missing: list[str] = []
 
     def run(self) -> None:
@@ -115,7 +117,8 @@ class Template:
         """Import what the source will, once for all workers; what cannot be imported is the source's own failure."""
         if not self.trusted:
             os.environ.update(dict.fromkeys(THREADS, "1"))
-        for name in self.settings["imports"]:
+        coroutines = ["asyncio"] if "async " in self.settings["source"] else []
+        for name in [*self.settings["imports"], *coroutines]:
             try:
                 importlib.import_module(name)
             except BaseException:  # raised again, with its line, where the source imports it
@@ -154,7 +157,10 @@ class Template:
             if not self.trusted:
                 problems.append(confine.restrict_syscalls(may_fork=False))
             missing += [problem for problem in problems if problem is not None and problem not in missing]
-            Worker(self.driver, self.settings).serve(self.code, self._level(missing), missing)
+            level = self._level(missing)
+            levels = self.confine.LEVELS
+            code = self.code if levels.index(level) >= levels.index(self.settings["floor"]) else "0:below the floor"
+            Worker(self.driver, self.hints, self.settings).serve(code, level, missing)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             pass  # the sandbox is done with this worker
         finally:
@@ -228,57 +234,118 @@ def descendants(pid: int) -> set[int]:
 
 
 class Worker:
-    """One session: the source's module, and its calls one after the other."""
+    """One session: the source's module with an instance of each of its tool classes, and calls one after the other."""
 
-    def __init__(self, driver: ModuleType, settings: dict[str, Any]) -> None:
-        self.render, self.describe = driver._mentor_render, driver._mentor_describe
-        self.limit: int = settings["max_output_chars"]
-        self.names: list[str] = settings["names"]
+    def __init__(self, driver: ModuleType, hints: ModuleType | None, settings: dict[str, Any]) -> None:
+        self.driver, self.hints, self.settings = driver, hints, settings
+        self.module = ModuleType(NAME)
+        self.tools: dict[str, Any] = {}
+        self.readers: dict[str, Any] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def serve(self, code: CodeType | str, level: str, missing: list[str], fd: int = 3) -> None:
         """Load the source, say how it went, and answer until the descriptor is closed."""
-        module = ModuleType(NAME)
-        sys.modules[NAME] = module
-        failure = code if isinstance(code, str) else self._run(code, module.__dict__)
+        sys.modules[NAME] = self.module
+        failure = code if isinstance(code, str) else self.load(code)
         write_frame(fd, {"level": level, "missing": missing, "failure": failure})
-        tools = {} if failure else {name: module.__dict__[name] for name in self.names}
         while True:
             asked = read_frame(fd)
-            if "probe" in asked:
-                code = compile(asked["probe"], "probe", "exec", dont_inherit=True)
-                kind, text = "ok", self._run(code, module.__dict__)
-            else:
-                kind, text = self.call(tools, asked["name"], asked["arguments"])
+            kind, text = self.answer(asked)
             write_frame(fd, {"id": asked["id"], "kind": kind, "text": text})
 
-    def _run(self, code: CodeType, scope: dict[str, Any]) -> str:
-        """Why code does not run, as `line:reason`; empty when it does."""
+    def answer(self, asked: dict[str, Any]) -> tuple[str, str]:
+        """(kind, text) for a request: code to try, the converted arguments to describe, or a call."""
+        if "probe" in asked:
+            return "ok", self.probe(asked["probe"])
+        if "describe" in asked:
+            return "ok", json.dumps(self.describe())
+        return self.call(asked["name"], asked["arguments"])
+
+    def load(self, code: CodeType) -> str:
+        """Run the source and make the instances, within the time. Returns why that fails, as `line:reason`, or ""."""
+        seconds = self.settings["load_timeout_s"]
+
+        def too_long(number: int, frame: FrameType | None) -> None:
+            raise TimeoutError(f"not loaded within tools.load_timeout_s={seconds:g} s")
+
+        signal.signal(signal.SIGALRM, too_long)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        failure = self.run(code)
+        classes = {name: line for name, line in self.settings["owners"].values()}
+        for name, line in classes.items():
+            made = compile("\n" * (line - 1) + f"_mentor_{name} = {name}()", NAME, "exec", dont_inherit=True)
+            failure = failure or self.run(made)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        if not failure:
+            self.tools = {name: self._tool(name) for name in self.settings["names"]}
+        return failure
+
+    def _tool(self, name: str) -> Any:
+        scope, owner = self.module.__dict__, self.settings["owners"].get(name)
+        return scope[name] if owner is None else getattr(scope[f"_mentor_{owner[0]}"], name)
+
+    def run(self, code: CodeType) -> str:
+        """Why code does not run in the module, as `line:reason`; empty when it does."""
         try:
-            exec(code, scope)
+            exec(code, self.module.__dict__)
         except BaseException as error:
             frames = [
                 frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.co_filename
             ]
             line = frames[-1].lineno if frames else getattr(error, "lineno", None)
-            return f"{line or 1}:{self.describe(error)}"
+            return f"{line or 1}:{self.driver._mentor_describe(error)}"
         return ""
 
-    def call(self, tools: dict[str, Any], name: str, arguments: dict[str, Any]) -> tuple[str, str]:
+    def probe(self, codes: list[str]) -> str:
+        """Run pieces of code in the module: `number:reason` of the first that fails, empty when all run."""
+        for number, code in enumerate(codes):
+            failure = self.run(compile(code, "probe", "exec", dont_inherit=True))
+            if failure:
+                return f"{number}:{failure.partition(':')[2]}"
+        return ""
+
+    def describe(self) -> dict[str, Any]:
+        """What converted arguments are, by tool; `problem` of a tool whose hints cannot be used, with the parameter."""
+        described: dict[str, Any] = {}
+        for name in self.settings["converted"]:
+            assert self.hints is not None
+            try:
+                described[name] = self.reader(name).describe()
+            except self.hints.HintError as error:
+                described[name] = {"problem": str(error), "parameter": error.parameter}
+        return described
+
+    def reader(self, name: str) -> Any:
+        """The reader of a tool's arguments, made when it is first needed."""
+        if name not in self.readers:
+            assert self.hints is not None
+            self.readers[name] = self.hints.ArgumentReader(self.tools[name], self.settings["converted"][name])
+        return self.readers[name]
+
+    def call(self, name: str, arguments: dict[str, Any]) -> tuple[str, str]:
         """(kind, text): `ok` and the result as text, or an error kind and what went wrong."""
+        describe, settings = self.driver._mentor_describe, self.settings
         try:
-            value = tools[name](**arguments)
-            if inspect.isawaitable(value):
+            if name in settings["converted"]:
+                try:
+                    arguments = self.reader(name).read(arguments)
+                except ValueError as error:
+                    return "invalid_arguments", str(error)
+            value = self.tools[name](**arguments)
+            if hasattr(type(value), "__await__"):
                 value = self._await(value)
-            return "ok", self.render(value, self.limit)
+            return "ok", self.driver._mentor_render(value, settings["max_output_chars"], settings["float_digits"])
         except RecursionError as error:
-            return "crash", self.describe(error)
+            return "crash", describe(error)
         except BaseException as error:
             # The interpreter's own error says nothing, numpy's is a subclass; with words it is the tool's.
             full = isinstance(error, MemoryError) and (not error.args or type(error) is not MemoryError)
-            return "memory" if full else "exception", self.describe(error)
+            return "memory" if full else "exception", describe(error)
 
     def _await(self, value: Any) -> Any:
+        import asyncio
+
         if self.loop is None:
             self.loop = asyncio.new_event_loop()
 

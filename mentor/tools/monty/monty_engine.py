@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mentor.tools.engine import ISOLATION, CallOutcome, Limits
+from mentor.tools.monty.monty_check import check_runs
 from mentor.tools.monty.sandbox import Sandbox, State
 from mentor.tools.sessions import SessionEngine
 from mentor.tools.source import Source
@@ -17,10 +18,12 @@ class MontyEngine(SessionEngine[State]):
 
     def __init__(self, source: Source, limits: Limits) -> None:
         super().__init__(limits)
-        self._stateless = source.stateless
+        self._source = source
         self._sandbox = Sandbox(source, limits)
 
     def start(self) -> None:
+        if not self._source.checked:
+            check_runs(self._source, self.limits)
         self._sandbox.__enter__()
 
     def stop(self) -> None:
@@ -30,7 +33,7 @@ class MontyEngine(SessionEngine[State]):
         return State()
 
     async def call(self, name: str, arguments: dict[str, Any], session: str | None) -> CallOutcome:
-        if self._stateless:
+        if self._source.stateless:
             return await self.threads.run(self._sandbox.run_stateless, name, arguments)
         return await super().call(name, arguments, session)
 

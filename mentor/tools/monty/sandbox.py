@@ -22,7 +22,7 @@ from pydantic_monty import Monty, MontyCrashedError, MontyError, MontySession, R
 
 from mentor.errors import ToolError, one_line
 from mentor.tools.engine import CallOutcome, Limits
-from mentor.tools.monty.monty_check import LOAD_LIMITS, LOAD_TIMEOUT_S
+from mentor.tools.monty.monty_check import load_limits
 from mentor.tools.source import Source
 from mentor.types import CallError
 
@@ -76,11 +76,11 @@ class Sandbox:
         self._pool = Monty(
             max_processes=self._limits.workers + MAX_LIVE,
             feed_duration_limit_grace=KILL_GRACE_S,
-            request_timeout=max(self._limits.timeout_s, LOAD_TIMEOUT_S) + REQUEST_GRACE_S,
+            request_timeout=max(self._limits.timeout_s, self._limits.load_timeout_s) + REQUEST_GRACE_S,
         )
         try:
             self._pool.__enter__()
-            with self._pool.checkout(limits=LOAD_LIMITS) as session:
+            with self._pool.checkout(limits=load_limits(self._limits)) as session:
                 for code in (DRIVER, self._source.text, self._binding()):
                     session.feed_run(f"{code}\nNone", print_callback=_drop)
                 self._loaded = session.dump()
@@ -98,9 +98,13 @@ class Sandbox:
         self._pool.__exit__(*exception)
 
     def _binding(self) -> str:
-        """Code that ties tool names to functions; every name is a function definition's, hence an identifier."""
-        table = ", ".join(f"{name!r}: {name}" for name in self._source.names)
-        return f"_mentor_call = _mentor_driver({{{table}}}, {self._limits.max_output_chars})"
+        """Code that ties tool names to functions; every name is a definition's, hence an identifier."""
+        source = self._source
+        instances = [f"_mentor_{name} = {name}()" for name in sorted({name for name, _ in source.owners.values()})]
+        bound = {name: f"_mentor_{source.owners[name][0]}.{name}" for name in source.owners}
+        table = ", ".join(f"{name!r}: {bound.get(name, name)}" for name in source.names)
+        driver = f"_mentor_driver({{{table}}}, {self._limits.max_output_chars}, {source.float_digits})"
+        return "\n".join([*instances, f"_mentor_call = {driver}"])
 
     def run_stateless(self, name: str, arguments: dict[str, Any]) -> CallOutcome:
         """Run a call in any held session, which is kept only after a clean end."""

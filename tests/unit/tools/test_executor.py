@@ -29,7 +29,7 @@ def run_calls(toolset: Toolset, calls: list[tuple], **settings) -> list[ToolResu
 def load(tmp_path: Path, source: str) -> Toolset:
     path = tmp_path / "tools.py"
     path.write_text(source)
-    return Toolset.from_python(path)
+    return Toolset.from_python(path, "monty")
 
 
 def child_processes() -> set[str]:
@@ -124,8 +124,9 @@ RENDERED = [
     ("1e15", "1000000000000000.0"),
     ("1e300", "1e+300"),
     ("5e-324", "5e-324"),
-    ("2.9999999999999996", "3"),
-    ("1234567.891234567", "1234567.89123"),
+    ("2.9999999999999996", "2.9999999999999996"),
+    ("1234567.891234567", "1234567.891234567"),
+    ("0.1 + 0.2", "0.30000000000000004"),
     ("10**30", "1" + "0" * 30),
     ("-10**6000", "[integer of about 6001 digits]"),
     ("{}", "{}"),
@@ -226,7 +227,9 @@ def test_arguments_the_sandbox_cannot_hold():
     for _ in range(100_000):
         deep = [deep]
     echo = Toolset.from_row(
-        "def echo(v): return v", [{"name": "echo", "parameters": {"type": "object", "properties": {"v": {}}}}]
+        "def echo(v): return v",
+        [{"name": "echo", "parameters": {"type": "object", "properties": {"v": {}}}}],
+        engine="monty",
     )
     results = run_calls(echo, [("echo", {"v": lone}), ("echo", {"v": deep}), ("echo", {"v": 1})], max_output_chars=10)
     assert results[0].error is CallError.INVALID_ARGUMENTS

@@ -40,6 +40,15 @@ def test_every_tool_is_called_once(tmp_path):
         (
             {
                 "properties": {
+                    "a": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string", "format": "date"}]}
+                },
+                "required": ["a"],
+            },
+            {"a": [1, "2024-01-31"]},
+        ),
+        (
+            {
+                "properties": {
                     "a": {"type": "object", "properties": {"b": {"type": "boolean"}}, "required": ["b"]},
                     "c": {"anyOf": [{"type": "array", "items": {"type": "number"}, "minItems": 2}]},
                     "d": {"type": "string", "minLength": 6},

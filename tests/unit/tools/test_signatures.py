@@ -5,11 +5,13 @@ import ast
 import pytest
 
 from mentor.errors import InputError
+from mentor.tools.definitions import definitions
 from mentor.tools.signatures import function_schema, hint_schema, parse_docstring
 
 
 def schema_of(source: str) -> dict:
-    return function_schema(ast.parse(source).body[0], "tools.py")["function"]
+    ((name, definition),) = definitions(ast.parse(source), "tools.py").items()
+    return function_schema(name, definition, "tools.py")["function"]
 
 
 def test_a_function_becomes_its_schema():
@@ -71,9 +73,6 @@ def test_a_docstring_without_sections_is_all_description():
     ("source", "message"),
     [
         ("def f(a: int,\n      b): pass", r"tools\.py:2: parameter 'b' of tool 'f' has no type hint"),
-        ("def f(a: Path): pass", r"tools\.py:1: parameter 'a' of tool 'f' has the type hint Path; accepted are int, "),
-        ("def f(a: dict[int, str]): pass", r"has the type hint dict\[int, str\]"),
-        ("def f(a: 'in t'): pass", "has the type hint 'in t'"),
         ("def f(*a: int): pass", r"tools\.py:1: parameter 'a' of tool 'f' cannot be passed by name"),
         ("def f(**a: int): pass", "cannot be passed by name"),
         ("def f(a: int, /): pass", "cannot be passed by name"),

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from mentor.errors import InputError
-from mentor.tools.source import functions, imported_modules, parse_source, probes
+from mentor.tools.source import imported_modules, parse_source, probes
 
 SOURCE = """
 import math, os.path as p
@@ -31,10 +31,13 @@ def f(b):
 """
 
 
-def test_functions_and_imports_in_order():
-    tree = parse_source(SOURCE, "tools.py")
-    assert list(functions(tree)) == ["f", "g"] and functions(tree)["f"].args.args[0].arg == "b"
-    assert imported_modules(tree) == ("math", "os.path", "json", "heapq", "absent")
+def test_imports_in_order():
+    assert imported_modules(parse_source(SOURCE, "tools.py")) == ("math", "os.path", "json", "heapq", "absent")
+
+
+def test_what_a_tool_called_top_binds_is_no_global_name():
+    text = "N = 1\ndef top(a):\n    b = a\n    return b + N\n"
+    assert {construct for _, construct, _ in probes(text, ast.parse(text))} == {"N"}
 
 
 def test_what_functions_look_up_when_called():

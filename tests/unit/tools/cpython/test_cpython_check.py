@@ -5,7 +5,8 @@ import pytest
 from mentor.errors import InputError
 from mentor.tools import Toolset
 from mentor.tools.cpython.cpython_check import check_loads, refusal, remedy
-from mentor.tools.source import Source, parse_source
+from mentor.tools.engine import Limits
+from mentor.tools.source import Source
 
 F = '\ndef f(a: int) -> int:\n    """F."""\n    return 1\n'
 REMEDY = "; tools.trusted=true runs the file with your rights, without the sandbox"
@@ -53,8 +54,9 @@ def test_only_what_trust_mends_names_it(tmp_path, failure, trusted, helps):
 def test_what_functions_lack_is_found_before_a_call():
     text = "def f():\n    return absent\n"
     with pytest.raises(InputError, match=r"^row:2: the sandbox cannot run `absent`: NameError: name 'absent' is not"):
-        check_loads(Source("row", text, ("f",)), parse_source(text, "row"), "row")
+        check_loads(Source("row", text, ("f",), checked=False), Limits())
 
 
 def test_a_line_past_the_end_is_the_last():
     assert refusal("9:E", "a\nb", "t.py", "a worker") == "t.py:2: a worker cannot run `b`: E"
+    assert refusal("0:E", "a\nb", "t.py", "a worker") == "t.py: a worker cannot load it: E"

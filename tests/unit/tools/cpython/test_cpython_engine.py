@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mentor.config import ToolsConfig
-from mentor.errors import ConfigError, InputError, ToolError
+from mentor.errors import ConfigError, InputError
 from mentor.tools import ToolExecutor, Toolset, build_toolset
 from mentor.tools.cpython.pool import WORKER
 from mentor.tools.engine import ISOLATION
@@ -365,13 +365,12 @@ def test_the_engine_is_chosen_once_and_said(tmp_path):
     plain = "def f(a: int) -> int:\n    return a\n"
     more = "class A(ValueError):\n    pass\n\n" + plain
     assert [load(tmp_path, plain, engine).engine for engine in ("auto", "monty", "cpython")] == [
-        "monty",
+        "cpython",
         "monty",
         "cpython",
     ]
-    chosen = load(tmp_path, more)
-    assert chosen.engine == "cpython" and "tools.py:1: monty cannot run" in chosen.note
-    assert chosen.note in ToolExecutor(chosen).summary
+    chosen = load(tmp_path, more, "cpython")
+    assert chosen.note == "as tools.engine says" and chosen.note in ToolExecutor(chosen).summary
     with pytest.raises(InputError, match="the sandbox cannot run"):
         load(tmp_path, more, "monty")
     with pytest.raises(ConfigError, match=r"tools\.engine=jython is not accepted: auto, monty, cpython"):
@@ -395,11 +394,13 @@ def open_and_close(toolset: Toolset, **settings) -> ToolExecutor:
 
 def test_isolation_is_told_and_its_floor_is_kept(tmp_path):
     source = "def f(a: int) -> int:\n    return a\n"
-    monty, cpython = load(tmp_path, source), load(tmp_path, source, "cpython")
+    monty, cpython = load(tmp_path, source, "monty"), load(tmp_path, source, "cpython")
     assert open_and_close(monty, isolation_floor="interpreter").isolation == "interpreter"
     opened = open_and_close(cpython, isolation_floor="process")
     assert opened.isolation in ISOLATION and f"isolation: {opened.isolation}" in opened.summary
-    with pytest.raises(ConfigError, match=r"tools\.isolation_floor=interpreter is not met: this host gives "):
+    remedy = r"tools\.engine=monty \(an interpreter for a part of Python\) or tools\.trusted=true"
+    told = r"^tools\.isolation_floor=interpreter is not met: this host gives at most namespaces \(of CPython workers\)"
+    with pytest.raises(ConfigError, match=f"{told}; go on with {remedy}"):
         open_and_close(cpython, isolation_floor="interpreter")
     with pytest.raises(ConfigError, match=r"tools\.isolation_floor=jail is not accepted: process, rlimits"):
         ToolExecutor(cpython, isolation_floor="jail")
@@ -413,6 +414,7 @@ def test_isolation_is_told_and_its_floor_is_kept(tmp_path):
 LESS = """
 import asyncio, ctypes, struct, sys
 from mentor.tools import ToolExecutor, Toolset
+from mentor.tools.engine import Limits
 refused = {"namespaces": [272, 97], "landlock": [444], "seccomp": [317, 277]}
 libc = ctypes.CDLL(None, use_errno=True)
 lines = [(0x20, 0, 0, 0)]
@@ -430,7 +432,7 @@ assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, ctypes.c_char_p(struct.pack("@HP", len(lines), ctypes.addressof(buffer))), 0, 0) == 0
 
 async def run():
-    toolset = Toolset.from_python(sys.argv[1], "cpython")
+    toolset = Toolset.from_python(sys.argv[1], limits=Limits(isolation_floor=sys.argv[2]))
     async with ToolExecutor(toolset, timeout_s=0.5, isolation_floor=sys.argv[2]) as executor:
         print(executor.isolation, (await executor.call("f", {"a": 1})).text, flush=True)
         print((await executor.call("bomb", {})).error)
@@ -517,7 +519,7 @@ def own_worker(tmp_path, monkeypatch) -> str:
     """The path of a worker program that no other test's executors start."""
     folder = tmp_path / "worker"
     folder.mkdir()
-    for name in ("worker.py", "confine.py", "driver.py"):
+    for name in ("worker.py", "confine.py", "driver.py", "hints.py"):
         shutil.copy(WORKER.with_name(name), folder)
     monkeypatch.setattr("mentor.tools.cpython.pool.WORKER", folder / "worker.py")
     return str(folder / "worker.py")
@@ -581,9 +583,9 @@ def processes() -> set[int]:
     return descendants(os.getpid())
 
 
-def test_a_source_that_loads_no_longer_is_a_tool_error(tmp_path):
+def test_a_source_that_loads_no_longer_is_refused_when_the_executor_opens(tmp_path):
     toolset = replace(load(tmp_path, "def f(a: int) -> int:\n    return a\n", "cpython"), source="X = 1 / 0\n")
-    with pytest.raises(ToolError, match=r"tools:1: the sandbox cannot run `X = 1 / 0`: ZeroDivisionError"):
+    with pytest.raises(InputError, match=r"tools\.py:1: the sandbox cannot run `X = 1 / 0`: ZeroDivisionError"):
         open_and_close(toolset)
 
 

@@ -45,6 +45,6 @@ def test_a_process_that_does_not_come_up(ends):
     handle, theirs = ends
     theirs.sendall(b"p")
     with pytest.raises(ConnectionResetError, match=r"ended at its start \(1 bytes\)"):
-        handle.wait_ready()
+        handle.wait_ready(1.0)
     theirs.close()
     handle.end()

@@ -71,7 +71,8 @@ def test_arguments_that_cannot_be_passed_cost_no_worker(pool):
 
 def test_code_of_a_probe(pool):
     worker = pool.take()
-    assert pool.probe(worker, "count") == "" and pool.probe(worker, "absent").startswith("1:NameError")
+    assert pool.probe(worker, ["count", "json"]) is None
+    assert pool.probe(worker, ["count", "absent"]) == (1, "NameError: name 'absent' is not defined")
     worker.end()
 
 

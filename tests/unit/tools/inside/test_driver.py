@@ -12,7 +12,8 @@ from mentor.tools.inside.driver import _mentor_describe, _mentor_driver, _mentor
     ("value", "shown"),
     [
         (24.0, "24"),
-        (0.1 + 0.2, "0.3"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        ([1 / 3, 2.0], "[0.3333333333333333, 2]"),
         (1e15, "1000000000000000.0"),
         (float("inf"), "inf"),
         (float("nan"), "nan"),
@@ -26,22 +27,26 @@ from mentor.tools.inside.driver import _mentor_describe, _mentor_driver, _mentor
     ],
 )
 def test_rendering(value, shown):
-    assert _mentor_render(value, 10_000) == shown
+    assert _mentor_render(value, 10_000, None) == shown
+
+
+def test_significant_digits_of_floats_are_a_toolset_s_choice():
+    assert _mentor_render(0.1 + 0.2, 100, 12) == "0.3" and _mentor_render([1 / 3], 100, 4) == "[0.3333]"
 
 
 def test_an_integer_that_python_does_not_write_is_shown_by_its_length():
-    assert _mentor_render(10**4299, 10_000) == "1" + "0" * 4299
-    assert _mentor_render(10**4300, 10_000) == "[integer of about 4301 digits]"
+    assert _mentor_render(10**4299, 10_000, None) == "1" + "0" * 4299
+    assert _mentor_render(10**4300, 10_000, None) == "[integer of about 4301 digits]"
 
 
 def test_what_is_longer_than_the_limit_is_cut_with_a_mark():
-    assert _mentor_render("abcdef", 6) == "abcdef"
-    assert _mentor_render("abcdef", 5) == "abcde ...[cut, 6 characters]"
-    assert _mentor_render(list(range(100)), 8) == "[0, 1, 2 ...[cut, more than 8 characters]"
+    assert _mentor_render("abcdef", 6, None) == "abcdef"
+    assert _mentor_render("abcdef", 5, None) == "abcde ...[cut, 6 characters]"
+    assert _mentor_render(list(range(100)), 8, None) == "[0, 1, 2 ...[cut, more than 8 characters]"
     nested: list = []
     for _ in range(100_000):
         nested = [nested]
-    assert _mentor_render(nested, 4) == "[[[[ ...[cut, more than 4 characters]"
+    assert _mentor_render(nested, 4, None) == "[[[[ ...[cut, more than 4 characters]"
 
 
 def test_a_call_and_how_it_fails():
@@ -54,7 +59,7 @@ def test_a_call_and_how_it_fails():
     def deep():
         raise RecursionError
 
-    call = _mentor_driver({"later": later, "wrong": wrong, "deep": deep, "plain": lambda x: x}, 2000)
+    call = _mentor_driver({"later": later, "wrong": wrong, "deep": deep, "plain": lambda x: x}, 2000, None)
     assert asyncio.run(call("later", {})) == ("ok", "5")
     assert asyncio.run(call("plain", {"x": [1]})) == ("ok", "[1]")
     assert asyncio.run(call("wrong", {})) == ("exception", "ValueError: a b" + "c" * 297)

@@ -1,15 +1,15 @@
 """What monty cannot run is known when a source is loaded."""
 
-import ast
-
 import pytest
 
 from mentor.errors import InputError
+from mentor.tools.engine import Limits
 from mentor.tools.monty.monty_check import check_runs
+from mentor.tools.source import Source
 
 
 def check(source: str) -> None:
-    check_runs(source, ast.parse(source), "tools.py")
+    check_runs(Source("tools", source, (), origin="tools.py"), Limits())
 
 
 def test_a_source_that_runs():
