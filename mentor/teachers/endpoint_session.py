@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -72,8 +73,9 @@ class _Try:
         self.endpoint_session, self.task, self.sample, self.executor = session, task, sample, executor
         self.session = f"{task.id}/{sample}"
         self.tools = json.loads(executor.toolset.schemas_json)
-        self.messages: list[dict[str, Any]] = [{"role": "user", "content": task.question}]
-        self.sent = [*system_messages(session.instruction), *self.messages]
+        self.messages = task.prompt
+        self.sent = opening(session.instruction, self.messages)
+        self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
         self.calls: list[CallRecord] = []
 
     async def run(self) -> Trajectory | Rejection:
@@ -118,9 +120,24 @@ class _Try:
         stored = {"tool_call_id": f"call_{len(self.calls)}", "name": call.name, "content": result.text}
         self.messages.append({"role": "tool", **stored})
         self.sent.append({"role": "tool", "tool_call_id": wire_id, "content": result.text})
-        self.calls.append(CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds))
+        place = self.first_turn + turn
+        self.calls.append(CallRecord(place, call.name, call.arguments, result.ok, result.error, result.seconds))
 
 
-def system_messages(instruction: str | None) -> list[dict[str, Any]]:
-    """Return what is sent before the question."""
-    return [{"role": "system", "content": instruction}] if instruction else []
+def opening(instruction: str | None, prompt: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is sent first: the task's messages with the instruction, which follows its own system text."""
+    sent = [_on_the_wire(message) for message in prompt]
+    own = [sent.pop(0)["content"]] if sent and sent[0]["role"] == "system" else []
+    system = "\n\n".join(text for text in (*own, instruction) if text)
+    return [{"role": "system", "content": system}, *sent] if system else sent
+
+
+def _on_the_wire(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored message as the protocol takes it from anyone: arguments as JSON text, without reasoning."""
+    wire = {key: value for key, value in message.items() if key not in ("reasoning_content", "name")}
+    if "tool_calls" in message:
+        wire["tool_calls"] = [
+            {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+            for call in message["tool_calls"]
+        ]
+    return wire

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mentor.teachers.endpoint import text_tokens
-from mentor.teachers.endpoint_session import system_messages
+from mentor.teachers.endpoint_session import opening
 from mentor.types import Task
 
 TYPICAL_CALLS = 3  # of a task that does not say how many it needs; one a turn, and a turn to answer
@@ -43,13 +43,13 @@ def estimate(
     Retries are not counted, answers that are stored already are. schemas_json: the tool schemas of a task.
     """
     longest = max_tokens or UNBOUNDED_TURN
-    around = lru_cache(lambda schemas: text_tokens([system_messages(instruction), json.loads(schemas)]))
+    around = lru_cache(lambda schemas: text_tokens([opening(instruction, []), json.loads(schemas)]))
     volumes = []
     for turn_tokens, all_turns in ((min(TYPICAL_TURN, longest), False), (longest, True)):
         requests = prompt = 0
         for task in tasks:
             turns = max_turns if all_turns else min(max_turns, _calls(task) + 1)
-            first = around(schemas_json(task)) + text_tokens(task.question)
+            first = around(schemas_json(task)) + text_tokens(task.question) + sum(map(text_tokens, task.earlier))
             requests += samples * turns
             prompt += samples * (turns * first + turns * (turns - 1) // 2 * (turn_tokens + RESULT_TOKENS))
         sampled = requests * turn_tokens

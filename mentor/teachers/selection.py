@@ -33,7 +33,8 @@ def call_graph(trajectory: Trajectory) -> tuple[str, ...]:
     An argument that equals the result of an earlier call, and that the question does not state, is a reference to it.
     """
     stated = _numbers(trajectory.task.question)
-    results = [message["content"] for message in trajectory.messages if message["role"] == "tool"]
+    answering = trajectory.messages[len(trajectory.task.prompt) :]
+    results = [message["content"] for message in answering if message["role"] == "tool"]
     made_by: dict[str, str] = {}  # result as JSON text: the call that gave it
     digests = []
     for call, text in zip(trajectory.calls, results, strict=False):

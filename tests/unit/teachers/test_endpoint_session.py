@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +95,39 @@ def test_a_turn_goes_back_as_it_was_given_and_is_stored_as_every_teachers(tmp_pa
         "reasoning_content": "I add.",
         "tool_calls": [stored],
     }
+
+
+def test_what_stands_before_the_question_is_sent_with_it(tmp_path):
+    call = {"id": "call_0", "type": "function", "function": {"name": "add", "arguments": ADD}}
+    earlier = (
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "1 + 2?"},
+        {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_0", "name": "add", "content": "3"},
+        {"role": "assistant", "content": "It is 3."},
+    )
+    task = replace(TASKS[0], earlier=earlier)
+    bodies = []
+
+    def respond(handler, body):
+        bodies.append(json.loads(body)["messages"])
+        asked_before = len(bodies) > 1
+        message = final(f"\\boxed{{{task.answer[0]}}}") if asked_before else call_message("multiply", ADD)
+        handler.reply(200, completion(message))
+
+    with Server(respond) as server:
+        ((outcome,), _) = solve(tmp_path, server, [task], instruction="Use tools.")
+    written = {**call, "function": {"name": "add", "arguments": json.dumps(ADD)}}
+    assert bodies[0] == [
+        {"role": "system", "content": "Be brief.\n\nUse tools."},
+        earlier[1],
+        {"role": "assistant", "content": "", "tool_calls": [written]},
+        {"role": "tool", "tool_call_id": "call_0", "content": "3"},
+        earlier[4],
+        {"role": "user", "content": task.question},
+    ]
+    assert outcome.messages[:6] == task.prompt and [call.turn for call in outcome.calls] == [2]
+    assert [call.result for call in outcome.task.reference] == ["2"]
 
 
 def test_calls_left_in_the_text_are_executed_and_counted(tmp_path):

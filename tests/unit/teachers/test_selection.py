@@ -1,5 +1,7 @@
 """mentor/teachers/selection.py: call graphs by hand, which try is kept, evaluation questions found, coverage."""
 
+from dataclasses import replace
+
 import pytest
 
 from mentor.teachers.selection import Contamination, call_graph, coverage, distinct, ranked
@@ -34,6 +36,13 @@ def test_independent_calls_in_any_order_are_one_path():
     assert call_graph(make(ADD, TIMES, ROOT, SUM)) == call_graph(make(ROOT, ADD, TIMES, SUM))
     assert call_graph(make(ADD, ROOT, TIMES, SUM)) == call_graph(make(ADD, TIMES, ROOT, SUM))
     assert len(call_graph(make(ADD, TIMES, ROOT, SUM))) == 4
+
+
+def test_results_before_the_question_are_no_results_of_its_calls():
+    alone = make(ADD, TIMES)
+    earlier = make(ROOT).messages
+    task = replace(alone.task, earlier=tuple(earlier))
+    assert call_graph(replace(alone, task=task, messages=[*earlier, *alone.messages])) == call_graph(alone)
 
 
 def test_spelling_of_arguments_does_not_matter_and_values_do():
