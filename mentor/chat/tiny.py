@@ -2,7 +2,8 @@
 
 Byte-level BPE over text split at white space and digits, so that the scaffold of a call (`{"name":`, ` "arguments":`)
 and a line of the tool listing become single tokens while every number stays a row of digits. The chat template lists
-tools as signatures: full JSON schemas would be too long a prompt for a student this small. It is saved with a
+tools as signatures, `find(name:string,unit?:"km"|"mile")`: full JSON schemas would be too long a prompt for a student
+this small. It is saved with the tokenizer, so a student keeps the template that it was trained with, and with a
 `response_template`, so `parse_response` of transformers reads its turns; vLLM's `hermes` tool parser does too.
 """
 

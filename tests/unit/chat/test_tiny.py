@@ -5,6 +5,7 @@ import json
 import pytest
 from transformers import AutoTokenizer
 
+from mentor.chat import ChatFormat
 from mentor.chat.tiny import SPECIAL, TAGS, render_text, train_tokenizer
 from tests.fixtures.trajectories import parallel_calls
 
@@ -59,7 +60,7 @@ def test_a_conversation_is_rendered_with_tools_as_signatures():
     tools = [{"type": "function", "function": {"name": "add", "parameters": parameters}}]
     messages = [{"role": "user", "content": "1 + 1?"}, {"role": "assistant", "content": "2"}]
     assert render_text(messages, tools) == (
-        "<|im_start|>system\nTools:\nadd(a:number,b?:any)<|im_end|>\n"
+        "<|im_start|>system\nTools:\nadd(a:number,b?:number|null)<|im_end|>\n"
         "<|im_start|>user\n1 + 1?<|im_end|>\n<|im_start|>assistant\n2<|im_end|>\n"
     )
 
@@ -69,3 +70,107 @@ def test_a_tokenizer_has_the_size_asked_for_and_every_tag_as_one_token():
     assert len(tokenizer) == 268 and tokenizer.eos_token == "<|im_end|>"
     for tag in (*SPECIAL, *TAGS):
         assert len(tokenizer.encode(tag, add_special_tokens=False)) == 1
+
+
+def listed(schema, name="send", **more):
+    """The line of a tool whose one required parameter `x` has the schema; `more` goes beside the properties."""
+    return line({"type": "object", "properties": {"x": schema}, "required": ["x"], **more}, name)
+
+
+def line(parameters, name="send"):
+    tools = [{"type": "function", "function": {"name": name, "parameters": parameters}}]
+    text = render_text([{"role": "user", "content": "question"}], tools)
+    return text.removeprefix("<|im_start|>system\nTools:\n").split("<|im_end|>")[0]
+
+
+STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
+ADDRESS = {"type": "object", "properties": {"street": STRING, "zip": STRING}, "required": ["street"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"),
+    [
+        (NUMBER, "number"),
+        ({}, "any"),
+        (True, "any"),
+        ({"type": "string", "enum": ["km", "mile"]}, '"km"|"mile"'),
+        ({"enum": ['say "hi"', "é\n", 1, None, True]}, r'"say \"hi\""|"é\n"|1|null|true'),
+        ({"const": 3}, "3"),
+        (ADDRESS, "{street:string,zip?:string}"),
+        ({"type": "object"}, "object"),
+        ({"type": "object", "properties": {}}, "object"),
+        ({"type": "object", "additionalProperties": INTEGER}, "{*:integer}"),
+        ({**ADDRESS, "additionalProperties": STRING}, "{street:string,zip?:string,*:string}"),
+        ({**ADDRESS, "additionalProperties": False}, "{street:string,zip?:string}"),
+        ({"type": "array"}, "array"),
+        ({"type": "array", "items": NUMBER}, "array"),
+        ({"type": "array", "items": STRING}, "[string]"),
+        ({"type": "array", "items": {"enum": ["a", "b"]}}, '["a"|"b"]'),
+        ({"type": "array", "items": ADDRESS}, "[{street:string,zip?:string}]"),
+        ({"type": "array", "items": {"type": "array", "items": NUMBER}}, "[array]"),
+        ({"type": "array", "prefixItems": [INTEGER, INTEGER, STRING]}, "[integer,integer,string]"),
+        ({"type": ["number", "null"]}, "number|null"),
+        ({"type": ["array", "null"], "items": STRING}, "[string]|null"),
+        ({"anyOf": [{"enum": ["a"]}, ADDRESS, {"type": "null"}]}, '"a"|{street:string,zip?:string}|null'),
+        ({"oneOf": [STRING, {"type": "string", "format": "date"}]}, "string"),
+        ({"allOf": [ADDRESS, {"properties": {"floor": INTEGER}}]}, "{street:string,zip?:string}&{floor?:integer}"),
+    ],
+)
+def test_a_parameter_is_listed_as_its_schema_says(schema, shown):
+    assert listed(schema) == f"send(x:{shown})"
+
+
+def test_references_are_resolved_inside_the_schema():
+    definitions = {"Order": {"type": "object", "properties": {"to": {"$ref": "#/$defs/a~1b"}}}, "a/b": ADDRESS}
+    assert listed({"$ref": "#/$defs/Order"}, **{"$defs": definitions}) == "send(x:{to?:{street:string,zip?:string}})"
+    twice = {"x": {"anyOf": [NUMBER, ADDRESS]}, "y": {"$ref": "#/properties/x/anyOf/1"}}
+    assert line({"properties": twice}) == ("send(x?:number|{street:string,zip?:string},y?:{street:string,zip?:string})")
+
+
+def test_a_type_that_holds_itself_is_listed_once():
+    node = {
+        "type": "object",
+        "properties": {"value": INTEGER, "below": {"type": "array", "items": {"$ref": "#/$defs/N"}}},
+    }
+    assert listed({"$ref": "#/$defs/N"}, **{"$defs": {"N": node}}) == "send(x:{value?:integer,below?:[...]})"
+
+
+def test_deep_schemas_are_listed_to_a_depth_of_sixteen():
+    def nested(depth):
+        return {"type": "object", "properties": {"k": nested(depth - 1)}} if depth else STRING
+
+    assert listed(nested(5)) == "send(x:{k?:{k?:{k?:{k?:{k?:string}}}}})"
+    assert listed(nested(60)) == "send(x:" + "{k?:" * 16 + "object" + "}" * 16 + ")"
+
+
+def test_names_that_are_no_words_are_listed_as_json_strings():
+    properties = dict.fromkeys(("unit-price", "größe", "a b", "a:b", 'say "hi"', "items"), INTEGER)
+    assert line({"properties": properties}, "shop.find-item") == (
+        r'shop.find-item(unit-price?:integer,größe?:integer,"a b"?:integer,"a:b"?:integer,'
+        r'"say \"hi\""?:integer,items?:integer)'
+    )
+    assert line({"type": "object"}, "two words") == '"two words"()'
+
+
+def test_a_call_is_valid_json_whatever_the_tool_is_called(chat):
+    call = {"id": "call_0", "type": "function", "function": {"name": 'say "hi"', "arguments": {"a b": "é"}}}
+    read = chat.parse(chat.turn_ids({"role": "assistant", "content": "", "tool_calls": [call]})).calls
+    assert [(found.name, found.arguments) for found in read] == [('say "hi"', {"a b": "é"})]
+
+
+def test_the_calculator_is_listed_as_in_every_version_before(calculator_tools):
+    assert render_text([{"role": "user", "content": "1 + 1?"}], json.loads(calculator_tools)) == (
+        "<|im_start|>system\nTools:\nadd(a:number,b:number)\nsubtract(a:number,b:number)\n"
+        "multiply(a:number,b:number)\ndivide(a:number,b:number)\nmodulo(a:number,b:number)\n"
+        "power(base:number,exponent:number)\nsum_numbers(numbers:array)\nfloor(x:number)\nceil(x:number)\n"
+        "round_number(x:number,digits?:integer)\nsqrt(x:number)\nabs_value(x:number)<|im_end|>\n"
+        "<|im_start|>user\n1 + 1?<|im_end|>\n"
+    )
+
+
+def test_a_saved_tokenizer_keeps_the_template_it_was_saved_with(chat, calculator_tools, tmp_path):
+    chat.tokenizer.save_pretrained(tmp_path)
+    template = tmp_path / "chat_template.jinja"
+    template.write_text(template.read_text(encoding="utf-8").replace("Tools:", "Functions:"), encoding="utf-8")
+    prompt = ChatFormat.from_pretrained(tmp_path).prompt_ids("1 + 1?", calculator_tools)
+    assert chat.decode(list(prompt)).startswith("<|im_start|>system\nFunctions:\nadd(a:number,b:number)")
