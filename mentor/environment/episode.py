@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mentor import progress
@@ -71,7 +71,7 @@ class Episode:
                 return StopReason.ANSWERED
             if turn + 1 == self.limits.max_turns:
                 return StopReason.MAX_TURNS  # no turn is left to read the results, so the calls are not run
-            records = [await self._execute(executor, call, turn) for call in said.calls]
+            records = await self._execute(executor, said.calls, turn)
             invalid_turns = 0 if any(record.well_formed for record in records) else invalid_turns + 1
             if invalid_turns >= self.limits.max_invalid_turns:
                 return StopReason.INVALID_CALLS
@@ -116,12 +116,13 @@ class Episode:
     def _text(self, completion: Completion) -> str:
         return self.chat.decode(completion.token_ids).removesuffix(self.chat.eos_token)
 
-    async def _execute(self, executor: ToolExecutor, call: ParsedCall, turn: int) -> CallRecord:
-        """Run one call; append what the model is shown to the messages and the outcome to the records."""
-        if call.problem is not None:
-            result = ToolResult(error_text(CallError.MALFORMED, call.problem), False, CallError.MALFORMED)
-        else:
-            result = await executor.call(call.name or "", call.arguments, session=str(self.index))
+    async def _execute(self, executor: ToolExecutor, calls: Sequence[ParsedCall], turn: int) -> list[CallRecord]:
+        """Run the calls of a turn; append what the model is shown to the messages and the outcomes to the records."""
+        well_formed = [(call.name or "", call.arguments) for call in calls if call.problem is None]
+        results = iter(await executor.call_turn(well_formed, session=str(self.index)))
+        return [self._record(call, malformed(call) or next(results), turn) for call in calls]
+
+    def _record(self, call: ParsedCall, result: ToolResult, turn: int) -> CallRecord:
         self.messages.append(
             {
                 "role": "tool",
@@ -131,8 +132,7 @@ class Episode:
             }
         )
         progress.beat()
-        place = self.first_turn + turn
-        record = CallRecord(place, call.name, call.arguments, result.ok, result.error, result.seconds)
+        record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
         self.calls.append(record)
         return record
 
@@ -160,6 +160,13 @@ class Episode:
             isolation=isolation,
             hidden_calls=self.hidden_calls,
         )
+
+
+def malformed(call: ParsedCall) -> ToolResult | None:
+    """Return what the model is shown of a call that is none, None for a well-formed one."""
+    if call.problem is None:
+        return None
+    return ToolResult(error_text(CallError.MALFORMED, call.problem), False, CallError.MALFORMED)
 
 
 def call_error(call: ParsedCall, schemas: Mapping[str, dict[str, Any]]) -> CallError:

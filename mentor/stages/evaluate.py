@@ -26,7 +26,7 @@ from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.student import student_environment
-from mentor.stages.tooling import say_counts
+from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.trajectories.store import TrajectoryWriter
 from mentor.types import NO_TOOLS, Task, Trajectory
 
@@ -73,11 +73,12 @@ def evaluate_model(
     tools, loading, sampling = config.tools, config.model, config.sampler
     assert isinstance(tools, ToolsConfig) and isinstance(loading, ModelConfig) and isinstance(sampling, SamplerConfig)
     rows: list[dict[str, Any]] = []
-    with student_environment(model, tools, loading, sampling) as environment, Grader() as answers:
+    toolbox = configured_toolbox(tools, logger.message)
+    with student_environment(model, toolbox, loading, sampling) as environment, Grader() as answers:
         for job in jobs:
             grader = build_grader(config.benchmark[job.benchmark].grader, answers)
             rows += evaluate(job, tasks[job.benchmark], config, eval_folder, environment, grader, logger)
-        say_counts(environment.toolbox, logger)
+        say_counts(toolbox, logger)
     return rows
 
 

@@ -63,7 +63,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
     began = perf_counter()
     seed_everything(config.seed)
-    toolbox = configured_toolbox(tools)
+    toolbox = configured_toolbox(tools, logger.message)
     taught = teacher_trajectories(folder, toolbox)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     base = base_model(config, folder.root)

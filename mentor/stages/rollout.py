@@ -37,7 +37,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     tasks = load_tasks(**task.source())
     dropped = contaminated(tasks, stage.decontaminate)
     tasks = [task for task in tasks if task.id not in dropped][: stage.limit]
-    toolbox, teacher = configured_toolbox(tools), configured_teacher(config)
+    toolbox, teacher = configured_toolbox(tools, logger.message), configured_teacher(config)
     if (volume := teacher.dry_run(tasks, toolbox, logger.message)) is not None:
         return StageResult(None, volume)
     counts: dict[str, Any] = {}
@@ -53,7 +53,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     with open_outcomes(folder.path, stored, len(waiting), logger) as outcomes:
         counts |= teacher.solve_all(waiting, toolbox, stage.concurrency, outcomes)
     counts |= teacher.counts(folder.path, tasks, toolbox, logger.message)
-    say_counts(toolbox, logger)
+    never_worked = say_counts(toolbox, logger, worked=stored.tools)
+    counts |= {"tools_that_never_worked": never_worked} if never_worked else {}
     logger.log(0, stored.metrics())
     counts |= stopped_by(outcomes, len(tasks))
     if stored.verified == 0:

@@ -6,21 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
+from mentor.config import ModelConfig, SamplerConfig
 from mentor.environment import Environment
 from mentor.policy.model import torch_dtype
 from mentor.stages.chat_format import load_chat
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
-from mentor.stages.tooling import configured_toolbox
+from mentor.tools import Toolbox
 
 
 @contextmanager
 def student_environment(
-    path: Path | str, tools: ToolsConfig, model: ModelConfig, sampling: SamplerConfig
+    path: Path | str, toolbox: Toolbox, model: ModelConfig, sampling: SamplerConfig
 ) -> Iterator[Environment]:
     """Open the environment of the model at `path`; its weights and cache are freed at the end."""
     chat = load_chat(path, model)
-    toolbox = configured_toolbox(tools)
     with (
         open_sampler(sampling, path, chat.eos_id, torch_dtype(model.dtype)) as sampler,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,

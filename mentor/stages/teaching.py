@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from mentor.config import Config, ModelConfig, ModelTeacher, OpenaiTeacher, ToolsConfig, WorkedTeacher
+from mentor.config import Config, ModelConfig, ModelTeacher, OpenaiTeacher, WorkedTeacher
 from mentor.errors import StageError
 from mentor.teachers import Teacher, build_teacher
 
@@ -37,8 +37,8 @@ def _in_process(config: Config) -> Teacher:
     from mentor.stages.student import student_environment
     from mentor.teachers.in_process import InProcessTeacher
 
-    settings, tools = config.teacher, config.tools
-    assert isinstance(settings, ModelTeacher) and isinstance(tools, ToolsConfig) and settings.path is not None
+    settings = config.teacher
+    assert isinstance(settings, ModelTeacher) and settings.path is not None
     model = ModelConfig(
         name="teacher",
         dtype=settings.dtype,
@@ -47,7 +47,7 @@ def _in_process(config: Config) -> Teacher:
         enable_thinking=settings.enable_thinking,
         think_history=settings.think_history,
     )
-    opens = partial(student_environment, settings.path, tools, model, settings.sampler)
+    opens = partial(student_environment, settings.path, model=model, sampling=settings.sampler)
     return InProcessTeacher(settings, config.seed, opens)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import partial
 
 from mentor.config import ToolsConfig
+from mentor.jsonl import Report
 from mentor.loggers import Logger
 from mentor.tools import Toolbox, ToolExecutor, build_toolset
 from mentor.tools.engine import Limits
 
 
-def configured_toolbox(tools: ToolsConfig) -> Toolbox:
-    """Build the toolbox, not open yet. Raises ConfigError or InputError for a toolset or limits that are refused."""
+def configured_toolbox(tools: ToolsConfig, report: Report | None = None) -> Toolbox:
+    """Build the toolbox, not open yet. Raises ConfigError or InputError for a toolset or limits that are refused.
+
+    report: is told once of every tool that fails.
+    """
 
     limits = Limits(**{key: getattr(tools, key) for key in Limits.__dataclass_fields__})
     default = None
@@ -28,11 +33,18 @@ def configured_toolbox(tools: ToolsConfig) -> Toolbox:
             tools.schemas,
             limits,
         )
-    return Toolbox(default, partial(ToolExecutor, **asdict(limits)), tools.engine, tools.trusted)
+    return Toolbox(default, partial(ToolExecutor, **asdict(limits)), tools.engine, tools.trusted, report)
 
 
-def say_counts(toolbox: Toolbox, logger: Logger) -> None:
-    """Log in one line the calls that failed and the arguments that were read from text, if any."""
-    counts = toolbox.counts
+def say_counts(toolbox: Toolbox, logger: Logger, worked: Collection[str] = ()) -> dict[str, str]:
+    """Log the calls that failed, the arguments that were read from text, and the tools that never worked, if any.
+
+    worked: tools that are known to have. Returns those that never did, with how they failed.
+    """
+    counts = toolbox.counts.kinds
     if counts:
         logger.message("tool calls: " + ", ".join(f"{number} {kind}" for kind, number in counts.most_common()))
+    never = {tool: how for tool, how in toolbox.counts.never_worked().items() if tool not in worked}
+    if never:
+        logger.message("tools that never worked: " + "; ".join(f"{tool} ({how})" for tool, how in never.items()))
+    return never

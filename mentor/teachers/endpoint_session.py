@@ -20,7 +20,7 @@ from mentor.teachers.outcomes import Rejection
 from mentor.teachers.reply import read_reply, returned
 from mentor.teachers.sampled import Verifier
 from mentor.tools import ToolExecutor
-from mentor.types import CallRecord, StopReason, Task, Trajectory
+from mentor.types import CallRecord, StopReason, Task, ToolResult, Trajectory
 
 PARSER_HINT = "the server has no tool parser (vLLM: --enable-auto-tool-choice --tool-call-parser <parser>)"
 
@@ -109,14 +109,15 @@ class _Try:
                 break
             wire = returned(answer["message"], reply, first)
             self.sent.append(wire)
-            for call, entry in zip(reply.calls, wire["tool_calls"], strict=True):
-                await self._call(turn, call, entry["id"])
+            calls = [(call.name or "", call.arguments) for call in reply.calls]
+            results = await self.executor.call_turn(calls, self.session)
+            for call, result, entry in zip(reply.calls, results, wire["tool_calls"], strict=True):
+                self._record(turn, call, result, entry["id"])
         return StopReason.MAX_TURNS
 
-    async def _call(self, turn: int, call: ParsedCall, wire_id: str) -> None:
-        """Execute one call and append its result. wire_id: the endpoint's id of the call."""
+    def _record(self, turn: int, call: ParsedCall, result: ToolResult, wire_id: str) -> None:
+        """Append a call and its result. wire_id: the endpoint's id of the call."""
         assert call.name is not None
-        result = await self.executor.call(call.name, call.arguments, session=self.session)
         stored = {"tool_call_id": f"call_{len(self.calls)}", "name": call.name, "content": result.text}
         self.messages.append({"role": "tool", **stored})
         self.sent.append({"role": "tool", "tool_call_id": wire_id, "content": result.text})

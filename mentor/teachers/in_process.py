@@ -15,11 +15,11 @@ from mentor.teachers.sampled import SamplingTeacher, open_verifier
 from mentor.tools import Toolbox
 from mentor.types import Task, Trajectory
 
-OpenEnvironment = Callable[[], AbstractContextManager[Environment]]
+OpenEnvironment = Callable[[Toolbox], AbstractContextManager[Environment]]
 
 
 class InProcessTeacher(SamplingTeacher):
-    """`teacher=model`. open_environment: loads the model; called once, when there are tasks to solve."""
+    """`teacher=model`. open_environment: loads the model; called once with the tools, when there are tasks to solve."""
 
     def __init__(self, settings: ModelTeacher, seed: int, open_environment: OpenEnvironment) -> None:
         self.settings, self.seed, self.open_environment = settings, seed, open_environment
@@ -27,16 +27,16 @@ class InProcessTeacher(SamplingTeacher):
     def solve_all(
         self, tasks: Sequence[Task], toolbox: Toolbox, concurrency: int, outcomes: Outcomes
     ) -> dict[str, Any]:
-        """Sample as many tries at a time as the sampler runs; `toolbox` and `concurrency` are the environment's own."""
+        """Sample as many tries at a time as the sampler runs, whatever `concurrency` says."""
         sampler, samples = self.settings.sampler, self.settings.samples
         report = outcomes.logger.message
         with (
-            self.open_environment() as environment,
+            self.open_environment(toolbox) as environment,
             open_verifier(outcomes.folder, self.settings.choose, report) as verifier,
         ):
             at_once = max(1, sampler.max_running // samples)
             for start in range(0, len(tasks), at_once):
-                part = [named(task, environment.toolbox) for task in tasks[start : start + at_once]]
+                part = [named(task, toolbox) for task in tasks[start : start + at_once]]
                 tries = tries_at(part, environment, samples, self.seed, sampler.temperature, sampler.top_p)
                 for task, attempts in zip(part, tries, strict=True):
                     outcomes.write(task, verifier.conclude(task, [verifier.judged(attempt) for attempt in attempts]))

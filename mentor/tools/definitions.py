@@ -61,7 +61,7 @@ def public(defined: Mapping[str, Definition]) -> dict[str, Definition]:
 def _tool_classes(tree: ast.Module) -> Iterator[tuple[ast.ClassDef, dict[str, FunctionNode]]]:
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     for owner in classes.values():
-        others = [node for node in tree.body if node is not owner and not _is_main_guard(node)]
+        others = [node for node in tree.body if node is not owner and not is_main_guard(node)]
         if not owner.name.startswith("_") and not any(_mentions(node, owner.name) for node in others):
             methods = _methods(owner, classes)
             if methods:
@@ -97,6 +97,6 @@ def _mentions(tree: ast.AST, name: str) -> bool:
     )
 
 
-def _is_main_guard(node: ast.stmt) -> bool:
+def is_main_guard(node: ast.stmt) -> bool:
     """`if __name__ == "__main__":`, which no engine enters."""
     return isinstance(node, ast.If) and _mentions(node.test, "__name__")

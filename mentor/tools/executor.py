@@ -6,13 +6,15 @@ of the toolset as values. A failing tool is a result; only an engine that cannot
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 from mentor.calls.arguments import MAX_MESSAGE_CHARS, ArgumentValidator
 from mentor.errors import ToolError
+from mentor.tools.call_counts import CallCounts
 from mentor.tools.engine import DEFAULT_FLOOR, Limits
 from mentor.tools.toolsets import Toolset
 from mentor.types import CallError, ToolResult
@@ -28,9 +30,7 @@ class ToolExecutor:
     """Runs the calls of a toolset in workers of its engine, concurrently; use through `async with`.
 
     The limits are those of `Limits`; a call ends at most half a second past timeout_s. Raises ConfigError for a limit
-    that is not positive and, on opening, for a floor the host does not reach.
-
-    counts: by CallError value, calls that ended so; by `coerced_<kind>`, arguments read from text (see `coerce`).
+    that is not positive and, on opening, for a floor the host does not reach. counts: of its calls.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class ToolExecutor:
         max_output_chars: int = 2000,
         isolation_floor: str = DEFAULT_FLOOR,
         load_timeout_s: float = 10.0,
+        counts: CallCounts | None = None,
     ) -> None:
         self.toolset = toolset
-        self.counts: Counter[str] = Counter()
+        self.counts = counts or CallCounts()
         functions = [schema["function"] for schema in toolset.schemas]
         self._validators = {function["name"]: ArgumentValidator(function["parameters"]) for function in functions}
         self._engine = toolset.new_engine(
@@ -91,22 +92,34 @@ class ToolExecutor:
         validator = self._validators.get(name) if isinstance(name, str) else None
         if validator is None:
             known = ", ".join(self.toolset.names)
-            return self._failed(CallError.UNKNOWN_TOOL, f"no tool named {str(name)[:80]!r}, known: {known}")
+            return self._failed(None, CallError.UNKNOWN_TOOL, f"no tool named {str(name)[:80]!r}, known: {known}")
         problem = validator.problem(arguments)
         if problem is not None:
             arguments, kinds = validator.coerce(arguments)
             if not kinds or validator.problem(arguments) is not None:
-                return self._failed(CallError.INVALID_ARGUMENTS, problem)
-            self.counts.update(f"coerced_{kind}" for kind in kinds)
+                return self._failed(name, CallError.INVALID_ARGUMENTS, problem)
+            self.counts.kinds.update(f"coerced_{kind}" for kind in kinds)
         outcome = await self._engine.call(name, validator.coerced(arguments), session)
         if outcome.error is not None:
-            return self._failed(outcome.error, outcome.text, outcome.seconds)
+            return self._failed(name, outcome.error, outcome.text, outcome.seconds)
+        self.counts.worked(name)
         return ToolResult(outcome.text, True, None, outcome.seconds)
+
+    async def call_turn(self, calls: Sequence[tuple[str, dict[str, Any]]], session: str) -> list[ToolResult]:
+        """Run the calls of one turn, each a name and arguments; return their results in the same order.
+
+        They run at once where the tools keep no state, else one after the other. Raises as `call` does.
+        """
+        if not self.toolset.parallel:
+            return [await self.call(name, arguments, session) for name, arguments in calls]
+        sessions = [session, *[None] * len(calls)]  # without state it does not matter in which they run
+        pairs = zip(calls, sessions, strict=False)
+        return await asyncio.gather(*(self.call(name, arguments, place) for (name, arguments), place in pairs))
 
     async def end_session(self, session: str) -> None:
         """Forget what the calls of this id left behind, and end its worker; an id without calls is fine."""
         await self._engine.end_session(session)
 
-    def _failed(self, kind: CallError, message: str, seconds: float = 0.0) -> ToolResult:
-        self.counts[kind.value] += 1
+    def _failed(self, tool: str | None, kind: CallError, message: str, seconds: float = 0.0) -> ToolResult:
+        self.counts.failed(kind, " ".join(message.split())[:MAX_MESSAGE_CHARS], tool)
         return ToolResult(error_text(kind, message), False, kind, seconds)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 
 from mentor.errors import InputError
+from mentor.tools.call_counts import CallCounts
 from mentor.tools.executor import ToolExecutor
 from mentor.tools.toolsets import Toolset
 from mentor.types import NO_TOOLS, Task
@@ -32,14 +33,16 @@ class Toolbox:
     """Opens executors of toolsets with `make`; use through `async with`.
 
     default: None where every task has its own. engine, trusted: of the tasks' own tools, as for `Toolset.from_row`.
+    report: is told once of every tool that fails. counts: of the calls of all executors.
     """
 
     def __init__(
         self,
         default: Toolset | None,
-        make: Callable[[Toolset], ToolExecutor] = ToolExecutor,
+        make: Callable[..., ToolExecutor] = ToolExecutor,
         engine: str = "auto",
         trusted: bool = False,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self.default = default
         self._make = make
@@ -47,7 +50,7 @@ class Toolbox:
         self._toolsets: dict[str, Toolset] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the longest unused first
         self._lock = asyncio.Lock()  # while executors open and close
-        self._counts: Counter[str] = Counter()  # of executors that are closed
+        self.counts = CallCounts(report)
 
     def toolset(self, task: Task) -> Toolset:
         """Return the tools that a task is solved with. Raises InputError where it has none, or none that can run."""
@@ -77,11 +80,6 @@ class Toolbox:
         """One line for the log: which tools, in which engine, and their isolation."""
         return self._open[""].executor.summary if self.default is not None else "tools: those of each task"
 
-    @property
-    def counts(self) -> Counter[str]:
-        """Of all executors so far: failed calls by kind, and arguments that were read from text, by kind."""
-        return sum((held.executor.counts for held in self._open.values()), Counter(self._counts))
-
     def lease(self, task: Task) -> AbstractAsyncContextManager[ToolExecutor]:
         """Lease the open executor of the task's tools; it stays open until the lease ends."""
         return _Lease(self, task)
@@ -89,7 +87,7 @@ class Toolbox:
     async def _take(self, key: str, task: Task) -> _Open:
         async with self._lock:
             if key not in self._open:
-                self._open[key] = _Open(await self._make(self.toolset(task)).__aenter__())
+                self._open[key] = _Open(await self._make(self.toolset(task), counts=self.counts).__aenter__())
             held = self._open[key]
             held.users += 1
         return held
@@ -107,13 +105,12 @@ class Toolbox:
             await self._close(self._open.pop(key))
 
     async def _close(self, held: _Open) -> None:
-        self._counts += held.executor.counts
         await held.executor.__aexit__(None, None, None)
 
     async def __aenter__(self) -> Toolbox:
         """Opens the run's own toolset, so that tools that cannot run are known before anything is sampled."""
         if self.default is not None:
-            self._open[""] = _Open(await self._make(self.default).__aenter__())
+            self._open[""] = _Open(await self._make(self.default, counts=self.counts).__aenter__())
         return self
 
     async def __aexit__(

@@ -25,6 +25,7 @@ from mentor.tools.host.search import SearchEngine
 from mentor.tools.monty.monty_engine import MontyEngine
 from mentor.tools.signatures import check_parameters, function_schema
 from mentor.tools.source import Source, imported_modules, parse_source
+from mentor.tools.stateless import keeps_state
 from mentor.tools.user_source import chosen_engine, converted_arguments, given_schemas, load_source, read_text
 
 BUILTIN = Path(__file__).with_name("builtin")
@@ -63,6 +64,13 @@ class Toolset:
     def schemas_json(self) -> str:
         """The schemas as compact JSON text, as trajectories store them."""
         return schemas_text(self.schemas)
+
+    @cached_property
+    def parallel(self) -> bool:
+        """Whether the calls of one turn may run at once: no call sees what another left, in the module or outside."""
+        if self.stateless or self.host is not None or self.trusted:
+            return self.stateless
+        return not self.loaded.owners and not keeps_state(ast.parse(self.source))
 
     @cached_property
     def loaded(self) -> Source:

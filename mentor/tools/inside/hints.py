@@ -17,7 +17,7 @@ import typing_extensions
 from pydantic.fields import FieldInfo
 
 if sys.version_info < (3, 12):  # pydantic reads no other TypedDict there; the source imports it after this
-    typing.TypedDict = typing_extensions.TypedDict  # type: ignore[misc, assignment]
+    typing.TypedDict = typing_extensions.TypedDict
 
 Schema = dict[str, Any]
 

@@ -102,7 +102,7 @@ def test_rows_of_the_three_kinds_roll_out_with_their_own_tools(chat, tmp_path):
     )
     assert [message["content"] for message in verl.messages if message["role"] == "tool"] == ["42"]
     assert recall.messages[2]["content"] == "5" and own.messages[2]["content"] == "105"
-    assert own.calls[1].error is CallError.UNKNOWN_TOOL and toolbox.counts == {"unknown_tool": 1}
+    assert own.calls[1].error is CallError.UNKNOWN_TOOL and toolbox.counts.kinds == {"unknown_tool": 1}
     assert json.loads(own.tools) == [SCHEMA] and len(json.loads(verl.tools)) == 12
     assert {trajectory.stop_reason for trajectory in (verl, recall, own)} == {StopReason.ANSWERED}
 

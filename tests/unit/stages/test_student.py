@@ -5,6 +5,7 @@ from pathlib import Path
 from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import RolloutRequest
 from mentor.stages.student import student_environment
+from mentor.stages.tooling import configured_toolbox
 from mentor.types import Task
 
 
@@ -12,8 +13,8 @@ def test_the_environment_has_the_limits_and_tools_of_the_settings(student, chat,
     student.save_pretrained(tmp_path / "model")
     chat.tokenizer.save_pretrained(tmp_path / "model")
     sampling = SamplerConfig("transformers", max_tokens=600, max_turn_tokens=4, max_running=1)
-    tools = ToolsConfig("calculator")
-    with student_environment(tmp_path / "model", tools, ModelConfig("tiny"), sampling) as environment:
+    toolbox = configured_toolbox(ToolsConfig("calculator"))
+    with student_environment(tmp_path / "model", toolbox, ModelConfig("tiny"), sampling) as environment:
         [trajectory] = environment.rollout([RolloutRequest(Task("t", "What is 2 plus 3?", ("5",), ""), seed=0)])
     assert trajectory.tokens is not None and 0 < trajectory.tokens.sampled <= 4
     assert '"add"' in trajectory.tools

@@ -1,6 +1,5 @@
 """The toolbox that the `tools` group describes."""
 
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +7,8 @@ import pytest
 from mentor.config import ToolsConfig
 from mentor.errors import ConfigError, InputError
 from mentor.stages.tooling import configured_toolbox, say_counts
-from mentor.types import Task
+from mentor.tools import Toolbox
+from mentor.types import CallError, Task
 
 TASK = Task("t", "2+3?", ("5",), "")
 
@@ -21,8 +21,14 @@ def test_one_toolset_for_all_tasks_or_those_that_rows_bring():
         configured_toolbox(ToolsConfig(name="file"))
 
 
-def test_counts_are_said_in_one_line_where_there_are_any():
+def test_counts_and_tools_that_never_worked_are_said_where_there_are_any():
     said: list[str] = []
-    for counts in (Counter(), Counter(timeout=1, coerced_number=3)):
-        say_counts(SimpleNamespace(counts=counts), SimpleNamespace(message=said.append))
-    assert said == ["tool calls: 3 coerced_number, 1 timeout"]
+    toolbox = Toolbox(None)
+    assert say_counts(toolbox, SimpleNamespace(message=said.append)) == {} and said == []
+    toolbox.counts.kinds["coerced_number"] = 3
+    toolbox.counts.failed(CallError.TIMEOUT, "no result within 2 s", "slow")
+    toolbox.counts.failed(CallError.EXCEPTION, "KeyError: 'x'", "resumed")
+    never = say_counts(toolbox, SimpleNamespace(message=said.append), worked=["resumed"])
+    how = "1 of 1 calls failed, the first: timeout: no result within 2 s"
+    assert never == {"slow": how}
+    assert said == ["tool calls: 3 coerced_number, 1 timeout, 1 exception", f"tools that never worked: slow ({how})"]

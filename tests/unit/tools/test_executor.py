@@ -395,7 +395,7 @@ def test_text_arguments_are_read_and_all_is_counted():
                 ("divide", {"a": 1, "b": 0}),
                 ("none", {}),
             ]
-            return [(await executor.call(name, arguments)).text for name, arguments in calls], executor.counts
+            return [(await executor.call(name, arguments)).text for name, arguments in calls], executor.counts.kinds
 
     texts, counts = asyncio.run(run())
     assert texts[:4] == ["5", "5", "2.718", "3"]
