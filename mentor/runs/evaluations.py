@@ -121,6 +121,7 @@ def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dic
             task_file=task.path,
             answers_file=str(answers_file(task.path)) if task.name == "bfcl" and task.path is not None else None,
             tools_file=config.tools.path if config.tools else None,
+            schemas_file=config.tools.schemas if config.tools else None,
         ),
     }
     return values

@@ -19,6 +19,7 @@ ABSENT = "(absent)"
 SPREAD: dict[str, tuple[str, ...]] = {
     "trainer": ("num_processes", "deepspeed", "gradient_checkpointing"),
     "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
+    "tools": ("load_timeout_s",),
     "teacher": (
         *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
         "max_refused_in_a_row",
@@ -31,6 +32,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
 ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {"decontaminate": []},
     "task": {"data_set": None},
+    "tools": {"schemas": None},
     "model": {"think_history": "keep"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
 }

@@ -19,8 +19,11 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
     The hashes enter the config hash, so that a stage whose input has changed does not count as done. Raises
     RunFolderError or InputError for missing files.
     """
+    task, tools = config.task, config.tools
     given = content_hashes(
-        task_file=config.task.path if config.task else None, tools_file=config.tools.path if config.tools else None
+        task_file=task.path if task else None,
+        tools_file=tools.path if tools else None,
+        schemas_file=tools.schemas if tools else None,
     )
     if isinstance(config.stage, RolloutStage):
         given |= content_hashes(**{f"decontaminate {path}": path for path in config.stage.decontaminate})

@@ -36,21 +36,28 @@ class Definition:
         return arguments
 
 
-def definitions(tree: ast.Module, origin: str) -> dict[str, Definition]:
-    """Return what may be called, by name; the last definition of a name counts, as in Python.
+def definitions(tree: ast.Module) -> dict[str, Definition]:
+    """Return what may be called, by name.
 
-    Raises InputError with `origin:line` for a method whose name is that of a function or of another class's method.
+    The last function of a name counts, as in Python, and functions come before methods (`refuse_shared_names`).
     """
     found = {node.name: Definition(node) for node in tree.body if isinstance(node, FunctionNode)}
     for owner, methods in _tool_classes(tree):
+        found |= {name: Definition(node, owner) for name, node in methods.items() if name not in found}
+    return found
+
+
+def refuse_shared_names(tree: ast.Module, origin: str) -> None:
+    """Raise InputError with `origin:line` for a method with the name of a function or of another class's method."""
+    found = definitions(tree)
+    for owner, methods in _tool_classes(tree):
         for method in methods.values():
-            if method.name in found:
+            other = found[method.name]
+            if other.owner is not owner:
                 raise InputError(
                     f"{origin}:{method.lineno}: method {method.name!r} of {owner.name} has the name of another tool, "
-                    f"that of line {found[method.name].node.lineno}; a name that begins with an underscore is no tool"
+                    f"that of line {other.node.lineno}; a name that begins with an underscore is no tool"
                 )
-        found |= {name: Definition(method, owner) for name, method in methods.items()}
-    return found
 
 
 def public(defined: Mapping[str, Definition]) -> dict[str, Definition]:

@@ -17,7 +17,7 @@ from typing import Any
 from mentor.calls.schemas import check_schema, schemas_text
 from mentor.errors import ConfigError, InputError
 from mentor.tools.cpython.cpython_engine import CPythonEngine
-from mentor.tools.definitions import definitions, public
+from mentor.tools.definitions import definitions, public, refuse_shared_names
 from mentor.tools.engine import DEFAULT_LIMITS, Limits, ToolEngine
 from mentor.tools.host.corpus import SEARCH_SCHEMA, Corpus
 from mentor.tools.host.mcp_server import McpEngine, ServerAddress, list_schemas
@@ -76,7 +76,7 @@ class Toolset:
     def loaded(self) -> Source:
         """What an engine loads."""
         tree = ast.parse(self.source)
-        defined = definitions(tree, self.origin or self.name)
+        defined = definitions(tree)
         tools = {name: defined[name] for name in self.names if name in defined}
         return Source(
             self.name,
@@ -104,7 +104,7 @@ class Toolset:
             raise InputError(f"toolset {name!r} is not built in, accepted: {', '.join(BUILTIN_SOURCES)}")
         path = BUILTIN_SOURCES[name]
         source = path.read_text(encoding="utf-8")
-        tools = public(definitions(parse_source(source, path.name), path.name))
+        tools = public(definitions(parse_source(source, path.name)))
         schemas = [function_schema(tool, definition, path.name) for tool, definition in tools.items()]
         toolset = cls(name, source, schemas, float_digits=BUILTIN_FLOAT_DIGITS)
         if name in CPYTHON_NOTES:
@@ -153,7 +153,9 @@ class Toolset:
         for settings that the host or each other exclude.
         """
         source, origin = read_text(Path(path), "tools file"), str(path)
-        tools = public(definitions(parse_source(source, origin), origin))
+        tree = parse_source(source, origin)
+        refuse_shared_names(tree, origin)
+        tools = public(definitions(tree))
         if not tools:
             raise InputError(
                 f"tools file {path} has no tool; accepted are public top-level functions, and public methods of a "
@@ -206,7 +208,7 @@ class Toolset:
             raise InputError(f"{origin}: func_schemas must be a list of tool schemas that is not empty")
         schemas = [check_schema(schema, origin) for schema in func_schemas]
         place = f"{origin} env"
-        defined = definitions(parse_source(env, place), place)
+        defined = definitions(parse_source(env, place))
         names = [schema["function"]["name"] for schema in schemas]
         for name in names:
             if name not in defined or names.count(name) > 1:

@@ -10,7 +10,7 @@ from mentor.tools.signatures import function_schema, hint_schema, parse_docstrin
 
 
 def schema_of(source: str) -> dict:
-    ((name, definition),) = definitions(ast.parse(source), "tools.py").items()
+    ((name, definition),) = definitions(ast.parse(source)).items()
     return function_schema(name, definition, "tools.py")["function"]
 
 
