@@ -11,7 +11,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from mentor.errors import InputError
@@ -25,8 +25,18 @@ MAX_IDLE = 8  # open executors that nothing uses; each holds worker processes
 
 @dataclass
 class _Open:
+    """An executor that is open, or that its first user opens while others wait."""
+
     executor: ToolExecutor
     users: int = 0
+    is_open: bool = False
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def ready(self) -> None:
+        async with self.opening:
+            if not self.is_open:
+                await self.executor.__aenter__()
+                self.is_open = True
 
 
 class Toolbox:
@@ -49,7 +59,6 @@ class Toolbox:
         self._engine, self._trusted = engine, trusted
         self._toolsets: dict[str, Toolset] = {}
         self._open: OrderedDict[str, _Open] = OrderedDict()  # the longest unused first
-        self._lock = asyncio.Lock()  # while executors open and close
         self.counts = CallCounts(report)
 
     def toolset(self, task: Task) -> Toolset:
@@ -84,25 +93,32 @@ class Toolbox:
         """Lease the open executor of the task's tools; it stays open until the lease ends."""
         return _Lease(self, task)
 
+    def _hold(self, key: str, toolset: Toolset) -> _Open:
+        if key not in self._open:
+            self._open[key] = _Open(self._make(toolset, counts=self.counts))
+        return self._open[key]
+
     async def _take(self, key: str, task: Task) -> _Open:
-        async with self._lock:
-            if key not in self._open:
-                self._open[key] = _Open(await self._make(self.toolset(task), counts=self.counts).__aenter__())
-            held = self._open[key]
-            held.users += 1
+        held = self._hold(key, self.toolset(task))
+        held.users += 1
+        try:
+            await held.ready()
+        except BaseException:
+            held.users -= 1
+            raise
         return held
 
     async def _give_back(self, key: str, held: _Open) -> None:
         held.users -= 1
         if self._open.get(key) is held:  # a toolbox that was closed meanwhile has forgotten it
             self._open.move_to_end(key)
-            async with self._lock:
-                await self._close_idle()
+            await self._close_idle()
 
     async def _close_idle(self) -> None:
         idle = [key for key, held in self._open.items() if key and held.users == 0]
-        for key in idle[: max(0, len(idle) - MAX_IDLE)]:
-            await self._close(self._open.pop(key))
+        surplus = [self._open.pop(key) for key in idle[: max(0, len(idle) - MAX_IDLE)]]
+        for held in surplus:  # out of reach before the first of them is awaited
+            await self._close(held)
 
     async def _close(self, held: _Open) -> None:
         await held.executor.__aexit__(None, None, None)
@@ -110,7 +126,7 @@ class Toolbox:
     async def __aenter__(self) -> Toolbox:
         """Opens the run's own toolset, so that tools that cannot run are known before anything is sampled."""
         if self.default is not None:
-            self._open[""] = _Open(await self._make(self.default, counts=self.counts).__aenter__())
+            await self._hold("", self.default).ready()
         return self
 
     async def __aexit__(

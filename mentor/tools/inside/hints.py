@@ -19,6 +19,8 @@ from pydantic.fields import FieldInfo
 if sys.version_info < (3, 12):  # pydantic reads no other TypedDict there; the source imports it after this
     typing.TypedDict = typing_extensions.TypedDict
 
+pydantic.TypeAdapter(list[int]).json_schema()  # the first use imports most of pydantic: once, before workers are forked
+
 Schema = dict[str, Any]
 
 
@@ -51,7 +53,10 @@ class ArgumentReader:
                 self.adapters[name] = pydantic.TypeAdapter(hint)
             except Exception as error:  # of the hint's own code as well
                 raise HintError(name, _short(error)) from error
-            texts = [text for text in getattr(hint, "__metadata__", ()) if isinstance(text, str)]
+            said = [
+                getattr(entry, "documentation", entry) for entry in getattr(hint, "__metadata__", ())
+            ]  # of Doc(...)
+            texts = [text for text in said if isinstance(text, str)]
             if texts:
                 self.described[name] = texts[0]
         self.required += [name for name, field in self.fields.items() if field.is_required()]

@@ -240,7 +240,8 @@ class Worker:
         self.driver, self.hints, self.settings = driver, hints, settings
         self.module = ModuleType(NAME)
         self.tools: dict[str, Any] = {}
-        self.readers: dict[str, Any] = {}
+        self.readers: dict[str, Any] = {}  # of converted arguments, by tool
+        self.unread: dict[str, Any] = {}  # why a tool has no reader, by tool
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def serve(self, code: CodeType | str, level: str, missing: list[str], fd: int = 3) -> None:
@@ -279,6 +280,7 @@ class Worker:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         if not failure:
             self.tools = {name: self._tool(name) for name in self.settings["names"]}
+            self._make_readers()
         return failure
 
     def _tool(self, name: str) -> Any:
@@ -307,29 +309,31 @@ class Worker:
 
     def describe(self) -> dict[str, Any]:
         """What converted arguments are, by tool; `problem` of a tool whose hints cannot be used, with the parameter."""
-        described: dict[str, Any] = {}
-        for name in self.settings["converted"]:
+        described = dict(self.unread)
+        for name, reader in self.readers.items():
             assert self.hints is not None
             try:
-                described[name] = self.reader(name).describe()
+                described[name] = reader.describe()
             except self.hints.HintError as error:
                 described[name] = {"problem": str(error), "parameter": error.parameter}
         return described
 
-    def reader(self, name: str) -> Any:
-        """The reader of a tool's arguments, made when it is first needed."""
-        if name not in self.readers:
+    def _make_readers(self) -> None:
+        """Make the readers of converted arguments now, out of the time of a call."""
+        for name, parameters in self.settings["converted"].items():
             assert self.hints is not None
-            self.readers[name] = self.hints.ArgumentReader(self.tools[name], self.settings["converted"][name])
-        return self.readers[name]
+            try:
+                self.readers[name] = self.hints.ArgumentReader(self.tools[name], parameters)
+            except self.hints.HintError as error:
+                self.unread[name] = {"problem": str(error), "parameter": error.parameter}
 
     def call(self, name: str, arguments: dict[str, Any]) -> tuple[str, str]:
         """(kind, text): `ok` and the result as text, or an error kind and what went wrong."""
         describe, settings = self.driver._mentor_describe, self.settings
         try:
-            if name in settings["converted"]:
+            if name in self.readers:
                 try:
-                    arguments = self.reader(name).read(arguments)
+                    arguments = self.readers[name].read(arguments)
                 except ValueError as error:
                     return "invalid_arguments", str(error)
             value = self.tools[name](**arguments)

@@ -1,6 +1,7 @@
 """Which tools a task has: the run's, or its own; and how many executors stay open."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -38,6 +39,23 @@ def test_tools_that_are_missing_or_have_no_code_are_refused_by_task():
         toolbox.toolset(task(None))
     with pytest.raises(InputError, match="task t: its tools have schemas but no code"):
         toolbox.toolset(Task("t", "q", ("1",), "", tools=TaskTools(None, [SCHEMA])))
+
+
+def test_toolsets_open_at_once_and_one_that_does_not_load_holds_up_no_other():
+    source = (
+        "import time\ntime.sleep(0.5)\nbegun = time.monotonic() - 0.5\ndef plus(n): return [begun, time.monotonic()]\n"
+    )
+    slow = [Task(f"s{k}", "q", ("1",), "", tools=TaskTools(f"{source}#{k}", [SCHEMA])) for k in range(2)]
+    broken = Task("b", "q", ("1",), "", tools=TaskTools("1 / 0\ndef plus(n): return n\n", [SCHEMA]))
+
+    async def run() -> list:
+        async with Toolbox(None) as toolbox:
+            wanted = [call(toolbox, of, "plus", n=1) for of in (*slow, broken, task(1))]
+            return await asyncio.gather(*wanted, return_exceptions=True)
+
+    first, second, refused, fine = asyncio.run(run())
+    assert json.loads(second)[0] < json.loads(first)[1] and fine == "2"
+    assert isinstance(refused, InputError) and "task b env:1: the sandbox cannot run `1 / 0`" in str(refused)
 
 
 def test_executors_are_closed_once_many_are_idle_but_never_while_leased():

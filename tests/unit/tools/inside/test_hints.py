@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Optional
 import pydantic
 import pytest
 from pydantic import Field
+from typing_extensions import Doc
 
 from mentor.tools.inside.hints import ArgumentReader, HintError
 
@@ -49,7 +50,7 @@ def tool(
     colour: Colour,
     day: Annotated[date, "When."],
     order: Order,
-    pair: tuple[int, Colour],
+    pair: Annotated[tuple[int, Colour], Doc("Both.")],
     rows: list[Row],
     size: Size = "small",
     old: Optional[Colour] = None,  # noqa: UP045
@@ -79,7 +80,13 @@ def test_schemas_hold_all_that_they_refer_to():
             "colour": COLOUR,
             "day": {**DATE, "description": "When."},
             "order": {"type": "object", "properties": {"items": items, "note": note}, "required": ["items"]},
-            "pair": {"type": "array", "prefixItems": [{"type": "integer"}, COLOUR], "minItems": 2, "maxItems": 2},
+            "pair": {
+                "type": "array",
+                "prefixItems": [{"type": "integer"}, COLOUR],
+                "minItems": 2,
+                "maxItems": 2,
+                "description": "Both.",
+            },
             "rows": {
                 "type": "array",
                 "items": {"type": "object", "properties": {"n": {"type": "integer"}, "day": DATE}},
