@@ -11,20 +11,26 @@ NOT_RUN = "not run"  # calls of a turn that ended the trajectory
 
 
 def turns_of(trajectory: Trajectory) -> list[dict[str, Any]]:
-    """Build {text, reasoning, calls} of each assistant turn; a call is {name, arguments (JSON text), outcome, reply}.
+    """Build {role, text, reasoning, calls} of each turn; a call is {name, arguments (JSON text), outcome, reply}.
 
+    The role is `assistant`; where the question has a system text or earlier turns before it, `user` and `system` too.
     `outcome` is `ok`, the kind of error, or NOT_RUN. A turn with a malformed call has its whole text as `text`.
     """
-    turns: list[dict[str, Any]] = []
+    turns: list[dict[str, Any]] = []  # of the assistant
+    shown: list[dict[str, Any]] = []
+    context = [message for message in trajectory.messages if message["role"] in ("user", "system")]
     replies: list[list[str]] = []
     listed: list[list[dict[str, Any]]] = []
     for message in trajectory.messages:
         if message["role"] == "assistant":
-            turns.append({"text": message["content"], "reasoning": message.get("reasoning_content") or "", "calls": []})
+            turns.append(_turn(message, message.get("reasoning_content") or ""))
+            shown.append(turns[-1])
             listed.append([call["function"] for call in message.get("tool_calls") or []])
             replies.append([])
         elif message["role"] == "tool" and turns:
             replies[-1].append(message["content"])
+        elif message["role"] in ("user", "system") and len(context) > 1:
+            shown.append(_turn(message))
     for place, turn in enumerate(turns):
         made = [call for call in trajectory.calls if call.turn == place]
         if made:
@@ -32,7 +38,7 @@ def turns_of(trajectory: Trajectory) -> list[dict[str, Any]]:
             turn["calls"] = [_call(call, text) for call, text in zip(made, texts, strict=False)]
         else:
             turn["calls"] = [_shown(f["name"], f["arguments"], NOT_RUN, "") for f in listed[place]]
-    return turns
+    return shown
 
 
 def reference_turns(task: Task) -> list[dict[str, Any]] | None:
@@ -40,7 +46,11 @@ def reference_turns(task: Task) -> list[dict[str, Any]] | None:
     if task.reference is None:
         return None
     calls = [_shown(call.name, call.arguments, "", "") for call in task.reference]
-    return [{"text": "", "reasoning": "", "calls": calls}]
+    return [{"role": "assistant", "text": "", "reasoning": "", "calls": calls}]
+
+
+def _turn(message: dict[str, Any], reasoning: str = "") -> dict[str, Any]:
+    return {"role": message["role"], "text": message["content"], "reasoning": reasoning, "calls": []}
 
 
 def _call(call: CallRecord, reply: str) -> dict[str, Any]:

@@ -56,13 +56,20 @@ function callOf(call) {
   return block;
 }
 
-function turnOf(turn, number) {
-  const block = element("div", "", element("h4", "", `Turn ${number}`));
+function turnOf(turn, title) {
+  const block = element("div", "", element("h4", "", title));
   if (turn.reasoning) block.append(textBlock("div", "soft", turn.reasoning));
   if (turn.text) block.append(textBlock("div", "", turn.text));
   if (!turn.text && turn.calls.length === 0) block.append(element("p", "soft", "(empty)"));
   block.append(...turn.calls.map(callOf));
   return block;
+}
+
+/** The assistant's turns are numbered; the user's and a system text stand between them where there are several. */
+function turnsOf(turns) {
+  let number = 0;
+  const titles = { user: () => "User", system: () => "System text", assistant: () => `Turn ${(number += 1)}` };
+  return turns.map((turn) => turnOf(turn, titles[turn.role]()));
 }
 
 /** Line ends and tabs are drawn, so that a token of white space alone can be seen. */
@@ -105,7 +112,7 @@ function tokensOf(entry, shared) {
 }
 
 function studentSide(entry, shared, asTokens) {
-  const shown = asTokens ? tokensOf(entry, shared) : entry.turns.map((turn, place) => turnOf(turn, place + 1));
+  const shown = asTokens ? tokensOf(entry, shared) : turnsOf(entry.turns);
   return element("section", "", element("h3", "", "Student"), ...shown);
 }
 
@@ -115,7 +122,7 @@ function teacherSide(entry, teachers) {
   if (turns === null) {
     side.append(element("p", "soft", "No teacher is known for this task."));
   } else if (entry.teacher === "stored") {
-    side.append(...turns.map((turn, place) => turnOf(turn, place + 1)));
+    side.append(...turnsOf(turns));
   } else {
     side.append(element("p", "soft", turns[0].calls.length ? "Only its calls are known:" : "It used no tool."));
     side.append(...turns[0].calls.map(callOf));

@@ -19,6 +19,16 @@ def test_a_conversation_has_every_call_with_its_outcome_and_reply() -> None:
     cut = make_trajectory()
     cut = replace(cut, messages=cut.messages[:2], calls=[], stop_reason=StopReason.LENGTH)
     assert [call["outcome"] for call in turns_of(cut)[0]["calls"]] == ["not run", "not run"]
+    assert [turn["role"] for turn in turns_of(make_trajectory())] == ["assistant", "assistant"]
     task = make_trajectory().task
     assert reference_turns(replace(task, reference=None)) is None
     assert reference_turns(replace(task, reference=()))[0]["calls"] == []
+
+
+def test_a_system_text_and_further_turns_of_the_user_stand_where_they_were_said() -> None:
+    made = make_trajectory()
+    system, before = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}
+    shown = turns_of(replace(made, messages=[system, before, *made.messages]))
+    assert [turn["role"] for turn in shown] == ["system", "user", "user", "assistant", "assistant"]
+    assert shown[0] == {"role": "system", "text": "Be brief.", "reasoning": "", "calls": []}
+    assert [call["name"] for call in shown[3]["calls"]] == ["plus", "add"]
