@@ -36,7 +36,7 @@ from mentor.rewards.weight_grid import grid_points
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 DATA_SET = r"[^\s+:]+"
 DOMAIN = re.compile(rf"id|ood|unknown|id:{DATA_SET}(\+{DATA_SET})*")
-FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa")
+FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa", "traces")
 
 
 def check(config: Config) -> None:
@@ -103,13 +103,19 @@ def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
     if task is not None and task.name == "bfcl":
         raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
-    if task is not None and task.name in FILE_TASKS and task.path is None:
+    solving = isinstance(config.stage, RolloutStage)
+    if task is not None and task.name in FILE_TASKS and task.path is None and solving:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
     if task is not None:
         _check_placeholders("task", task)
     if task is not None and task.data_set is not None and not re.fullmatch(DATA_SET, task.data_set):
         raise ConfigError(f"`task.data_set={task.data_set}` is not accepted; accepted: a name without spaces, + and :")
-    if task is not None and teacher is not None:
+    if task is not None and teacher is not None and solving:
+        if (task.name == "traces") != (teacher.name == "traces"):
+            raise ConfigError(
+                f"`teacher.name={teacher.name}` does not go with task.name={task.name}: traces are a teacher's work; "
+                "accepted: teacher=traces, which chooses task=traces, or neither"
+            )
         if teacher.name == "oracle" and task.name != "calculator":
             raise ConfigError(
                 f"`teacher.name=oracle` solves generated tasks only, got task.name={task.name}; use task=calculator"
@@ -286,6 +292,11 @@ def _check_stage(config: Config) -> None:
                 raise ConfigError(
                     f"`benchmark.{name}.task.data_set={benchmark.task.data_set}` names training tasks; "
                     f"benchmark.{name}.splits={{<split>: id:<data set>}} is read by stage=eval"
+                )
+            if benchmark.task.name == "traces":
+                raise ConfigError(
+                    f"`benchmark.{name}.task.name=traces` holds a teacher's work, which nothing is evaluated on; "
+                    "accepted: task=jsonl, rl_rows, ... with questions and answers"
                 )
             if (benchmark.grader == "bfcl") != (benchmark.task.name == "bfcl"):
                 raise ConfigError(

@@ -133,7 +133,9 @@ class ReportStage(StageConfig):
 
 @dataclass
 class CheckStage(StageConfig):
-    """Whether stage=rl with the same groups can run: files, tools, reward, memory of each phase. Writes nothing."""
+    """Whether stage=rl with the same groups can run: files, tools, reward, memory of each phase. Writes nothing.
+
+    With task.path: what that file holds, and which keys read it."""
 
     lint_tasks: int = number(3, low=0)  # tasks of the teacher that the reward is tried on with adversarial answers
 
@@ -150,23 +152,30 @@ INSTRUCTION = "Solve the problem with the tools where they help. End with the fi
 # --- other groups ----------------------------------------------------------------------------------------------------
 
 
+TRACE_FORMS = ("tau_bench", "glaive", "toolace", "ms_swift", "hermes", "llama_factory", "sharegpt", "openai")
+"""The names of `mentor.traces.forms`, the most special first."""
+
+
 @dataclass
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
     name: str = choice(
-        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl"
-    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own; bfcl as a benchmark only
+        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces"
+    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own; bfcl is a benchmark only
     path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
     max_steps: int = count(3)  # longest generated tool chain
     seed: int = number(0, low=0)  # of the generator: one data set, whatever the training seed
     question_key: str = "question"  # jsonl: key of the question in a row
-    answer_key: str = "answer"  # jsonl: key of the answer: text, a number, or a list of accepted ones
+    answer_key: str = "answer"  # jsonl, traces: key of the answer: text, a number, or a list of accepted ones
     reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
-    id_key: str = "id"  # jsonl: key of a unique id; without it the file's name and the row's number
+    id_key: str = "id"  # jsonl, traces: key of a unique id; without it the file's name and the row's number
     placeholders: list[str] = field(default_factory=list)  # rl_rows: text=replacement, in the source of tools
+    form: str = choice(
+        "auto", "auto", *TRACE_FORMS
+    )  # traces: how the rows hold a conversation; auto: found by the shape of the rows
     data_set: str | None = None  # name of the data set, which id:<data set> of a benchmark is compared with
 
     def source(self) -> dict[str, Any]:
@@ -188,7 +197,9 @@ class BenchmarkConfig(Section):
 
 @dataclass
 class TeacherConfig(Section):
-    name: str = choice("???", "oracle", "annotated", "openai", "model")  # which teacher; teacher=<preset> sets it
+    name: str = choice(
+        "???", "oracle", "annotated", "openai", "model", "traces"
+    )  # which teacher; teacher=<preset> sets it
 
 
 @dataclass
@@ -196,6 +207,14 @@ class WorkedTeacher(TeacherConfig):
     """For oracle, which solves generated tasks, and annotated, which executes the worked answers in rows."""
 
     alternative_share: float = share(0.3)  # oracle: share of tasks solved by another of the valid tool paths
+
+
+@dataclass
+class TracesTeacher(TeacherConfig):
+    """The conversations in task.path, that a teacher had before."""
+
+    reexecute: bool = False  # run their calls again where `tools` has them; a trace with another result is rejected
+    min_reward: float | None = number(1.0)  # tau_bench: runs whose reward is less are rejected; null keeps all
 
 
 @dataclass
@@ -504,7 +523,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "pretrain": ("model", "trainer"),
     "sft": ("model", "trainer"),
     "rl": ("tools", "model", "sampler", "reward", "trainer"),
-    "check": ("teacher", "tools", "model", "sampler", "reward", "trainer"),
+    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "trainer"),
     "eval": ("tools", "model", "sampler", "benchmark"),
     "score": (),
     "report": (),
@@ -556,6 +575,7 @@ TEACHERS: dict[str, type[TeacherConfig]] = {
     "annotated": WorkedTeacher,
     "openai": OpenaiTeacher,
     "model": ModelTeacher,
+    "traces": TracesTeacher,
 }
 """The schema of each teacher, by `teacher.name`."""
 

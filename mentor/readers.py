@@ -77,9 +77,11 @@ SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".tr
 COMPARES_CALLS = one_of(".family", "project") & (above(".weights.tool", 0) | above(".weights.valid", 0))
 
 TASK = {
-    "path": one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl"),
+    "path": one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces") | stage_in("check"),
     **dict.fromkeys(("size", "max_steps", "seed"), one_of(".name", "calculator")),
-    **dict.fromkeys(("question_key", "answer_key", "reference_key", "id_key"), one_of(".name", "jsonl")),
+    **dict.fromkeys(("question_key", "reference_key"), one_of(".name", "jsonl")),
+    **dict.fromkeys(("answer_key", "id_key"), one_of(".name", "jsonl", "traces") | stage_in("check")),
+    "form": one_of(".name", "traces") | stage_in("check"),
     "placeholders": one_of(".name", "rl_rows"),
 }
 TEACHER = {
@@ -132,7 +134,7 @@ TRAINER = {
     "overlong_penalty": above(".overlong_buffer_tokens", 0),
 }
 STAGE = {
-    "concurrency": one_of("teacher.name", "oracle", "annotated", "openai"),
+    "concurrency": one_of("teacher.name", "oracle", "annotated", "openai") | one_of("teacher.reexecute", True),
     **dict.fromkeys(("grid_base", "advantage", "normalize_std", "same_cosine", "same_flips"), given(".grid")),
 }
 LAUNCHER = {

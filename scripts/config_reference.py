@@ -197,7 +197,9 @@ def chosen_presets(path: Path) -> dict[str, str]:
     chosen = {key: value for entry in listed if isinstance(entry, dict) for key, value in entry.items()}
     start = "override /"
     return {
-        key.removeprefix(start): value for key, value in chosen.items() if key.startswith(start) and "hydra" not in key
+        key.removeprefix(start).split("@")[0]: value
+        for key, value in chosen.items()
+        if key.startswith(start) and "hydra" not in key
     }
 
 

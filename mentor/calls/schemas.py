@@ -19,6 +19,12 @@ from mentor.errors import InputError
 
 Schema = dict[str, Any]
 
+JSON_TYPES = {
+    **{"dict": "object", "float": "number", "tuple": "array", "any": None},
+    **{"str": "string", "int": "integer", "bool": "boolean", "list": "array", "set": "array"},
+}
+"""Types that published schemas write as Python does, and JSON schema's; None for one that allows all."""
+
 
 def check_schema(schema: Any, origin: str) -> Schema:
     """Return the schema in the OpenAI function shape; `{name, description, parameters}` alone is wrapped.
@@ -50,6 +56,34 @@ def check_schema(schema: Any, origin: str) -> Schema:
     parameters = {"type": "object", "properties": {}, **parameters}
     function = {"name": function["name"], "description": description, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def json_schema(schema: Any) -> Any:
+    """Return a schema with Python's types, as published data sets write them, in JSON schema's, at every depth.
+
+    A property that says `required: true` itself is listed as required where the properties stand.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    dropped = ("type", "optional", *(key for key in ("required",) if isinstance(schema.get(key), bool)))
+    converted = {key: value for key, value in schema.items() if key not in dropped}
+    kind = schema.get("type")
+    kind = JSON_TYPES.get(kind, kind) if isinstance(kind, str) else kind
+    if kind is not None:
+        converted["type"] = kind
+    properties = schema.get("properties")
+    if isinstance(properties, Mapping):
+        converted["properties"] = {name: json_schema(below) for name, below in properties.items()}
+        own = [
+            name for name, below in properties.items() if isinstance(below, Mapping) and below.get("required") is True
+        ]
+        if own:
+            listed = schema.get("required")
+            converted["required"] = [*dict.fromkeys([*(listed if isinstance(listed, list) else []), *own])]
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            converted[key] = json_schema(schema[key])
+    return converted
 
 
 def _check_references(parameters: Schema) -> None:

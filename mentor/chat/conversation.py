@@ -24,9 +24,10 @@ class ConversationError(InputError):
         self.reason = reason
 
 
-def check_roles(messages: Sequence[Any]) -> None:
+def check_roles(messages: Sequence[Any], numbers: Sequence[int] | None = None) -> None:
     """Raise ConversationError for the first message that has none of ROLES, and for a conversation without turns."""
-    for number, message in enumerate(messages, 1):
+    numbers = numbers or range(1, len(messages) + 1)
+    for number, message in zip(numbers, messages, strict=True):
         role = message.get("role") if isinstance(message, Mapping) else None
         if role not in ROLES:
             raise ConversationError("unknown_role", number, role, f"accepted are the roles {', '.join(ROLES)}")
@@ -38,17 +39,19 @@ def check_roles(messages: Sequence[Any]) -> None:
             )
 
 
-def ordered(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+def ordered(messages: Sequence[Mapping[str, Any]], numbers: Sequence[int] | None = None) -> list[Message]:
     """Return the messages, those of each turn's results in the order of its calls and with the name of their tool.
 
     A result answers the call of its id. Where one of the two has no id, it answers the first unanswered call of its
     name, or, without a name, the first. Only the last turn may leave its calls without any result.
+    numbers: what errors call the messages; from 1 where it is None.
     Raises ConversationError for a role, a result or an order that makes no sense.
     """
-    check_roles(messages)
+    check_roles(messages, numbers)
+    numbers = numbers or range(1, len(messages) + 1)
     done: list[Message] = []
     turn: _Turn | None = None  # the assistant's, until another message than a result follows
-    for number, message in enumerate(messages, 1):
+    for number, message in zip(numbers, messages, strict=True):
         role = message["role"]
         if role == "tool":
             if turn is None or not turn.calls:

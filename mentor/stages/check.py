@@ -1,5 +1,7 @@
 """`stage=check`: whether stage=rl with the same groups can run: its files, tools, reward and memory. Writes nothing.
 
+With task.path it says instead what that file holds, and which keys read it.
+
 Works without a GPU, without the network and before any other stage: a hub model that is not on this machine has the
 shape that its preset's keys say. What the plan counts and what it estimates is in `mentor.planning.memory`.
 """
@@ -20,6 +22,7 @@ from mentor.runs import RunFolder
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
 from mentor.stages.check_base import look_at_base
+from mentor.stages.check_file import describe_file
 from mentor.stages.check_workload import find_device, make_workload, summary
 from mentor.stages.smoke_checks import try_reward, try_teacher, try_tools
 
@@ -28,8 +31,14 @@ if TYPE_CHECKING:  # needs torch, which this stage imports late
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
-    """Headline `memory/peak_gib`, of a GPU. Raises ConfigError in one line for a plan that does not fit."""
-    assert config.model is not None
+    """Headline `memory/peak_gib`, of a GPU; none where task.path names a file, which is described instead.
+
+    Raises ConfigError in one line for a plan that does not fit.
+    """
+    assert config.model is not None and config.task is not None
+    if config.task.path is not None:
+        show(describe_file(config.task))
+        return StageResult()
     base = look_at_base(config, folder.root)
     lines = [f"model {config.model.name}: {base.name}", base.finding, look_at_run(config, folder.root)]
     lines += [*try_tools(config), *try_teacher(config)]

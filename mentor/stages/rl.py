@@ -23,7 +23,7 @@ from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer,
 from mentor.environment import Environment
 from mentor.errors import InputError, StageError
 from mentor.evaluation.history import History
-from mentor.jsonl import roll_back
+from mentor.jsonl import read_jsonl, roll_back
 from mentor.loggers import Logger
 from mentor.policy import Policy
 from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
@@ -141,6 +141,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             "base": str(base),
             "tasks": len(tasks),
             "tasks_without_teacher": without_teacher(folder.root),
+            "tasks_without_answer": without_answer(folder.root),
             "steps": trainer.steps,
             "first_step": start + 1,
             **achieved,
@@ -150,14 +151,21 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
 
 
 def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory]:
-    """Load the teacher's trajectories, in the rollout's order; their tasks are trained on.
+    """Load the teacher's trajectories with a known answer, in the rollout's order; their tasks are trained on.
 
-    Raises InputError for a toolset other than the teacher's, StageError where there is no trajectory.
+    Raises InputError for a toolset other than the teacher's and where no task has an answer, StageError where there is
+    no trajectory.
     """
     path = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
-    trajectories = load_trajectories(path)
-    if not trajectories:
+    stored = load_trajectories(path)
+    if not stored:
         raise StageError(f"{path} holds no trajectory: run `mentor stage=rollout` again")
+    trajectories = [trajectory for trajectory in stored if trajectory.task.answer]
+    if not trajectories:
+        raise InputError(
+            f"{path}: none of {len(stored)} tasks has an answer, which stage=rl rewards; accepted: rows with one, "
+            "whose key stage=rollout is given as task.answer_key=<key>; stage=sft needs none"
+        )
     for trajectory in trajectories:
         if trajectory.tools != toolbox.schemas_json(trajectory.task):
             raise InputError(
@@ -214,6 +222,11 @@ def without_teacher(root: Path) -> int:
     """Count the tasks that no reward trains on, because the teacher gave no trajectory for them."""
     rejected = root / "rollout" / "rejected.jsonl"
     return len(rejected.read_text(encoding="utf-8").splitlines()) if rejected.is_file() else 0
+
+
+def without_answer(root: Path) -> int:
+    """Count the teacher's tasks that are not trained on, because nothing says what their answer is."""
+    return sum(not record["task"]["answer"] for record in read_jsonl(root / "rollout" / "trajectories.jsonl"))
 
 
 def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:

@@ -99,7 +99,8 @@ def contaminated(tasks: Sequence[Task], files: Sequence[str]) -> dict[str, Recor
         file: [evaluation_question(*row) for row in read_rows(Path(file), "stage.decontaminate")] for file in files
     }
     contamination = Contamination(questions)
-    matches = [(task, contamination.match(task.question)) for task in tasks]
+    asked = {task.id: [m["content"] for m in task.prompt if m["role"] == "user"] for task in tasks}
+    matches = [(task, next(filter(None, map(contamination.match, asked[task.id])), None)) for task in tasks]
     return {
         task.id: {"id": task.id, "question": task.question, "file": match[0], "shared": match[1]}
         for task, match in matches

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from mentor.config import Config, ModelConfig, ModelTeacher, OpenaiTeacher, WorkedTeacher
+from mentor.config import Config, ModelConfig, ModelTeacher, OpenaiTeacher, TracesTeacher, WorkedTeacher
 from mentor.errors import StageError
 from mentor.teachers import Teacher, build_teacher
+from mentor.teachers.recorded import RecordedTeacher
 
 
 def configured_teacher(config: Config) -> Teacher:
@@ -51,10 +52,16 @@ def _in_process(config: Config) -> Teacher:
     return InProcessTeacher(settings, config.seed, opens)
 
 
+def _recorded(config: Config) -> Teacher:
+    assert isinstance(config.teacher, TracesTeacher)
+    return RecordedTeacher(config.teacher.reexecute, config.teacher.min_reward)
+
+
 BUILDERS: dict[str, Callable[[Config], Teacher]] = {
     "oracle": _worked,
     "annotated": _worked,
     "openai": _endpoint,
     "model": _in_process,
+    "traces": _recorded,
 }
 """How each teacher is built, by `teacher.name`."""

@@ -1,4 +1,4 @@
-"""Where questions come from: generated programs, GSM8K, RL data sets, BFCL, or a user's own. The flow starts here."""
+"""Where questions come from: generated programs, GSM8K, RL data sets, BFCL, a user's own rows or a teacher's traces."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from mentor.tasks.mathematics import load_math
 from mentor.tasks.multihop_qa import load_multihop_qa
 from mentor.tasks.questions import load_jsonl
 from mentor.tasks.rl_rows import load_rl_rows
+from mentor.tasks.trace_rows import load_traces
 from mentor.types import Task
 
-SOURCES = ("calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl")
+SOURCES = ("calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces")
 
 
 def load_tasks(
@@ -29,6 +30,7 @@ def load_tasks(
     reference_key: str = "reference",
     id_key: str = "id",
     placeholders: Sequence[str] = (),
+    form: str = "auto",
     splits: Sequence[str] | None = None,
     where: str = "task",
 ) -> list[Task]:
@@ -58,6 +60,8 @@ def load_tasks(
         return load_multihop_qa(path, wanted[0], f"{where}.path")
     if name == "rl_rows":
         return load_rl_rows(path, wanted[0], dict(_pair(entry) for entry in placeholders), f"{where}.path")
+    if name == "traces":
+        return load_traces(path, wanted[0], form, answer_key, id_key, f"{where}.path")
     if name == "bfcl":
         return load_single_turn(path, wanted[0], f"{where}.path")
     return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")

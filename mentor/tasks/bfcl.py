@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mentor.calls.schemas import check_schema
+from mentor.calls.schemas import check_schema, json_schema
 from mentor.errors import InputError
 from mentor.rows import Row, describe, read_rows
 from mentor.types import Task, TaskTools, ToolCall
 
-JSON_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": None}
 CLASS_FILES = {
     "GorillaFileSystem": "gorilla_file_system",
     "MathAPI": "math_api",
@@ -130,23 +129,6 @@ def tool_schema(function: Any, origin: str) -> dict[str, Any]:
         raise InputError(f"{origin}: function is {describe(function)}, accepted: an object")
     kept = {key: function[key] for key in ("name", "description") if key in function}
     return check_schema({**kept, "parameters": json_schema(function.get("parameters", {"type": "dict"}))}, origin)
-
-
-def json_schema(schema: Any) -> Any:
-    """BFCL's types as those of JSON schema, at every depth."""
-    if not isinstance(schema, Mapping):
-        return schema
-    converted = {key: value for key, value in schema.items() if key not in ("type", "optional")}
-    kind = schema.get("type")
-    kind = JSON_TYPES.get(kind, kind) if isinstance(kind, str) else kind
-    if kind is not None:
-        converted["type"] = kind
-    if isinstance(schema.get("properties"), Mapping):
-        converted["properties"] = {name: json_schema(below) for name, below in schema["properties"].items()}
-    for key in ("items", "additionalProperties"):
-        if key in schema:
-            converted[key] = json_schema(schema[key])
-    return converted
 
 
 # --- accepted calls --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The tools of a run: one toolset for all tasks, or a task's own where it brings source and schemas.
+"""The tools of a run: one toolset for all tasks, or a task's own where it brings source and schemas, or schemas alone.
 
 task -> **toolbox** -> executor. Executors open when the first task needs them; those that no trajectory uses are closed
 again once there are many.
@@ -11,7 +11,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from mentor.errors import InputError
@@ -72,13 +72,26 @@ class Toolbox:
             return self.default
         if task.tools == NO_TOOLS:
             return Toolset.none()
-        if task.tools.env is None:
-            raise InputError(f"task {task.id}: its tools have schemas but no code, so no call of them can run")
         key = _key(task)
-        if key not in self._toolsets:
+        if task.tools.env is None:
+            if not self.serves(task):
+                raise InputError(
+                    f"task {task.id}: its tools have schemas but no code, so no call of them can run: "
+                    f"{', '.join(_names(task))}; accepted: tools=file tools.path=<tools.py> that defines them"
+                )
+            assert self.default is not None
+            self._toolsets.setdefault(key, replace(self.default, schemas=task.tools.schemas))
+        elif key not in self._toolsets:
             env, schemas, origin = task.tools.env, task.tools.schemas, f"task {task.id}"
             self._toolsets[key] = Toolset.from_row(env, schemas, origin, self._engine, self._trusted)
         return self._toolsets[key]
+
+    def serves(self, task: Task) -> bool:
+        """Whether the task's calls can run: a tool of which it brings the schema alone is the run's of that name."""
+        if task.tools is None:
+            return self.default is not None
+        by_name = task.tools.env is None and task.tools != NO_TOOLS
+        return not by_name or self.default is not None and set(_names(task)) <= set(self.default.names)
 
     def schemas_json(self, task: Task) -> str:
         """Return the schemas that the task's prompt shows, as JSON text."""
@@ -152,6 +165,10 @@ class _Lease(AbstractAsyncContextManager[ToolExecutor]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self._toolbox._give_back(self._key, self._held)
+
+
+def _names(task: Task) -> list[str]:
+    return [] if task.tools is None else [schema["function"]["name"] for schema in task.tools.schemas]
 
 
 def _key(task: Task) -> str:

@@ -21,7 +21,7 @@ LAYERS = """
     config jsonl algorithm calls chat timer
     loggers rows readers
     tools policy key_help
-    rewards sampling trajectories
+    rewards sampling traces trajectories
     checks environment tasks
     compose evaluation teachers
     runs linting planning rl

@@ -18,6 +18,7 @@ from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.stages import rl
+from tests.fixtures.traces import sums_row, traced
 from tests.fixtures.training_run import make_run, run_stage
 
 
@@ -79,3 +80,28 @@ def test_a_budget_names_steps_epochs_and_tokens():
     assert "of up to 3 times 32 x 8 trajectories on 600 tasks (4.8 epochs), 23,040" in rl.budget(
         dynamic, sampling, 600, 0
     )
+
+
+def test_traces_with_answers_are_continued_at_the_last_turn_of_the_user(chat, tmp_path):
+    """Their schemas are the row's and their calls run the tools of the run; those without an answer are counted."""
+    make_run(tmp_path, chat, traced(tmp_path, sums_row(2, 3, answer=5), sums_row(4, 5), sums_row(6, 7, answer=13)))
+    with pytest.raises(StageError, match="no optimiser step in 1 steps"):
+        run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
+    stored = list(read_jsonl(tmp_path / "rl-flexible-s0" / "trajectories" / "trajectories.jsonl"))
+    assert {row["task"]["id"] for row in stored} == {"log-000000", "log-000002"}
+    roles = ["system", "user", "assistant", "user", "assistant"]
+    assert all([message["role"] for message in row["messages"]][:5] == roles for row in stored)
+    assert rl.without_answer(tmp_path) == 1
+
+
+def test_traces_without_answers_or_code_for_their_tools_are_named(chat, tmp_path):
+    make_run(tmp_path, chat, traced(tmp_path, sums_row(2, 3), sums_row(4, 5)))
+    with pytest.raises(
+        InputError, match="none of 2 tasks has an answer, which stage=rl rewards; accepted: rows with one"
+    ):
+        run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
+    other = sums_row(2, 3, answer=5, tools=[{"name": "sum_up"}, {"name": "add"}])
+    (tmp_path / "b").mkdir()
+    make_run(tmp_path / "b", chat, traced(tmp_path, other))
+    with pytest.raises(InputError, match="no code, so no call of them can run: sum_up, add; accepted: tools=file"):
+        run_stage(rl.run, config(1), tmp_path / "b", "rl-flexible-s0")

@@ -18,6 +18,7 @@ from tests.fixtures.teacher_rollouts import (
     ids,
     run_stage,
 )
+from tests.fixtures.traces import sums_row, traced
 
 
 def worked(number, expression, answer):
@@ -174,3 +175,11 @@ def test_the_question_of_a_row_or_of_a_stored_trajectory():
     assert evaluation_question("f:1", {"task": {"question": "How?"}}) == "How?"
     with pytest.raises(InputError, match="f:2: no question, accepted: rows with a key 'question'"):
         evaluation_question("f:2", {"task": "Why?"})
+
+
+def test_a_trace_that_repeats_an_evaluation_question_in_any_turn_is_dropped(tmp_path):
+    traced(tmp_path, sums_row(2, 3), {**sums_row(4, 5), "messages": sums_row(4, 5)["messages"][3:]})
+    (tmp_path / "test.jsonl").write_text(json.dumps({"question": "can you add"}))
+    keys = ["teacher=traces", f"task.path={tmp_path}/log.jsonl", f"stage.decontaminate=[{tmp_path}/test.jsonl]"]
+    result = run_stage(tmp_path / "r", *keys)
+    assert result.counts["contaminated"] == 1 and ids(tmp_path / "r") == ["log-000001"]

@@ -7,6 +7,7 @@ from mentor.config import Config, ModelConfig, SftStage, SftTrainer
 from mentor.errors import StageError
 from mentor.jsonl import read_jsonl
 from mentor.stages import sft
+from tests.fixtures.traces import sums_row, traced
 from tests.fixtures.training_run import make_run, run_stage
 
 
@@ -38,3 +39,18 @@ def test_trajectories_longer_than_the_model_are_left_out_and_none_is_refused(con
     make_run(tmp_path / "again", chat, [Trajectory.from_dict(long)])
     with pytest.raises(StageError, match="no trajectory of .* fits the 512 positions"):
         run_stage(sft.run, config(1), tmp_path / "again", "sft-s0")
+
+
+def test_traces_are_trained_on_the_assistants_words_alone(chat, tmp_path):
+    rows = [sums_row(2, 3), sums_row(4, 5)]
+    rows[1]["messages"][2]["weight"] = 0
+    trajectories = traced(tmp_path, *rows)
+    base = make_run(tmp_path, chat, trajectories)
+    result = run_stage(sft.run, config(1, limit=None), tmp_path, "sft-s0")
+    assert result.counts["trajectories"] == 2 and result.counts["base"] == str(base)
+    (row,) = read_jsonl(tmp_path / "sft-s0" / "metrics.jsonl")
+    spoken = [
+        message for trajectory in trajectories for message in trajectory.messages if message["role"] == "assistant"
+    ]
+    written = sum(len(chat.turn_ids(message)) for message in spoken if message.get("weight") != 0)
+    assert len(spoken) == 6 and row["tokens/trained"] == written

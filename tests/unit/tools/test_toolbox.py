@@ -8,7 +8,7 @@ import pytest
 from mentor.errors import InputError
 from mentor.tools import Toolbox, Toolset
 from mentor.tools.toolbox import MAX_IDLE
-from mentor.types import Task, TaskTools
+from mentor.types import NO_TOOLS, Task, TaskTools
 
 PARAMETERS = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 SCHEMA = {"type": "function", "function": {"name": "plus", "description": "", "parameters": PARAMETERS}}
@@ -56,6 +56,18 @@ def test_toolsets_open_at_once_and_one_that_does_not_load_holds_up_no_other():
     first, second, refused, fine = asyncio.run(run())
     assert json.loads(second)[0] < json.loads(first)[1] and fine == "2"
     assert isinstance(refused, InputError) and "task b env:1: the sandbox cannot run `1 / 0`" in str(refused)
+
+
+def test_a_task_that_brings_schemas_alone_has_the_tools_of_the_run_by_name():
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    add = {"type": "function", "function": {"name": "add", "description": "", "parameters": {"type": "object"}}}
+    own = Task("t", "q", ("1",), "", tools=TaskTools(None, [add]))
+    other = Task("u", "q", ("1",), "", tools=TaskTools(None, [add, SCHEMA]))
+    assert toolbox.serves(own) and toolbox.toolset(own).names == ("add",) and toolbox.toolset(own).source
+    assert not toolbox.serves(other) and toolbox.serves(Task("v", "q", (), "", tools=NO_TOOLS))
+    assert toolbox.serves(task(None)) and not Toolbox(None).serves(task(None))
+    with pytest.raises(InputError, match="no code, so no call of them can run: add, plus; accepted: tools=file"):
+        toolbox.toolset(other)
 
 
 def test_executors_are_closed_once_many_are_idle_but_never_while_leased():
