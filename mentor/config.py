@@ -77,9 +77,10 @@ class PretrainStage(StageConfig):
     """A small student from scratch on generic tool-use text, deliberately half-competent."""
 
     conversations: int = count(6000)  # generated conversations to train on
-    direct_share: float = share(0.2)  # share answered directly, without any tool
-    alternative_share: float = share(0.5)  # share solved by another valid tool path than the teacher's
+    direct_share: float = share(0.2)  # share of the calculator questions answered directly, without any tool
+    alternative_share: float = share(0.5)  # share of them solved by another valid tool path than the teacher's
     max_steps_per_question: int = count(3)  # longest tool chain in most of the text, a share has two more
+    schema_share: float = share(0.0)  # share of the conversations over made-up tools, of which each has others
 
 
 @dataclass

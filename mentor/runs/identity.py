@@ -30,7 +30,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
 
 
 ADDED_LATER: dict[str, dict[str, Any]] = {
-    "stage": {"decontaminate": []},
+    "stage": {"decontaminate": [], "schema_share": 0.0},
     "task": {"data_set": None},
     "tools": {"schemas": None},
     "model": {"think_history": "keep"},

@@ -4,7 +4,8 @@ It reads generated calculator conversations of the `pretrain` split, whose quest
 more widely than the training tasks (longer, larger, worded otherwise). A share of them is answered directly without a
 tool, a share takes another valid tool path than the teacher would, and the steps are few: the result writes well-formed
 calls most of the time, often picks the wrong tool or number, and leaves room to improve, as a weak instruct model does.
-The tokenizer is learned from the same text.
+With `stage.schema_share` a part of the text is about made-up tools, other ones in every conversation, from which the
+student learns to read a listing of tools that it has never seen. The tokenizer is learned from the same text.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from mentor.runs import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.training import seed_everything, train_and_save
 from mentor.tasks import load_tasks
+from mentor.tasks.world_conversations import generate_conversations
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import StopReason, Task, Trajectory
@@ -39,7 +41,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     began = perf_counter()
     seed_everything(config.seed)
     conversations = make_conversations(stage, config.seed)
-    tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size)
+    tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size, stage.schema_share > 0)
     chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking, model.think_history)
     records = [segment for trajectory in conversations for segment in chat.render(trajectory).segments()]
     check_masks(records, "pretrain text")
@@ -70,28 +72,42 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             "vocabulary": len(tokenizer),
             "steps": trainer.steps,
             "tokens": totals["tokens"],
-            "made": f"{stage.direct_share:.0%} direct answers, {stage.alternative_share:.0%} alternative tool paths",
+            "made": _made(stage),
         },
         seconds={"data": made - began, "training": perf_counter() - made},
     )
 
 
+def _made(stage: PretrainStage) -> str:
+    """What the text consists of, for the summary."""
+    calculator = f"{stage.direct_share:.0%} direct answers, {stage.alternative_share:.0%} alternative tool paths"
+    return f"{stage.schema_share:.0%} over made-up tools, else {calculator}" if stage.schema_share else calculator
+
+
 def make_conversations(stage: PretrainStage, seed: int) -> list[Trajectory]:
-    """Make the text to learn from: each question of the `pretrain` split once, direct, by another or the plain path."""
-    tasks = load_tasks(
-        "calculator", split="pretrain", size=stage.conversations, max_steps=stage.max_steps_per_question, seed=seed
-    )
+    """Make the text to learn from: `schema_share` of it over made-up tools, the rest over the calculator.
+
+    Of that, each question of the `pretrain` split once, direct, by another or the plain path.
+    """
+    worlds = generate_conversations(round(stage.conversations * stage.schema_share), seed)
     rng = random.Random(f"pretrain/{seed}")
-    toolset = Toolset.builtin("calculator")
-    direct = {task.id for task in tasks if rng.random() < stage.direct_share}
-    worked = asyncio.run(_work_out([task for task in tasks if task.id not in direct], stage, seed, toolset))
-    text = [_direct(task, toolset.schemas_json) if task.id in direct else worked[task.id] for task in tasks]
+    text = [*_calculator_conversations(stage, stage.conversations - len(worlds), seed, rng), *worlds]
     rng.shuffle(text)
     return text
 
 
+def _calculator_conversations(stage: PretrainStage, size: int, seed: int, rng: random.Random) -> list[Trajectory]:
+    if not size:
+        return []
+    tasks = load_tasks("calculator", split="pretrain", size=size, max_steps=stage.max_steps_per_question, seed=seed)
+    toolset = Toolset.builtin("calculator")
+    direct = {task.id for task in tasks if rng.random() < stage.direct_share}
+    worked = asyncio.run(_work_out([task for task in tasks if task.id not in direct], stage, seed, toolset))
+    return [_direct(task, toolset.schemas_json) if task.id in direct else worked[task.id] for task in tasks]
+
+
 async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:
-    """Solve the tasks with every call executed, by task id; `alternative_share` counts among all conversations."""
+    """Solve the tasks with every call executed, by task id; `alternative_share` counts direct answers too."""
     worked_share = 1 - stage.direct_share
     teacher = build_teacher("oracle", stage.alternative_share / worked_share if worked_share else 0.0, seed)
     worked: dict[str, Trajectory] = {}

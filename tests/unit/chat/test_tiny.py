@@ -72,6 +72,17 @@ def test_a_tokenizer_has_the_size_asked_for_and_every_tag_as_one_token():
         assert len(tokenizer.encode(tag, add_special_tokens=False)) == 1
 
 
+def test_whole_words_have_the_same_tokens_in_a_question_a_listing_and_a_call():
+    text = 'Find the stone. find_stone(id:string)\n{"name": "find_stone", "arguments": {"id": "AB-1"}}\n'
+    tokenizer = train_tokenizer([text] * 50, 330, whole_words=True)
+    unseen = tokenizer.encode("größeTevudoki", add_special_tokens=False)
+    for shown in ("the {} here", "{}(id:string", '{{"name": "{}", "arguments": {{"a": 1}}}}', ' "{}-4"'):
+        ids = tokenizer.encode(shown.format("größeTevudoki"), add_special_tokens=False)
+        assert tokenizer.decode(ids) == shown.format("größeTevudoki")
+        assert any(ids[place : place + len(unseen)] == unseen for place in range(len(ids)))
+    assert len(tokenizer.encode('{"name": "', add_special_tokens=False)) == 1
+
+
 def listed(schema, name="send", **more):
     """The line of a tool whose one required parameter `x` has the schema; `more` goes beside the properties."""
     return line({"type": "object", "properties": {"x": schema}, "required": ["x"], **more}, name)
