@@ -16,8 +16,6 @@ from typing import Any
 from mentor.rewards.quantities import Quantity, equal_quantities, parse_quantity
 from mentor.types import CallRecord, ToolCall
 
-BETA = 3  # of F_beta: a result counts as much as nine calls that return none
-
 
 @dataclass(frozen=True)
 class Value:
@@ -63,14 +61,15 @@ class TeacherResult:
 
 
 def same_results(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
-    """Return F3 over results: 10 * shared / (calls attempted + 9 * the teacher's results).
+    """Return the share of the teacher's results that the student shares; the last of them counts by precision.
 
-    F_beta (van Rijsbergen 1979) with beta = 3 weighs recall over precision. With F1, a student that has two of four
-    results gains by stopping unless a third of its next calls return one more; with F3, a twentieth suffices.
+    With R results of the teacher, shared / R where one is missing, else (R - 1 + R / calls attempted) / R.
 
     The teacher's results are distinct, each where it first appeared. The student shares one that a call of its own
     returned without error, unless it first returned it before another that the teacher made it from, or passed it on
-    from its own arguments (`add(42, 0)`). All its calls count, but for as many repeated results as the teacher had too.
+    from its own arguments (`add(42, 0)`). All its calls count as attempted, but for as many repeated results as the
+    teacher had too. While a result is missing no call costs anything: a student that is paid for fewer calls learns to
+    stop after the results it is sure of, since group-normalised advantages blow up any such difference.
     """
     wanted = teacher_results(teacher)
     first: dict[int, int] = {}  # by index of the teacher's result: the position of the call that first returned it
@@ -86,9 +85,11 @@ def same_results(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> 
         for place, position in first.items()
     )
     attempted = len(student) - min(repeats, len(teacher) - len(wanted))
-    if not attempted + len(wanted):
-        return 1.0
-    return (1 + BETA**2) * shared / (attempted + BETA**2 * len(wanted))
+    if not wanted:
+        return float(not attempted)
+    if shared < len(wanted):
+        return shared / len(wanted)
+    return (len(wanted) - 1 + len(wanted) / attempted) / len(wanted)
 
 
 def teacher_results(calls: Sequence[ToolCall]) -> list[TeacherResult]:

@@ -7,14 +7,11 @@ from mentor.linting.tasks import generated_tasks, plain_chat, teacher_tasks
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallRecord, StopReason, Task, ToolCall, Trajectory
 
+MESSAGES = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "3"}]
+
 
 def stored(path: Path, *tasks: Task) -> Path:
-    rows = [
-        Trajectory(
-            task, [{"role": "user", "content": "?"}], "[]", StopReason.ANSWERED, [CallRecord(0, "add", {}, True)]
-        )
-        for task in tasks
-    ]
+    rows = [Trajectory(task, MESSAGES, "[]", StopReason.ANSWERED, [CallRecord(0, "add", {}, True)]) for task in tasks]
     path.write_text("".join(json.dumps(row.to_dict()) + "\n" for row in rows))
     return path
 

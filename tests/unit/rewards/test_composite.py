@@ -69,9 +69,9 @@ def result_trajectory(text: str, *results: str | None) -> Trajectory:
     [
         (r"\boxed{72}", ("24", "72.0"), 1.0),
         (r"\boxed{71}", ("24", "72.0"), 0.3 + 0.02),  # in full for a wrong answer
-        (r"\boxed{71}", ("24",), 0.3 * 10 / 19 + 0.02),
-        (r"\boxed{71}", ("24", None, "70"), 0.3 * 10 / 21 + 0.02),
-        (r"\boxed{72}", ("72", "24"), 0.68 + 0.3 * 10 / 20 + 0.02),  # 72 was made from 24
+        (r"\boxed{71}", ("24",), 0.3 * 1 / 2 + 0.02),
+        (r"\boxed{71}", ("24", None, "70"), 0.3 * 1 / 2 + 0.02),
+        (r"\boxed{72}", ("72", "24"), 0.68 + 0.3 * 1 / 2 + 0.02),  # 72 was made from 24
         (r"\boxed{72}", (), 0.68),
         (r"Done.", ("24", "72"), 0.0),
     ],
