@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Write docs/results.md and the README's table of results: methods over several training seeds, with paired tests.
 
-    python scripts/write_results.py outputs/rare_success/sweeps/<id>/seed=*   # read the runs, one for each seed
+    python scripts/write_results.py outputs/rare_success/sweeps/<id>/seed=*        # read the runs, one for each seed
+    python scripts/write_results.py --add outputs/rare_success/sweeps/<id>/seed=3  # and keep the seeds that are stored
     python scripts/write_results.py                    # write both again from docs/results.json
     python scripts/write_results.py --check            # exit code 1 where they are not up to date
 
-Runs are condensed into docs/results.json first, and both texts are made from that file alone: they can be checked
-without the runs. A run is a folder with eval/ and report/results.json. The tests are those of the report.
+What the texts need of each run goes into docs/results.json first, the score of every question included, and both texts
+are made from that file alone: they can be checked, and seeds added, without the runs. A run is a folder with eval/ and
+report/results.json. The tests are those of the report.
 """
 
 from __future__ import annotations
@@ -26,12 +28,42 @@ from mentor.reporting.read.evaluations import read_evaluations
 from mentor.reporting.read.methods import NOT_SIGNIFICANT, Scores, compare, method_results
 from mentor.reporting.read.order import DOMAINS, distinct
 from mentor.reporting.read.records import EvalResult, MethodResult, Pair, StageRecord
+from mentor.reporting.read.task_scores import TaskKey
 from mentor.reporting.tables.differences import p_text, points
+from mentor.reporting.tables.sentences import listed, ranking
 
 ROOT = Path(__file__).parents[1]
 STORED, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
 START, END = "<!-- made by scripts/write_results.py -->", "<!-- end of what it made -->"
 KINDS = ("pretrain", "sft", "rl")
+STAGE_FIELDS = (
+    "folder",
+    "stage",
+    "status",
+    "seed",
+    "config_hash",
+    "git_commit",
+    "headline",
+    "steps",
+    "sampled_tokens",
+    "trained_tokens",
+)
+RESULT_FIELDS = (
+    "model",
+    "benchmark",
+    "split",
+    "domain",
+    "mode",
+    "with_tools",
+    "n",
+    "accuracy",
+    "low",
+    "high",
+    "valid_call_rate",
+    "calls_per_answer",
+    "tool_similarity",
+    "base",
+)
 MODEL = re.compile(r"(?:pretrain|sft|rl).*-s(\d+)")
 NONE = "–"
 CAPTION = "The mean over the seeds, and in brackets every seed in their order."
@@ -98,6 +130,45 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Run:
+    """What is stored of one run: its stages, its results, and the score of every question of each result."""
+
+    seed: int
+    stages: list[StageRecord]
+    results: list[EvalResult]
+    scores: dict[tuple[str, str, str, str], dict[TaskKey, float]]
+
+    def to_dict(self, questions: dict[str, list[str]]) -> dict[str, Any]:
+        """Return it for JSON, scores in the order of `questions`: of each split, the ids. A split not there is added.
+
+        Raises InputError for a result on other questions than those.
+        """
+        rows = []
+        for row in self.results:
+            own = {task: score for (task, _), score in self.scores[_key(row)].items()}
+            ids = questions.setdefault(_column(row), list(own))
+            if set(own) != set(ids):
+                raise InputError(
+                    f"seed {self.seed}: {row.model} has other questions of {_column(row)} than the first run"
+                )
+            rows.append({**_known(row, RESULT_FIELDS), "scores": [own[task] for task in ids]})
+        return {"seed": self.seed, "stages": [_known(stage, STAGE_FIELDS) for stage in self.stages], "results": rows}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any], questions: dict[str, list[str]]) -> Run:
+        scores = {}
+        results = []
+        for row in stored["results"]:
+            result = EvalResult(**{**dict.fromkeys(RESULT_FIELDS), **row, "stop_reasons": {}, "scores": {}})
+            results.append(result)
+            ids = [(task, "") for task in questions[_column(result)]]
+            scores[_key(result)] = dict(zip(ids, row["scores"], strict=True))
+        unknown = {"versions": {}, "counts": {}, "seconds": {}, "started": None, "ended": None}
+        stages = [StageRecord(**{**dict.fromkeys(STAGE_FIELDS), **unknown, **stage}) for stage in stored["stages"]]
+        return cls(stored["seed"], stages, results, scores)
+
+
+@dataclass(frozen=True)
 class Results:
     """All that the two texts are made from. verified_share: of the training tasks, those the teacher solved."""
 
@@ -109,34 +180,31 @@ class Results:
     tests: list[Comparison]
     costs: list[Cost]
 
-    def to_json(self) -> str:
-        return json.dumps({"schema": 1, **asdict(self)}, indent=1) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Results:
-        values = json.loads(text)
-        del values["schema"]
-        kinds: dict[str, type[Row] | type[Comparison] | type[Cost]] = {"rows": Row, "tests": Comparison, "costs": Cost}
-        for key, kind in kinds.items():
-            values[key] = [kind(**entry) for entry in values[key]]
-        return cls(**values)
-
 
 def main(arguments: Sequence[str]) -> int:
     """0 when written or up to date, 1 with one line on stderr for a text that is not, 2 for runs that are no use."""
     parser = argparse.ArgumentParser(prog="write_results", description="Write docs/results.md and the README's table")
     parser.add_argument("runs", nargs="*", type=Path, help="run folders or points of a sweep, one for each seed")
+    parser.add_argument("--add", action="store_true", help="keep the stored runs of other seeds")
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the texts are up to date")
     given = parser.parse_args(arguments)
     if given.check and given.runs:
         parser.error("--check reads docs/results.json and takes no runs")
     try:
-        if given.runs:
-            STORED.write_text(condense(given.runs).to_json(), encoding="utf-8")
-        stored = Results.from_json(STORED.read_text(encoding="utf-8")) if STORED.is_file() else None
-        if stored is None and not given.check:
+        runs = read_stored() if given.add or not given.runs else []
+        new = read_runs(given.runs)
+        runs = sorted(
+            [*new, *(run for run in runs if run.seed not in {own.seed for own in new})], key=lambda run: run.seed
+        )
+        if not runs and not given.check:
             raise InputError(f"{STORED.name} is missing: give the folders of the runs, one for each seed")
-        wanted = {PAGE: None if stored is None else page(stored), README: with_body(README.read_text("utf-8"), stored)}
+        results = compare_runs(runs) if runs else None
+        wanted = {
+            PAGE: None if results is None else page(results),
+            README: with_body(README.read_text("utf-8"), results),
+        }
+        if new:
+            STORED.write_text(to_json(runs), encoding="utf-8")
     except MentorError as error:
         sys.stderr.write(f"write_results: {error}\n")
         return 2
@@ -152,29 +220,53 @@ def main(arguments: Sequence[str]) -> int:
 # --- from the runs ---------------------------------------------------------------------------------------------------
 
 
-def condense(folders: Sequence[Path]) -> Results:
-    """Read the runs and compare their methods. Raises InputError for runs that are not one for each seed."""
-    results: list[EvalResult] = []
-    stages: list[StageRecord] = []
-    scores: dict[tuple[str, str, str, str], Any] = {}
-    seeds: dict[int, Path] = {}
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read the runs. Raises InputError for runs that are not one for each seed."""
+    runs: dict[int, Run] = {}
+    found: dict[int, Path] = {}
     for folder in folders:
-        own, records, own_scores = read_run(folder)
-        seed = seed_of(folder, own)
-        if seed in seeds:
-            raise InputError(f"{folder} and {seeds[seed]} both hold seed {seed}; give one run for each seed")
-        seeds[seed] = folder
-        results += own
-        stages += records
-        scores.update(own_scores)
-    order = sorted(seeds)
+        run = read_run(folder)
+        if run.seed in runs:
+            raise InputError(f"{folder} and {found[run.seed]} both hold seed {run.seed}; give one run for each seed")
+        runs[run.seed], found[run.seed] = run, folder
+    return list(runs.values())
+
+
+def read_stored() -> list[Run]:
+    """Read the runs of docs/results.json; none where there is no such file."""
+    if not STORED.is_file():
+        return []
+    stored = json.loads(STORED.read_text(encoding="utf-8"))
+    return [Run.from_dict(run, stored["questions"]) for run in stored["runs"]]
+
+
+def to_json(runs: Sequence[Run]) -> str:
+    """Return the text of docs/results.json: one line for each split, stage and result. Raises InputError, see `Run`."""
+    questions: dict[str, list[str]] = {}
+    stored = [run.to_dict(questions) for run in runs]
+    splits = ",\n  ".join(f"{json.dumps(split)}: {json.dumps(ids)}" for split, ids in questions.items())
+    texts = ",\n".join(map(_run_text, stored))
+    return f'{{"schema": 2,\n "questions": {{\n  {splits}}},\n "runs": [\n{texts}]}}\n'
+
+
+def _run_text(run: dict[str, Any]) -> str:
+    stages, results = (",\n   ".join(map(json.dumps, run[key])) for key in ("stages", "results"))
+    return f'  {{"seed": {run["seed"]},\n  "stages": [\n   {stages}],\n  "results": [\n   {results}]}}'
+
+
+def compare_runs(runs: Sequence[Run]) -> Results:
+    """Compare the methods of the runs, given in the order of their seeds. Raises InputError where a run lacks one."""
+    results = [row for run in runs for row in run.results]
+    stages = [record for run in runs for record in run.stages]
+    scores = {key: own for run in runs for key, own in run.scores.items()}
+    order = [run.seed for run in runs]
     methods = sorted(method_results(results, stages), key=lambda method: _place(method.method))
     models = {method: [f"{method}-s{seed}" for seed in order] for method in distinct(m.method for m in methods)}
     for found in methods:
         if sorted(found.models) != sorted(models[found.method]):
             lacking = sorted(set(models[found.method]) - set(found.models))
             raise InputError(f"{found.benchmark}/{found.split} {found.setting} has no result of {', '.join(lacking)}")
-    accuracy = {(row.model, row.benchmark, row.split, row.setting): row.accuracy for row in results}
+    accuracy = {_key(row): row.accuracy for row in results}
     pairs, resamples = compare(methods, scores)
     solved = [record.headline for record in stages if record.stage == "rollout" and record.headline]
     return Results(
@@ -188,8 +280,8 @@ def condense(folders: Sequence[Path]) -> Results:
     )
 
 
-def read_run(folder: Path) -> tuple[list[EvalResult], list[StageRecord], Scores]:
-    """Read the rows of results, the stages and the scores by task of one run that has its report.
+def read_run(folder: Path) -> Run:
+    """Read one run that has its report.
 
     Raises InputError where there is none, or where it is older than an evaluation.
     """
@@ -199,16 +291,25 @@ def read_run(folder: Path) -> tuple[list[EvalResult], list[StageRecord], Scores]
     values = json.loads(report.read_text(encoding="utf-8"))
     results = [EvalResult(**row) for row in values["results"]]
     evaluated, _, scores = read_evaluations(folder, [])
-    keys = [{(r.model, r.benchmark, r.split, r.setting, r.accuracy) for r in rows} for rows in (results, evaluated)]
+    keys = [{(*_key(r), r.accuracy) for r in rows} for rows in (results, evaluated)]
     if keys[0] != keys[1]:
         raise InputError(f"{report} does not agree with the evaluations: run `mentor stage=report` again")
-    lacking = {f"{r.model}/{r.benchmark}" for r in results if (r.model, r.benchmark, r.split, r.setting) not in scores}
+    lacking = {f"{r.model}/{r.benchmark}" for r in results if _key(r) not in scores}
     if lacking:
         raise InputError(f"{folder / 'eval'} lacks items.jsonl of {', '.join(sorted(lacking))}, which the tests need")
     stages = [StageRecord(**record) for record in values["stages"]]
     if unknown := {row.model for row in results} - {record.folder for record in stages}:
         raise InputError(f"{folder} has no stage {', '.join(sorted(unknown))}, whose results it holds")
-    return results, stages, scores
+    by_id = {key: {(task, ""): score for (task, _), score in own.items()} for key, own in scores.items()}
+    return Run(seed_of(folder, results), stages, results, by_id)
+
+
+def _key(row: EvalResult) -> tuple[str, str, str, str]:
+    return row.model, row.benchmark, row.split, row.setting
+
+
+def _known(record: EvalResult | StageRecord, fields: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in asdict(record).items() if name in fields and value is not None}
 
 
 def seed_of(folder: Path, results: Sequence[EvalResult]) -> int:
@@ -233,7 +334,7 @@ def _row(method: MethodResult, models: Sequence[str], accuracy: dict[tuple[str, 
     return Row(method.method, _column(method), method.domain, method.setting, method.n, known)
 
 
-def _column(of: MethodResult | Pair) -> str:
+def _column(of: EvalResult | MethodResult | Pair) -> str:
     return f"{of.benchmark}/{of.split}"
 
 
@@ -277,26 +378,22 @@ def seen(results: Results, split: str, setting: str) -> str:
     Nothing is said to differ unless `Comparison.separated`, and with one seed nothing is ranked.
     """
     rows = sorted(_of(results.rows, split, setting), key=lambda row: -row.mean)
-    order = ", ".join(f"`{row.method}` {_percent(row.mean)}" for row in rows)
-    said = f"`{split}` ({DOMAINS[rows[0].domain].lower()}, {setting}): {order} %."
+    order = ", ".join(f"{label(row.method)} {_percent(row.mean)}" for row in rows)
+    said = f"`{_split_name(results, split)}` ({DOMAINS[rows[0].domain].lower()}, {setting}): {order} %."
     if len(results.seeds) == 1:
         return f"{said} One seed ranks nothing."
     tests = _of(results.tests, split, setting)
-    separated = [test for test in tests if test.separated]
-    if not separated:
-        return f"{said} No difference between any two of them was seen."
-    above: dict[str, set[str]] = {row.method: set() for row in rows}
-    for test in separated:
-        better, worse = (test.first, test.second) if test.difference > 0 else (test.second, test.first)
-        above[better].add(worse)
-    clauses = [
-        f"`{method}` is better than {_list([row.method for row in rows if row.method in worse])}"
-        for method, worse in above.items()
-        if worse
+    better = [
+        (label(test.first), label(test.second)) if test.difference > 0 else (label(test.second), label(test.first))
+        for test in tests
+        if test.separated
     ]
-    rest = len(tests) - len(separated)
-    left = f" In {rest} of {len(tests)} comparisons no difference was seen." if rest else ""
-    return f"{said} {'; '.join(clauses)}.{left}"
+    return f"{said} {ranking(better, len(tests))}"
+
+
+def label(method: str) -> str:
+    """Name a method as the texts do: base, SFT, RL `flexible`."""
+    return {"pretrain": "base", "sft": "SFT"}.get(method) or f"RL `{method.removeprefix('rl-')}`"
 
 
 def page(results: Results) -> str:
@@ -350,8 +447,8 @@ def _body(results: Results) -> str:
 def _about(results: Results) -> str:
     tasks = sorted({row.n for row in results.rows})
     said = [
-        f"Training seeds {_plain_list(results.seeds)}, with {' or '.join(map(str, tasks))} questions of each split.",
-        f"Code: {_plain_list(results.commits)}." if results.commits else "",
+        f"Training seeds {listed(results.seeds)}, with {' or '.join(map(str, tasks))} questions of each split.",
+        f"Code: {listed(results.commits)}." if results.commits else "",
         ""
         if results.verified_share is None
         else f"The teacher solved {_percent(results.verified_share)} % of the training tasks; it is not evaluated.",
@@ -378,8 +475,8 @@ def _accuracies(results: Results, setting: str) -> str:
     lines = []
     for method in distinct(row.method for row in results.rows):
         found = [cells.get((method, split)) for split in splits]
-        lines.append([f"`{method}`", *(NONE if row is None else _accuracy(row) for row in found)])
-    return _table(["method", *(f"{split} ({domains[split]})" for split in splits)], lines)
+        lines.append([label(method), *(NONE if row is None else _accuracy(row) for row in found)])
+    return _table(["method", *(f"{_split_name(results, split)} ({domains[split]})" for split in splits)], lines)
 
 
 def _accuracy(row: Row) -> str:
@@ -388,7 +485,7 @@ def _accuracy(row: Row) -> str:
 
 def _costs(results: Results) -> str:
     lines = [
-        [f"`{cost.method}`", _numbers(cost.steps), _numbers(cost.sampled_tokens), _numbers(cost.trained_tokens)]
+        [label(cost.method), _numbers(cost.steps), _numbers(cost.sampled_tokens), _numbers(cost.trained_tokens)]
         for cost in results.costs
     ]
     return _table(["method", "steps", "sampled tokens", "trained tokens"], lines)
@@ -397,8 +494,8 @@ def _costs(results: Results) -> str:
 def _tests(results: Results, setting: str) -> str:
     lines = [
         [
-            f"`{test.first}` − `{test.second}`",
-            test.split,
+            f"{label(test.first)} − {label(test.second)}",
+            _split_name(results, test.split),
             f"{points(test.difference)} [{points(test.low)}, {points(test.high)}]",
             ", ".join(map(points, test.by_seed)),
             p_text(test.p),
@@ -426,6 +523,12 @@ def _splits(results: Results) -> list[str]:
     return distinct(row.split for row in ordered)
 
 
+def _split_name(results: Results, split: str) -> str:
+    """Leave out the benchmark where there is one alone."""
+    benchmark, name = split.split("/", 1)
+    return split if any(not row.split.startswith(f"{benchmark}/") for row in results.rows) else name
+
+
 def _settings(results: Results) -> list[str]:
     """Sampled first."""
     return sorted(distinct(row.setting for row in results.rows), key=lambda setting: setting != "sampled")
@@ -437,15 +540,6 @@ def _percent(share: float) -> str:
 
 def _numbers(values: Sequence[float | int | None]) -> str:
     return NONE if all(value is None for value in values) else " / ".join(f"{value or 0:,.0f}" for value in values)
-
-
-def _list(methods: Sequence[str]) -> str:
-    return _plain_list([f"`{method}`" for method in methods])
-
-
-def _plain_list(values: Sequence[object]) -> str:
-    texts = [str(value) for value in values]
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from mentor.reporting.figures.draw import draw
 from mentor.reporting.read.collect import collect
 from mentor.reporting.read.records import Report
 from mentor.reporting.read.trajectories import gather
+from mentor.reporting.tables.sentences import closing_lines
 from mentor.reporting.write import write_report
 
-__all__ = ["Report", "collect", "draw", "gather", "write_report"]
+__all__ = ["Report", "closing_lines", "collect", "draw", "gather", "write_report"]

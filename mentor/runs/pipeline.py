@@ -5,10 +5,7 @@ All are composed before the first starts. A step that is done is skipped; the fi
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from mentor.config import Config, dump
@@ -21,7 +18,7 @@ from mentor.runs.start import shared_fork_servers
 
 
 def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lambda: None) -> Headline | None:
-    """Run every step below `root` and return the last headline. Prints the first table of a report among the steps.
+    """Run every step below `root` and return the last headline.
 
     on_start: called whenever a child starts.
     """
@@ -32,9 +29,6 @@ def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lamb
             folder = "" if config.stage.name in FOLDERLESS else f" in {root / stage_folder(config)}"
             say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
             last = run_stage(config, root, on_start=on_start) or last
-    if any(config.stage.name == "report" for config in steps):
-        report = root / "report" / "report.md"
-        sys.stdout.write(f"{_first_table(report.read_text())}\n\n{report.with_suffix('.html')}\n")
     return last
 
 
@@ -47,11 +41,3 @@ def refuse_clashes(steps: Sequence[Config]) -> None:
         folder, hashed = stage_folder(config), config_hash(identity(dump(config)))
         if taken.setdefault(folder, hashed) != hashed:
             raise ConfigError(f"`stage.steps` has two steps that write {folder}; give one of them name= or seed=")
-
-
-def _first_table(markdown: str) -> str:
-    """Return the first table of a Markdown text, without its escapes."""
-    rows = [line.startswith("|") for line in markdown.splitlines()]
-    start = rows.index(True) if True in rows else 0
-    table = takewhile(lambda line: line.startswith("|"), markdown.splitlines()[start:])
-    return re.sub(r"\\(.)", r"\1", "\n".join(table))

@@ -33,9 +33,3 @@ def test_steps_that_are_done_start_nothing(tmp_path: Path, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert f"step 1/2: stage=rollout in {tmp_path}/rollout\n" in said and "step 2/2" in said
     assert said.count("stage=rollout is done") == 2
-
-
-def test_the_reports_first_table_is_shown_without_escapes():
-    page = "# Title\n\nwords\n\n| a | b |\n|---|---|\n| x\\_y | 1 |\n\nmore\n\n| second |\n"
-    assert pipeline._first_table(page) == "| a | b |\n|---|---|\n| x_y | 1 |"
-    assert pipeline._first_table("no table") == ""

@@ -8,7 +8,7 @@ import pytest
 from mentor.evaluation.statistics import wilson_interval
 from mentor.reporting import collect
 from scripts import write_results
-from scripts.write_results import Comparison, Results, Row, condense, main, page, seen, with_body
+from scripts.write_results import Comparison, Results, Row, compare_runs, main, page, read_runs, seen, with_body
 from tests.fixtures.run_folder import make_row, write_eval, write_json, write_lines, write_stage
 
 README = f"# Mine\n\n{write_results.START}\n{write_results.END}\n\nThe rest.\n"
@@ -35,6 +35,10 @@ def write_run(root: Path, seed: int, right: dict[str, str], split: str = "long")
 def item(number: int, split: str, correct: bool) -> dict:
     task = {"id": f"t{number}", "question": f"q{number}", "split": split}
     return {"task": task, "mode": "sampled", "correct": correct, "tokens": None}
+
+
+def condense(folders: list[Path]) -> Results:
+    return compare_runs(sorted(read_runs(folders), key=lambda run: run.seed))
 
 
 @pytest.fixture
@@ -75,20 +79,19 @@ def test_means_seeds_and_p_values_worked_out_by_hand(runs: list[Path]) -> None:
     cost = {entry.method: entry for entry in found.costs}
     assert cost["rl-sparse"].sampled_tokens == [1400, 1400] and cost["rl-sparse"].trained_tokens == [200, 200]
     assert cost["sft"].sampled_tokens == [None, None] and cost["sft"].steps == [2, 2]
-    assert Results.from_json(found.to_json()) == found
 
 
 def test_what_is_said_to_differ_and_what_is_not(runs: list[Path]) -> None:
     assert seen(condense(runs), "calculator/long", "sampled") == (
-        "`calculator/long` (in domain, sampled): `sft` 75.0, `rl-sparse` 75.0, `pretrain` 0.0 %. `sft` is better than "
-        "`pretrain`; `rl-sparse` is better than `pretrain`. In 1 of 3 comparisons no difference was seen."
+        "`long` (in domain, sampled): SFT 75.0, RL `sparse` 75.0, base 0.0 %. SFT is better than "
+        "base; RL `sparse` is better than base. In 1 of 3 comparisons no difference was seen."
     )
 
 
 def test_every_comparison_that_is_separated(tmp_path: Path) -> None:
     right = {"pretrain": NO, "sft": HALF, "rl-sparse": EVERY}
     said = seen(condense([write_run(tmp_path, seed, right) for seed in (0, 1)]), "calculator/long", "sampled")
-    assert said.endswith("%. `rl-sparse` is better than `sft` and `pretrain`; `sft` is better than `pretrain`.")
+    assert said.endswith("%. RL `sparse` is better than base and SFT; SFT is better than base.")
 
 
 def test_seeds_that_disagree_are_no_difference_though_the_questions_are_significant(tmp_path: Path) -> None:
@@ -134,14 +137,14 @@ def test_texts_are_made_from_the_stored_numbers_alone(
     assert main([]) == 2 and "results.json is missing" in capsys.readouterr().err
     assert main([str(run) for run in runs]) == 0
     written = {name: (texts / name).read_text() for name in ("results.md", "README.md")}
-    assert "| `sft` | 75.0 (100.0, 50.0) |" in written["results.md"]
-    assert "| `sft` − `pretrain` | calculator/long | +75.0 [" in written["results.md"]
+    assert "| SFT | 75.0 (100.0, 50.0) |" in written["results.md"]
+    assert "| SFT − base | long | +75.0 [" in written["results.md"]
     assert "Training seeds 0 and 1, with 20 questions of each split." in written["results.md"]
     assert "cannot give a p below 0.5" in written["results.md"]  # two seeds: 2 of 4 signs
-    assert "| `rl-sparse` | 2 / 2 | 1,400 / 1,400 | 200 / 200 |" in written["results.md"]
-    assert "| `pretrain` | 2 / 2 | – | 200 / 200 |" in written["results.md"]
+    assert "| RL `sparse` | 2 / 2 | 1,400 / 1,400 | 200 / 200 |" in written["results.md"]
+    assert "| base | 2 / 2 | – | 200 / 200 |" in written["results.md"]
     assert written["README.md"].startswith("# Mine\n") and written["README.md"].endswith("\n\nThe rest.\n")
-    assert "| `rl-sparse` | 75.0 (50.0, 100.0) |" in written["README.md"] and "In 1 of 3" in written["README.md"]
+    assert "| RL `sparse` | 75.0 (50.0, 100.0) |" in written["README.md"] and "In 1 of 3" in written["README.md"]
 
     assert main(["--check"]) == 0
     for name, text in written.items():
@@ -153,15 +156,32 @@ def test_texts_are_made_from_the_stored_numbers_alone(
     assert main(["--check"]) == 1  # figures without their numbers
 
 
+def test_a_seed_is_added_to_those_that_are_stored(
+    tmp_path: Path, texts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = {"pretrain": NO, "sft": HALF, "rl-sparse": EVERY}
+    runs = [str(write_run(tmp_path, seed, right)) for seed in (0, 1, 2)]
+    assert main(runs) == 0
+    names = ("results.json", "results.md", "README.md")
+    together = [(texts / name).read_text() for name in names]
+    assert main(runs[2:]) == 0 and "Training seeds 2, with" in (texts / "results.md").read_text()
+    assert main(["--add", runs[1], runs[0]]) == 0
+    assert [(texts / name).read_text() for name in names] == together
+    others = write_run(tmp_path, 3, {method: verdicts[:10] for method, verdicts in right.items()})
+    assert main(["--add", str(others)]) == 2
+    assert "seed 3: pretrain-s3 has other questions of calculator/long" in capsys.readouterr().err
+    assert [(texts / name).read_text() for name in names] == together
+
+
 def test_splits_in_domain_come_first_and_domains_are_named() -> None:
-    rows = [Row("sft", "a", "ood", "sampled", 4, [0.5]), Row("sft", "b", "id", "sampled", 4, [0.25])]
+    rows = [Row("sft", "x/a", "ood", "sampled", 4, [0.5]), Row("sft", "y/b", "id", "sampled", 4, [0.25])]
     results = Results([0], [], None, 0, rows, [], [])
     assert (
-        "| method | b (in domain) | a (out of domain) |\n| --- | --- | --- |\n| `sft` | 25.0 (25.0) | 50.0 (50.0) |"
+        "| method | y/b (in domain) | x/a (out of domain) |\n| --- | --- | --- |\n| SFT | 25.0 (25.0) | 50.0 (50.0) |"
         in (page(results))
     )
     body = with_body(README, results)
-    assert "`b` (in domain, sampled): `sft` 25.0 %." in body and "`a` (out of domain, sampled):" not in body
+    assert "`y/b` (in domain, sampled): SFT 25.0 %." in body and "`x/a` (out of domain, sampled):" not in body
     assert with_body(body, None) == README
 
 
