@@ -37,6 +37,7 @@ ROWS = [
 
 
 def rollout(tmp_path, rows=ROWS, **stage):
+    tmp_path.mkdir(exist_ok=True)
     source = tmp_path / "rows.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = Config(
@@ -61,6 +62,15 @@ def contents(folder):
         for call in record["calls"]:
             call["seconds"] = 0
     return kept, list(read_jsonl(folder / "rejected.jsonl"))
+
+
+def test_tools_that_never_worked_are_in_the_summary_and_those_that_did_once_are_not(tmp_path):
+    rows = [worked(0, "2+3=5", "5"), worked(1, "8/0=4", "4"), worked(2, "9/0=4", "4")]
+    result, _ = rollout(tmp_path, rows)
+    how = "2 of 2 calls failed, the first: exception: ZeroDivisionError: division by zero"
+    assert result.counts["tools_that_never_worked"] == {"divide": how}
+    result, _ = rollout(tmp_path / "other", [*rows, worked(3, "8/2=4", "4")])
+    assert "tools_that_never_worked" not in result.counts
 
 
 def test_outcomes_in_task_order_with_counts_and_reasons(tmp_path):
