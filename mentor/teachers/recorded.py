@@ -201,7 +201,7 @@ def kept_counts(kept: Sequence[Trajectory]) -> dict[str, int]:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number)
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if number) or "nothing"
 
 
 def _schemas(task: Task) -> list[dict[str, Any]]:
