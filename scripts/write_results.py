@@ -36,6 +36,7 @@ ROOT = Path(__file__).parents[1]
 STORED, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
 START, END = "<!-- made by scripts/write_results.py -->", "<!-- end of what it made -->"
 KINDS = ("pretrain", "sft", "rl")
+REWARDS = ("sparse", "strict", "flexible", "results")
 STAGE_FIELDS = (
     "folder",
     "stage",
@@ -324,8 +325,9 @@ def seed_of(folder: Path, results: Sequence[EvalResult]) -> int:
 
 
 def _place(method: str) -> tuple[int, str]:
-    """The base first, then SFT, then RL by name."""
-    return KINDS.index(method.split("-")[0]), method
+    """The base first, then SFT, then RL: the project's rewards from the barest to the fullest, others by name."""
+    kind, _, reward = method.partition("-")
+    return KINDS.index(kind), f"{REWARDS.index(reward)}" if reward in REWARDS else reward
 
 
 def _row(method: MethodResult, models: Sequence[str], accuracy: dict[tuple[str, str, str, str], float | None]) -> Row:

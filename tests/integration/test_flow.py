@@ -11,13 +11,13 @@ import yaml
 from mentor.cli import main
 from tests.fixtures.flow import FEW, SMALL, records, summary
 
-DEMO = ["experiment=demo", *SMALL, *FEW]
+DEMO = ["experiment=easy_success", *SMALL, *FEW]
 RL = ["stage=rl", *SMALL]
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the small demo has run once."""
+    """A folder in which the small pipeline has run once."""
     folder = tmp_path_factory.mktemp("flow")
     with chdir(folder):
         assert main(DEMO) == 0

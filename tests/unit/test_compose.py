@@ -91,27 +91,31 @@ def test_pipeline_hands_an_override_to_the_steps_that_read_it(hydra_conf: None, 
 
 
 @pytest.mark.parametrize(
-    ("experiment", "steps", "prompts", "limit"), [("rare_success", 60, 16, None), ("rare_success_small", 20, 8, 50)]
+    ("experiment", "rewards", "steps", "limit"),
+    [
+        ("rare_success", ["sparse", "strict", "flexible", "results"], 60, None),
+        ("demo", ["sparse", "results"], 18, 100),
+    ],
 )
 def test_rewards_on_rare_success_differ_in_nothing_but_the_reward(
-    hydra_conf: None, work: Path, experiment: str, steps: int, prompts: int, limit: int | None
+    hydra_conf: None, work: Path, experiment: str, rewards: list[str], steps: int, limit: int | None
 ):
     command = parse([f"experiment={experiment}"])
     pipeline = to_config(compose("config", overrides=[f"experiment={experiment}"]))
     composed = compose_steps(pipeline.stage, command)
     rl = {step.reward.name: step for step in composed if step.stage.name == "rl"}
-    assert list(rl) == ["sparse", "strict", "flexible", "results"]
+    assert list(rl) == rewards
     first = rl["sparse"].trainer
     assert all((step.trainer, step.sampler, step.seed) == (first, rl["sparse"].sampler, 0) for step in rl.values())
-    assert (first.steps, first.prompts_per_step, first.group_size) == (steps, prompts, 8)
+    assert (first.steps, first.prompts_per_step, first.group_size) == (steps, 16, 8)
     assert (first.learning_rate, first.schedule) == (4e-4, "constant")
     by_stage = {step.stage.name: step for step in composed}
     assert (by_stage["rollout"].task.split, by_stage["rollout"].task.size) == ("train_long", 600)
-    assert by_stage["eval"].stage.greedy and by_stage["eval"].stage.samples == 1
+    assert by_stage["eval"].stage.greedy is (limit is None) and by_stage["eval"].stage.samples == 1
     assert by_stage["eval"].stage.limit == limit and by_stage["eval"].benchmark["calculator"].task.size == 200
     lower = compose_steps(pipeline.stage, [*command, *parse(["trainer.steps=3"])])
     trained = [step.trainer.steps for step in lower if step.trainer is not None]
-    assert trained == [340, 150, 3, 3, 3, 3]  # the base and SFT keep their own
+    assert trained == [340, 150, *[3] * len(rewards)]  # the base and SFT keep their own
 
 
 def test_two_benchmarks_of_one_kind_have_names_and_folders_of_their_own(hydra_conf: None, work: Path):

@@ -17,9 +17,13 @@ def stages(steps: list[Config]) -> list[str]:
 
 
 def test_pipelines_share_what_does_not_differ(hydra_conf: None):
-    jobs = [make_job("experiment=demo", f"reward.weights.tool={weight}") for weight in (0.1, 0.3)]
+    jobs = [make_job("experiment=easy_success", f"reward.weights.tool={weight}") for weight in (0.1, 0.3)]
     shared = find_shared(jobs)
-    assert folders(shared) == ["outputs/demo/pretrain-s0", "outputs/demo/rollout", "outputs/demo/sft-s0"]
+    assert folders(shared) == [
+        "outputs/easy_success/pretrain-s0",
+        "outputs/easy_success/rollout",
+        "outputs/easy_success/sft-s0",
+    ]
     assert shared.differing == set()
     left = without_shared(jobs[0], shared)
     assert stages(left.steps) == ["rl", "rl", "rl", "eval", "report"] and left.shared == [
@@ -31,9 +35,9 @@ def test_pipelines_share_what_does_not_differ(hydra_conf: None):
 
 
 def test_a_seed_has_its_own_base_and_all_have_one_teacher_set(hydra_conf: None):
-    shared = find_shared([make_job("experiment=demo", f"seed={seed}") for seed in (0, 1)])
+    shared = find_shared([make_job("experiment=easy_success", f"seed={seed}") for seed in (0, 1)])
     names = ["pretrain-s0", "pretrain-s1", "rollout", "sft-s0", "sft-s1"]
-    assert folders(shared) == [f"outputs/demo/{name}" for name in names]
+    assert folders(shared) == [f"outputs/easy_success/{name}" for name in names]
 
 
 def test_seeds_of_rare_success_share_the_teacher_set_alone(hydra_conf: None):
@@ -46,13 +50,13 @@ def test_seeds_of_rare_success_share_the_teacher_set_alone(hydra_conf: None):
 
 
 def test_what_differs_and_what_is_made_from_it_is_not_shared(hydra_conf: None):
-    shared = find_shared([make_job("experiment=demo", f"task.size={size}") for size in (40, 80)])
-    assert folders(shared) == ["outputs/demo/pretrain-s0"] and shared.differing == {"rollout", "sft"}
+    shared = find_shared([make_job("experiment=easy_success", f"task.size={size}") for size in (40, 80)])
+    assert folders(shared) == ["outputs/easy_success/pretrain-s0"] and shared.differing == {"rollout", "sft"}
 
 
 def test_another_result_in_the_run_is_left_alone(hydra_conf: None):
-    jobs = [make_job("experiment=demo", f"reward.weights.tool={weight}") for weight in (0.1, 0.3)]
-    folder = Path("outputs/demo/rollout")
+    jobs = [make_job("experiment=easy_success", f"reward.weights.tool={weight}") for weight in (0.1, 0.3)]
+    folder = Path("outputs/easy_success/rollout")
     folder.mkdir(parents=True)
     stored = {"stage": {"name": "rollout"}, "upstream": {"task_file": "0123"}, "seed": 5}
     (folder / "config.yaml").write_text(json.dumps(stored))
