@@ -103,7 +103,7 @@ def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
     if task is not None and task.name == "bfcl":
         raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
-    solving = isinstance(config.stage, RolloutStage)
+    solving = config.stage.name == "rollout"
     if task is not None and task.name in FILE_TASKS and task.path is None and solving:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
     if task is not None:
