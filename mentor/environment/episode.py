@@ -120,7 +120,8 @@ class Episode:
         """Run the calls of a turn; append what the model is shown to the messages and the outcomes to the records."""
         well_formed = [(call.name or "", call.arguments) for call in calls if call.problem is None]
         results = iter(await executor.call_turn(well_formed, session=str(self.index)))
-        return [self._record(call, malformed(call) or next(results), turn) for call in calls]
+        place = self.first_turn + turn
+        return [self._record(call, malformed(call) or next(results), place) for call in calls]
 
     def _record(self, call: ParsedCall, result: ToolResult, turn: int) -> CallRecord:
         self.messages.append(

@@ -49,7 +49,9 @@ PRESETS = sorted(
 def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset: str):
     readers = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
     stage = preset if group == "trainer" else readers[0] if readers else "report"
-    if (group == "task" and preset != "calculator") or (group, preset) == ("teacher", "annotated"):
+    if preset == "traces":
+        overrides = ["teacher=traces", "task.path=rows.jsonl"]
+    elif (group == "task" and preset != "calculator") or (group, preset) == ("teacher", "annotated"):
         task = preset if group == "task" else "gsm8k"
         overrides = [f"task={task}", "task.path=rows.jsonl", "teacher=annotated"]
     elif (group, preset) == ("teacher", "openai"):

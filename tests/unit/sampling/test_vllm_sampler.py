@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mentor.conf_dir import conf_dir
-from mentor.config import ModelConfig, SamplerConfig, ToolsConfig
+from mentor.config import ModelConfig, SamplerConfig
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
 from mentor.sampling import SamplingParams, build_sampler
@@ -138,7 +138,7 @@ def test_evaluation_loads_no_second_model(opened, chat, tmp_path, monkeypatch):
     save_student(chat, tmp_path)
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)
     sampling = SamplerConfig(name="vllm", max_tokens=128, max_turn_tokens=8, max_running=4, kv_cache_gib=0.1)
-    settings = (tmp_path, ToolsConfig(name="calculator"), ModelConfig(name="m"))
+    settings = (tmp_path, Toolbox(Toolset.builtin("calculator")), ModelConfig(name="m"))
     with student_environment(*settings, sampling) as environment:
         sampler = environment.sampler
         (trajectory,) = environment.rollout([RolloutRequest(Task("t", "What is 1 plus 2?", ("3",), "calculator"), 0)])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mentor.chat.messages import make_call
 from mentor.config import Config, ScoreStage
 from mentor.errors import InputError
 from mentor.loggers.console import Console
@@ -46,7 +47,8 @@ def test_a_grid_is_replayed_beside_the_scores(tmp_path: Path, capsys: pytest.Cap
 
 def test_groups_whose_results_are_not_known_are_left_out_where_a_point_compares_them(tmp_path: Path) -> None:
     members = [{**make_trajectory(calls=HONEST).to_dict(), "group_id": "g"}] * 2
-    tools = {"role": "assistant", "content": ""}, {"role": "tool", "content": "72"}
+    asked = {"role": "assistant", "content": "", "tool_calls": [make_call("multiply", {"a": 8, "b": 9})]}
+    tools = asked, {"role": "tool", "content": "72"}
     made = make_trajectory(calls=HONEST[:1])
     made.messages[1:1] = tools
     made = replace(made, task=replace(made.task, reference=(ToolCall("add", {"a": 1}, "72"),)))

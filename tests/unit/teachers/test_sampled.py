@@ -2,6 +2,7 @@
 
 import pytest
 
+from mentor.chat.messages import make_call
 from mentor.jsonl import JsonlWriter, read_jsonl
 from mentor.rewards.correctness import Grader
 from mentor.teachers import Rejection
@@ -17,9 +18,9 @@ def tried(final, calls=1, stop=StopReason.ANSWERED, error=None):
     errors = [None] * (calls - 1) + [error] if calls else []
     records = [CallRecord(turn, "add", {"a": 2, "b": 3}, e is None, e, 0.0) for turn, e in enumerate(errors)]
     messages = [{"role": "user", "content": TASK.question}]
-    messages += [
-        {"role": "tool", "tool_call_id": f"call_{turn}", "name": "add", "content": "5"} for turn in range(calls)
-    ]
+    for turn in range(calls):
+        asked = {"role": "assistant", "content": "", "tool_calls": [make_call("add", {"a": 2, "b": 3}, turn)]}
+        messages += [asked, {"role": "tool", "tool_call_id": f"call_{turn}", "name": "add", "content": "5"}]
     return Trajectory(TASK, [*messages, {"role": "assistant", "content": final}], "[]", stop, records)
 
 
