@@ -82,17 +82,18 @@ class RecordedTeacher(Teacher):
         kept = load_trajectories(folder / TRAJECTORIES, report, schemas=False)
         rows: list[ReadRow] = [task.source["row"] for task in tasks]
         read = count_traces([row.trace for row in rows if row.trace is not None])
+        held = count_traces([Trace(t.messages, _schemas(t.task)) for t in kept]) | kept_counts(kept)
+        if not self.reexecute:
+            del held["reexecuted"]
         counts = {
             "form": rows[0].form if rows else None,
             "rows": len(rows),
             "read": read,
-            "kept": count_traces([Trace(t.messages, _schemas(t.task)) for t in kept]) | kept_counts(kept),
+            "kept": held,
             "made_tools": sum(row.made_tools for row in rows),
         }
-        if not self.reexecute:
-            del counts["kept"]["reexecuted"]
         report(f"traces: {len(rows)} rows in the {counts['form']} form hold {_listed(read)}")
-        report(f"kept {len(kept)} with {_listed(counts['kept'])}")
+        report(f"kept {len(kept)} with {_listed(held)}")
         if counts["made_tools"]:
             report(f"tools: {counts['made_tools']} rows with calls list none; their schemas are made from the calls")
         refused = [row.refusal for row in rows if row.refusal is not None]
