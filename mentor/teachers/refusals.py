@@ -62,7 +62,7 @@ class Refusals:
             self.why = (
                 f"{self.endpoint}: {limit} tasks in a row were refused alike, the last ({task.id}) with "
                 f"{rejection.detail}; all answers are stored: the same command resumes once the cause is mended and "
-                "asks for none of them again (teacher.max_refused_in_a_row=null rejects such tasks and goes on)"
+                "reuses them (teacher.max_refused_in_a_row=null rejects such tasks and goes on)"
             )
             self.stop(self.why)
 

@@ -19,7 +19,7 @@ class TraceError(InputError):
 
 @dataclass(frozen=True)
 class Numbered:
-    """A message and its number, from 1, in the row's own list; 0 for a system text in a column of its own."""
+    """A message and its number in the row, from 1; a system text from another column has number 0."""
 
     message: Message
     number: int

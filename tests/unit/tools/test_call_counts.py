@@ -1,4 +1,4 @@
-"""What is told of tools that fail."""
+"""What a stage prints about tools that fail."""
 
 from mentor.tools.call_counts import CallCounts
 from mentor.types import CallError

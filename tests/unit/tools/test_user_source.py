@@ -1,4 +1,4 @@
-"""What a user's file may be made of, tried in its engine: type hints, classes, schemas of its own."""
+"""What a user's tools.py may hold, run in its engine: type hints, classes, and replaced schemas."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Type hints that take more than JSON values: what the model is told of them, and what the tool gets."""
+"""Type hints beyond JSON values: the schema that the model sees, and the value that the tool gets."""
 
 from __future__ import annotations
 
