@@ -1,7 +1,7 @@
 r"""Conversations over made-up tools: a question, the 1 to 3 calls that answer it, their results, the boxed answer.
 
-`stage=pretrain` mixes them into its text (`stage.schema_share`). Each has its own world. The question names in words the
-tools to use and every argument, except an id that an earlier call returns.
+`stage=pretrain` mixes them into its text (`stage.schema_share`). Each has its own world. The question names in
+words the tools to use and every argument, except an id that an earlier call returns.
 """
 
 from __future__ import annotations
