@@ -9,7 +9,7 @@ from mentor.errors import InputError
 from mentor.rows import Row, answer_field, describe, json_field, read_rows, text_field
 from mentor.types import Task, ToolCall
 
-ACCEPTED_CALLS = "a list of {name, arguments} objects or of OpenAI tool calls"
+ACCEPTED_CALLS = "a list of {name, arguments} objects or of OpenAI tool calls, also as JSON text"
 
 
 def load_jsonl(
@@ -56,6 +56,8 @@ def _identifier(row: Row, key: str, place: str) -> str | None:
 
 
 def _reference(value: Any, key: str, place: str) -> tuple[ToolCall, ...] | None:
+    if isinstance(value, str):  # parquet and CSV often hold it as JSON text
+        value = json_field(value, f"{place}: {key}", ACCEPTED_CALLS)
     if value is None:
         return None
     if not isinstance(value, list):
@@ -68,7 +70,7 @@ def _call(entry: Any, where: str) -> ToolCall:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise InputError(f"{where} is {describe(entry)}, accepted: {ACCEPTED_CALLS}")
     arguments = function.get("arguments", {})
-    if isinstance(arguments, str):  # OpenAI writes them as JSON text
+    if isinstance(arguments, str):  # as OpenAI writes them
         arguments = json_field(arguments, f"{where}.arguments", "a JSON object")
     if not isinstance(arguments, dict):
         raise InputError(f"{where}.arguments is {describe(arguments)}, accepted: an object")

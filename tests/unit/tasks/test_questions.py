@@ -1,5 +1,7 @@
 """Rows with a question and an answer under any keys."""
 
+import json
+
 import pytest
 
 from mentor.tasks import load_tasks
@@ -24,6 +26,15 @@ def test_jsonl_answers_ids_and_references(tmp_path):
     assert (second.id, second.answer) == ("rows-000001", ("27",))
     assert second.reference == (ToolCall("add", {"a": 2, "b": 3}), ToolCall("sqrt", {"x": 25}))
     assert (third.answer, third.reference) == (("NYC", "New York", "2.5"), ())
+
+
+def test_a_reference_may_be_json_text(tmp_path):
+    calls = [{"name": "double", "arguments": {"n": 6}}, {"function": {"name": "sqrt", "arguments": '{"x": 144}'}}]
+    rows = [{"question": "q", "answer": 12, "reference": text} for text in (json.dumps(calls), "[]", "null")]
+    given, none, missing = load_tasks("jsonl", path=write(tmp_path, *rows))
+    assert given.reference == (ToolCall("double", {"n": 6}), ToolCall("sqrt", {"x": 144}))
+    assert none.reference == ()
+    assert missing.reference is None
 
 
 def test_keys_can_be_renamed(tmp_path):
@@ -54,6 +65,7 @@ def test_keys_can_be_renamed(tmp_path):
         ({**ROW, "id": 1.5}, "rows.jsonl:2: id is a number (1.5), accepted: a string or a whole number"),
         ({**ROW, "id": "first"}, "rows.jsonl:2: id 'first' was given before at rows.jsonl:1"),
         ({**ROW, "reference": {}}, "rows.jsonl:2: reference is an object ({}), accepted: a list of {name, arguments}"),
+        ({**ROW, "reference": "add(9, 4)"}, 'rows.jsonl:2: reference is a string ("add(9, 4)"): not JSON'),
         ({**ROW, "reference": ["add"]}, 'rows.jsonl:2: reference[0] is a string ("add"), accepted: a list of {name'),
         (
             {**ROW, "reference": [{"name": "add", "arguments": "{2"}]},
