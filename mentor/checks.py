@@ -30,7 +30,7 @@ from mentor.config import (
     TaskConfig,
 )
 from mentor.errors import ConfigError
-from mentor.rewards import check_settings
+from mentor.rewards import check_settings, load_preset
 from mentor.rewards.weight_grid import grid_points
 
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
@@ -328,7 +328,7 @@ def _check_score(stage: ScoreStage) -> None:
         if stage.grid_base not in presets("reward"):
             hint = suggestion(stage.grid_base, presets("reward"))
             raise ConfigError(f"`stage.grid_base={stage.grid_base}` is no reward preset{hint}")
-        grid_points(stage.grid_base, stage.grid)
+        grid_points(load_preset(stage.grid_base), stage.grid_base, stage.grid)
     if not Path(stage.input).is_file():
         raise ConfigError(f"`stage.input={stage.input}` is not a file")
     if Path(stage.output).resolve() == Path(stage.input).resolve():

@@ -28,6 +28,7 @@ from mentor.config import (
     Config,
     DeepSpeedConfig,
     PipelineStage,
+    RewardConfig,
     RlTrainer,
     Section,
     load,
@@ -40,6 +41,9 @@ from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, 
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
+
+OPEN_MAPS: dict[type[Section], tuple[str, ...]] = {RewardConfig: ("terms",)}
+"""The fields whose names the user gives."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "lr": ("learning_rate",),
@@ -79,7 +83,7 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for group, section in SECTIONS.items():
-        store.store(group=group, name="schema", node=section)
+        store.store(group=group, name="schema", node=_with_open_maps(section))
     for stage, stage_schema in STAGES.items():
         store.store(group="stage/schema", name=stage, node=stage_schema, package="stage")
     for stage, trainer_schema in TRAINERS.items():
@@ -87,6 +91,14 @@ def register_schemas() -> None:
     for teacher, teacher_schema in TEACHERS.items():
         store.store(group="teacher/schema", name=teacher, node=teacher_schema, package="teacher")
     store.store(group="trainer/deepspeed", name="schema", node=DeepSpeedConfig)
+
+
+def _with_open_maps(section: type[Section]) -> DictConfig:
+    """A schema whose maps take new names without a `+`, as in `reward.terms.brief.weight=0.1`."""
+    node: DictConfig = OmegaConf.structured(section)
+    for name in OPEN_MAPS.get(section, ()):
+        OmegaConf.set_struct(node[name], False)
+    return node
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

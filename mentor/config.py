@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from mentor.errors import ConfigError
+from mentor.reward_keys import default_terms, spelt_out
 
 S = TypeVar("S", bound="Section")
 
@@ -334,9 +335,11 @@ class ModelTeacher(SampledTeacher):
 
 @dataclass
 class RewardWeights(Section):
-    correct: float = 1.0  # of the outcome; 0 or more
-    tool: float = 0.0  # of the match with the teacher's calls; 0 or more
-    valid: float = 0.0  # of the share of well-formed calls; 0 or more
+    """Short keys: the weights of three terms."""
+
+    correct: float | None = None  # short for reward.terms.correct.weight, of the outcome; 0 or more
+    tool: float | None = None  # short for reward.terms.match.weight, of the match with the teacher's calls; 0 or more
+    valid: float | None = None  # short for reward.terms.valid.weight, of the share of well-formed calls; 0 or more
 
 
 @dataclass
@@ -351,14 +354,20 @@ class RewardFloors(Section):
 class RewardConfig(Section):
     name: str = "???"  # label of the preset; an rl folder is named from it
     family: str = choice("project", "project", "released")  # released: the paper authors' functions, on raw text
-    matcher: str = "bag_f1"  # bag_f1, set, overlap, f1, sequence, sequence_args, lcs, results; released: the function
-    weights: RewardWeights = field(default_factory=RewardWeights)  # of the three terms (project)
-    wrong_scale: float = 0.2  # what the match term is multiplied by when the answer is wrong; 0 to 1
-    gate: str = choice("none", "none", "outcome", "group")  # match and valid count always, if correct, in solved groups
+    terms: dict[str, Any] = field(
+        default_factory=default_terms
+    )  # by name {term, weight, gate, wrong_scale}: a term that is built in, file.py:function, ... (docs/rewards.md)
+    weights: RewardWeights = field(default_factory=RewardWeights)  # of three terms
+    matcher: str | None = None  # short for reward.terms.match.term; released: the authors' function
+    wrong_scale: float | None = None  # short for reward.terms.match.wrong_scale, a factor with a wrong answer; 0 to 1
+    gate: str | None = None  # short for the gates of match and valid: none, outcome, group
     floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a boxed final answer (project)
     max_ungraded: float = share(0.05)  # share of answers the grader may fail on before the run stops
     grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # wall clock of grading one answer
     grader_workers: int = count(1)  # processes that grade what is not plainly equal
+
+    def __post_init__(self) -> None:
+        self.terms = spelt_out(self.terms, asdict(self))
 
 
 @dataclass

@@ -74,7 +74,7 @@ ALWAYS = Condition((), lambda look: True, "any choice")
 IN_SWEEP = Condition((SWEEP,), lambda look: bool(look(SWEEP)), SWEEP)
 SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
-COMPARES_CALLS = one_of(".family", "project") & (above(".weights.tool", 0) | above(".weights.valid", 0))
+COMPARES_CALLS = one_of(".family", "project") & (above(".terms.match.weight", 0) | above(".terms.valid.weight", 0))
 
 TASK = {
     "path": one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces") | stage_in("check"),
@@ -120,12 +120,14 @@ REWARD = {
     **dict.fromkeys(
         (
             *("weights.correct", "weights.tool", "weights.valid", "floors.unfinished", "floors.no_answer"),
-            "max_ungraded",
+            *("terms", "max_ungraded"),
         ),
         one_of(".family", "project"),
     ),
     "gate": COMPARES_CALLS,
-    "wrong_scale": one_of(".family", "project") & above(".weights.tool", 0) & one_of(".gate", "none", "group"),
+    "wrong_scale": one_of(".family", "project")
+    & above(".terms.match.weight", 0)
+    & one_of(".terms.match.gate", "none", "group"),
 }
 TRAINER = {
     **dict.fromkeys(("deepspeed.offload", "deepspeed.bucket_elements"), above(".deepspeed.stage", 0)),

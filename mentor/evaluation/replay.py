@@ -40,8 +40,8 @@ COLUMNS = {
 }
 
 
-JudgedGroup = Mapping[str, Sequence[Judged]]
-"""What was judged of each trajectory of one group, by matcher."""
+JudgedGroup = Mapping[tuple[tuple[str, str], ...], Sequence[Judged]]
+"""What was judged of each trajectory of one group, by `WeightPoint.measures`."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def replay(
 
 def replay_group(point: WeightPoint, group: JudgedGroup, settings: AdvantageSettings) -> ReplayedGroup:
     """Score one group as training with this point's reward does, without penalties for length or KL."""
-    rewards = point.formula.combine(group[point.settings["matcher"]])
+    rewards = point.formula.combine(group[point.measures])
     return ReplayedGroup(rewards, group_advantages([breakdown.total for breakdown in rewards], settings))
 
 

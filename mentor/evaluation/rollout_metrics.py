@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from mentor.algorithm.advantage import AdvantageSettings, advantage_parts, zero_variance
 from mentor.evaluation.tool_use import AnsweredCalls, Numbers, cost, similarity
-from mentor.types import CallError, CallRecord, GroupKind, TrajectoryGroup
+from mentor.types import CallError, CallRecord, GroupKind, RewardBreakdown, TrajectoryGroup
 
 
 def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
@@ -21,7 +21,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
     means = {
         "reward/mean": _mean(breakdown.total for breakdown in breakdowns),
         "reward/correct": _mean(breakdown.correct for breakdown in breakdowns),
-        **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in ("match", "valid")},
+        **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in _terms(breakdowns)},
         **{f"reward/{part}": _mean(b.parts.get(part) for b in breakdowns) for part in ("overlong", "kl")},
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
         **_kinds(groups),
@@ -64,6 +64,12 @@ def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSett
     total = sum(by_kind.values())
     shares = {f"advantage/share_{kind}": value / total for kind, value in by_kind.items()} if total else {}
     return {"advantage/abs_mean": total / graded, **shares, **{key: by_term[key] / graded for key in sorted(by_term)}}
+
+
+def _terms(breakdowns: Sequence[RewardBreakdown]) -> list[str]:
+    """The names of all terms but `correct`, which a floor may know where a term does not."""
+    names = dict.fromkeys(name for breakdown in breakdowns for name in breakdown.terms)
+    return [name for name in names if name != "correct"]
 
 
 def _kinds(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:

@@ -1,9 +1,9 @@
-"""The project's rewards: one formula whose weights, matcher and gate make `sparse`, `strict`, `flexible` and `results`.
+"""The project's rewards: a weighted sum of terms, which makes `sparse`, `strict`, `flexible`, `results` and your own.
 
-    total = w.correct * correct + w.tool * scale * match + w.valid * valid
+    total = sum over terms of weight * scale * value
 
-`scale` is 1 for a correct answer and `wrong_scale` otherwise. The gate decides where `match` and `valid` count at all:
-always (`none`), with a correct answer (`outcome`), or with a correct answer anywhere in the group (`group`).
+`scale` is 1 for a correct answer and the term's `wrong_scale` otherwise. The term's gate decides where it counts at
+all: always (`none`), with a correct answer (`outcome`), or with a correct answer anywhere in the group (`group`).
 Trajectories without a final turn, or without a boxed answer in it, get a floor instead.
 """
 
@@ -13,96 +13,111 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mentor.closing import Closing
 from mentor.errors import GraderError, InputError
 from mentor.rewards.boxed import boxed_answer
 from mentor.rewards.correctness import Grader
-from mentor.rewards.result_match import same_results
-from mentor.rewards.tool_match import Matcher, can_compare
+from mentor.rewards.reward_terms import CORRECT, Grade, Missing, Term, TermSettings
 from mentor.types import RewardBreakdown, Task, Trajectory
 
-GATES = ("none", "outcome", "group")
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The terms of one trajectory, `correct`, `match` and `valid`, before any weight.
+    """The terms of one trajectory, `correct` among them, before any weight; those of a mapping are `<name>.<key>`.
 
-    floor: which of the floors it gets; None where the formula applies.
+    floor: which of the floors it gets; None where the formula applies. missing: why a grade could not be had, by term.
     """
 
     terms: dict[str, float | None]
     floor: str | None
+    missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Formula:
-    """The formula with its numbers: combines judged terms into totals. Pure."""
+    """The terms with their numbers: combines judged terms into totals. Pure."""
 
-    weights: Mapping[str, float]
-    wrong_scale: float
-    gate: str
+    terms: Mapping[str, TermSettings]
     floors: Mapping[str, float]
 
     @property
-    def needs_reference(self) -> bool:
-        """Whether `match` and `valid` must be known."""
-        return self.weights["tool"] > 0 or self.weights["valid"] > 0
+    def counting(self) -> list[str]:
+        """The names of the terms that a total needs."""
+        return [name for name, term in self.terms.items() if term.weight]
 
     def combine(self, group: Sequence[Judged]) -> list[RewardBreakdown]:
-        """Build the breakdown of each trajectory of one group; `match` and `valid` must be known where needed."""
-        solved = any(judged.terms["correct"] for judged in group)
+        """Build the breakdown of each trajectory of one group."""
+        solved = any(judged.terms[CORRECT] for judged in group)
         return [self._breakdown(judged, solved) for judged in group]
 
     def _breakdown(self, judged: Judged, group_solved: bool) -> RewardBreakdown:
         terms, floor = judged.terms, judged.floor
         if floor is not None:
             return RewardBreakdown(self.floors[floor], terms, floor, {"floor": self.floors[floor]})
-        if terms["correct"] is None:
-            return RewardBreakdown(None, terms, "ungraded")
-        parts = self._parts(terms["correct"], terms["match"], terms["valid"], group_solved)
+        correct = terms[CORRECT]
+        if correct is None:
+            return RewardBreakdown(None, terms, _ungraded(judged, CORRECT))
+        parts: dict[str, float] = {}
+        for name, value in terms.items():
+            settings = self.terms.get(name.partition(".")[0])
+            if settings is None or not settings.weight or not self._counts(settings, correct, group_solved):
+                continue
+            if value is None:
+                return RewardBreakdown(None, terms, _ungraded(judged, name))
+            parts[name] = settings.weight * (1.0 if correct else settings.wrong_scale) * value
         total = math.fsum(parts.values())  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
         return RewardBreakdown(total, terms, parts=parts)
 
-    def _parts(self, correct: float, match: float | None, valid: float | None, group_solved: bool) -> dict[str, float]:
-        counts = {"none": True, "outcome": bool(correct), "group": group_solved}[self.gate]
-        scale = 1.0 if correct else self.wrong_scale
-        parts = {"correct": self.weights["correct"] * correct}
-        if counts and self.needs_reference:
-            assert match is not None and valid is not None  # a task without a reference was refused before
-            parts |= {"match": self.weights["tool"] * scale * match, "valid": self.weights["valid"] * valid}
-        return parts
+    @staticmethod
+    def _counts(settings: TermSettings, correct: float, group_solved: bool) -> bool:
+        return {"none": True, "outcome": bool(correct), "group": group_solved}[settings.gate]
+
+
+def _ungraded(judged: Judged, name: str) -> str:
+    missing = judged.missing.get(name)
+    return "ungraded" if missing is None else f"ungraded: {missing.why}"
 
 
 class CompositeReward(Closing):
-    """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool."""
+    """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool.
+
+    terms: what measures each term of the formula but `correct`.
+    """
 
     def __init__(
-        self, name: str, matcher: Matcher, formula: Formula, grader: Grader, max_ungraded: float, workers: int
+        self,
+        name: str,
+        terms: Mapping[str, Term],
+        formula: Formula,
+        grader: Grader,
+        max_ungraded: float,
+        workers: int,
     ) -> None:
         self.name = name
         self.formula = formula
-        self.compares_results = matcher is same_results and formula.weights["tool"] > 0
-        self._matcher = matcher
+        self.term_names = (CORRECT, *terms)
+        self.compares_results = any(formula.terms[name].term == "results" for name in formula.counting)
+        self._terms = terms
         self._grader = grader
         self._max_ungraded = max_ungraded
         self._threads = ThreadPoolExecutor(workers, "grader")
         self._lock = threading.Lock()
-        self.answers = 0  # boxed answers seen
-        self.ungraded = 0  # those the grader failed on
+        self.answers = 0  # trajectories that were graded, or could not be
+        self.ungraded = 0  # those that could not be
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
-        """Score the trajectories of one group: a total each, and the unweighted terms `correct`, `match` and `valid`.
+        """Score the trajectories of one group: a total each, and the unweighted terms, `correct` among them.
 
-        `correct` and the total are None where the grader failed. Raises InputError for a task that it `can_score` not,
-        and GraderError when more than `max_ungraded` of the answers were not graded.
+        A term and the total are None where a grade could not be had. Raises InputError for a task that it `can_score`
+        not, and GraderError when more than `max_ungraded` of the answers were not graded.
         """
         for trajectory in trajectories:
-            if not self.can_score(trajectory.task):
-                lacks = "reference calls" if trajectory.task.reference is None else "results of its reference calls"
+            lacks = self.lacks(trajectory.task)
+            if lacks is not None:
                 raise InputError(
                     f"task {trajectory.task.id!r} has no {lacks}, and reward {self.name!r} compares with them: "
                     "leave the task out, or set reward.weights.tool=0 reward.weights.valid=0"
@@ -111,68 +126,77 @@ class CompositeReward(Closing):
 
     def can_score(self, task: Task) -> bool:
         """Return whether all is known of the task's teacher that the formula needs."""
-        return not self.formula.needs_reference or can_compare(task, self._matcher)
+        return self.lacks(task) is None
+
+    def lacks(self, task: Task) -> str | None:
+        """Return what the formula has to know of the task and does not, None where it can be scored."""
+        found = (self._terms[name].lacks(task) for name in self.formula.counting if name != CORRECT)
+        return next(filter(None, found), None)
+
+    def can_measure(self, task: Task) -> bool:
+        """Return whether all is known of the task's teacher that any term needs, whatever its weight."""
+        return not any(term.lacks(task) for term in self._terms.values())
 
     def judge(self, trajectories: Sequence[Trajectory]) -> list[Judged]:
         """Judge the trajectories of one group, without weights; `score` combines what it returns.
 
-        `match`, and `valid` without any call, are None for an unknown teacher, `match` also for unknown results that
-        the matcher needs.
+        A term is None for a teacher of whom too little is known, and where its grade could not be had.
 
         Raises GraderError when more than `max_ungraded` of the answers were not graded.
         """
         answers = [boxed_answer(trajectory) for trajectory in trajectories]
-        verdicts = self._threads.map(self._grade, trajectories, answers)
-        return [
-            self._judged(trajectory, answer, verdict)
-            for trajectory, answer, verdict in zip(trajectories, answers, verdicts, strict=True)
+        floors = [
+            None if answer is not None else "unfinished" if trajectory.final_text is None else "no_answer"
+            for trajectory, answer in zip(trajectories, answers, strict=True)
         ]
+        grades: dict[str, Sequence[Grade]] = {CORRECT: [*self._threads.map(self._grade, trajectories, answers)]}
+        grades |= {name: term.grades(trajectories) for name, term in self._terms.items()}
+        judged = [
+            _judged({name: column[index] for name, column in grades.items()}, floor)
+            for index, floor in enumerate(floors)
+        ]
+        for entry in judged:
+            if entry.floor is None:
+                self._count(entry)
+        return judged
 
-    def _grade(self, trajectory: Trajectory, answer: str | None) -> bool | None:
+    def _grade(self, trajectory: Trajectory, answer: str | None) -> Grade:
         if answer is None:
-            return False
+            return 0.0
         verdict = self._grader.grade(answer, trajectory.task.answer)
+        if verdict is not None:
+            return float(verdict)
+        return Missing(f"the answer {answer[:80]!r} of task {trajectory.task.id} could not be compared", "not_compared")
+
+    def _count(self, judged: Judged) -> None:
+        """Count an answer. Raises GraderError where too many are without a grade that a total needs."""
+        needed = (CORRECT, *self.formula.counting)
+        why = next((judged.missing[name].why for name in needed if name in judged.missing), None)
         with self._lock:
             self.answers += 1
-            self.ungraded += verdict is None
+            self.ungraded += why is not None
             if self.answers >= MIN_ANSWERS and self.ungraded > self._max_ungraded * self.answers:
                 raise GraderError(
                     f"{self.ungraded} of {self.answers} answers could not be graded, accepted: a share of "
-                    f"reward.max_ungraded={self._max_ungraded}; the last one was {answer[:80]!r}"
+                    f"reward.max_ungraded={self._max_ungraded}; {why or 'none of the last ones'}"
                 )
-        return verdict
-
-    def _judged(self, trajectory: Trajectory, answer: str | None, verdict: bool | None) -> Judged:
-        correct = None if verdict is None else float(verdict)
-        terms = {"correct": correct, "match": match_term(trajectory, self._matcher), "valid": valid_term(trajectory)}
-        unfinished = "unfinished" if trajectory.final_text is None else "no_answer"
-        return Judged(terms, unfinished if answer is None else None)
 
     def close(self) -> None:
         self._threads.shutdown()
+        for term in self._terms.values():
+            term.close()
         self._grader.close()
 
 
-def match_term(trajectory: Trajectory, matcher: Matcher) -> float | None:
-    """Return how far the attempted calls match the teacher's, in [0, 1]; None where too little is known of the teacher.
-
-    The matcher decides what a failed attempt costs (`tool_match.py`). Where the teacher used no tool, any attempted
-    call is a mismatch, whether or not it ran.
-    """
-    reference = trajectory.task.reference
-    if reference is None or not can_compare(trajectory.task, matcher):
-        return None
-    if not reference:
-        return float(not trajectory.calls)
-    return matcher(trajectory.calls_with_results(), reference)
-
-
-def valid_term(trajectory: Trajectory) -> float | None:
-    """Return the share of well-formed calls of known tools; without any call 1 if the teacher made none, else 0.
-
-    None without any call where the teacher is unknown.
-    """
-    calls, reference = trajectory.calls, trajectory.task.reference
-    if calls:
-        return sum(call.well_formed for call in calls) / len(calls)
-    return None if reference is None else float(not reference)
+def _judged(grades: Mapping[str, Grade], floor: str | None) -> Judged:
+    """Lay the grades of one trajectory out by name."""
+    terms: dict[str, float | None] = {}
+    missing: dict[str, Missing] = {}
+    for name, grade in grades.items():
+        if isinstance(grade, Mapping):
+            terms |= {f"{name}.{key}": value for key, value in grade.items()}
+        elif isinstance(grade, Missing):
+            terms[name], missing[name] = None, grade
+        else:
+            terms[name] = grade
+    return Judged(terms, floor, missing)

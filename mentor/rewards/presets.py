@@ -8,17 +8,19 @@ from dataclasses import asdict
 from typing import Any
 
 from mentor.conf_dir import conf_dir
-from mentor.config import RewardConfig
+from mentor.config import RewardConfig, build
 from mentor.errors import ConfigError
-from mentor.rewards.composite import GATES, CompositeReward, Formula
+from mentor.reward_keys import SHORT_KEYS, default_terms, spelt_out, value_at
+from mentor.rewards.composite import CompositeReward, Formula
 from mentor.rewards.correctness import Grader
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.released import RELEASED, ReleasedJudge, ReleasedReward
+from mentor.rewards.reward_terms import CORRECT, GATES, build_term, read_terms
 from mentor.rewards.tool_match import MATCHERS
 
 Reward = CompositeReward | ReleasedReward
 
-_PROJECT_ONLY = ("weights", "wrong_scale", "gate", "floors", "max_ungraded")
+_PROJECT_ONLY = ("floors", "max_ungraded")
 
 
 def preset_names() -> tuple[str, ...]:
@@ -40,7 +42,7 @@ def load_preset(name: str) -> dict[str, Any]:
     preset.pop("defaults", None)
     settings = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(RewardConfig), preset))
     assert isinstance(settings, dict)
-    return {str(key): value for key, value in settings.items()}
+    return _complete({str(key): value for key, value in settings.items()})
 
 
 def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
@@ -50,14 +52,15 @@ def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
     Raises ConfigError for a value or combination that is not accepted.
     """
     check_settings(settings)
-    complete = _with_defaults(settings)
+    complete = _complete(settings)
     timeout_s, workers = complete["grader_timeout_s"], complete["grader_workers"]
     if complete["family"] == "released":
         return ReleasedReward(complete["name"], complete["matcher"], ReleasedJudge(timeout_s, workers, pool))
+    terms = read_terms(complete["terms"])
     return CompositeReward(
         name=complete["name"],
-        matcher=MATCHERS[complete["matcher"]],
-        formula=Formula(complete["weights"], complete["wrong_scale"], complete["gate"], complete["floors"]),
+        terms={name: build_term(term) for name, term in terms.items() if name != CORRECT},
+        formula=Formula(terms, complete["floors"]),
         grader=Grader(timeout_s, workers, pool),
         max_ungraded=complete["max_ungraded"],
         workers=workers,
@@ -67,33 +70,45 @@ def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Check all settings without starting anything. Raises ConfigError naming the first key that is not accepted."""
     defaults = asdict(RewardConfig())
-    for key in settings:
-        _require(key in defaults, key, settings[key], f"only the keys {', '.join(defaults)}")
-    settings = _with_defaults(settings)
-    _choice("family", settings["family"], ("project", "released"))
-    _choice("gate", settings["gate"], GATES)
-    released = settings["family"] == "released"
-    _choice("matcher", settings["matcher"], RELEASED if released else tuple(MATCHERS))
-    for section in ("weights", "floors"):
-        keys = ", ".join(defaults[section])
-        for key, value in settings[section].items():
-            _require(key in defaults[section], f"{section}.{key}", value, f"only the keys {keys}")
-            _number(f"{section}.{key}", value, -math.inf if section == "floors" else 0.0, math.inf)
-    _number("wrong_scale", settings["wrong_scale"], 0.0, 1.0)
-    _number("max_ungraded", settings["max_ungraded"], 0.0, 1.0)
-    _require(settings["grader_timeout_s"] > 0, "grader_timeout_s", settings["grader_timeout_s"], "seconds above 0")
-    _require(settings["grader_workers"] >= 1, "grader_workers", settings["grader_workers"], "1 or more")
-    for key in _PROJECT_ONLY if released else ():
-        fixed = settings[key] == defaults[key]
-        _require(fixed, key, settings[key], "only the default: a released reward keeps the authors' own numbers")
+    complete = _complete(settings)
+    _choice("family", complete["family"], ("project", "released"))
+    released = complete["family"] == "released"
+    if released or complete["matcher"] is not None:
+        _choice("matcher", complete["matcher"], RELEASED if released else tuple(MATCHERS))
+    if complete["gate"] is not None:
+        _choice("gate", complete["gate"], GATES)
+    for key in SHORT_KEYS:
+        value = value_at(complete, key)
+        if key not in ("matcher", "gate") and value is not None:
+            _number(key, value, 0.0, 1.0 if key == "wrong_scale" else math.inf)
+    for key, value in complete["floors"].items():
+        _number(f"floors.{key}", value, -math.inf, math.inf)
+    read_terms(complete["terms"])
+    _number("max_ungraded", complete["max_ungraded"], 0.0, 1.0)
+    _require(complete["grader_timeout_s"] > 0, "grader_timeout_s", complete["grader_timeout_s"], "seconds above 0")
+    _require(complete["grader_workers"] >= 1, "grader_workers", complete["grader_workers"], "1 or more")
+    if released:
+        _check_released(complete, defaults)
 
 
-def _with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    complete = {**asdict(RewardConfig()), **settings}
-    for key, section in asdict(RewardConfig()).items():
-        if isinstance(section, dict):
-            complete[key] = {**section, **complete[key]}
-    return complete
+def _check_released(complete: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse what would change the authors' own numbers."""
+    plain = spelt_out(default_terms(), {})
+    changed = [key for key in _PROJECT_ONLY if complete[key] != defaults[key]]
+    changed += [key.partition(".")[0] for key in SHORT_KEYS if key != "matcher" and _differs(complete, key, plain)]
+    changed += ["terms"] if complete["terms"] != plain else []
+    for key in changed:
+        _require(False, key, complete[key], "only the default: a released reward keeps the authors' own numbers")
+
+
+def _differs(complete: Mapping[str, Any], key: str, plain: Mapping[str, Mapping[str, Any]]) -> bool:
+    value = value_at(complete, key)
+    return value is not None and any(value != plain[name][part] for name, part in SHORT_KEYS[key])
+
+
+def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all settings of a reward, its terms with the values of the short keys. Raises ConfigError."""
+    return asdict(build(RewardConfig, settings, "reward."))
 
 
 def _choice(key: str, value: Any, accepted: tuple[str, ...]) -> None:

@@ -175,6 +175,7 @@ class ReleasedReward(Closing):
     """A released function on trajectories: their raw text where they have one, else rendered in the released form."""
 
     compares_results = False
+    term_names = ("correct", "match", "valid")
 
     def __init__(self, name: str, variant: str, judge: ReleasedJudge) -> None:
         self.name = name

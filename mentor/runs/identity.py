@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS
+from mentor.reward_keys import in_short_keys
 
 ABSENT = "(absent)"
 
@@ -45,6 +46,8 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     top = [key for key in ("seed", "init") if stage in TOP_LEVEL_READERS.get(key, (stage,))]
     keys = ["stage", *STAGE_GROUPS[stage], *top, "upstream"]
     found = {key: values[key] for key in keys if values.get(key) is not None}
+    if "reward" in found:
+        found["reward"] = in_short_keys(found["reward"])
     for group, spread in SPREAD.items():
         if group in found:
             found[group] = {key: value for key, value in found[group].items() if key not in spread}

@@ -32,8 +32,6 @@ from mentor.stages.score_grid import replay_rows
 from mentor.stages.score_rows import ScoreRows, scan_rows, work_on_groups
 from mentor.types import RewardBreakdown, Trajectory
 
-NO_REFERENCE = RewardBreakdown(None, {"correct": None, "match": None, "valid": None}, "no_reference")
-
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     """Headline `reward/<preset>`: the mean total of the last preset. Raises InputError for unusable input or output."""
@@ -118,7 +116,7 @@ def score_lines(
 
 def _score_group(reward: Reward, trajectories: Sequence[Trajectory]) -> Sequence[RewardBreakdown]:
     if not all(reward.can_score(trajectory.task) for trajectory in trajectories):
-        return [NO_REFERENCE] * len(trajectories)
+        return [RewardBreakdown(None, dict.fromkeys(reward.term_names), "no_reference")] * len(trajectories)
     return reward.score(trajectories)
 
 

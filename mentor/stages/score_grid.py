@@ -17,9 +17,8 @@ from mentor.config import ScoreStage
 from mentor.errors import InputError
 from mentor.evaluation.replay import NOTE, JudgedGroup, Replay, Tolerance, replay
 from mentor.loggers import Logger
-from mentor.rewards import CompositeReward, build_reward
+from mentor.rewards import CompositeReward, build_reward, load_preset
 from mentor.rewards.grader_pool import GraderPool
-from mentor.rewards.tool_match import MATCHERS, can_compare
 from mentor.rewards.weight_grid import grid_points
 from mentor.stages.score_rows import ScoreRows, work_on_groups
 from mentor.types import Trajectory
@@ -41,21 +40,22 @@ def replay_rows(rows: ScoreRows, stage: ScoreStage, pool: GraderPool, logger: Lo
 
     Raises ConfigError for a grid that is not accepted, and InputError where no group is left.
     """
-    base, points = grid_points(stage.grid_base, stage.grid)
+    base, points = grid_points(load_preset(stage.grid_base), stage.grid_base, stage.grid)
     advantage = AdvantageSettings(stage.advantage, stage.normalize_std)
     tolerance = Tolerance(stage.same_cosine, stage.same_flips)
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
         rewards = {}
-        for matcher in dict.fromkeys(point.settings["matcher"] for point in (base, *points)):
-            reward = build_reward(pool, **{**base.settings, "matcher": matcher, "grader_workers": stage.workers})
+        for point in {point.measures: point for point in (base, *points)}.values():
+            reward = build_reward(pool, **{**point.settings, "grader_workers": stage.workers})
             assert isinstance(reward, CompositeReward)
-            rewards[matcher] = stack.enter_context(reward)
+            rewards[point.measures] = stack.enter_context(reward)
 
         def judge(trajectories: list[Trajectory]) -> JudgedGroup | None:
-            if len(trajectories) == 1 or not all(can_compare(trajectories[0].task, MATCHERS[name]) for name in rewards):
+            task = trajectories[0].task
+            if len(trajectories) == 1 or not all(reward.can_measure(task) for reward in rewards.values()):
                 return None
-            return {matcher: reward.judge(trajectories) for matcher, reward in rewards.items()}
+            return {measures: reward.judge(trajectories) for measures, reward in rewards.items()}
 
         def judged() -> Iterator[JudgedGroup]:
             for group, made in work_on_groups(rows, judge, stage.workers, logger, "judge"):

@@ -54,6 +54,6 @@ def test_values_are_written_as_on_the_command_line():
 
 def test_defaults_are_those_of_the_presets():
     assert (default_presets()["reward"], default_presets()["benchmark"]) == ("flexible", "calculator")
-    assert preset_values("reward", "sparse") == {"name": "sparse"}
+    assert preset_values("reward", "sparse")["terms"]["correct"] == {"term": "correct", "weight": 1.0}
     assert preset_values("launcher", "slurm") == {"name": "slurm", "jobs": 64}
     assert "  launcher.jobs=64" in stage_help("rl", {"launcher": "slurm", "reward": "unknown"})

@@ -6,7 +6,7 @@ import pytest
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.evaluation.replay import CHUNK, NOTE, ReplayedGroup, Tolerance, cluster, replay, replay_group
-from mentor.rewards import build_reward
+from mentor.rewards import build_reward, load_preset
 from mentor.rewards.composite import Judged
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.weight_grid import grid_points
@@ -23,8 +23,15 @@ def judged(correct, match, valid=1.0):
     return Judged({"correct": correct, "match": match, "valid": valid}, None)
 
 
+FLEXIBLE = (("correct", "correct"), ("match", "bag_f1"), ("valid", "valid"))
+
+
 def group(*members):
-    return {"bag_f1": members}
+    return {FLEXIBLE: members}
+
+
+def points_of(grid):
+    return grid_points(load_preset("flexible"), "flexible", grid)
 
 
 def test_a_point_against_the_preset_by_hand():
@@ -33,7 +40,7 @@ def test_a_point_against_the_preset_by_hand():
         group(judged(0.0, 1.0), judged(0.0, 0.0, 0.5), judged(None, 1.0)),
         group(FLOORED, FLOORED),
     ]
-    found = replay(*grid_points("flexible", {"weights.tool": [0, 0.3]}), groups, PLAIN, TOLERANCE)
+    found = replay(*points_of({"weights.tool": [0, 0.3]}), groups, PLAIN, TOLERANCE)
     # flexible: 1, 0.7, 0.16 | 0.16, 0.05, ungraded | 0, 0    without tool: 0.7, 0.7, 0.1 | 0.1, 0.05, ungraded | 0, 0
     ours = np.array([0.38, 0.08, -0.46, 0.055, -0.055])
     theirs = np.array([0.2, 0.2, -0.4, 0.025, -0.025])
@@ -59,7 +66,7 @@ def test_a_point_against_the_preset_by_hand():
 def test_reversals_and_points_that_teach_nothing():
     groups = [group(judged(1.0, 0.0, 0.0), judged(0.0, 1.0))]  # 0.6 and 0.16
     grid = {"weights.correct": [0.6, 0], "weights.tool": [0.3, 0], "weights.valid": [0]}
-    found = replay(*grid_points("flexible", grid), groups, AdvantageSettings(), TOLERANCE)
+    found = replay(*points_of(grid), groups, AdvantageSettings(), TOLERANCE)
     both, outcome, tool, nothing = found.points
     assert (both["flips"], both["reversals"], both["cosine"]) == (0.0, 0.0, pytest.approx(1.0))
     assert outcome["cosine"] == pytest.approx(1.0) and found.clusters[0] == [0, 1]
@@ -67,7 +74,7 @@ def test_reversals_and_points_that_teach_nothing():
     assert (tool["kendall"], tool["cosine"]) == (pytest.approx(-1.0), pytest.approx(-1.0))
     assert (nothing["zero_variance"], nothing["flips"], nothing["reversals"]) == (1.0, 1.0, 0.0)
     assert (nothing["kendall"], nothing["cosine"], nothing["share_all_fail"]) == (None, 0.0, None)
-    twice = replay(*grid_points("flexible", {**grid, "gate": ["none", "group"]}), groups, PLAIN, TOLERANCE)
+    twice = replay(*points_of({**grid, "gate": ["none", "group"]}), groups, PLAIN, TOLERANCE)
     assert [6, 7] in twice.clusters  # two points without any advantage are one
 
 
@@ -77,7 +84,7 @@ def test_many_groups_come_one_after_the_other_to_the_numbers_of_one():
         group(judged(0.0, 1.0), judged(0.0, 0.0, 0.5), judged(None, 1.0)),
     ]
     grid = {"weights.tool": [0, 0.3], "gate": ["none", "outcome"]}
-    points = grid_points("flexible", grid)
+    points = points_of(grid)
     once = replay(*points, iter(one), AdvantageSettings(), TOLERANCE)
     often = replay(*points, iter(one * CHUNK), AdvantageSettings(), TOLERANCE)  # in two chunks
     assert often.clusters == once.clusters
@@ -96,7 +103,7 @@ def test_every_member_is_like_its_representative_and_no_two_representatives_are(
 
 def test_the_table_says_how_many_points_are_distinguishable_and_what_it_describes():
     groups = [group(judged(1.0, 1.0), judged(1.0, 0.0), judged(0.0, 1.0))]
-    table = replay(*grid_points("flexible", {"weights.tool": [0.3, 0.29, 0]}), groups, PLAIN, TOLERANCE).table()
+    table = replay(*points_of({"weights.tool": [0.3, 0.29, 0]}), groups, PLAIN, TOLERANCE).table()
     lines = table.splitlines()
     assert lines[0].split() == [
         "cluster",
@@ -125,7 +132,7 @@ def test_totals_and_advantages_are_those_that_training_makes(chat):
     assert sum(map(len, played)) == 504
     grid = {"weights.tool": [0, 0.3, 1], "weights.valid": [0, 0.1], "gate": ["none", "outcome", "group"]}
     grid |= {"matcher": ["bag_f1", "sequence_args"], "wrong_scale": [0.2, 1.0], "floors.no_answer": [0.0, -0.5]}
-    base, points = grid_points("flexible", grid)
+    base, points = points_of(grid)
     tried = points[::13]  # 12 of 144
     assert all({point.values[key] for point in tried} == set(values) for key, values in grid.items())
     with GraderPool(1) as pool, ExitStack() as stack:
@@ -133,7 +140,7 @@ def test_totals_and_advantages_are_those_that_training_makes(chat):
         def reward(settings):
             return stack.enter_context(build_reward(pool, **settings))
 
-        judges = {matcher: reward({**base.settings, "matcher": matcher}) for matcher in grid["matcher"]}
+        judges = {point.measures: reward(point.settings) for point in (base, *points)}
         groups = [{name: judge.judge(group) for name, judge in judges.items()} for group in played]
         for point in tried:
             own = reward(point.settings)

@@ -185,3 +185,18 @@ def test_a_task_without_reference() -> None:
         assert total(sparse, teacher=None) == 1.0
         with pytest.raises(InputError, match="'t0' has no reference"):
             total(flexible, teacher=None)
+
+
+def test_another_term_is_weighted_scaled_and_gated() -> None:
+    settings = load_preset("flexible")
+    names = {"term": "overlap", "weight": 0.5, "gate": "none", "wrong_scale": 0.4}
+    with build_reward(**{**settings, "terms": {**settings["terms"], "names": names}}) as reward:
+        right, wrong = make_trajectory(calls=HONEST[:1]), make_trajectory(text=r"\boxed{71}", calls=HONEST[:1])
+        found = reward.score([right, wrong])
+        assert found[0].total == pytest.approx(0.6 + 0.3 * 2 / 3 + 0.1 + 0.5) and found[0].terms["names"] == 1.0
+        assert found[1].parts == pytest.approx(
+            {"match": 0.3 * 0.2 * 2 / 3, "valid": 0.1, "names": 0.5 * 0.4, "correct": 0}
+        )
+    with build_reward(**{**settings, "terms": {"names": {**names, "gate": "group"}}}) as reward:
+        assert [row.total for row in reward.score([wrong])] == [0.0] and reward.term_names == ("correct", "names")
+        assert [row.total for row in reward.score([wrong, right])] == pytest.approx([0.2, 0.5])

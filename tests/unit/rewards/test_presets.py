@@ -7,13 +7,22 @@ import pytest
 from mentor.errors import ConfigError
 from mentor.rewards import PRESETS, build_reward, check_settings, load_preset
 
+NAMES = ("correct", "match", "valid")
+MAPPINGS = {  # term, weight and wrong_scale of the three terms
+    "sparse": (("correct", 1.0, 1.0), ("bag_f1", 0.0, 0.2), ("valid", 0.0, 1.0)),
+    "strict": (("correct", 0.6, 1.0), ("sequence_args", 0.3, 0.2), ("valid", 0.1, 1.0)),
+    "flexible": (("correct", 0.6, 1.0), ("bag_f1", 0.3, 0.2), ("valid", 0.1, 1.0)),
+    "results": (("correct", 0.68, 1.0), ("results", 0.3, 1.0), ("valid", 0.02, 1.0)),
+}
 
-def test_a_preset_is_its_file_over_the_defaults() -> None:
-    strict = load_preset("strict")
-    assert strict["matcher"] == "sequence_args" and strict["weights"] == {"correct": 0.6, "tool": 0.3, "valid": 0.1}
-    results = load_preset("results")
-    assert results["weights"] == {"correct": 0.68, "tool": 0.3, "valid": 0.02} and results["wrong_scale"] == 1.0
-    assert load_preset("sparse")["weights"] == {"correct": 1.0, "tool": 0.0, "valid": 0.0}
+
+@pytest.mark.parametrize("name", MAPPINGS)
+def test_a_preset_is_a_mapping_of_terms(name: str) -> None:
+    terms = {
+        of: {"term": term, "weight": weight, "gate": "none", "wrong_scale": scale}
+        for of, (term, weight, scale) in zip(NAMES, MAPPINGS[name], strict=True)
+    }
+    assert load_preset(name)["terms"] == terms
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), True, "0.3"])
