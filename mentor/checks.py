@@ -105,7 +105,7 @@ def _check_data(config: Config) -> None:
         raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
     solving = config.stage.name == "rollout"
     if task is not None and task.name in FILE_TASKS and task.path is None and solving:
-        raise ConfigError(f"`task.path` is not set: task={task.name} reads a local file, task.path=<file>")
+        raise ConfigError(f"`task.path` is not set: task={task.name} reads rows, task.path=<file, folder or Hub name>")
     if task is not None:
         _check_placeholders("task", task)
     if task is not None and task.data_set is not None and not re.fullmatch(DATA_SET, task.data_set):

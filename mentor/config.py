@@ -6,6 +6,7 @@ Library code never sees a `Config`: a stage unpacks it into plain arguments. No 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -159,21 +160,35 @@ TRACE_FORMS = ("tau_bench", "glaive", "toolace", "ms_swift", "hermes", "llama_fa
 
 
 @dataclass
+class TaskColumns(Section):
+    """Where a row has what, as a key or as keys with dots between, such as extra_info.question.
+
+    Null: where rows of that kind have it. An empty text: nowhere."""
+
+    question: str | None = None  # the question: text, or a list of {role, content} that ends with the user's
+    answer: str | None = None  # the answer: text, a number, a list of accepted ones, or an object such as {target}
+    reference: str | None = None  # the teacher's calls, a list of {name, arguments} or its JSON text; may be absent
+    id: str | None = None  # a unique id; without it the file's name and the row's number
+    tools: str | None = None  # the row's own tools, a list of schemas or its JSON text; may be absent
+    system: str | None = None  # a system message before the question; may be absent
+    messages: str | None = None  # traces: the conversation
+
+
+@dataclass
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
     name: str = choice(
         "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces"
     )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own; bfcl is a benchmark only
-    path: str | None = None  # JSONL (plain or gzip) or parquet file; gsm8k also takes a hub name
+    path: str | None = None  # file (JSONL, JSON, CSV, parquet, arrow), folder of shards, or a data set of the Hub
+    subset: str | None = None  # which configuration of a data set that has several; null: its default
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead
     size: int = number(600, low=1, high=1_000_000)  # how many tasks a generator makes
     max_steps: int = count(3)  # longest generated tool chain
     seed: int = number(0, low=0)  # of the generator: one data set, whatever the training seed
-    question_key: str = "question"  # jsonl: key of the question in a row
-    answer_key: str = "answer"  # jsonl, traces: key of the answer: text, a number, or a list of accepted ones
-    reference_key: str = "reference"  # jsonl: key of the teacher's calls, a list of {name, arguments}; may be absent
-    id_key: str = "id"  # jsonl, traces: key of a unique id; without it the file's name and the row's number
+    columns: TaskColumns = field(default_factory=TaskColumns)  # where a row has what
+    bad_rows: str = choice("refuse", "refuse", "skip")  # skip: leave out, and list, the rows that cannot be used
     placeholders: list[str] = field(default_factory=list)  # rl_rows: text=replacement, in the source of tools
     form: str = choice(
         "auto", "auto", *TRACE_FORMS
@@ -589,7 +604,9 @@ TEACHERS: dict[str, type[TeacherConfig]] = {
 }
 """The schema of each teacher, by `teacher.name`."""
 
-RENAMED_KEYS: dict[str, str] = {}
+RENAMED_KEYS: dict[str, str] = {
+    f"task.{name}_key": f"task.columns.{name}" for name in ("question", "answer", "reference", "id")
+}
 """Dotted keys (or whole sections, or groups as `trainer/group`) of earlier versions, and what they are called now."""
 
 SECTIONS: dict[str, type[Section]] = {
@@ -609,9 +626,12 @@ SECTIONS: dict[str, type[Section]] = {
 
 def new_name(key: str) -> str | None:
     """Return what a dotted key is called since it, or its section, was renamed; None for any other key."""
+    benchmark = re.match(r"benchmark\.[^.]+\.(?=task\.)", key)
+    prefix = benchmark[0] if benchmark else ""
+    below = key.removeprefix(prefix)
     for old, new in RENAMED_KEYS.items():
-        if key == old or key.startswith(f"{old}."):
-            return new + key.removeprefix(old)
+        if below == old or below.startswith(f"{old}."):
+            return prefix + new + below.removeprefix(old)
     return None
 
 

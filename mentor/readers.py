@@ -76,11 +76,19 @@ SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 COMPARES_CALLS = one_of(".family", "project") & (above(".terms.match.weight", 0) | above(".terms.valid.weight", 0))
 
+ROWS = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl")
+ROWS_OR_TRACES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "traces")
+FILES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces")
 TASK = {
-    "path": one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces") | stage_in("check"),
+    "path": FILES | stage_in("check"),
+    "bad_rows": FILES,
+    **dict.fromkeys(("columns.question", "columns.reference"), ROWS),
+    **dict.fromkeys(
+        ("subset", "columns.answer", "columns.id", "columns.tools", "columns.system"),
+        ROWS_OR_TRACES | stage_in("check"),
+    ),
+    "columns.messages": one_of(".name", "traces") | stage_in("check"),
     **dict.fromkeys(("size", "max_steps", "seed"), one_of(".name", "calculator")),
-    **dict.fromkeys(("question_key", "reference_key"), one_of(".name", "jsonl")),
-    **dict.fromkeys(("answer_key", "id_key"), one_of(".name", "jsonl", "traces") | stage_in("check")),
     "form": one_of(".name", "traces") | stage_in("check"),
     "placeholders": one_of(".name", "rl_rows"),
 }

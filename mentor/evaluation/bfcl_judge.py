@@ -29,6 +29,7 @@ IGNORED = str.maketrans("'", '"', " ,./-_*^")  # of a string, besides its case
 
 MALFORMED = "ast_decoder:decoder_wrong_output_format"
 CALLED = "irrelevance_error:decoder_success"
+UNCALLED = "relevance_error:decoder_failed"
 WRONG_NAME = "simple_function_checker:wrong_func_name"
 MISSING_REQUIRED = "simple_function_checker:missing_required"
 MISSING_OPTIONAL = "simple_function_checker:missing_optional"
@@ -74,14 +75,14 @@ def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None,
     """Judge one output.
 
     calls: any JSON value; a list of `{name, arguments}` in the order of the output is well formed. answer_row: not
-    looked at in `irrelevance`, where the right output is no call. Raises InputError for rows of different ids and of
-    categories that are not judged by their calls in Python; never for `calls`.
+    looked at in `irrelevance`, where the right output is no call, and in `relevance`, where it is any. Raises
+    InputError for rows of different ids and of categories that are not judged by their calls in Python; never for `calls`.
     """
     category = category_of(question_row["id"])
     output = _well_formed(calls)
     try:
-        if category == "irrelevance":
-            _no_call(output)
+        if category in ("irrelevance", "relevance"):
+            _any_call(category == "relevance", output)
         elif answer_row is None or answer_row["id"] != question_row["id"]:
             given = "none" if answer_row is None else repr(answer_row["id"])
             raise InputError(f"row {question_row['id']}: its answer row is {given}, accepted: the one of the same id")
@@ -113,10 +114,12 @@ def _well_formed(calls: Any) -> list[tuple[Any, Arguments]] | None:
 # --- calls -----------------------------------------------------------------------------------------------------------
 
 
-def _no_call(output: list[tuple[Any, Arguments]] | None) -> None:
-    """Malformed calls count as none."""
-    if output:
+def _any_call(wanted: bool, output: list[tuple[Any, Arguments]] | None) -> None:
+    """Whether there is a call is all that counts. Malformed calls count as none."""
+    if output and not wanted:
         raise _Wrong(CALLED, f"{len(output)} calls where no function fits the question")
+    if not output and wanted:
+        raise _Wrong(UNCALLED, "no call where a function fits the question")
 
 
 def _all_calls(

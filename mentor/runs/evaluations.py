@@ -6,7 +6,7 @@ The parent checks their folders before it starts the stage; the stage claims and
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,10 @@ def trained_on(model: Path | str, root: Path) -> str | None:
     if isinstance(model, Path) and model.resolve().parent.name.startswith(("sft-", "rl-")):
         runs.insert(0, model.resolve().parents[1])
     stored = next((found for run in runs if (found := stored_config(run / "rollout"))), None)
-    return data_set(build(TaskConfig, stored["task"], "task.")) if stored else None
+    if stored is None:
+        return None
+    known = {entry.name for entry in fields(TaskConfig)}  # other keys are an earlier version's
+    return data_set(build(TaskConfig, {key: value for key, value in stored["task"].items() if key in known}, "task."))
 
 
 def _made_from(model: Path, base: Path | str) -> bool:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS
+from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS, TaskColumns
 from mentor.reward_keys import in_short_keys
 
 ABSENT = "(absent)"
@@ -30,9 +31,15 @@ SPREAD: dict[str, tuple[str, ...]] = {
 """Keys that spread the work or limit it and do not change the result: a stage may be resumed with other values."""
 
 
+NO_COLUMNS = asdict(TaskColumns())
+
 ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {"decontaminate": [], "schema_share": 0.0},
-    "task": {"data_set": None},
+    "task": {
+        **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse"},
+        # Keys that are columns.* since, with the values that they had where nobody set them.
+        **{"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"},
+    },
     "tools": {"schemas": None},
     "model": {"think_history": "keep"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
@@ -53,8 +60,17 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
             found[group] = {key: value for key, value in found[group].items() if key not in spread}
     for group, later in ADDED_LATER.items():
         if group in found:
-            found[group] = {key: value for key, value in found[group].items() if (key, value) not in later.items()}
+            found[group] = _without(found[group], later)
+    if "benchmark" in found:
+        found["benchmark"] = {
+            name: {**entry, "task": _without(entry["task"], ADDED_LATER["task"])}
+            for name, entry in found["benchmark"].items()
+        }
     return found
+
+
+def _without(section: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in section.items() if (key, value) not in later.items()}
 
 
 def config_hash(values: Mapping[str, Any]) -> str:
@@ -64,9 +80,19 @@ def config_hash(values: Mapping[str, Any]) -> str:
 
 
 def content_hashes(**paths: str | None) -> dict[str, str]:
-    """Hash each local file into 16 hexadecimal digits, by name; a path that is no file (a hub name) is left out."""
-    files = {name: Path(path) for name, path in paths.items() if path is not None}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in files.items() if path.is_file()}
+    """Hash each local file or folder of files into 16 hexadecimal digits, by name; a name on the Hub is left out."""
+    given = {name: Path(path) for name, path in paths.items() if path is not None}
+    return {name: _content_hash(path) for name, path in given.items() if path.exists()}
+
+
+def _content_hash(path: Path) -> str:
+    """Of a folder, over the names and contents of all files in it."""
+    if path.is_dir():
+        files = sorted(entry for entry in path.rglob("*") if entry.is_file())
+        text = "".join(f"{_content_hash(entry)} {entry.relative_to(path)}\n" for entry in files)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def differences(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

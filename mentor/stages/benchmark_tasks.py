@@ -19,14 +19,16 @@ from mentor.tools import Toolbox
 from mentor.types import Task, Trajectory
 
 
-def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config) -> list[Task]:
+def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config, skipped: list[str] | None = None) -> list[Task]:
     """Load the tasks of one benchmark, with the teacher's calls where `benchmark.<name>.teacher` names a teacher.
 
-    Raises StageError where its splits hold no task.
+    skipped: gets a line for each row that was left out (`task.bad_rows=skip`). Raises StageError where its splits hold
+    no task.
     """
     stage, tools = config.stage, config.tools
     assert isinstance(stage, EvalStage) and isinstance(tools, ToolsConfig)
-    loaded = load_tasks(**entry.task.source(), splits=list(entry.splits), where=f"benchmark.{name}.task")
+    where = f"benchmark.{name}.task"
+    loaded = load_tasks(**entry.task.source(), splits=list(entry.splits), where=where, skipped=skipped)
     tasks = [task for split in entry.splits for task in [t for t in loaded if t.split == split][: stage.limit]]
     if not tasks:
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from mentor.config import TaskConfig
-from mentor.rows import Row, read_rows
+from mentor.rows import Row, source_rows
+from mentor.tasks.row_kind import BadRows
 from mentor.tasks.trace_rows import ReadRow, read_traces
 from mentor.teachers.recorded import count_traces
 from mentor.traces.forms import count_forms
@@ -21,13 +22,17 @@ REASONS = 5  # of refusals that are shown, each with a row
 
 def describe_file(task: TaskConfig) -> list[str]:
     """Describe the file of task.path in lines; the last is a command, where one can read it. Raises InputError."""
-    path = str(task.path)
-    rows = [row for _, row in read_rows(Path(path), "task.path")]
+    path, bad = str(task.path), BadRows([])
+    placed = list(source_rows(path, task.split, task.subset, "task.path", bad.add))
+    rows = [row for _, row in placed]
     lines = [f"{path}: {len(rows)} rows", *(f"  {line}" for line in columns(rows))]
+    if bad.lines:
+        lines.append(f"{len(bad.lines)} more rows are none, first {bad.lines[0]}")
+    bad.settle(len(rows), path, "task")
     forms = count_forms(rows)
     if not forms and task.form == "auto":
         return [*lines, "form: no conversations", *other_rows(rows, path)]
-    chosen, read, _ = read_traces(path, task.form, task.answer_key, task.id_key, "task.path")
+    chosen, read, _ = read_traces(placed, path, task.form, asdict(task.columns), "task.path")
     fitting = ", ".join(f"{number} {name}" for name, number in forms.most_common()) or "none known"
     lines.append(f"form: {chosen.name} (rows by the form that fits each: {fitting})")
     return [*lines, *what_is_read(read), *command(rows, path, task, any(row.answer for row in read))]
@@ -67,10 +72,10 @@ def what_is_read(read: Sequence[ReadRow]) -> list[str]:
 def command(rows: Sequence[Row], path: str, task: TaskConfig, answered: bool) -> list[str]:
     """The command that reads the file as traces; `answered`: with the keys as they are, rows have an answer."""
     keys = [] if task.form == "auto" else [f"task.form={task.form}"]
-    keys += [] if task.answer_key == TaskConfig.answer_key else [f"task.answer_key={task.answer_key}"]
+    keys += [] if task.columns.answer is None else [f"task.columns.answer={task.columns.answer}"]
     other = next((name for name in ANSWERS if any(_is_answer(row.get(name)) for row in rows)), None)
     if not answered and other is not None:
-        keys.append(f"task.answer_key={other}")
+        keys.append(f"task.columns.answer={other}")
     return [" ".join(["read it with: mentor stage=rollout teacher=traces", f"task.path={path}", *keys])]
 
 
@@ -84,14 +89,14 @@ def other_rows(rows: Sequence[Row], path: str) -> list[str]:
     if "golden_answers" in first or "answer_aliases" in first:
         return [f"read it with: task=multihop_qa task.path={path}"]
     if question is None or answer is None:
-        return [
-            "no question and answer was found by name: task=jsonl reads rows by task.question_key and task.answer_key"
-        ]
+        return ["no question and answer was found by name: task=jsonl reads rows by task.columns.question and .answer"]
     if "####" in str(first[answer]):
         return [f"read it with: task=gsm8k task.path={path} teacher=annotated"]
     if question == "problem":
         return [f"read it with: task=math task.path={path}"]
-    keys = [f"task.{kind}_key={name}" for kind, name in (("question", question), ("answer", answer)) if name != kind]
+    keys = [
+        f"task.columns.{kind}={name}" for kind, name in (("question", question), ("answer", answer)) if name != kind
+    ]
     return [" ".join([f"read it with: task=jsonl task.path={path}", *keys])]
 
 

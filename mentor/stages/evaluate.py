@@ -39,7 +39,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     Raises StageError for a benchmark without tasks, GraderError where too many answers could not be graded.
     """
     began = perf_counter()
-    tasks = {name: benchmark_tasks(name, entry, config) for name, entry in config.benchmark.items()}
+    left_out: dict[str, list[str]] = {name: [] for name in config.benchmark}  # rows that are no tasks
+    tasks = {name: benchmark_tasks(name, entry, config, left_out[name]) for name, entry in config.benchmark.items()}
+    for name, lines in left_out.items():
+        if lines:
+            logger.message(f"{name}: {len(lines)} rows cannot be used and are left out, first {lines[0]}")
     seen = count_seen(tasks, folder.root, logger)
     jobs = evaluations(config, folder.root)
     models = list(dict.fromkeys(job.model for job in jobs))
@@ -53,6 +57,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             "models": len(models),
             "tasks": {name: len(entry) for name, entry in tasks.items()},
             "seen_in_training": seen,
+            **({"bad_rows": left_out} if any(left_out.values()) else {}),
         },
         seconds={"total": perf_counter() - began},
     )

@@ -164,7 +164,7 @@ def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory
     if not trajectories:
         raise InputError(
             f"{path}: none of {len(stored)} tasks has an answer, which stage=rl rewards; accepted: rows with one, "
-            "whose key stage=rollout is given as task.answer_key=<key>; stage=sft needs none"
+            "whose key stage=rollout is given as task.columns.answer=<key>; stage=sft needs none"
         )
     for trajectory in trajectories:
         if trajectory.tools != toolbox.schemas_json(trajectory.task):

@@ -34,13 +34,16 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     stage, task, tools = config.stage, config.task, config.tools
     assert isinstance(stage, RolloutStage) and isinstance(task, TaskConfig) and isinstance(tools, ToolsConfig)
     began = perf_counter()
-    tasks = load_tasks(**task.source())
+    left_out: list[str] = []  # rows that are no tasks
+    tasks = load_tasks(**task.source(), skipped=left_out)
+    if left_out:
+        logger.message(f"{len(left_out)} rows cannot be used and are left out, first {left_out[0]}")
     dropped = contaminated(tasks, stage.decontaminate)
     tasks = [task for task in tasks if task.id not in dropped][: stage.limit]
     toolbox, teacher = configured_toolbox(tools, logger.message), configured_teacher(config)
     if (volume := teacher.dry_run(tasks, toolbox, logger.message)) is not None:
         return StageResult(None, volume)
-    counts: dict[str, Any] = {}
+    counts: dict[str, Any] = {"bad_rows": left_out} if left_out else {}
     if stage.decontaminate:
         write_file(folder.path / "contaminated.jsonl", map(to_line, dropped.values()))
         counts["contaminated"] = len(dropped)
@@ -51,14 +54,16 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     waiting = [task for task in tasks if task.id not in stored.ids]
     loaded = perf_counter()
     with open_outcomes(folder.path, stored, len(waiting), logger) as outcomes:
+        outcomes.reject_rows(left_out)
         counts |= teacher.solve_all(waiting, toolbox, stage.concurrency, outcomes)
     counts |= teacher.counts(folder.path, tasks, toolbox, logger.message)
     never_worked = say_counts(toolbox, logger, worked=stored.tools)
     counts |= {"tools_that_never_worked": never_worked} if never_worked else {}
     logger.log(0, stored.metrics())
-    counts |= stopped_by(outcomes, len(tasks))
+    rows = len(tasks) + len(left_out)
+    counts |= stopped_by(outcomes, rows)
     if stored.verified == 0:
-        raise StageError(nothing_verified(outcomes, len(tasks)))
+        raise StageError(nothing_verified(outcomes, rows))
     seconds = {"load": loaded - began, "solve": perf_counter() - loaded}
     return StageResult(("rollout/verified_share", stored.verified_share), stored.counts() | counts, seconds)
 

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from mentor.errors import InputError
+from mentor.rows import source_rows
+from mentor.rows.row_sources import has_splits, is_hub_name
 from mentor.tasks.bfcl import load_single_turn
 from mentor.tasks.calculator import check_disjoint, generate
-from mentor.tasks.gsm8k import is_hub_name, load_gsm8k
-from mentor.tasks.mathematics import load_math
-from mentor.tasks.multihop_qa import load_multihop_qa
-from mentor.tasks.questions import load_jsonl
-from mentor.tasks.rl_rows import load_rl_rows
+from mentor.tasks.gsm8k import SUBSET, Gsm8kRows
+from mentor.tasks.mathematics import MathRows
+from mentor.tasks.multihop_qa import MultihopRows
+from mentor.tasks.questions import QuestionRows
+from mentor.tasks.rl_rows import RlRows
+from mentor.tasks.row_kind import BadRows, RowKind, read_tasks
 from mentor.tasks.trace_rows import load_traces
 from mentor.types import Task
 
-SOURCES = ("calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces")
+ROW_KINDS: dict[str, Callable[[Mapping[str, str | None], str, Mapping[str, str]], RowKind]] = {
+    "gsm8k": lambda columns, stem, placeholders: Gsm8kRows(columns),
+    "math": lambda columns, stem, placeholders: MathRows(columns, stem),
+    "multihop_qa": lambda columns, stem, placeholders: MultihopRows(columns),
+    "rl_rows": lambda columns, stem, placeholders: RlRows(columns, placeholders),
+    "jsonl": lambda columns, stem, placeholders: QuestionRows(columns),
+}
+"""The kind of rows of each task that `read_tasks` reads: from `task.columns`, the file's name, `task.placeholders`."""
+
+SOURCES = ("calculator", *ROW_KINDS, "bfcl", "traces")
 
 
 def load_tasks(
     name: str,
     path: str | None = None,
+    subset: str | None = None,
     split: str = "train",
     size: int = 600,
     max_steps: int = 3,
     seed: int = 0,
-    question_key: str = "question",
-    answer_key: str = "answer",
-    reference_key: str = "reference",
-    id_key: str = "id",
+    columns: Mapping[str, str | None] | None = None,
     placeholders: Sequence[str] = (),
     form: str = "auto",
+    bad_rows: str = "refuse",
     splits: Sequence[str] | None = None,
     where: str = "task",
+    skipped: list[str] | None = None,
 ) -> list[Task]:
     """Load the tasks of every split in `splits` (only `split` when None), in a fixed order.
 
-    size: tasks of each generated split; the files and the hub give all their rows. where: config key for messages.
-    Raises InputError for an unknown name, a missing path or an unusable row.
+    path: a file, a folder of shards or in the Hub's layout, or a name on the Hub. size: tasks of each generated split;
+    rows are all loaded. columns: see `row_kind`. where: config key for messages. skipped: with bad_rows=skip gets a
+    line for each row that was left out. Raises InputError for an unknown name, a missing path or an unusable row.
     """
     wanted = list(splits) if splits is not None else [split]
     if name == "calculator":
@@ -47,24 +61,38 @@ def load_tasks(
     if name not in SOURCES:
         raise InputError(f"{where}.name={name}: no such task, accepted: {', '.join(SOURCES)}")
     if path is None:
-        raise InputError(f"{where}.path is needed: a file of {name} rows{' or a hub name' * (name == 'gsm8k')}")
-    if name == "gsm8k" and is_hub_name(path):
-        return [task for label in wanted for task in load_gsm8k(path, label, f"{where}.path")]
-    if len(wanted) != 1:
+        raise InputError(f"{where}.path is needed: a file or folder of {name} rows, or a name on the Hub")
+    if len(wanted) != 1 and not has_splits(path):
         raise InputError(f"{where}.path={path}: one file is one split, given: {', '.join(wanted)}")
-    if name == "gsm8k":
-        return load_gsm8k(path, wanted[0], f"{where}.path")
-    if name == "math":
-        return load_math(path, wanted[0], f"{where}.path")
-    if name == "multihop_qa":
-        return load_multihop_qa(path, wanted[0], f"{where}.path")
-    if name == "rl_rows":
-        return load_rl_rows(path, wanted[0], dict(_pair(entry) for entry in placeholders), f"{where}.path")
-    if name == "traces":
-        return load_traces(path, wanted[0], form, answer_key, id_key, f"{where}.path")
+    left_out = [] if skipped is None else skipped
+    tasks = []
+    for label in wanted:
+        bad = BadRows(left_out if bad_rows == "skip" else None)
+        tasks += _split_tasks(name, path, subset, label, columns or {}, placeholders, form, bad, where)
+    return tasks
+
+
+def _split_tasks(
+    name: str,
+    path: str,
+    subset: str | None,
+    split: str,
+    columns: Mapping[str, str | None],
+    placeholders: Sequence[str],
+    form: str,
+    bad: BadRows,
+    where: str,
+) -> list[Task]:
+    if name == "gsm8k" and is_hub_name(path):
+        subset = subset or SUBSET
     if name == "bfcl":
-        return load_single_turn(path, wanted[0], f"{where}.path")
-    return load_jsonl(path, wanted[0], question_key, answer_key, reference_key, id_key, f"{where}.path")
+        return load_single_turn(path, split, f"{where}.path", bad)
+    rows = source_rows(path, split, subset, f"{where}.path", bad.add)
+    if name == "traces":
+        return load_traces(rows, path, split, form, columns, bad, where)
+    stem = Path(path).name.split(".")[0]
+    kind = ROW_KINDS[name](columns, stem, dict(_pair(entry) for entry in placeholders))
+    return read_tasks(rows, kind, stem, split, bad, path, where)
 
 
 def _pair(placeholder: str) -> tuple[str, str]:

@@ -15,6 +15,8 @@ from typing import Any
 from mentor.calls.schemas import check_schema, json_schema
 from mentor.errors import InputError
 from mentor.rows import Row, describe, read_rows
+from mentor.tasks.prompts import read_prompt
+from mentor.tasks.row_kind import BadRows
 from mentor.types import Task, TaskTools, ToolCall
 
 CLASS_FILES = {
@@ -29,28 +31,21 @@ CLASS_FILES = {
 }
 
 
-def load_single_turn(path: str | Path, split: str = "test", key: str = "task.path") -> list[Task]:
-    """Load the tasks of a category judged by the calls of one turn. Raises InputError naming a row of another."""
-    tasks = load_bfcl(path, split=split, key=key)
-    for task in tasks:
-        category_of(task.id)
-        turns = task.source["question_row"]["question"]
-        roles = sorted({message["role"] for message in turns[0]})
-        if len(turns) != 1 or roles != ["user"]:
-            raise InputError(
-                f"row {task.id}: {len(turns)} turns, the first of {' and '.join(roles)}; accepted: one turn of the user"
-            )
-    return tasks
+def load_single_turn(
+    path: str | Path, split: str = "test", key: str = "task.path", bad: BadRows | None = None
+) -> list[Task]:
+    """Load the tasks of a category judged by the calls of one turn; a row of another is a bad one."""
+    return load_bfcl(path, split=split, key=key, bad=bad, one_turn=True)
 
 
 def category_of(row_id: str) -> str:
-    """`simple`, `multiple`, `parallel` or `irrelevance`, from an id such as `parallel_multiple_3`."""
-    for category in ("irrelevance", "parallel", "multiple", "simple"):
+    """`simple`, `multiple`, `parallel`, `irrelevance` or `relevance`, from an id such as `parallel_multiple_3`."""
+    for category in ("irrelevance", "relevance", "parallel", "multiple", "simple"):
         if category in row_id and "java" not in row_id:
             return category
     raise InputError(
-        f"row {row_id}: not judged by its calls, accepted: simple_python, multiple, parallel, parallel_multiple and "
-        "irrelevance"
+        f"row {row_id}: not judged by its calls, accepted: simple_python, multiple, parallel, parallel_multiple, "
+        "irrelevance, and the same of live_, with live_relevance"
     )
 
 
@@ -60,30 +55,53 @@ def answers_file(path: str | Path) -> Path:
 
 
 def load_bfcl(
-    path: str | Path, answers: str | Path | None = None, split: str = "test", key: str = "task.path"
+    path: str | Path,
+    answers: str | Path | None = None,
+    split: str = "test",
+    key: str = "task.path",
+    bad: BadRows | None = None,
+    one_turn: bool = False,
 ) -> list[Task]:
     """Tasks of one category's file, whose name says which.
 
-    answers: the file of accepted calls; without it `possible_answer/<same name>` beside `path`, which `irrelevance`
-    does not have. The functions of a multi-turn row are in `multi_turn_func_doc/` beside it. `question` is the first
-    turn; `source` keeps the `question_row` and the `answer_row`, None without answers. key: the config key of `path`,
-    for messages. Raises InputError naming the row.
+    answers: the file of accepted calls; without it `possible_answer/<same name>` beside `path`, which `irrelevance` and
+    `live_relevance` do not have. The functions of a multi-turn row are in `multi_turn_func_doc/` beside it. `question`
+    is the first turn's; `source` keeps the `question_row` and the `answer_row`, None without answers. key: the config
+    key of `path`, for messages. bad: has the rows that cannot be used; one_turn: also those of several turns. Raises
+    InputError naming the rows.
     """
-    path = Path(path)
-    rows = list(read_rows(path, key))
-    if answers is None and "irrelevance" not in path.name:
+    path, bad = Path(path), bad or BadRows()
+    rows = read_rows(path, key, bad.add)
+    if answers is None and "relevance" not in path.name:
         answers = answers_file(path)
     accepted = {} if answers is None else {row["id"]: row for _, row in read_rows(Path(answers), f"{key}: its answers")}
     documents: dict[str, list[Row]] = {}
-    return [_task(row, place, accepted, split, path.parent, documents) for place, row in rows]
+    tasks = []
+    for place, row in rows:
+        try:
+            tasks.append(_task(row, place, accepted, split, path.parent, documents, one_turn))
+        except InputError as error:
+            bad.add(error)
+    bad.settle(len(tasks), str(path), key.removesuffix(".path"))
+    return tasks
 
 
 def _task(
-    row: Row, place: str, accepted: Mapping[str, Row], split: str, folder: Path, documents: dict[str, list[Row]]
+    row: Row,
+    place: str,
+    accepted: Mapping[str, Row],
+    split: str,
+    folder: Path,
+    documents: dict[str, list[Row]],
+    one_turn: bool,
 ) -> Task:
     for key, kind in (("id", str), ("question", list)):
         if not isinstance(row.get(key), kind) or not row[key]:
             raise InputError(f"{place}: {key} is {describe(row.get(key))}, accepted: a row of BFCL v4")
+    if one_turn:
+        category_of(row["id"])
+        if len(row["question"]) != 1:
+            raise InputError(f"row {row['id']}: {len(row['question'])} turns, accepted: one turn")
     if accepted and row["id"] not in accepted:
         raise InputError(f"{place}: the answers hold no id {row['id']!r}")
     functions = row["function"] if "function" in row else _class_functions(row, place, folder, documents)
@@ -93,16 +111,17 @@ def _task(
     truth: list[Any] = accepted[row["id"]]["ground_truth"] if accepted else []
     multi_turn = "involved_classes" in row
     calls = _multi_turn_calls(truth, schemas, place) if multi_turn else first_accepted(truth, schemas)
-    first_turn = [message["content"] for message in row["question"][0] if message["role"] == "user"]
+    earlier, question = read_prompt(row["question"][0], place, "question") if row["question"][0] else ((), "")
     return Task(
         id=row["id"],
-        question="\n\n".join(first_turn),
+        question=question,
         answer=(),
         toolset=row["id"],
         split=split,
         reference=tuple(calls),
         source={"question_row": row, "answer_row": accepted.get(row["id"])},
         tools=TaskTools(None, schemas),
+        earlier=earlier,
     )
 
 

@@ -8,36 +8,31 @@ holds instructions). The answers are FlashRAG's `golden_answers`, or `answer` wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError
-from mentor.rows import Row, answer_field, describe, json_field, read_rows, text_field, without_nulls
-from mentor.types import Task
+from mentor.rows import Row, answer_field, describe, json_field, text_field, without_nulls
+from mentor.tasks.prompts import Message
+from mentor.tasks.row_kind import RowKind
 
 ACCEPTED = "`golden_answers`, `answer`, or `reward_model` with `ground_truth`"
 
 
-def load_multihop_qa(path: str, split: str, key: str = "task.path") -> list[Task]:
-    """Tasks of one file, a row with `answerable: false` left out; ids are the rows' own, else the row's number from 0.
+class MultihopRows(RowKind):
+    """A row with `answerable: false` is left out."""
 
-    Raises InputError naming the row for a missing question or answer, or an id that comes twice.
-    """
-    stem = Path(path).name.split(".")[0]
-    tasks: list[Task] = []
-    first_place: dict[str, str] = {}
-    for index, (place, given) in enumerate(read_rows(Path(path), key)):
-        row = _opened(without_nulls(given), place)
-        if row.get("answerable") is False:
-            continue
-        task_id = _own_id(row, place) or f"{stem}-{index:06d}"
-        if task_id in first_place:
-            raise InputError(f"{place}: id {task_id!r} was given before at {first_place[task_id]}")
-        first_place[task_id] = place
-        tasks.append(Task(task_id, _question(row, place), _answers(row, place), toolset="", split=split))
-    if not tasks:
-        raise InputError(f"{path}: no row is answerable")
-    return tasks
+    def opened(self, row: Row, place: str) -> Row | None:
+        opened = _opened(without_nulls(row), place)
+        return None if opened.get("answerable") is False else opened
+
+    def prompt(self, row: Row, place: str) -> tuple[tuple[Message, ...], str]:
+        return (), _question(row, place)
+
+    def answer(self, row: Row, place: str) -> tuple[str, ...]:
+        return _answers(row, place)
+
+    def identifier(self, row: Row, place: str) -> str | None:
+        return _own_id(row, place)
 
 
 def _opened(row: Row, place: str) -> Row:

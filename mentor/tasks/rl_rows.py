@@ -7,55 +7,60 @@ source (`env`) and schemas (`func_schemas`). Objects may be JSON text of themsel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mentor.calls.schemas import check_schema
 from mentor.errors import InputError
-from mentor.rows import Row, answer_field, describe, json_field, read_rows, without_nulls
-from mentor.types import NamedCall, Task, TaskTools
+from mentor.rows import Row, answer_field, describe, json_field, without_nulls
+from mentor.tasks.prompts import Message, read_prompt
+from mentor.tasks.row_kind import RowKind, own_tools
+from mentor.types import NamedCall, TaskTools, ToolCall
 
 BOX = "\\boxed{"
 ACCEPTED = "`question` as text, or `prompt` as a list of {role, content}"
 
 
-def load_rl_rows(
-    path: str, split: str, placeholders: Mapping[str, str] | None = None, key: str = "task.path"
-) -> list[Task]:
-    """Tasks from a JSONL or parquet file of such rows; ids from the row's `extra_info.id` or `id`, else its number.
+class RlRows(RowKind):
+    """ids are the row's `extra_info.id` or `id`. A boxed answer is unwrapped.
 
-    placeholders: texts of `env` and what replaces them, `<search-url-placeholder>` say. A boxed answer is unwrapped.
-    MENTOR's `tool_calls_used` becomes the reference, of which only the names are known. A task without `func_schemas`
-    takes the run's tools. Raises InputError naming the row for a missing question or answer or unusable tools.
+    MENTOR's `tool_calls_used` becomes the reference, of which only the names are known. A task without tools of its own
+    takes the run's. placeholders: texts of `env` and what replaces them, `<search-url-placeholder>` say.
     """
-    stem = Path(path).name.split(".")[0]
-    tasks: list[Task] = []
-    first_place: dict[str, str] = {}
-    for index, (place, row) in enumerate(read_rows(Path(path), key)):
-        task = _task(row, place, f"{stem}-{index:06d}", split, placeholders or {})
-        if task.id in first_place:
-            raise InputError(f"{place}: id {task.id!r} was given before at {first_place[task.id]}")
-        first_place[task.id] = place
-        tasks.append(task)
-    return tasks
 
+    def __init__(self, columns: Mapping[str, str | None], placeholders: Mapping[str, str]) -> None:
+        super().__init__(columns)
+        self.placeholders = placeholders
 
-def _task(row: Row, place: str, numbered: str, split: str, placeholders: Mapping[str, str]) -> Task:
-    extra = _object(row, "extra_info", place)
-    own_id = row.get("id") if extra.get("id") is None else extra["id"]
-    if own_id is not None and (isinstance(own_id, bool) or not isinstance(own_id, str | int | float)):
-        raise InputError(f"{place}: id is {describe(own_id)}, accepted: a string or a number")
-    tools = _tools(extra, f"{place}: extra_info", placeholders)
-    return Task(
-        id=numbered if own_id is None or own_id == "" else str(own_id),
-        question=_question(row, place),
-        answer=_answer(row, place),
-        toolset="",
-        split=split,
-        reference=_used_tools(row, place),
-        source={"data_source": row.get("data_source", "")},
-        tools=tools,
-    )
+    def prompt(self, row: Row, place: str) -> tuple[tuple[Message, ...], str]:
+        return _prompt(row, place)
+
+    def answer(self, row: Row, place: str) -> tuple[str, ...]:
+        truth = _object(row, "reward_model", place)
+        if not truth:
+            raise InputError(
+                f"{place}: no reward_model, given: {', '.join(map(repr, row))}, accepted: {{ground_truth}}"
+            )
+        return answer_field(truth, "ground_truth", f"{place}: reward_model")
+
+    def accepted(self, answer: str, place: str) -> str:
+        return unboxed(answer)
+
+    def identifier(self, row: Row, place: str) -> str | None:
+        extra = _object(row, "extra_info", place)
+        own_id = row.get("id") if extra.get("id") is None else extra["id"]
+        if own_id is not None and (isinstance(own_id, bool) or not isinstance(own_id, str | int | float)):
+            raise InputError(f"{place}: id is {describe(own_id)}, accepted: a string or a number")
+        return None if own_id is None or own_id == "" else str(own_id)
+
+    def reference(self, row: Row, place: str) -> tuple[ToolCall, ...] | None:
+        return _used_tools(row, place)
+
+    def tools(self, row: Row, place: str) -> TaskTools | None:
+        extra = _object(row, "extra_info", place)
+        return _tools(extra, f"{place}: extra_info", self.placeholders) or own_tools(without_nulls(row), place)
+
+    def source(self, row: Row, place: str) -> dict[str, Any]:
+        return {"data_source": row.get("data_source", "")}
 
 
 def _object(row: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
@@ -70,28 +75,18 @@ def _object(row: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
     return value
 
 
-def _question(row: Row, place: str) -> str:
-    """`question`, else what the messages of `prompt` say (a system message before the user's)."""
+def _prompt(row: Row, place: str) -> tuple[tuple[Message, ...], str]:
+    """`question`, else the messages of `prompt`."""
     value, messages = row.get("question"), row.get("prompt")
     if value is None and messages is not None:
-        if isinstance(messages, str) and messages.lstrip().startswith("["):
-            messages = json_field(messages, f"{place}: prompt", "a list of {role, content}")
-        said: list[Any] = messages if isinstance(messages, list) else [None]
-        if not all(isinstance(m, Mapping) and isinstance(m.get("content"), str) for m in said):
+        if not isinstance(messages, list | str) or isinstance(messages, str) and not messages.lstrip().startswith("["):
             raise InputError(f"{place}: prompt is {describe(messages)}, accepted: a list of {{role, content}}")
-        value = "\n\n".join(m["content"] for m in said if m.get("role") in ("system", "user"))
+        return read_prompt(messages, place, "prompt")
     if value is None:
         raise InputError(f"{place}: no question, given: {', '.join(map(repr, row))}, accepted: {ACCEPTED}")
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{place}: the question is {describe(value)}, accepted: {ACCEPTED}")
-    return value
-
-
-def _answer(row: Row, place: str) -> tuple[str, ...]:
-    truth = _object(row, "reward_model", place)
-    if not truth:
-        raise InputError(f"{place}: no reward_model, given: {', '.join(map(repr, row))}, accepted: {{ground_truth}}")
-    return tuple(unboxed(text) for text in answer_field(dict(truth), "ground_truth", f"{place}: reward_model"))
+    return (), value
 
 
 def unboxed(text: str) -> str:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from mentor.errors import InputError
-from mentor.rows import Row, answer_field, read_rows, without_nulls
+from mentor.rows import Row, answer_field, value_field, without_nulls
+from mentor.rows.row_fields import optional_field
+from mentor.rows.row_files import Placed
+from mentor.rows.row_sources import fills_nulls
+from mentor.tasks.row_kind import BadRows
 from mentor.traces.forms import find_form
 from mentor.traces.forms.form import TraceForm
 from mentor.traces.listings import made_from_calls
@@ -38,32 +41,43 @@ class ReadRow:
 
 
 def load_traces(
+    rows: Iterable[Placed],
     path: str,
     split: str,
     form: str = "auto",
-    answer_key: str = "answer",
-    id_key: str = "id",
-    key: str = "task.path",
+    columns: Mapping[str, str | None] | None = None,
+    bad: BadRows | None = None,
+    where: str = "task",
 ) -> list[Task]:
-    """Read a file of traces, each row a task whose `source["row"]` is its ReadRow.
+    """Read rows of traces, each a task whose `source["row"]` is its ReadRow.
 
-    form: of `FORMS`, or auto. answer_key: of the accepted answers, with dots into objects; a row may lack it. ids: from
-    `id_key` where a row has one, with `#2` behind it for its second use; else the file's name and the row's number from
-    0. A row that repeats an earlier one is refused, too. Raises InputError for a file without any conversation.
+    form: of `FORMS`, or auto. columns: those that `read_traces` reads. bad: has the rows that are no JSON. ids: from
+    the row where it has one, with `#2` behind it for its second use; else the file's name and the row's number from 0.
+    A row that repeats an earlier one is refused, too. Raises InputError for a file without any conversation.
     """
-    chosen, read, ids = read_traces(path, form, answer_key, id_key, key)
+    chosen, read, ids = read_traces(rows, path, form, columns or {}, f"{where}.path")
+    if bad is not None:
+        bad.settle(len(read), path, where)
     return [_task(task_id, split, row) for task_id, row in zip(ids, read, strict=True)]
 
 
 def read_traces(
-    path: str, form: str, answer_key: str, id_key: str, key: str
+    rows: Iterable[Placed], path: str, form: str, columns: Mapping[str, str | None], key: str
 ) -> tuple[TraceForm, list[ReadRow], list[str]]:
-    """Return the form of a file, its rows in order, and their ids; as `load_traces`."""
-    nulls_filled = path.endswith(".parquet")
-    rows = [(place, without_nulls(row) if nulls_filled else row) for place, row in read_rows(Path(path), key)]
-    chosen = find_form(form, [row for _, row in rows], f"{key}={path}")
-    read = [_read(row, place, chosen, answer_key) for place, row in rows]
-    return chosen, _without_repeats(_with_tools(read)), _ids([row for _, row in rows], id_key, Path(path))
+    """Return the form of rows, those in order, and their ids; as `load_traces`.
+
+    columns: `messages`, `tools` and `system` are put where the forms look for them; `answer` and `id` are read.
+    """
+    moved = {name: columns[name] for name in ("messages", "tools", "system") if columns.get(name)}
+    kept = [(place, _moved(without_nulls(row) if fills_nulls(place) else row, moved, place)) for place, row in rows]
+    chosen = find_form(form, [row for _, row in kept], f"{key}={path}")
+    answer, own_id = columns.get("answer") or "answer", columns.get("id") or "id"
+    read = [_read(row, place, chosen, answer) for place, row in kept]
+    return chosen, _without_repeats(_with_tools(read)), _ids([row for _, row in kept], own_id, Path(path))
+
+
+def _moved(row: Row, columns: Mapping[str, str | None], place: str) -> Row:
+    return row | {name: value_field(row, str(column), place) for name, column in columns.items()}
 
 
 def _read(row: Row, place: str, form: TraceForm, answer_key: str) -> ReadRow:
@@ -81,11 +95,9 @@ def _read(row: Row, place: str, form: TraceForm, answer_key: str) -> ReadRow:
 
 def _answer(row: Row, answer_key: str) -> tuple[str, ...]:
     """The accepted answers under a key with dots into objects; empty where the row has none."""
-    value: Any = row
-    for name in answer_key.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+    value = optional_field(row, answer_key)
     blank = value is None or value == [] or isinstance(value, str) and not value.strip()
-    return () if blank else answer_field({answer_key: value}, answer_key, "the answer")
+    return () if blank else answer_field({"answer": value}, "answer", "the answer")
 
 
 def _with_tools(read: Sequence[ReadRow]) -> list[ReadRow]:
@@ -123,7 +135,7 @@ def _sameness(trace: Trace) -> str:
 def _ids(rows: Sequence[Row], id_key: str, path: Path) -> list[str]:
     stem, used, ids = path.name.split(".")[0], Counter[str](), []
     for index, row in enumerate(rows):
-        given = row.get(id_key)
+        given = optional_field(row, id_key)
         named = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
         name = str(given) if named else f"{stem}-{index:06d}"
         used[name] += 1

@@ -59,13 +59,23 @@ class Outcomes:
             self.stopped_by = str(outcome)
             return
         if isinstance(outcome, Rejection):
-            record = {"id": task.id, **asdict(outcome), "question": task.question}
-            self.rejected.write(record)
-            self.counts.reject(record)
+            self._reject(task.id, outcome, task.question)
         else:
             self.verified.write(outcome.to_dict())
             self.counts.keep(outcome)
         self.bar.advance(verified=self.counts.verified, rejected=self.counts.rejected)
+
+    def reject_rows(self, lines: Sequence[str]) -> None:
+        """Store rows that are no tasks, by the lines that say why, which begin with their place."""
+        for line in lines:
+            place = line.partition(": ")[0]
+            if place not in self.counts.ids:
+                self._reject(place, Rejection("bad_row", line), "")
+
+    def _reject(self, task_id: str, outcome: Rejection, question: str) -> None:
+        record = {"id": task_id, **asdict(outcome), "question": question}
+        self.rejected.write(record)
+        self.counts.reject(record)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ def test_unknown_stored_key_is_named_with_its_place():
     [
         ("reward.weights.tol", "reward.weights.tool", "reward.weights.tol", "`reward.weights.tool`"),
         ("reward.shares", "reward.weights", "reward.shares.tool", "`reward.weights.tool`"),
+        ("task.fold", "task.split", "task.fold", "`task.split`"),
+        ("task.fold", "task.split", "benchmark.mine.task.fold", "`benchmark.mine.task.split`"),
     ],
 )
 def test_renamed_key_names_the_new_one(monkeypatch, old, new, given, said):

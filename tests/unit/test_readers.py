@@ -53,12 +53,15 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=eval stage.samples=0 sampler.temperature=0.7", "stage.samples above 0 only"),
         ("stage=rollout task=jsonl task.path=rows.jsonl teacher=annotated task.size=3", "with task=calculator only"),
         (
-            "stage=rollout task.answer_key=gold",
-            "`task.answer_key` is read with task=jsonl or traces, or stage=check only",
+            "stage=rollout task.columns.answer=gold",
+            "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl or traces, or stage=",
         ),
         ("stage=rollout task.path=rows.jsonl", "`task.path` is read with task=gsm8k, math"),
         ("stage=rollout task.placeholders=['a=b']", "task=rl_rows only"),
-        ("stage=eval benchmark.calculator.task.id_key=x", "with benchmark.calculator.task=jsonl or traces"),
+        (
+            "stage=eval benchmark.calculator.task.columns.id=x",
+            "with benchmark.calculator.task=gsm8k, math, multihop_qa, rl_rows, jsonl or traces",
+        ),
         (
             "stage=rollout task=gsm8k task.path=rows.jsonl teacher=annotated teacher.alternative_share=0.1",
             "teacher=oracle only",
@@ -151,8 +154,11 @@ def test_a_sweep_is_refused_before_any_point_starts_unless_a_point_reads_the_key
     assert main(["-m", "stage=rl", "seed=0,1", "sampler.kv_cache_gib=1,2"]) == 2
     said = capfd.readouterr().err
     assert said == "mentor: `sampler.kv_cache_gib` is read with sampler=vllm only\n" and not list(tmp_path.iterdir())
-    assert main(["-m", "stage=rollout", "teacher.alternative_share=0,0.5", "task.answer_key=x"]) == 2
-    assert "`task.answer_key` is read with task=jsonl or traces, or stage=check only" in capfd.readouterr().err
+    assert main(["-m", "stage=rollout", "teacher.alternative_share=0,0.5", "task.columns.answer=x"]) == 2
+    assert (
+        "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl or traces, or stage="
+        in capfd.readouterr().err
+    )
     split = ["task=calculator,jsonl", "task.path=rows.jsonl", "task.size=3", "teacher=oracle,annotated"]
     assert main(["-m", "stage=rollout", *split, "logger=quiet"]) == 2  # half of the points cannot be, two are tried
     assert "is read with" not in capfd.readouterr().err

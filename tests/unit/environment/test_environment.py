@@ -11,7 +11,7 @@ from mentor.chat import AssistantTurn, ParsedCall
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.sampling import TransformersSampler
 from mentor.sampling.scripted_sampler import ScriptedSampler
-from mentor.tasks.rl_rows import load_rl_rows
+from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Task
 from tests.fixtures.policies import make_policy, policy_batch
@@ -90,7 +90,7 @@ def test_rows_of_the_three_kinds_roll_out_with_their_own_tools(chat, tmp_path):
     mentor = {**MENTOR, "extra_info": json.dumps({"env": other, "func_schemas": [SCHEMA], "index": 0})}
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in (VERL, RECALL, mentor)))
-    tasks = load_rl_rows(str(path), "train")
+    tasks = load_tasks("rl_rows", str(path))
     toolbox = Toolbox(Toolset.builtin("calculator"))
     verl, recall, own = roll_out(
         chat,
@@ -113,7 +113,7 @@ def test_a_row_whose_source_needs_all_of_python_runs_confined(chat, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row) + "\n")
     toolbox = Toolbox(None, partial(ToolExecutor, timeout_s=10.0, memory_mib=256))
-    (done,) = roll_out(chat, toolbox, load_rl_rows(str(path), "train"), [tool_call("add", a=4), r"\boxed{A}"])
+    (done,) = roll_out(chat, toolbox, load_tasks("rl_rows", str(path)), [tool_call("add", a=4), r"\boxed{A}"])
     assert done.messages[2]["content"] == "4"
 
 

@@ -130,8 +130,8 @@ USER = {"role": "user", "content": "?"}
     [
         ("multi_turn_base_1", [[USER]], "row multi_turn_base_1: not judged by its calls, accepted: simple_python"),
         ("simple_java_1", [[USER]], "row simple_java_1: not judged by its calls"),
-        ("simple_python_1", [[USER], [USER]], "row simple_python_1: 2 turns, the first of user; accepted: one turn"),
-        ("multiple_1", [[{"role": "system", "content": "Be brief."}, USER]], "1 turns, the first of system and user"),
+        ("simple_python_1", [[USER], [USER]], "row simple_python_1: 2 turns, accepted: one turn"),
+        ("multiple_1", [[{"role": "system", "content": "Be brief."}]], "the last message is of the system"),
     ],
 )
 def test_rows_that_one_turn_does_not_decide_are_refused_before_anything_is_sampled(tmp_path, row_id, turns, message):
@@ -163,3 +163,17 @@ def test_another_answer_file_is_another_evaluation(tmp_path):
     answers = tmp_path / "possible_answer" / "BFCL_v4_simple_python.jsonl"
     answers.write_text(answers.read_text().replace("New York", "Boston"))
     assert {key for key, value in upstream().items() if value != before[key]} == {"answers_file"}
+
+
+def test_a_live_row_is_asked_after_its_system_text(tmp_path):
+    turns = [[{"role": "system", "content": "Today is Monday."}, USER, USER]]
+    (task,) = load_tasks("bfcl", write_rows(tmp_path, "live_simple", "live_simple_1-1-0", turns=turns), splits=["test"])
+    assert task.earlier == ({"role": "system", "content": "Today is Monday."},)
+    assert task.question == f"{USER['content']}\n\n{USER['content']}"
+
+
+def test_rows_of_other_categories_can_be_left_out(tmp_path):
+    path = write_rows(tmp_path, "live_simple", "live_simple_0-0-0", "simple_java_1")
+    skipped: list[str] = []
+    tasks = load_tasks("bfcl", path, splits=["test"], bad_rows="skip", skipped=skipped)
+    assert [task.id for task in tasks] == ["live_simple_0-0-0"] and "row simple_java_1" in skipped[0]

@@ -335,3 +335,15 @@ def test_rows_that_do_not_belong_together_are_refused():
     for other in ("multi_turn_base_1", "simple_java_1"):
         with pytest.raises(InputError, match=f"row {other}: not judged by its calls, accepted: simple_python"):
             judge({"id": other}, None, [])
+
+
+@pytest.mark.parametrize(
+    ("calls", "code"),
+    [
+        ([{"name": "g", "arguments": {}}], VALID),
+        ([], "relevance_error:decoder_failed"),
+        ("no", "relevance_error:decoder_failed"),
+    ],
+)
+def test_where_a_function_fits_any_call_is_right(calls, code):
+    assert judge({"id": "live_relevance_3-3-0", "function": []}, None, calls).error_type == code

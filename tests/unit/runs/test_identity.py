@@ -50,3 +50,27 @@ def test_files_are_told_apart_by_content_and_names_are_left_out(tmp_path: Path):
         a=str(tmp_path / "one"), b=str(tmp_path / "two"), c=str(tmp_path / "three"), d="Qwen/Qwen3-0.6B", e=None
     )
     assert found.keys() == {"a", "b", "c"} and found["a"] == found["b"] != found["c"] and len(found["a"]) == 16
+
+
+def test_a_folder_is_told_apart_by_the_names_and_contents_of_its_files(tmp_path: Path):
+    def found() -> str:
+        return content_hashes(a=str(tmp_path / "set"))["a"]
+
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    (tmp_path / "set" / "data" / "part.jsonl").write_text("x")
+    first = found()
+    (tmp_path / "set" / "README.md").write_text("y")
+    second = found()
+    (tmp_path / "set" / "README.md").rename(tmp_path / "set" / "OTHER.md")
+    assert len({first, second, found()}) == 3
+
+
+def test_tasks_of_an_earlier_version_with_its_default_keys_are_the_same():
+    old = {"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"}
+    config = dump(Config(stage=RolloutStage(name="rollout"), task=TaskConfig(name="jsonl", path="rows.jsonl")))
+    added = ("columns", "bad_rows", "subset")
+    before = {**config, "task": {**{k: v for k, v in config["task"].items() if k not in added}, **old}}
+    other = {**before, "task": {**before["task"], "answer_key": "gold"}}
+    assert identity(config) == identity(before) != identity(other)
+    benchmark = {"stage": {"name": "eval"}, "benchmark": {"mine": {"task": config["task"]}}}
+    assert identity(benchmark) == identity({**benchmark, "benchmark": {"mine": {"task": before["task"]}}})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mentor.config import BenchmarkConfig, Config, EvalStage, TaskConfig, ToolsConfig
+from mentor.config import BenchmarkConfig, Config, EvalStage, TaskColumns, TaskConfig, ToolsConfig
 from mentor.loggers import Logger
 from mentor.loggers.console import Console
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen, seen_in_training
@@ -19,7 +19,7 @@ ROWS = [row("a", 3, "5"), row("b", 4, "7")]
 
 
 def settings(path: Path, teacher: str | None = None, limit: int | None = None) -> tuple[BenchmarkConfig, Config]:
-    task = TaskConfig("jsonl", path=str(path), reference_key="calls")
+    task = TaskConfig("jsonl", path=str(path), columns=TaskColumns(reference="calls"))
     entry = BenchmarkConfig(task, {"test": "id"}, teacher=teacher)
     stage = EvalStage("eval") if limit is None else EvalStage("eval", limit=limit)
     return entry, Config(stage=stage, tools=ToolsConfig("calculator"), benchmark={"mine": entry})

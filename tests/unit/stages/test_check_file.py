@@ -6,7 +6,7 @@ import pytest
 from hydra import compose
 
 from mentor.compose import to_config
-from mentor.config import TaskConfig
+from mentor.config import TaskColumns, TaskConfig
 from mentor.errors import InputError
 from mentor.loggers import silent_logger
 from mentor.runs import RunFolder
@@ -47,10 +47,11 @@ def test_a_file_of_traces(tmp_path):
         "tools: 2 rows with calls list none; schemas would be made from the calls",
         "refused: 1 repeated, such as f.jsonl:2: the same user's words and the same calls as f.jsonl:1",
         next(line for line in described(tmp_path, CHAT, CHAT, odd) if "unknown_role" in line),
-        "read it with: mentor stage=rollout teacher=traces task.path=f.jsonl task.answer_key=ground_truth",
+        "read it with: mentor stage=rollout teacher=traces task.path=f.jsonl task.columns.answer=ground_truth",
     ]
-    assert described(tmp_path, {**CHAT, "gold": "9"}, answer_key="gold", form="sharegpt")[-1] == (
-        "read it with: mentor stage=rollout teacher=traces task.path=f.jsonl task.form=sharegpt task.answer_key=gold"
+    columns = TaskColumns(answer="gold")
+    assert described(tmp_path, {**CHAT, "gold": "9"}, columns=columns, form="sharegpt")[-1].endswith(
+        "teacher=traces task.path=f.jsonl task.form=sharegpt task.columns.answer=gold"
     )
 
 
@@ -59,11 +60,14 @@ def test_a_file_of_traces(tmp_path):
     [
         ({"question": "?", "answer": "<<1+1=2>>\n#### 2"}, "task=gsm8k task.path=f.jsonl teacher=annotated"),
         ({"question": "?", "answer": 2}, "task=jsonl task.path=f.jsonl"),
-        ({"query": "?", "target": 2}, "task=jsonl task.path=f.jsonl task.question_key=query task.answer_key=target"),
+        (
+            {"query": "?", "target": 2},
+            "task=jsonl task.path=f.jsonl task.columns.question=query task.columns.answer=target",
+        ),
         ({"problem": "?", "answer": "2"}, "task=math task.path=f.jsonl"),
         ({"prompt": [], "reward_model": {}}, "task=rl_rows task.path=f.jsonl"),
         ({"question": "?", "golden_answers": []}, "task=multihop_qa task.path=f.jsonl"),
-        ({"a": 1}, "task=jsonl reads rows by task.question_key and task.answer_key"),
+        ({"a": 1}, "task=jsonl reads rows by task.columns.question and .answer"),
     ],
 )
 def test_other_rows_get_the_task_that_reads_them(tmp_path, row, proposed):

@@ -3,11 +3,7 @@
 import gzip
 import json
 
-import pytest
-
-from mentor.errors import InputError
 from mentor.tasks import load_tasks
-from mentor.tasks.gsm8k import is_hub_name
 from tests.unit.tasks.builders import refusal
 
 
@@ -22,21 +18,12 @@ def test_gsm8k_answers_and_solution(tmp_path):
 
 def test_gsm8k_row_without_gold_number(tmp_path):
     message = refusal(tmp_path, {"question": "q", "answer": "It is 5."}, name="gsm8k")
-    assert message == "rows.jsonl:1: answer ends in 'It is 5.', accepted: a worked answer with '#### <number>'"
+    assert message.startswith("rows.jsonl:1: answer ends in 'It is 5.', accepted: a worked answer with '#### <number>'")
 
 
-def test_hub_that_cannot_be_reached_is_one_line(monkeypatch):
-    datasets = pytest.importorskip("datasets")
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
-    with pytest.raises(
-        InputError, match="task.path=nobody/no-such-set: neither a local file nor readable from the hub"
-    ):
-        load_tasks("gsm8k", path="nobody/no-such-set")
-
-
-def test_what_is_a_hub_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "openai").mkdir()
-    (tmp_path / "openai" / "here").touch()
-    names = ["openai/gsm8k", "openai/here", "data/train.jsonl", "/data/gsm8k", "gsm8k"]
-    assert [is_hub_name(name) for name in names] == [True, False, False, False, False]
+def test_a_named_column_holds_the_worked_answer(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps({"asked": "How many?", "info": {"worked": "2. #### 2"}}))
+    columns = {"question": "asked", "answer": "info.worked"}
+    (task,) = load_tasks("gsm8k", path=str(path), columns=columns)
+    assert (task.question, task.answer, task.source) == ("How many?", ("2",), {"solution": "2. #### 2"})

@@ -39,8 +39,8 @@ def test_a_reference_may_be_json_text(tmp_path):
 
 def test_keys_can_be_renamed(tmp_path):
     path = write(tmp_path, {"problem": "q", "gold": "5", "unique_id": "a/1.json", "calls": []})
-    keys = {"question_key": "problem", "answer_key": "gold", "id_key": "unique_id", "reference_key": "calls"}
-    (task,) = load_tasks("jsonl", path=path, **keys)
+    columns = {"question": "problem", "answer": "gold", "id": "unique_id", "reference": "calls"}
+    (task,) = load_tasks("jsonl", path=path, columns=columns)
     assert (task.id, task.question, task.answer, task.reference) == ("a/1.json", "q", ("5",), ())
 
 
@@ -55,7 +55,7 @@ def test_keys_can_be_renamed(tmp_path):
         ({"answer": "5"}, "rows.jsonl:2: no key 'question', given: 'answer'"),
         ({"question": "q"}, "rows.jsonl:2: no key 'answer', given: 'question'"),
         ({"question": " ", "answer": "5"}, "rows.jsonl:2: question is empty"),
-        ({"question": 3, "answer": "5"}, "rows.jsonl:2: question is a number (3), accepted: a string"),
+        ({"question": 3, "answer": "5"}, "rows.jsonl:2: question is a number (3), accepted: text, or a"),
         ({"question": "q", "answer": True}, "rows.jsonl:2: answer is a boolean (true), accepted: a string or a number"),
         ({"question": "q", "answer": None}, "rows.jsonl:2: answer is null, accepted: a string or a number"),
         ({"question": "q", "answer": {"v": 1}}, 'rows.jsonl:2: answer is an object ({"v": 1}), accepted:'),
@@ -91,5 +91,5 @@ def test_bad_rows_are_refused_in_one_line(tmp_path, bad, message):
 
 def test_shared_math_files_load(shared):
     path = shared / "data/math/olympiadbench.jsonl"
-    tasks = load_tasks("jsonl", path=str(path), answer_key="final_answer")
+    tasks = load_tasks("jsonl", path=str(path), columns={"answer": "final_answer"})
     assert len(tasks) == 675 and tasks[0].answer == ("2",)

@@ -8,7 +8,7 @@ import pytest
 
 from mentor.errors import InputError
 from mentor.tasks import load_tasks
-from mentor.tasks.rl_rows import load_rl_rows, unboxed
+from mentor.tasks.rl_rows import unboxed
 from mentor.types import NamedCall, Task
 
 SCHEMA = {
@@ -48,7 +48,8 @@ def load(tmp_path, *rows: dict, **options) -> list[Task]:
 
 def test_the_three_kinds_in_one_file(tmp_path):
     verl, recall, mentor = load(tmp_path, VERL, RECALL, MENTOR, placeholders=["<search-url-placeholder>=http://x"])
-    assert (verl.id, verl.question, verl.answer, verl.tools) == ("rows-000000", "Be brief.\n\n6*7?", ("42",), None)
+    assert (verl.id, verl.question, verl.answer, verl.tools) == ("rows-000000", "6*7?", ("42",), None)
+    assert verl.earlier == ({"role": "system", "content": "Be brief."},)
     assert (recall.id, recall.answer, recall.reference) == ("2hop__1", ("A", "B"), None)
     assert recall.tools.env.startswith("URL = 'http://x/search'") and recall.tools.schemas == [SCHEMA]
     assert mentor.answer == ("50",) and mentor.reference == (NamedCall("multiply"), NamedCall("add"))
@@ -65,25 +66,25 @@ def test_parquet_rows_lose_the_nulls_of_other_rows(tmp_path):
     row = {"question": "q", "reward_model": {"ground_truth": "1"}, "extra_info": {"func_schemas": [SCHEMA, other]}}
     path = tmp_path / "rows.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), path)
-    (task,) = load_rl_rows(str(path), "train")
+    (task,) = load_tasks("rl_rows", str(path))
     assert task.tools.schemas == [SCHEMA, other] and task.tools.env is None
 
 
 def test_real_rows_load_equally_from_both_file_types(shared):
     folder = shared / "data" / "multihop_qa"
     jsonl, parquet = (
-        load_rl_rows(str(folder / f"bamboogle_test.verl.{suffix}"), "test") for suffix in ("jsonl", "parquet")
+        load_tasks("rl_rows", str(folder / f"bamboogle_test.verl.{suffix}")) for suffix in ("jsonl", "parquet")
     )
     assert jsonl == parquet and len(jsonl) == 125 and jsonl[0].answer == ("james madison",)
     for name, count in (("hotpotqa_dev_0000-0199", 200), ("2wikimultihopqa_dev_0000-0199", 200)):
-        assert len(load_rl_rows(str(folder / f"{name}.verl.parquet"), "test")) == count
+        assert len(load_tasks("rl_rows", str(folder / f"{name}.verl.parquet"))) == count
 
 
 def test_an_id_of_null_leaves_the_rows_own(tmp_path):
     path = tmp_path / "rows.jsonl"
     row = {"id": "mine", "question": "q", "reward_model": {"ground_truth": "1"}, "extra_info": {"id": None}}
     path.write_text(json.dumps(row))
-    assert load_rl_rows(str(path), "train")[0].id == "mine"
+    assert load_tasks("rl_rows", str(path))[0].id == "mine"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.unit.tasks.builders import ROW, write
 
 def test_missing_path_unknown_name_and_two_splits_of_a_file(tmp_path):
     with pytest.raises(
-        InputError, match=r"^benchmark\.gsm8k\.task\.path is needed: a file of gsm8k rows or a hub name$"
+        InputError, match=r"^benchmark\.gsm8k\.task\.path is needed: a file or folder of gsm8k rows, or a n"
     ):
         load_tasks("gsm8k", where="benchmark.gsm8k.task")
     with pytest.raises(InputError, match="task.name=maths: no such task, accepted: calculator, gsm8k, math, "):

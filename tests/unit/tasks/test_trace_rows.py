@@ -33,7 +33,10 @@ def test_the_last_turn_of_the_user_is_the_question_and_the_rest_is_earlier(tmp_p
     assert (task.id, task.question, task.answer, task.tools) == ("log-000000", "Ropes?", ("12",), NO_TOOLS)
     assert [message["content"] for message in task.earlier] == ["Be brief.", "Hello?", "Hi."]
     assert (named.id, named.answer, named.earlier) == ("7", (), ())
-    assert load(tmp_path, {**SHED, "gold": {"value": ["x", "y"]}}, answer_key="gold.value")[0].answer == ("x", "y")
+    assert load(tmp_path, {**SHED, "gold": {"value": ["x", "y"]}}, columns={"answer": "gold.value"})[0].answer == (
+        "x",
+        "y",
+    )
 
 
 def test_ids_are_used_once_and_a_repeat_is_refused_by_its_earlier_place(tmp_path):

@@ -87,3 +87,16 @@ def test_an_error_ends_the_tasks_in_flight(toolbox):
     with pytest.raises(RuntimeError, match="broken"):
         asyncio.run(consume())
     assert ended == ["t1", "t2"]
+
+
+def test_rows_that_are_no_tasks_are_stored_once_as_rejected(tmp_path):
+    lines = ["rows.jsonl:2: answer is null", "rows.jsonl:5: not JSON"]
+    for _ in range(2):  # the second time as a resumed rollout
+        counts = RolloutCounts.stored(tmp_path, print)
+        with open_outcomes(tmp_path, counts, 0, silent_logger()) as outcomes:
+            outcomes.reject_rows(lines)
+    assert [(row["id"], row["reason"], row["detail"]) for row in read_jsonl(tmp_path / "rejected.jsonl")] == [
+        ("rows.jsonl:2", "bad_row", lines[0]),
+        ("rows.jsonl:5", "bad_row", lines[1]),
+    ]
+    assert counts.reasons == {"bad_row": 2}

@@ -1,4 +1,4 @@
-"""Files of rows: what is read, the fields of a row, and one clear line for what cannot be read."""
+"""Files of rows: what is read, and one clear line for what cannot be read."""
 
 import gzip
 import tracemalloc
@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from mentor.errors import InputError
-from mentor.rows import answer_field, describe, json_field, parse_row, read_rows, text_field, without_nulls
+from mentor.rows import read_rows
 from mentor.tasks import load_tasks
 from tests.unit.tasks.builders import ROW
 
@@ -18,14 +18,17 @@ def test_unusable_files(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n \n")
     (tmp_path / "latin.jsonl").write_bytes(b'{"question": "caf\xe9"}')
     (tmp_path / "rows.parquet").write_text("not parquet")
+    (tmp_path / "rows.arrow").write_text("not arrow")
+    (tmp_path / "rows.csv").write_text('question,answer\n"q,5\n')
     for name, words in {
         "cut.jsonl.gz": "corrupt gzip",
         "plain.jsonl.gz": "corrupt gzip",
         "empty.jsonl": "the file holds no rows",
         "latin.jsonl": "not UTF-8 text (byte 17)",
         "rows.parquet": "not a parquet file",
+        "rows.arrow": "not an arrow file",
+        "rows.csv": "rows.csv:2: not CSV (",
         "none.jsonl": "task.path=",
-        ".": "a folder, accepted: a JSONL",
     }.items():
         with pytest.raises(InputError) as caught:
             load_tasks("jsonl", path=str(tmp_path / name))
@@ -38,22 +41,6 @@ def test_parquet_rows(tmp_path):
 
     parquet.write_table(pyarrow.Table.from_pylist([ROW, {**ROW, "answer": "6"}]), tmp_path / "rows.parquet")
     assert [task.answer for task in load_tasks("jsonl", path=str(tmp_path / "rows.parquet"))] == [("5",), ("6",)]
-
-
-@pytest.mark.parametrize(
-    "line, reason",
-    [
-        (r'{"question": "\ud800", "answer": "1"}', "half of a surrogate pair"),
-        ('{"question": "q", "answer": ' + "9" * 5000 + "}", "4300 digits"),
-    ],
-)
-def test_json_that_python_cannot_hold_or_write_is_bad_input(line: str, reason: str) -> None:
-    with pytest.raises(InputError, match=reason):
-        parse_row(line, "rows.jsonl:1")
-
-
-def test_an_integer_too_large_for_a_float_is_an_answer() -> None:
-    assert answer_field({"answer": 10**400}, "answer", "rows.jsonl:1") == (str(10**400),)
 
 
 def test_rows_of_lines_and_of_a_list_with_their_places(tmp_path):
@@ -95,16 +82,42 @@ def test_a_bad_byte_is_counted_from_the_start_of_the_file(tmp_path):
         list(read_rows(tmp_path / "a.jsonl", "task.path"))
 
 
-def test_fields_and_how_a_value_is_described():
-    assert text_field({"q": " a "}, "q", "f:1") == " a "
-    assert answer_field({"a": [" x ", 2, 2.0, 2.5]}, "a", "f:1") == ("x", "2", "2", "2.5")
-    assert json_field("[1]", "f:1: calls", "a list") == [1]
-    with pytest.raises(InputError, match=r'^f:1: calls is a string \("\["\): not JSON .*, accepted: a list$'):
-        json_field("[", "f:1: calls", "a list")
-    assert without_nulls({"a": None, "b": [{"c": None, "d": 0}]}) == {"b": [{"d": 0}]}
-    assert [describe(value) for value in (None, True, {"k": "é"})] == [
-        "null",
-        "a boolean (true)",
-        'an object ({"k": "é"})',
+def test_csv_cells_are_text_and_empty_ones_are_left_out(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('id,question,answer,reference\n007,"a ""b"",\nc",5,\n\n8,d,6.5,[]\n9,e,1,2,3\n')
+    bad = []
+    rows = list(read_rows(path, "task.path", bad.append))
+    assert rows == [
+        (f"{path}:3", {"id": "007", "question": 'a "b",\nc', "answer": "5"}),
+        (f"{path}:5", {"id": "8", "question": "d", "answer": "6.5", "reference": "[]"}),
     ]
-    assert describe("x" * 50) == 'a string ("' + "x" * 39 + "…)"
+    assert [str(error) for error in bad] == [f"{path}:6: 5 cells, accepted: at most the 4 of the first line"]
+    tabs = tmp_path / "rows.tsv.gz"
+    tabs.write_bytes(gzip.compress(b"question\tanswer\nq\t" + b"5" * 200_000))
+    assert [len(row["answer"]) for _, row in read_rows(tabs, "task.path")] == [200_000]
+
+
+def test_arrow_of_both_formats(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.Table.from_pylist([{**ROW, "answer": str(number)} for number in range(600)])
+    for name, new in (("stream", pyarrow.ipc.new_stream), ("file", pyarrow.ipc.new_file)):
+        path = tmp_path / f"{name}.arrow"
+        with new(path, table.schema) as writer:
+            writer.write_table(table)
+        rows = list(read_rows(path, "task.path"))
+        assert len(rows) == 600 and rows[-1] == (f"{path}:600", {**ROW, "answer": "599"})
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet", "rows.json"])
+def test_a_git_lfs_pointer_is_named_with_its_size(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4521\n")
+    with pytest.raises(InputError, match="a Git LFS pointer, whose 4521 bytes are elsewhere"):
+        load_tasks("jsonl", path=str(path))
+
+
+def test_a_bad_line_is_told_and_the_next_one_is_read(tmp_path):
+    path, bad = tmp_path / "rows.jsonl", []
+    path.write_text('{"a": 1}\n{"a": 2\n[3]\n{"a": 4}\n')
+    assert [row for _, row in read_rows(path, "task.path", bad.append)] == [{"a": 1}, {"a": 4}]
+    assert [str(error).partition(" (")[0] for error in bad] == [f"{path}:2: not JSON", f"{path}:3: a list"]
