@@ -76,7 +76,8 @@ def judge(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None,
 
     calls: any JSON value; a list of `{name, arguments}` in the order of the output is well formed. answer_row: not
     looked at in `irrelevance`, where the right output is no call, and in `relevance`, where it is any. Raises
-    InputError for rows of different ids and of categories that are not judged by their calls in Python; never for `calls`.
+    InputError for rows of different ids and of categories that are not judged by their calls in Python; never for
+    `calls`.
     """
     category = category_of(question_row["id"])
     output = _well_formed(calls)
