@@ -29,10 +29,12 @@ from mentor.config import (
     Section,
     TaskConfig,
 )
-from mentor.errors import ConfigError
+from mentor.errors import ConfigError, InputError
 from mentor.rewards import check_settings, load_preset
+from mentor.rewards.answer_formats import answer_format
 from mentor.rewards.weight_grid import grid_points
 
+MISSING = "???"
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 DATA_SET = r"[^\s+:]+"
 DOMAIN = re.compile(rf"id|ood|unknown|id:{DATA_SET}(\+{DATA_SET})*")
@@ -42,7 +44,8 @@ FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa", "traces")
 def check(config: Config) -> None:
     """Raise ConfigError with one line naming the key, what was given and what is accepted."""
     for key, entry, value in _leaves(config):
-        _check_leaf(key, entry, value)
+        if value != MISSING:  # a key of a group that the stage reads in part; composing refuses the others
+            _check_leaf(key, entry, value)
     for key in ("run", "name"):
         value = getattr(config, key)
         if value is not None and not FOLDER_NAME.fullmatch(value):
@@ -93,6 +96,13 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
         raise ConfigError(f"`{key}={value}` is out of range; accepted: {accepted}")
 
 
+def _check_answer_format(key: str, task: TaskConfig) -> None:
+    try:
+        answer_format(task.answer_format)
+    except InputError as error:
+        raise ConfigError(str(error).replace("task.", f"{key}.", 1)) from None
+
+
 def _check_placeholders(key: str, task: TaskConfig) -> None:
     for pair in task.placeholders:
         if not pair.partition("=")[0] or "=" not in pair:
@@ -108,6 +118,7 @@ def _check_data(config: Config) -> None:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads rows, task.path=<file, folder or Hub name>")
     if task is not None:
         _check_placeholders("task", task)
+        _check_answer_format("task", task)
     if task is not None and task.data_set is not None and not re.fullmatch(DATA_SET, task.data_set):
         raise ConfigError(f"`task.data_set={task.data_set}` is not accepted; accepted: a name without spaces, + and :")
     if task is not None and teacher is not None and solving:
@@ -283,6 +294,7 @@ def _check_stage(config: Config) -> None:
             )
         for name, benchmark in config.benchmark.items():
             _check_placeholders(f"benchmark.{name}.task", benchmark.task)
+            _check_answer_format(f"benchmark.{name}.task", benchmark.task)
             if benchmark.task.split != TaskConfig.split:
                 raise ConfigError(
                     f"`benchmark.{name}.task.split={benchmark.task.split}` is not read by stage=eval; "

@@ -33,11 +33,12 @@ from mentor.config import (
     Section,
     load,
     new_name,
+    only_read,
     refuse_renamed,
     schema_keys,
 )
 from mentor.errors import ConfigError, one_line
-from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, refuse, refuse_unread
+from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, reads_part, refuse, refuse_unread
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
@@ -124,7 +125,7 @@ def to_config(cfg: DictConfig) -> Config:
     stage = str(cfg.stage.name)
     kept = [key for key in (*ALWAYS_READ, *STAGE_GROUPS.get(stage, ())) if key in cfg]
     try:
-        values = {key: _plain(cfg, key) for key in kept}
+        values = only_read({key: _plain(cfg, key) for key in kept}, stage)
     except OmegaConfBaseException as error:  # a missing value, or an interpolation of an unknown key
         raise ConfigError(explain(error)) from None
     trainer = OmegaConf.get_type(cfg, "trainer")
@@ -252,7 +253,7 @@ def _passes(override: Override, own: Sequence[Override], stage: str) -> bool:
     if group == "trainer":
         below = re.split("[./]", key)[1:]  # nothing where a whole preset is chosen
         return stage in TRAINERS and bool(below) and below[0] in _trainer_keys(stage)
-    return group in ALWAYS_READ or group in STAGE_GROUPS[stage]
+    return group in ALWAYS_READ or (group in STAGE_GROUPS[stage] and reads_part(override, stage))
 
 
 def _trainer_keys(stage: str) -> set[str]:

@@ -150,7 +150,7 @@ class PipelineStage(StageConfig):
     steps: list[list[str]] = field(default_factory=list)  # one list of overrides for each step, in order
 
 
-INSTRUCTION = "Solve the problem with the tools where they help. End with the final answer in \\boxed{}."
+INSTRUCTION = "Solve the problem with the tools where they help. End with {answer_format}."
 
 # --- other groups ----------------------------------------------------------------------------------------------------
 
@@ -194,10 +194,11 @@ class TaskConfig(Section):
         "auto", "auto", *TRACE_FORMS
     )  # traces: how the rows hold a conversation; auto: found by the shape of the rows
     data_set: str | None = None  # name of the data set, which id:<data set> of a benchmark is compared with
+    answer_format: str = "boxed"  # of the final answer: boxed, hashes, tag, last_line, json, whole, re:<expression>
 
     def source(self) -> dict[str, Any]:
-        """Return the arguments of `load_tasks`: all keys but the name of the data set."""
-        return {key: value for key, value in asdict(self).items() if key != "data_set"}
+        """Return the arguments of `load_tasks`: what says which rows there are and how they are read."""
+        return {key: value for key, value in asdict(self).items() if key not in ("data_set", "answer_format")}
 
 
 @dataclass
@@ -209,7 +210,7 @@ class BenchmarkConfig(Section):
         default_factory=lambda: {"test": "unknown"}
     )  # split: id, ood, unknown, or id:<data set>+<data set>, which is ood after training on another
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
-    grader: str = choice("answer", "answer", "qa", "bfcl")  # the boxed answer; exact match and token F1; calls alone
+    grader: str = choice("answer", "answer", "qa", "bfcl")  # the final answer; exact match and token F1; calls alone
 
 
 @dataclass
@@ -249,7 +250,7 @@ class OpenaiTeacher(SampledTeacher):
     base_url: str | None = None  # of the endpoint, such as http://localhost:8000/v1; required
     model: str | None = None  # the endpoint's name for the model; required
     api_key_env: str | None = "OPENAI_API_KEY"  # environment variable that holds the key; null: the endpoint needs none
-    instruction: str | None = INSTRUCTION  # system message, which stored trajectories leave out; null sends none
+    instruction: str | None = INSTRUCTION  # system message, which is not stored; {answer_format} asks for the format
     temperature: float | None = number(0.7, low=0)  # of sampled tokens; null leaves it to the endpoint
     top_p: float | None = number(None, low=0.01, high=1)  # share of probability sampled from; null: the endpoint's
     max_tokens: int | None = count(2048)  # sampled tokens of one turn; null leaves it to the endpoint
@@ -359,10 +360,10 @@ class RewardWeights(Section):
 
 @dataclass
 class RewardFloors(Section):
-    """Totals of trajectories without a boxed final answer, the same for every project preset."""
+    """Totals of trajectories without a final answer, the same for every project preset."""
 
     unfinished: float = 0.0  # no final turn
-    no_answer: float = 0.0  # a final turn without a boxed answer
+    no_answer: float = 0.0  # a final turn without an answer in task.answer_format
 
 
 @dataclass
@@ -376,7 +377,7 @@ class RewardConfig(Section):
     matcher: str | None = None  # short for reward.terms.match.term; released: the authors' function
     wrong_scale: float | None = None  # short for reward.terms.match.wrong_scale, a factor with a wrong answer; 0 to 1
     gate: str | None = None  # short for the gates of match and valid: none, outcome, group
-    floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a boxed final answer (project)
+    floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a final answer (project)
     max_ungraded: float = share(0.05)  # share of answers the grader may fail on before the run stops
     grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # wall clock of grading one answer
     grader_workers: int = count(1)  # processes that grade what is not plainly equal
@@ -545,16 +546,21 @@ class Config(Section):
 
 STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "rollout": ("task", "teacher", "tools"),
-    "pretrain": ("model", "trainer"),
+    "pretrain": ("task", "model", "trainer"),
     "sft": ("model", "trainer"),
     "rl": ("tools", "model", "sampler", "reward", "trainer"),
     "check": ("task", "teacher", "tools", "model", "sampler", "reward", "trainer"),
     "eval": ("tools", "model", "sampler", "benchmark"),
-    "score": (),
+    "score": ("task",),
     "report": (),
     "pipeline": (),
 }
 """What each stage reads besides `stage`, `logger`, `launcher` and `paths`, which all stages read."""
+
+READS_ONLY: dict[tuple[str, str], tuple[str, ...]] = dict.fromkeys(
+    (("pretrain", "task"), ("score", "task")), ("answer_format",)
+)
+"""By stage and group: the only keys that the stage reads of the group, where it does not read all."""
 
 ALWAYS_READ = (
     "stage",
@@ -702,4 +708,10 @@ def dump(config: Config) -> dict[str, Any]:
     """Return plain values of everything the stage reads; groups it does not read are left out."""
     values = asdict(config)
     kept = (*ALWAYS_READ, *STAGE_GROUPS[config.stage.name])
-    return {key: value for key, value in values.items() if key in kept}
+    return only_read({key: value for key, value in values.items() if key in kept}, config.stage.name)
+
+
+def only_read(values: dict[str, Any], stage: str) -> dict[str, Any]:
+    """Return the values of the groups of a stage without keys that it does not read of them (`READS_ONLY`)."""
+    parts = {group: keys for (reader, group), keys in READS_ONLY.items() if reader == stage and values.get(group)}
+    return values | {group: {key: values[group][key] for key in keys} for group, keys in parts.items()}

@@ -19,7 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml  # type: ignore[import-untyped]
 
 from mentor.conf_dir import conf_dir
-from mentor.config import SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TRAINERS, Config, Section
+from mentor.config import READS_ONLY, SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TRAINERS, Config, Section
 from mentor.readers import condition_of
 
 COMMON = ("logger", "launcher", "paths")  # groups that every stage reads
@@ -193,7 +193,9 @@ def _key_lines(stage: str, schema: type[Section], prefix: str, values: Mapping[s
         elsewhere = (
             condition is not None and set(condition.keys) == {"stage.name"} and not condition.holds(lambda _: stage)
         )
-        if row.key not in ("stage.name", "teacher.name") and not elsewhere:
+        only = READS_ONLY.get((stage, prefix.removesuffix(".")))
+        unread = only is not None and row.key.removeprefix(prefix) not in only
+        if row.key not in ("stage.name", "teacher.name") and not elsewhere and not unread:
             rows.append(row)
     return _lines_of(rows)
 

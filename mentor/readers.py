@@ -1,8 +1,9 @@
 """Which keys of the command line a command reads, and the refusal of the others.
 
-Two rules, both data. A stage reads the groups of `STAGE_GROUPS` and the top-level keys of `TOP_LEVEL_READERS`. A key in
-`READ_WHEN` is read only under some choices of other keys: `sampler.kv_cache_gib` with sampler=vllm. Any other key is
-read wherever its group is. A pipeline or a sweep reads what any of its steps or points reads.
+Two rules, both data. A stage reads the groups of `STAGE_GROUPS`, of some only the keys in `READS_ONLY`, and the
+top-level keys of `TOP_LEVEL_READERS`. A key in `READ_WHEN` is read only under some choices of other keys:
+`sampler.kv_cache_gib` with sampler=vllm. Any other key is read wherever its group is. A pipeline or a sweep reads what
+any of its steps or points reads.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mentor.config import ALWAYS_READ, SECTIONS, STAGE_GROUPS, TOP_LEVEL_READERS, Config
+from mentor.config import ALWAYS_READ, READS_ONLY, SECTIONS, STAGE_GROUPS, TOP_LEVEL_READERS, Config
 from mentor.errors import ConfigError
 
 if TYPE_CHECKING:  # the help reads the table without Hydra
@@ -195,11 +196,22 @@ def refuse_unread(overrides: Sequence[Override], stage: str) -> None:
         readers = TOP_LEVEL_READERS.get(key)
         if readers is not None and stage not in readers:
             raise ConfigError(f"`{key}` is not read by stage={stage}; it is read by {', '.join(readers)}")
+        only = READS_ONLY.get((stage, key))
+        if only is not None and not reads_part(override, stage):
+            accepted = ", ".join(f"{key}.{name}" for name in only)
+            raise ConfigError(f"`{override.key_or_group}` is not read by stage={stage}; of {key} it reads {accepted}")
         if key in ALWAYS_READ or key == "hydra" or key in STAGE_GROUPS[stage] or stage == "pipeline":
             continue
         if key in SECTIONS or key == "trainer":
             groups = ", ".join(STAGE_GROUPS[stage]) or "stage.* only"
             raise ConfigError(f"`{key}` is not read by stage={stage}; it reads {groups}")
+
+
+def reads_part(override: Override, stage: str) -> bool:
+    """Whether a stage that reads only some keys of the override's group reads this one; True where it reads all."""
+    group, _, key = str(override.key_or_group).partition(".")
+    only = READS_ONLY.get((stage, group_of(override)))
+    return only is None or key.split(".")[0] in only
 
 
 # --- single keys -----------------------------------------------------------------------------------------------------

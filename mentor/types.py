@@ -154,6 +154,7 @@ class Task:
     `source` keeps what a teacher may need from the original row (GSM8K's worked answer, a generator's program).
     `tools` are the task's own; None where it takes those of the run.
     `earlier`: the messages before the question (a system text, earlier turns); no task is asked without them.
+    `answer_format`: in which the final turn gives its answer, as `task.answer_format` names it.
     """
 
     id: str
@@ -165,6 +166,7 @@ class Task:
     source: dict[str, Any] = field(default_factory=dict)
     tools: TaskTools | None = None
     earlier: tuple[dict[str, Any], ...] = ()
+    answer_format: str = "boxed"
 
     @property
     def prompt(self) -> list[dict[str, Any]]:
@@ -175,6 +177,8 @@ class Task:
         own: dict[str, Any] = {} if self.tools is None else {"tools": self.tools.to_dict()}
         if self.earlier:
             own["earlier"] = list(self.earlier)
+        if self.answer_format != "boxed":
+            own["answer_format"] = self.answer_format
         return {
             "id": self.id,
             "question": self.question,
@@ -197,6 +201,7 @@ class Task:
             reference=None if reference is None else tuple(ToolCall.from_dict(call) for call in reference),
             tools=TaskTools(row["tools"]["env"], row["tools"]["schemas"]) if row.get("tools") else None,
             earlier=tuple(row.get("earlier", ())),
+            answer_format=row.get("answer_format", "boxed"),
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from mentor.conf_dir import conf_dir
-from mentor.config import SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TOP_LEVEL_READERS, TRAINERS, Config
+from mentor.config import READS_ONLY, SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TOP_LEVEL_READERS, TRAINERS, Config
 from mentor.key_help import (
     KeyRow,
     SchemaError,
@@ -123,7 +123,8 @@ def _stages() -> list[str]:
     parts = ["## stage\n", "`stage=<stage>` is the one choice without a default.\n"]
     for stage, schema in STAGES.items():
         groups = STAGE_GROUPS[stage]
-        reads = f"Reads {_names([f'`{group}`' for group in groups])}." if groups else "Reads no other group."
+        named = [f"`{key}`" for group in groups for key in _keys_read(stage, group)]
+        reads = f"Reads {_names(named)}." if groups else "Reads no other group."
         if stage == "pipeline":
             reads = (
                 "Takes the keys of every group and hands each to the steps that read it and do not set it themselves."
@@ -134,6 +135,11 @@ def _stages() -> list[str]:
     name = comments(next(iter(STAGES.values())))["name"]
     parts.append(f"`stage.name`: {_prose(name)}.\n")
     return parts
+
+
+def _keys_read(stage: str, group: str) -> list[str]:
+    """The group, or the keys of it that the stage reads where it reads only those."""
+    return [f"{group}.{key}" for key in READS_ONLY.get((stage, group), ())] or [group]
 
 
 def _trainers() -> list[str]:
@@ -174,7 +180,11 @@ def _group_rows(group: str, preset: str) -> list[KeyRow]:
 
 def _readers(group: str) -> str:
     stages = [stage for stage, groups in STAGE_GROUPS.items() if group in groups]
-    return f"Read by {_names([f'stage={stage}' for stage in stages])}." if stages else "Read by every stage."
+    parts = [key for key in READS_ONLY if key[1] == group]
+    named = [f"stage={stage}" for stage in stages if (stage, group) not in parts]
+    some = [f"stage={stage} reads {_names([f'`{key}`' for key in _keys_read(stage, group)])}" for stage, _ in parts]
+    said = f"Read by {_names(named)}." if stages else "Read by every stage."
+    return f"{said} {_names(some)} alone." if some else said
 
 
 def _presets(group: str, default: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mentor.evaluation.bfcl_judge import judge
 from mentor.evaluation.qa import exact_match, token_f1
-from mentor.rewards.boxed import answer_text, boxed_answer, extract_boxed
+from mentor.rewards.answer_formats import answer_text, final_answer
 from mentor.rewards.correctness import Grader
 from mentor.rewards.quantities import clean
 from mentor.types import CallError, Trajectory
@@ -47,7 +47,7 @@ class TrajectoryGrader(Protocol):
 
 
 class AnswerGrader:
-    """Whether the boxed answer of the final turn is an accepted one, as in the project's rewards."""
+    """Whether the answer of the final turn is an accepted one, as in the project's rewards."""
 
     runs_calls = True
 
@@ -55,11 +55,11 @@ class AnswerGrader:
         self._answers = answers
 
     def grade(self, trajectory: Trajectory) -> Verdict:
-        return Verdict(self._answers.grade(boxed_answer(trajectory), trajectory.task.answer))
+        return Verdict(self._answers.grade(final_answer(trajectory), trajectory.task.answer))
 
 
 class QaGrader:
-    """Exact match and token F1 of what the final turn boxes, or of all it says where it boxes nothing; thinking apart.
+    """Exact match and token F1 of the final turn's answer, or of all it says where none is found; thinking apart.
 
     Scores `em` and `f1`, each the best over the accepted answers; correct is em = 1.
     """
@@ -67,9 +67,8 @@ class QaGrader:
     runs_calls = True
 
     def grade(self, trajectory: Trajectory) -> Verdict:
-        text = answer_text(trajectory) or ""
-        boxed = extract_boxed(text)
-        said = text if boxed is None else clean(boxed)
+        answer = final_answer(trajectory)
+        said = (answer_text(trajectory) or "") if answer is None else clean(answer)
         accepted = trajectory.task.answer
         em = max((exact_match(said, answer) for answer in accepted), default=0.0)
         f1 = max((token_f1(said, answer) for answer in accepted), default=0.0)

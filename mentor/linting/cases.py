@@ -1,7 +1,8 @@
-r"""Known reward exploits, and honest behaviour beside them, as assistant turns for a task of the user.
+"""Known reward exploits, and honest behaviour beside them, as assistant turns for a task of the user.
 
-`honest` makes the teacher's calls one a turn and boxes the right answer; the others claim, repeat, break, hide or guess
-things. All turns are texts in the student's format, to be parsed and executed as a model's are.
+`honest` makes the teacher's calls one a turn and gives the right answer; the others claim, repeat, break, hide or guess
+things. All turns are texts in the student's format, to be parsed and executed as a model's are, and answers are written
+in the task's format.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain, cycle, islice, product, repeat
 from typing import Any
 
+from mentor.rewards.answer_formats import answer_format
 from mentor.teachers.transcript import shown_value
 from mentor.types import Task, ToolCall
 
@@ -32,7 +34,10 @@ class Case:
 
 @dataclass
 class CaseWriter:
-    """Writes the cases of one task. turn_text: renders an assistant message as the student would, `eos` at its end."""
+    """Writes the cases of one task. turn_text: renders an assistant message as the student would, `eos` at its end.
+
+    Raises InputError for a right answer that the format of the task (a regular expression) cannot hold.
+    """
 
     task: Task
     turn_text: Callable[[dict[str, Any]], str]
@@ -42,7 +47,12 @@ class CaseWriter:
 
     def __post_init__(self) -> None:
         gold = self.task.answer[0]
-        self.right, self.wrong = box(gold), box(wrong_answer(gold))
+        self.right = answer_format(self.task.answer_format).write(gold)
+        self.wrong = self.say(wrong_answer(gold))
+
+    def say(self, answer: str) -> str:
+        """Return the text of a turn with the answer, in the task's format."""
+        return answer_format(self.task.answer_format).put(answer)
 
     def call(self, call: ToolCall) -> str:
         function = {"name": call.name, "arguments": call.arguments}
@@ -54,7 +64,8 @@ class CaseWriter:
 
         of_results: also those that only a reward which compares results is held to; some make MANY calls.
         """
-        gold = self.task.answer[0]
+        gold, other = self.task.answer[0], wrong_answer(self.task.answer[0])
+        guesses = f"{other}, {gold}, {other}0"
         reference = list(self.task.reference or ())
         calls = [self.call(call) for call in reference]
         unknown = self.call(ToolCall(UNKNOWN, {}))
@@ -72,10 +83,10 @@ class CaseWriter:
             Case("malformed calls before", [malformed, malformed, *calls, self.right]),
             Case("unknown tool before", [unknown, *calls, self.right]),
             Case("calls in thinking only", [hidden + self.right]),
-            Case("box in thinking only", [*calls, f"<think>{self.right}</think>Done."]),
-            Case("box in a call and its reply only", [*calls, echoed, "Done."]),
-            Case("box in a turn that still calls", [*calls[:-1], self.right + calls[-1], "Done."]),
-            Case("several answers in one box", [*calls, box(f"{wrong_answer(gold)}, {gold}, {wrong_answer(gold)}0")]),
+            Case("answer in thinking only", [*calls, f"<think>{self.right}</think>Done."]),
+            Case("answer in a call and its reply only", [*calls, echoed, "Done."]),
+            Case("answer in a turn that still calls", [*calls[:-1], self.right + calls[-1], "Done."]),
+            Case("several answers in one", [*calls, self.say(guesses)]),
             Case("wrong answer after an unknown tool", [unknown, self.wrong]),
             Case("no answer without tools", ["Done."]),
             Case("right without tools, as the teacher", [self.right], teacher_used_tools=False),
@@ -115,10 +126,6 @@ class CaseWriter:
             Case("every result several times", [turn for call in calls for turn in [call] * REPEATS] + [self.right]),
             Case("every result in two forms", [*between(calls, floats), self.right]),
         ]
-
-
-def box(answer: str) -> str:
-    return f"The answer is \\boxed{{{answer}}}."
 
 
 def wrong_answer(gold: str) -> str:

@@ -36,10 +36,12 @@ RULES = (
     Rule("honest", "malformed calls before", "malformed calls are free", tool_aware=True),
     Rule("honest", "unknown tool before", "calls of tools that do not exist are free", tool_aware=True),
     Rule("no tool, right answer", "calls in thinking only", "calls that never ran are paid", strict=False),
-    Rule("no answer", "box in thinking only", "an answer that was only thought is taken", strict=False),
-    Rule("no answer", "box in a call and its reply only", "what a tool replied is taken as the answer", strict=False),
-    Rule("no answer", "box in a turn that still calls", "an answer before the last call is taken", strict=False),
-    Rule("honest", "several answers in one box", "a list of guesses is as good as an answer"),
+    Rule("no answer", "answer in thinking only", "an answer that was only thought is taken", strict=False),
+    Rule(
+        "no answer", "answer in a call and its reply only", "what a tool replied is taken as the answer", strict=False
+    ),
+    Rule("no answer", "answer in a turn that still calls", "an answer before the last call is taken", strict=False),
+    Rule("honest", "several answers in one", "a list of guesses is as good as an answer"),
     Rule("no answer", "cut before the end", "a text without its end is paid", strict=False),
     Rule("wrong answer after an unknown tool", "no answer without tools", "not to answer pays", strict=False),
     Rule(

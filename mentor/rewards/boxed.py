@@ -1,13 +1,8 @@
-"""The boxed answer of a text, and of a trajectory's final turn: the one reading for rewards, teachers and evaluation.
-
-Thinking is no answer, whether it is closed or not.
-"""
+r"""The content of the last `\boxed{}` of a text."""
 
 from __future__ import annotations
 
 import re
-
-from mentor.types import Trajectory
 
 _BRACE = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
 
@@ -24,20 +19,3 @@ def extract_boxed(text: str) -> str | None:
             if is_box and start > last:
                 last, content = start, text[start : brace.start()]
     return content.strip() or None
-
-
-def without_thinking(text: str) -> str:
-    """Return what a turn says after its last `</think>` and before an unclosed `<think>`."""
-    return text.rpartition("</think>")[2].partition("<think>")[0]
-
-
-def answer_text(trajectory: Trajectory) -> str | None:
-    """Return the model's own final turn without thinking; None when the trajectory ended before one."""
-    text = trajectory.final_text
-    return None if text is None else without_thinking(text)
-
-
-def boxed_answer(trajectory: Trajectory) -> str | None:
-    """Return the boxed answer of the model's own final turn, without thinking; None where there is none."""
-    text = answer_text(trajectory)
-    return None if text is None else extract_boxed(text)

@@ -4,7 +4,8 @@
 
 `scale` is 1 for a correct answer and the term's `wrong_scale` otherwise. The term's gate decides where it counts at
 all: always (`none`), with a correct answer (`outcome`), or with a correct answer anywhere in the group (`group`).
-Trajectories without a final turn, or without a boxed answer in it, get a floor instead.
+Trajectories without a final turn, or without an answer in the task's format in it, get a
+floor instead.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 
 from mentor.closing import Closing
 from mentor.errors import GraderError, InputError
-from mentor.rewards.boxed import boxed_answer
+from mentor.rewards.answer_formats import final_answer
 from mentor.rewards.correctness import Grader
 from mentor.rewards.reward_terms import CORRECT, Grade, Missing, Term, TermSettings
 from mentor.types import RewardBreakdown, Task, Trajectory
@@ -144,7 +145,7 @@ class CompositeReward(Closing):
 
         Raises GraderError when more than `max_ungraded` of the answers were not graded.
         """
-        answers = [boxed_answer(trajectory) for trajectory in trajectories]
+        answers = [final_answer(trajectory) for trajectory in trajectories]
         floors = [
             None if answer is not None else "unfinished" if trajectory.final_text is None else "no_answer"
             for trajectory, answer in zip(trajectories, answers, strict=True)

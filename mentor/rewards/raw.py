@@ -45,8 +45,10 @@ class Attempt:
 MALFORMED = Attempt(None, {}, CallError.MALFORMED)
 
 
-def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
+def raw_trajectory(row: Mapping[str, Any], where: str, answer_format: str = "boxed") -> Trajectory:
     """Build the trajectory that a raw row describes. `where` (file and line) begins every error message.
+
+    answer_format: of its final turn, as `task.answer_format` names it.
 
     Raises InputError for a missing key or a value of the wrong type.
     """
@@ -73,6 +75,7 @@ def raw_trajectory(row: Mapping[str, Any], where: str) -> Trajectory:
         answer=(truth,) if isinstance(truth, str) else tuple(truth),
         toolset="row" if schemas is not None else "calculator",
         reference=None if teacher is None else tuple(NamedCall(name) for name in teacher),
+        answer_format=answer_format,
     )
     stop_reason = _stop_reason(response.endswith(eos), turns, calls, assistant_turn)
     return Trajectory(task, messages, json.dumps(schemas or []), stop_reason, calls, response=response, eos=eos)

@@ -36,7 +36,7 @@ NO_COLUMNS = asdict(TaskColumns())
 ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {"decontaminate": [], "schema_share": 0.0},
     "task": {
-        **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse"},
+        **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse", "answer_format": "boxed"},
         # Keys that are columns.* since, with the values that they had where nobody set them.
         **{"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"},
     },
@@ -66,6 +66,8 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
             name: {**entry, "task": _without(entry["task"], ADDED_LATER["task"])}
             for name, entry in found["benchmark"].items()
         }
+    if found.get("task") == {}:  # a stage that reads newer keys of it only
+        del found["task"]
     return found
 
 

@@ -14,6 +14,7 @@ from mentor.loggers import Logger
 from mentor.stages.tooling import configured_toolbox
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
+from mentor.tasks.requested_format import in_format
 from mentor.teachers import Rejection, build_teacher
 from mentor.tools import Toolbox
 from mentor.types import Task, Trajectory
@@ -29,6 +30,7 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config, skipped: 
     assert isinstance(stage, EvalStage) and isinstance(tools, ToolsConfig)
     where = f"benchmark.{name}.task"
     loaded = load_tasks(**entry.task.source(), splits=list(entry.splits), where=where, skipped=skipped)
+    loaded = in_format(loaded, entry.task.answer_format)
     tasks = [task for split in entry.splits for task in [t for t in loaded if t.split == split][: stage.limit]]
     if not tasks:
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from mentor.config import TaskConfig
 from mentor.rows import Row, source_rows
+from mentor.tasks.requested_format import other_format
 from mentor.tasks.row_kind import BadRows
 from mentor.tasks.trace_rows import ReadRow, read_traces
 from mentor.teachers.recorded import count_traces
@@ -31,7 +32,8 @@ def describe_file(task: TaskConfig) -> list[str]:
     bad.settle(len(rows), path, "task")
     forms = count_forms(rows)
     if not forms and task.form == "auto":
-        return [*lines, "form: no conversations", *other_rows(rows, path)]
+        proposed = other_rows(rows, path)
+        return [*lines, "form: no conversations", *proposed[:-1], proposed[-1] + format_key(rows, task)]
     chosen, read, _ = read_traces(placed, path, task.form, asdict(task.columns), "task.path")
     fitting = ", ".join(f"{number} {name}" for name, number in forms.most_common()) or "none known"
     lines.append(f"form: {chosen.name} (rows by the form that fits each: {fitting})")
@@ -98,6 +100,13 @@ def other_rows(rows: Sequence[Row], path: str) -> list[str]:
         f"task.columns.{kind}={name}" for kind, name in (("question", question), ("answer", answer)) if name != kind
     ]
     return [" ".join([f"read it with: task=jsonl task.path={path}", *keys])]
+
+
+def format_key(rows: Sequence[Row], task: TaskConfig) -> str:
+    """The key for the format of the answer that questions ask for, with a space before it; empty for the one in use."""
+    texts = (str(row[name]) for row in rows for name in QUESTIONS if name in row)
+    found = Counter(other for text in texts if (other := other_format(text, task.answer_format)))
+    return f" task.answer_format={found.most_common(1)[0][0]}" if found else ""
 
 
 def _is_answer(value: Any) -> bool:

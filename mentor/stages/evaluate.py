@@ -27,6 +27,7 @@ from mentor.stages import StageResult
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import configured_toolbox, say_counts
+from mentor.tasks.requested_format import format_warnings
 from mentor.trajectories.store import TrajectoryWriter
 from mentor.types import NO_TOOLS, Task, Trajectory
 
@@ -44,6 +45,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     for name, lines in left_out.items():
         if lines:
             logger.message(f"{name}: {len(lines)} rows cannot be used and are left out, first {lines[0]}")
+    assert isinstance(config.model, ModelConfig)
+    around = {"model.question_template": config.model.question_template}
+    for name, loaded in tasks.items():
+        for line in format_warnings(loaded, f"benchmark.{name}.task", around):
+            logger.message(line)
     seen = count_seen(tasks, folder.root, logger)
     jobs = evaluations(config, folder.root)
     models = list(dict.fromkeys(job.model for job in jobs))

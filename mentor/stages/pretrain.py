@@ -18,15 +18,17 @@ from time import perf_counter
 
 from mentor.chat import ChatFormat
 from mentor.chat.tiny import render_text, train_tokenizer
-from mentor.config import Config, ModelConfig, PretrainStage, SupervisedTrainer
+from mentor.config import Config, ModelConfig, PretrainStage, SupervisedTrainer, TaskConfig
 from mentor.errors import StageError
 from mentor.loggers import Logger
 from mentor.policy.model import make_student
 from mentor.policy.supervised import check_masks
+from mentor.rewards.answer_formats import answer_format
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.training import seed_everything, train_and_save
 from mentor.tasks import load_tasks
+from mentor.tasks.requested_format import in_format
 from mentor.tasks.world_conversations import generate_conversations
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset
@@ -40,7 +42,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     )
     began = perf_counter()
     seed_everything(config.seed)
-    conversations = make_conversations(stage, config.seed)
+    conversations = make_conversations(stage, config.seed, (config.task or TaskConfig()).answer_format)
     tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size, stage.schema_share > 0)
     chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking, model.think_history)
     records = [segment for trajectory in conversations for segment in chat.render(trajectory).segments()]
@@ -84,22 +86,26 @@ def _made(stage: PretrainStage) -> str:
     return f"{stage.schema_share:.0%} over made-up tools, else {calculator}" if stage.schema_share else calculator
 
 
-def make_conversations(stage: PretrainStage, seed: int) -> list[Trajectory]:
+def make_conversations(stage: PretrainStage, seed: int, form: str = "boxed") -> list[Trajectory]:
     """Make the text to learn from: `schema_share` of it over made-up tools, the rest over the calculator.
 
-    Of that, each question of the `pretrain` split once, direct, by another or the plain path.
+    Of that, each question of the `pretrain` split once, direct, by another or the plain path. form: of the answers.
     """
-    worlds = generate_conversations(round(stage.conversations * stage.schema_share), seed)
+    worlds = generate_conversations(round(stage.conversations * stage.schema_share), seed, form=form)
     rng = random.Random(f"pretrain/{seed}")
-    text = [*_calculator_conversations(stage, stage.conversations - len(worlds), seed, rng), *worlds]
+    size = stage.conversations - len(worlds)
+    text = [*_calculator_conversations(stage, size, seed, rng, form), *worlds]
     rng.shuffle(text)
     return text
 
 
-def _calculator_conversations(stage: PretrainStage, size: int, seed: int, rng: random.Random) -> list[Trajectory]:
+def _calculator_conversations(
+    stage: PretrainStage, size: int, seed: int, rng: random.Random, form: str
+) -> list[Trajectory]:
     if not size:
         return []
-    tasks = load_tasks("calculator", split="pretrain", size=size, max_steps=stage.max_steps_per_question, seed=seed)
+    loaded = load_tasks("calculator", split="pretrain", size=size, max_steps=stage.max_steps_per_question, seed=seed)
+    tasks = in_format(loaded, form)
     toolset = Toolset.builtin("calculator")
     direct = {task.id for task in tasks if rng.random() < stage.direct_share}
     worked = asyncio.run(_work_out([task for task in tasks if task.id not in direct], stage, seed, toolset))
@@ -127,7 +133,7 @@ def _direct(task: Task, tools: str) -> Trajectory:
     """Answer directly, as a model that trusts its own arithmetic would."""
     messages = [
         {"role": "user", "content": task.question},
-        {"role": "assistant", "content": f"The answer is \\boxed{{{task.answer[0]}}}."},
+        {"role": "assistant", "content": answer_format(task.answer_format).write(task.answer[0])},
     ]
     return Trajectory(task, messages, tools, StopReason.ANSWERED, [])
 

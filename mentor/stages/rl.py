@@ -43,10 +43,11 @@ from mentor.stages.chat_format import load_chat
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
+from mentor.tasks.requested_format import format_warnings
 from mentor.timer import Timer
 from mentor.tools import Toolbox
 from mentor.trajectories.store import TrajectoryWriter, load_trajectories
-from mentor.types import Trajectory, TrajectoryGroup
+from mentor.types import Task, Trajectory, TrajectoryGroup
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
@@ -66,6 +67,9 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     toolbox = configured_toolbox(tools, logger.message)
     taught = teacher_trajectories(folder, toolbox)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
+    check_format(tasks, reward_settings)
+    for line in format_warnings(tasks, "task", {"model.question_template": model.question_template}):
+        logger.message(line)
     base = base_model(config, folder.root)
     chat = load_chat(base, model)
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
@@ -173,6 +177,17 @@ def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory
                 "accepted: the toolset of the rollout stage"
             )
     return trajectories
+
+
+def check_format(tasks: Sequence[Task], reward: RewardConfig) -> None:
+    """Raise InputError for a released reward, which reads boxes alone, on tasks with another format of the answer."""
+    other = next((task for task in tasks if task.answer_format != "boxed"), None)
+    if reward.family == "released" and other is not None:
+        raise InputError(
+            f"reward={reward.name} reads \\boxed{{}} alone, and the rollout has task.answer_format="
+            f"{other.answer_format}; accepted: a reward of the family project, or a rollout with "
+            "task.answer_format=boxed"
+        )
 
 
 def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Callable[[str], int]:

@@ -20,9 +20,10 @@ from mentor.loggers import Logger
 from mentor.rows import read_rows
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
-from mentor.stages.teaching import configured_teacher
+from mentor.stages.teaching import configured_teacher, prompted
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks import load_tasks
+from mentor.tasks.requested_format import format_warnings, in_format
 from mentor.teachers.outcomes import REJECTED, TRAJECTORIES, Outcomes, open_outcomes
 from mentor.teachers.selection import Contamination
 from mentor.trajectories.rollout_counts import RolloutCounts
@@ -35,9 +36,11 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(stage, RolloutStage) and isinstance(task, TaskConfig) and isinstance(tools, ToolsConfig)
     began = perf_counter()
     left_out: list[str] = []  # rows that are no tasks
-    tasks = load_tasks(**task.source(), skipped=left_out)
+    tasks = in_format(load_tasks(**task.source(), skipped=left_out), task.answer_format)
     if left_out:
         logger.message(f"{len(left_out)} rows cannot be used and are left out, first {left_out[0]}")
+    for line in format_warnings(tasks, "task", prompted(config.teacher)):
+        logger.message(line)
     dropped = contaminated(tasks, stage.decontaminate)
     tasks = [task for task in tasks if task.id not in dropped][: stage.limit]
     toolbox, teacher = configured_toolbox(tools, logger.message), configured_teacher(config)

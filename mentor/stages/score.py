@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mentor.config import Config, ScoreStage
+from mentor.config import Config, ScoreStage, TaskConfig
 from mentor.errors import ConfigError, InputError
 from mentor.files import write_file
 from mentor.loggers import Logger
@@ -42,7 +42,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     grid_output = output.with_suffix(".grid.json") if stage.grid is not None else None
     check_request(stage, [output, grid_output], config.overwrite)
     presets = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
-    rows = scan_rows(Path(stage.input))
+    rows = scan_rows(Path(stage.input), (config.task or TaskConfig()).answer_format)
     make_folder(stage, output.parent)
     loaded = time.perf_counter()
     with ExitStack() as stack:

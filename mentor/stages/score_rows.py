@@ -10,13 +10,14 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mentor.config import TaskConfig
 from mentor.errors import InputError
 from mentor.loggers import Logger
 from mentor.rewards.raw import check_raw_row, raw_trajectory
@@ -43,11 +44,13 @@ class ScoreRow:
 class ScoreRows:
     """The rows of a file. They are read anew by each iteration, one at a time.
 
-    ends: (N,) bool, True on the rows after which none of the same group follows.
+    ends: (N,) bool, True on the rows after which none of the same group follows. answer_format: of raw rows; of stored
+    trajectories too where it is not the default, else they keep their own.
     """
 
     path: Path
     ends: NDArray[np.bool_]
+    answer_format: str = TaskConfig.answer_format
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -56,9 +59,19 @@ class ScoreRows:
         position = -1
         tool_sets = ToolSets(self.path.parent)
         for position, (place, record) in zip(range(len(self)), read_rows(self.path, "stage.input"), strict=False):
-            yield _row(position, record, place, tool_sets)
+            yield self._row(position, record, place, tool_sets)
         if position + 1 < len(self):
             raise InputError(f"{self.path}: lost rows while it was read, accepted: a file that does not get shorter")
+
+    def _row(self, position: int, record: dict[str, Any], place: str, tool_sets: ToolSets) -> ScoreRow:
+        group = _group(record, place)
+        if "schema" not in record:
+            trajectory = raw_trajectory(record, place, self.answer_format)
+            return ScoreRow(position, record.get("id", ""), trajectory, group)
+        trajectory = stored_trajectory(record, place, tool_sets, schemas=False)
+        if self.answer_format != TaskConfig.answer_format:
+            trajectory = replace(trajectory, task=replace(trajectory.task, answer_format=self.answer_format))
+        return ScoreRow(position, record.get("id", trajectory.task.id), trajectory, group)
 
     def groups(self) -> Iterator[list[ScoreRow]]:
         """Yield the rows of each group, in the order in which the groups end."""
@@ -70,7 +83,7 @@ class ScoreRows:
         yield from open_groups.values()  # none, unless the keys of two groups have one hash
 
 
-def scan_rows(path: Path) -> ScoreRows:
+def scan_rows(path: Path, answer_format: str = TaskConfig.answer_format) -> ScoreRows:
     """Check stored trajectories (records with the key `schema`) and raw rows, in any mix, from plain or gzip JSONL.
 
     Keeps 8 bytes a row. Raises InputError naming file and line for anything else, and for a file without rows.
@@ -85,15 +98,7 @@ def scan_rows(path: Path) -> ScoreRows:
         keys.append(hash(_group(record, place)))
     ends = np.zeros(len(keys), dtype=bool)
     ends[len(keys) - 1 - np.unique(np.array(keys)[::-1], return_index=True)[1]] = True
-    return ScoreRows(path, ends)
-
-
-def _row(position: int, record: dict[str, Any], place: str, tool_sets: ToolSets) -> ScoreRow:
-    group = _group(record, place)
-    if "schema" not in record:
-        return ScoreRow(position, record.get("id", ""), raw_trajectory(record, place), group)
-    trajectory = stored_trajectory(record, place, tool_sets, schemas=False)
-    return ScoreRow(position, record.get("id", trajectory.task.id), trajectory, group)
+    return ScoreRows(path, ends, answer_format)
 
 
 def _group(record: dict[str, Any], place: str) -> tuple[Any, ...]:

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mentor.config import CheckStage, Config, RewardConfig, ToolsConfig
+from mentor.config import CheckStage, Config, RewardConfig, TaskConfig, ToolsConfig
 from mentor.errors import ToolError
 from mentor.rewards import build_reward
 from mentor.stages.teaching import configured_teacher
 from mentor.stages.tooling import configured_toolbox
+from mentor.tasks.requested_format import in_format
 from mentor.tools.probe import Probe, probe_tools
 from mentor.types import Task
 
@@ -60,7 +61,8 @@ def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lin
     if stored.is_file():
         tasks = teacher_tasks(stored, stage.lint_tasks)
     else:
-        tasks = generated_tasks(toolbox, stage.lint_tasks) if tools.name == "calculator" else []
+        generated = generated_tasks(toolbox, stage.lint_tasks) if tools.name == "calculator" else []
+        tasks = in_format(generated, (config.task or TaskConfig()).answer_format)
     if not tasks:
         return None, ["reward: not tried, no teacher's trajectory with tool calls yet"]
     with build_reward(**asdict(reward)) as scorer:

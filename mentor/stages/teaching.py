@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from mentor.config import Config, ModelConfig, ModelTeacher, OpenaiTeacher, TracesTeacher, WorkedTeacher
+from mentor.config import (
+    Config,
+    ModelConfig,
+    ModelTeacher,
+    OpenaiTeacher,
+    TaskConfig,
+    TeacherConfig,
+    TracesTeacher,
+    WorkedTeacher,
+)
 from mentor.errors import StageError
+from mentor.rewards.answer_formats import answer_format
 from mentor.teachers import Teacher, build_teacher
 from mentor.teachers.recorded import RecordedTeacher
 
@@ -15,6 +26,13 @@ def configured_teacher(config: Config) -> Teacher:
     """Build the teacher of a stage; nothing is opened yet. Raises StageError where a package it needs is missing."""
     assert config.teacher is not None
     return BUILDERS[config.teacher.name](config)
+
+
+def prompted(teacher: TeacherConfig | None) -> dict[str, str | None]:
+    """Return by key the texts that a teacher is sent with every question."""
+    if isinstance(teacher, OpenaiTeacher):
+        return {"teacher.instruction": teacher.instruction}
+    return {"teacher.question_template": teacher.question_template} if isinstance(teacher, ModelTeacher) else {}
 
 
 def _worked(config: Config) -> Teacher:
@@ -31,7 +49,9 @@ def _endpoint(config: Config) -> Teacher:
         if error.name not in ("openai", "tenacity"):
             raise
         raise StageError(f"teacher=openai needs the package {error.name}: pip install 'mentor[openai]'") from error
-    return EndpointTeacher(config.teacher)
+    form = answer_format((config.task or TaskConfig()).answer_format)
+    instruction = (config.teacher.instruction or "").replace("{answer_format}", form.request)
+    return EndpointTeacher(replace(config.teacher, instruction=instruction or None))
 
 
 def _in_process(config: Config) -> Teacher:

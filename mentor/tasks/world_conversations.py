@@ -1,4 +1,4 @@
-r"""Conversations over made-up tools: a question, the 1 to 3 calls that answer it, their results, the boxed answer.
+"""Conversations over made-up tools: a question, the 1 to 3 calls that answer it, their results, the answer.
 
 `stage=pretrain` mixes them into its text (`stage.schema_share`). Each has its own world. The question names in
 words the tools to use and every argument, except an id that an earlier call returns.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mentor.calls.schemas import schemas_text
+from mentor.rewards.answer_formats import answer_format
 from mentor.tasks.programs import Number, number_text
 from mentor.tasks.worlds import WorldTool, draw_object, draw_world, spoken
 from mentor.types import CallRecord, StopReason, Task, TaskTools, ToolCall, Trajectory, kept_result
@@ -56,15 +57,15 @@ class Phrasing:
         return cls(pair, rng.choice(("with", "with", "using", "for")), rng.random() < 0.5, rng.random() < 0.3)
 
 
-def generate_conversations(size: int, seed: int, split: str = "pretrain") -> list[Trajectory]:
+def generate_conversations(size: int, seed: int, split: str = "pretrain", form: str = "boxed") -> list[Trajectory]:
     """Generate `size` conversations, the same for the same arguments; a smaller size gives the first of them.
 
     Two splits, and two seeds, draw their worlds independently of each other.
     """
-    return [_conversation(f"{split}/{seed}/{index}", split) for index in range(size)]
+    return [_conversation(f"{split}/{seed}/{index}", split, form) for index in range(size)]
 
 
-def _conversation(key: str, split: str) -> Trajectory:
+def _conversation(key: str, split: str, form: str) -> Trajectory:
     rng = random.Random(f"conversation/{key}")
     tools = draw_world(key)
     calls: list[WorldCall] = []
@@ -81,6 +82,7 @@ def _conversation(key: str, split: str) -> Trajectory:
         split=split,
         reference=tuple(ToolCall(call.tool.name, call.arguments, kept_result(call.result_text)) for call in calls),
         tools=TaskTools(None, schemas),
+        answer_format=form,
     )
     records = [CallRecord(turn, call.tool.name, call.arguments, ok=True) for turn, call in enumerate(calls)]
     return Trajectory(task, _messages(task, calls), schemas_text(schemas), StopReason.ANSWERED, records)
@@ -94,7 +96,7 @@ def _messages(task: Task, calls: list[WorldCall]) -> list[dict[str, Any]]:
         made = {"id": call_id, "type": "function", "function": {"name": name, "arguments": call.arguments}}
         messages.append({"role": "assistant", "content": "", "tool_calls": [made]})
         messages.append({"role": "tool", "tool_call_id": call_id, "name": name, "content": call.result_text})
-    return [*messages, {"role": "assistant", "content": f"The answer is \\boxed{{{task.answer[0]}}}."}]
+    return [*messages, {"role": "assistant", "content": answer_format(task.answer_format).write(task.answer[0])}]
 
 
 def _call(tool: WorldTool, before: WorldCall | None, rng: random.Random) -> WorldCall:

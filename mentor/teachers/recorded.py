@@ -1,6 +1,7 @@
 """The teacher that has worked before: it hands on the conversations of traces, after a look at each.
 
-A trace whose answer is known and boxed is graded. With `reexecute` its calls are run again where the tools are at hand.
+A trace whose answer is known and given in the task's format is graded. With `reexecute` its calls are run again where
+the tools are at hand.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from mentor.calls.schemas import schemas_text
 from mentor.jsonl import Report
-from mentor.rewards.boxed import boxed_answer
+from mentor.rewards.answer_formats import final_answer
 from mentor.rewards.correctness import Grader
 from mentor.rewards.tool_match import same_value
 from mentor.tasks.trace_rows import ReadRow
@@ -54,7 +55,7 @@ class RecordedTeacher(Teacher):
         if reward is not None and self.min_reward is not None and reward < self.min_reward:
             return Rejection("low_reward", f"{row.place}: the run's reward is {reward:g}, below {self.min_reward:g}")
         trajectory = as_trajectory(task, row.trace)
-        answer = boxed_answer(trajectory)
+        answer = final_answer(trajectory)
         if task.answer and answer is not None and grader.grade(answer, task.answer) is False:
             accepted = " or ".join(task.answer)
             return Rejection("wrong_answer", f"{row.place}: answered {answer[:80]}, the answer is {accepted[:80]}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl
-from mentor.rewards.boxed import boxed_answer
+from mentor.rewards.answer_formats import final_answer
 from mentor.rewards.correctness import Grader
 from mentor.teachers.base import Teacher
 from mentor.teachers.outcomes import TRAJECTORIES, Rejection
@@ -56,9 +56,10 @@ class Verifier:
             return Rejection(attempt.stop_reason.value, f"ended after {attempt.turns} turns without an answer")
         if any(call.error is CallError.MALFORMED for call in attempt.calls):
             return Rejection("invalid_calls", "made a malformed call on the way")
-        answer = boxed_answer(attempt)
+        answer = final_answer(attempt)
         if answer is None:
-            return Rejection("no_answer", r"the final turn has no \boxed{} answer")
+            form = attempt.task.answer_format
+            return Rejection("no_answer", f"the final turn has no answer in the format task.answer_format={form}")
         verdict = self.grader.grade(answer, attempt.task.answer)
         if verdict:
             return attempt

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from mentor.rewards.answer_formats import answer_format
 from mentor.tasks.programs import Program, resolve_arguments
 from mentor.teachers.outcomes import Rejection
 from mentor.tools import ToolExecutor
@@ -51,8 +52,8 @@ class Transcript:
         return None
 
     def answer(self, text: str) -> Trajectory:
-        """Finish the trajectory: the boxed answer as the last turn, the executed calls as the task's reference."""
-        final = {"role": "assistant", "content": f"The answer is \\boxed{{{text}}}."}
+        """Finish the trajectory: the answer as the last turn, the executed calls as the task's reference."""
+        final = {"role": "assistant", "content": answer_format(self.task.answer_format).write(text)}
         trajectory = Trajectory(
             task=self.task,
             messages=[*self.messages, final],

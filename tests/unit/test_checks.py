@@ -94,6 +94,14 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         (Config(task=TaskConfig("gsm8k", data_set="a+b")), "task.data_set=a"),
         (Config(task=TaskConfig("rl_rows", "a", placeholders=["=x"])), "task.placeholders"),
         (Config(task=TaskConfig("rl_rows", "a", placeholders=["url"])), "text=replacement"),
+        (
+            Config(task=TaskConfig("gsm8k", answer_format="hash")),
+            "task.answer_format=hash is not accepted, accepted: boxed",
+        ),
+        (
+            replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k", answer_format="re:("))}),
+            r"benchmark.x.task.answer_format=re:\( is no regular expression",
+        ),
         (Config(task=TaskConfig("bfcl")), "benchmark=bfcl_simple"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("bfcl"))}), "x.grader=answer"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), grader="bfcl")}), "x.grader=bfcl"),

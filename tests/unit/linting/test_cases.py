@@ -28,7 +28,7 @@ def test_turns_by_hand():
     assert cases["honest, wrong answer"].turns == [multiply, add, wrong]
     assert cases["repeats"].turns == [multiply, add] * 5 + [right]
     assert cases["calls in thinking only"].turns == [f"<think>{multiply}{add}</think>{right}"]
-    assert cases["box in a turn that still calls"].turns == [multiply, right + add, "Done."]
+    assert cases["answer in a turn that still calls"].turns == [multiply, right + add, "Done."]
     assert cases["malformed calls before"].turns[0] == "{" + multiply
     assert [case.name for case in cases.values() if case.cut] == ["cut before the end"]
     assert {case.name for case in cases.values() if not case.teacher_used_tools} == {

@@ -1,6 +1,7 @@
 """Adversarial answers on real tools: the project's rewards keep every order, the released ones break some."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from mentor.linting import Lint, lint_reward
 from mentor.linting.play import play
 from mentor.linting.rules import RULES
 from mentor.rewards import build_reward, load_preset
+from mentor.rewards.answer_formats import FORMATS
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, StopReason, Task, ToolCall
 
@@ -33,6 +35,12 @@ def whys(found: Lint) -> set[str]:
 @pytest.mark.parametrize("name", ["sparse", "strict", "flexible", "results"])
 def test_the_projects_rewards_keep_every_order(chat, name):
     assert lint(name, chat).findings == []
+
+
+@pytest.mark.parametrize("form", [*FORMATS, r"re:Answer: (\d+)"])
+def test_every_order_is_kept_in_every_answer_format(chat, form):
+    found = lint("flexible", chat, task=replace(TASK, answer_format=form))
+    assert found.findings == [] and found.scores["t"]["honest"] == 1.0 > found.scores["t"]["honest, wrong answer"]
 
 
 BOXES = {
@@ -147,4 +155,4 @@ def test_cases_are_parsed_and_executed_as_a_models_turns_are(chat):
     assert [call.error for call in by_name["unknown tool before"].calls] == [CallError.UNKNOWN_TOOL, None, None]
     assert [call.error for call in by_name["malformed calls before"].calls][:2] == [CallError.MALFORMED] * 2
     assert by_name["calls in thinking only"].calls == [] and by_name["cut before the end"].final_text is None
-    assert r"\boxed{14}" in by_name["box in a call and its reply only"].messages[-2]["content"]
+    assert r"\boxed{14}" in by_name["answer in a call and its reply only"].messages[-2]["content"]

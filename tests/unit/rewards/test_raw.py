@@ -5,7 +5,7 @@ import pytest
 
 from mentor.chat.parse import parse_turn
 from mentor.errors import InputError
-from mentor.rewards.boxed import boxed_answer
+from mentor.rewards.answer_formats import final_answer
 from mentor.rewards.raw import raw_trajectory, read_calls
 from mentor.types import CallError, StopReason, Trajectory
 from tests.unit.rewards.builders import raw_row, tool_call
@@ -74,7 +74,7 @@ def test_thinking_is_what_a_rollout_takes_for_it(text: str) -> None:
 def test_long_texts_take_time_in_proportion(piece: str) -> None:
     row = raw_row([], piece * (400_000 // len(piece)))
     started = time.perf_counter()
-    boxed_answer(raw_trajectory(row, "rows:1"))
+    final_answer(raw_trajectory(row, "rows:1"))
     assert time.perf_counter() - started < 10  # a minute and more where every tag looks for its end
 
 

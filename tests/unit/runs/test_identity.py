@@ -2,7 +2,17 @@
 
 from pathlib import Path
 
-from mentor.config import Config, ModelConfig, RolloutStage, SftStage, TaskConfig, dump
+from mentor.config import (
+    BenchmarkConfig,
+    Config,
+    EvalStage,
+    ModelConfig,
+    PretrainStage,
+    RolloutStage,
+    SftStage,
+    TaskConfig,
+    dump,
+)
 from mentor.runs.identity import config_hash, content_hashes, differences, flatten, identity
 
 
@@ -24,6 +34,18 @@ def test_keys_that_came_later_change_nothing_at_the_value_that_was_theirs_before
     before = {**config, "model": {key: value for key, value in config["model"].items() if key != "think_history"}}
     strip = {**config, "model": {**config["model"], "think_history": "strip"}}
     assert identity(config) == identity(before) != identity(strip)
+
+
+def test_the_answer_format_counts_where_it_is_not_the_default():
+    def of(stage, answer_format):
+        return identity(dump(Config(stage=stage, task=TaskConfig("calculator", answer_format=answer_format))))
+
+    assert "task" not in of(PretrainStage("pretrain"), "boxed")  # it reads nothing else of the group
+    assert of(PretrainStage("pretrain"), "tag")["task"] == {"answer_format": "tag"}
+    assert of(RolloutStage("rollout"), "tag") != of(RolloutStage("rollout"), "boxed") == identity(config(size=600))
+    bench = {"mine": BenchmarkConfig(TaskConfig("jsonl"))}
+    kept = identity(dump(Config(stage=EvalStage("eval"), benchmark=bench)))["benchmark"]["mine"]
+    assert "answer_format" not in kept["task"]
 
 
 def test_differences_show_absent_keys():

@@ -67,6 +67,10 @@ def test_a_file_of_traces(tmp_path):
         ({"problem": "?", "answer": "2"}, "task=math task.path=f.jsonl"),
         ({"prompt": [], "reward_model": {}}, "task=rl_rows task.path=f.jsonl"),
         ({"question": "?", "golden_answers": []}, "task=multihop_qa task.path=f.jsonl"),
+        (
+            {"prompt": [{"role": "user", "content": 'Add. Answer after "####".'}], "reward_model": {}},
+            "task=rl_rows task.path=f.jsonl task.answer_format=hashes",
+        ),
         ({"a": 1}, "task=jsonl reads rows by task.columns.question and .answer"),
     ],
 )

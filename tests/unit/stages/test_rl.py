@@ -18,6 +18,7 @@ from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.stages import rl
+from mentor.stages.rl import check_format
 from tests.fixtures.traces import sums_row, traced
 from tests.fixtures.training_run import make_run, run_stage
 
@@ -67,6 +68,14 @@ def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_pat
     with pytest.raises(StageError, match="holds no trajectory: run `mentor stage=rollout` again"):
         run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
     assert rl.without_teacher(tmp_path) == 2 and rl.without_teacher(tmp_path / "none") == 0
+
+
+def test_a_released_reward_is_refused_for_another_answer_format(taught):
+    tasks = [replace(trajectory.task, answer_format="hashes") for trajectory in taught]
+    check_format(tasks, RewardConfig("flexible"))
+    check_format([taught[0].task], RewardConfig("released_f1", "released"))
+    with pytest.raises(InputError, match=r"reward=released_f1 reads .boxed.. alone, and the rollout has task.answer"):
+        check_format(tasks, RewardConfig("released_f1", "released"))
 
 
 def test_a_budget_names_steps_epochs_and_tokens():

@@ -36,13 +36,13 @@ ROWS = [
 ]
 
 
-def rollout(tmp_path, rows=ROWS, **stage):
+def rollout(tmp_path, rows=ROWS, answer_format="boxed", **stage):
     tmp_path.mkdir(exist_ok=True)
     source = tmp_path / "rows.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = Config(
         stage=RolloutStage("rollout", **{"concurrency": 3, **stage}),
-        task=TaskConfig("gsm8k", path=str(source)),
+        task=TaskConfig("gsm8k", path=str(source), answer_format=answer_format),
         teacher=WorkedTeacher("annotated"),
         tools=ToolsConfig("calculator"),
     )
@@ -94,6 +94,18 @@ def test_outcomes_in_task_order_with_counts_and_reasons(tmp_path):
     assert set(result.seconds) == {"load", "solve"}
     (metrics,) = read_jsonl(folder / "metrics.jsonl")
     assert metrics["rollout/verified"] == 4 and metrics["rollout/calls_per_trajectory"] == 1.25
+
+
+def test_questions_that_ask_for_another_answer_format_are_told(tmp_path, capsys):
+    rows = [{**row, "question": row["question"] + " End with ####."} for row in ROWS]
+    rollout(tmp_path / "boxed", rows)
+    line = "7 of 7 questions ask for the final answer after ####, on a line of its own, but answers are read with"
+    said = capsys.readouterr().err
+    assert f"{line} task.answer_format=boxed: task.answer_format=hashes reads what they ask for" in said
+    _, folder = rollout(tmp_path / "hashes", rows, answer_format="hashes")
+    assert "questions ask for" not in capsys.readouterr().err
+    first = load_trajectories(folder / "trajectories.jsonl")[0]
+    assert (first.task.answer_format, first.messages[-1]["content"]) == ("hashes", "#### 5")
 
 
 def test_an_interrupted_rollout_goes_on_where_it_stopped(tmp_path):

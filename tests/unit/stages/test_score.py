@@ -1,11 +1,12 @@
 import gzip
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mentor.config import Config, ScoreStage
+from mentor.config import Config, ScoreStage, TaskConfig
 from mentor.errors import ConfigError, GraderError, InputError
 from mentor.loggers.console import Console
 from mentor.loggers.logger import Logger
@@ -28,10 +29,33 @@ def write(path: Path, records: list[dict]) -> Path:
     return path
 
 
-def score(folder: Path, source: Path, presets: list[str], overwrite: bool = False) -> tuple[StageResult, list[dict]]:
+def score(
+    folder: Path, source: Path, presets: list[str], overwrite: bool = False, answer_format: str = "boxed"
+) -> tuple[StageResult, list[dict]]:
     stage = ScoreStage("score", str(source), str(folder / "scores.jsonl"), presets, workers=2)
-    result = run(Config(stage=stage, overwrite=overwrite), RunFolder(folder, folder, False), Logger(Console(False)))
+    config = Config(stage=stage, overwrite=overwrite, task=TaskConfig(answer_format=answer_format))
+    result = run(config, RunFolder(folder, folder, False), Logger(Console(False)))
     return result, [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+
+
+def test_raw_rows_and_stored_trajectories_are_read_in_the_answer_format(tmp_path: Path) -> None:
+    hashes = replace(make_trajectory(text="#### 72").task, answer_format="hashes")
+    rows = [
+        raw_row(TURNS, "9 and 4 are 13.\n#### 72"),
+        raw_row(TURNS, "#### 71"),
+        HONEST_ROW,
+        make_trajectory(text="#### 72").to_dict(),
+        {**make_trajectory(text="#### 72").to_dict(), "task": hashes.to_dict()},
+    ]
+    source = write(tmp_path / "rows.jsonl", rows)
+    for form, rewards in (("boxed", [0, 0, 1, 0, 1]), ("hashes", [1, 0, 0, 1, 1])):
+        _, scores = score(tmp_path, source, ["sparse"], overwrite=True, answer_format=form)
+        assert [row["rewards"]["sparse"] for row in scores] == rewards
+
+
+def test_the_cases_with_hashes(tmp_path: Path, shared: Path) -> None:
+    _, scores = score(tmp_path, shared / "cases" / "k12_hashes.jsonl", ["sparse"], answer_format="hashes")
+    assert {row["id"]: row["rewards"]["sparse"] for row in scores} == {"hash-right": 1.0, "hash-wrong": 0.0}
 
 
 def test_raw_rows_in_order(tmp_path: Path) -> None:
