@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from mentor.rewards.quantities import Quantity, clean, is_unit, parse_quantity
+from mentor.rewards.quantities import Quantity, clean, parse_quantity
+from mentor.rewards.units import DENIALS, NUMBER_WORDS, is_measure, unit_name
 
 MATH_WORDS = frozenset({
     "pi", "π", "infinity", "infty", "inf", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos",
@@ -18,10 +19,25 @@ MATH_WORDS = frozenset({
 _WORD = re.compile(r"[^\W\d_]+(?:['’.\-][^\W\d_]+)*[.,;:!?]?")
 _NUMBER_TOKEN = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?[.,;:!?]?")
 _TEXT_WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mbox)\s*\{([^{}]*)\}")
+_TEXT_AT_END = re.compile(r"\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}$")
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _ARTICLES = frozenset({"a", "an", "the"})
 _MEMBERSHIP = re.compile(r"^[A-Za-z] *\\in(?![a-z]) *")
 _BRACKETED = re.compile(r"(\(|\[|\\?\{).*,.*(\)|\]|\})", re.DOTALL)
+
+_CHOICE = re.compile(
+    r"(?:\\(?:text|textbf|mathrm|mathbf)\s*\{\s*)?\(?(?P<letter>[A-E])\s*"
+    r"(?:\)\s*\}?\s*(?P<value>[^\s+=,*/^!)<>].*)|[.:]\s+\}?\s*(?P<number>[-\d$\\].*))",
+    re.DOTALL,
+)
+_OPERATOR = re.compile(r"-\s|\\(?:cup|cap|cdot|times|div|pm|to|in|[lg]eq?|neq?|equiv|sim|subset)(?![A-Za-z])|[A-E]\)?$")
+_LETTER = re.compile(r"\(?([A-Ea-e])\)?")
+_LABEL = re.compile(
+    r"(?P<label>(?:\\(?:text|mathrm|textbf|textit|mbox)\s*\{[A-Za-z '’_-]+\}|[A-Za-z][A-Za-z'’-]+)"
+    r"(?:\s+[A-Za-z'’-]+)*)\s*[=:]\s*(?P<value>[^=:]+)",
+    re.DOTALL,
+)
+_TUPLE = re.compile(r"\s*\([^()\[\]{}]*,[^()\[\]{}]*\)\s*(?:,\s*(?=\()|$)")
 
 _TIMES = r"(?:\s*(?:\\cdot(?![A-Za-z])|\\times(?![A-Za-z])|\*|·|×)\s*|\s+|)"
 _PRODUCT = re.compile(rf"(?P<number>-?\d+)?(?P<letters>(?:{_TIMES}[A-Za-z]){{1,4}})")
@@ -32,6 +48,42 @@ _MARKED = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*(?:!|’|\^\s*\{?\s*\\prime)")  #
 _BASED = re.compile(
     r"(?P<digits>[0-9][0-9A-F]*)(?:\s*_\s*(?:(?P<base>\d)|\{\s*(?:\\text\s*\{\s*)?(?P<braced>\w+)\s*\}?\s*\}))?"
 )
+
+
+def choice(text: str) -> tuple[str, str] | None:
+    """Return the letter of a choice and the value behind it, of `(B) 12` or `B. 12`; None without both."""
+    found = _CHOICE.fullmatch(text)
+    if found is None:
+        return None
+    value = (found["value"] or found["number"]).strip()
+    return None if _OPERATOR.match(value) else (found["letter"], value)
+
+
+def is_letter_of_choice(text: str) -> bool:
+    return bool(_LETTER.fullmatch(text))
+
+
+def labelled(text: str) -> tuple[str, str] | None:
+    r"""Return the name in words and the value of `\text{Area} = 12`; None where no name stands before one value."""
+    found = _LABEL.fullmatch(text) if "=" in text or ":" in text else None
+    if found is None:
+        return None
+    name = words(found["label"])
+    denied = any(word in DENIALS or word in NUMBER_WORDS or word in MATH_WORDS for word in name)
+    spoken = any(len(word) > 2 for word in name) and not found["label"].isupper()  # no product of letters
+    value = found["value"].strip()
+    return (" ".join(name), value) if spoken and not denied and re.search(r"\d|\\", value) else None
+
+
+def without_braces(text: str) -> str:
+    r"""Return the tuples in `\{(1, 2), (3, 4)\}`, which are written without braces too; any other text as it is."""
+    if not (text.startswith("\\{") and text.endswith("\\}")):
+        return text
+    inner = text[2:-2].strip()
+    position = 0
+    while found := _TUPLE.match(inner, position):
+        position = found.end()
+    return inner if inner and position == len(inner) else text
 
 
 def product_of_letters(text: str) -> tuple[str, str] | None:
@@ -45,7 +97,7 @@ def product_of_letters(text: str) -> tuple[str, str] | None:
     letters = re.sub(_TIMES, "", found["letters"])
     if letters.lower() in MATH_WORDS or letters in ("e", "i") or (not found["number"] and len(letters) == 1):
         return None
-    if found["number"] and len(letters) > 1 and (is_unit(letters) or letters.lower() in _ORDINALS):
+    if found["number"] and len(letters) > 1 and (is_measure(letters) or letters.lower() in _ORDINALS):
         return None
     return found["number"] or "", "".join(sorted(letters))
 
@@ -114,7 +166,18 @@ def words(answer: str) -> tuple[str, ...]:
     plain = unicodedata.normalize("NFKC", _TEXT_WRAPPER.sub(r" \1 ", answer)).casefold()
     plain = re.sub(r"['’]", "", plain)
     found = re.sub(r"[.,;:!?\"“”()]|(?<=\w)-(?=\w)", " ", plain).split()  # the minus of -x stays
-    return tuple(word for word in found if word not in _ARTICLES) or tuple(found)
+    kept = [
+        word
+        for word, after in zip(found, [*found[1:], ""], strict=True)
+        if word not in _ARTICLES or (word == "a" and len(after) == 1)  # `A, B` are two choices
+    ]
+    return tuple(kept) or tuple(found)
+
+
+def ends_in_words(text: str) -> bool:
+    r"""Return whether it ends in a `\text{}` that is no unit: `or more`, `is wrong`."""
+    found = _TEXT_AT_END.search(text)
+    return found is not None and bool(_LETTERS.search(found[1])) and unit_name(found[1], in_text=True) is None
 
 
 def same_words(given: str, wanted: str) -> bool:

@@ -25,18 +25,25 @@ _SIDE_BY_SIDE = re.compile(r"(?<![\w.^\\])\d(?:[\d.,]*\d)?\s+\d")
 
 @dataclass(frozen=True)
 class AnswerPair:
-    """A prediction and an accepted answer, and what they are read as; `given` and `wanted` are the cleaned texts."""
+    """A prediction and an accepted answer, and what they are read as; `given` and `wanted` are the texts compared."""
 
     prediction: str
     accepted: str
 
-    @cached_property
+    @property
     def given(self) -> str:
-        return clean(self.prediction)
+        return self.compared[0]
+
+    @property
+    def wanted(self) -> str:
+        return self.compared[1]
 
     @cached_property
-    def wanted(self) -> str:
-        return clean(self.accepted)
+    def compared(self) -> tuple[str, str]:
+        """Both texts, cleaned, without what only one of them says: a choice's letter or value, a name, braces."""
+        given, wanted = _of_choice(clean(self.prediction), clean(self.accepted))
+        given, wanted = _without_label(given, wanted)
+        return forms.without_braces(given), forms.without_braces(wanted)
 
     @cached_property
     def given_number(self) -> Quantity | None:
@@ -98,7 +105,11 @@ def compare(prediction: str, accepted: str) -> bool | None:
 
 def first_verdict(prediction: str, accepted: str) -> tuple[str | None, bool | None]:
     """Return the name of the first rule that applies and its verdict; None twice where none does."""
-    pair = AnswerPair(prediction, accepted)
+    return decide(AnswerPair(prediction, accepted))
+
+
+def decide(pair: AnswerPair) -> tuple[str | None, bool | None]:
+    """Return what `first_verdict` does, of a pair."""
     for rule in RULES:
         if (verdict := rule.decide(pair)) is not None:
             return rule.name, verdict
@@ -111,8 +122,15 @@ def blank(pair: AnswerPair) -> bool | None:
 
 
 def same_text(pair: AnswerPair) -> bool | None:
-    """The same text is right, apart from spaces that part no words or digits and the sizes of fractions."""
+    """The same text is right, apart from spaces that part no words or digits and the sizes of fractions. A name before
+    a value, and the letter or the value of a choice, may be left out by one side."""
     return True if _compact(pair.given) == _compact(pair.wanted) else None
+
+
+def other_name(pair: AnswerPair) -> bool | None:
+    """Two values with other names before them are different; a name that one of them has may be left out."""
+    given, wanted = forms.labelled(pair.given), forms.labelled(pair.wanted)
+    return False if given and wanted and given[0] != wanted[0] else None
 
 
 def number_in_base(pair: AnswerPair) -> bool | None:
@@ -135,15 +153,20 @@ def ratio(pair: AnswerPair) -> bool | None:
 
 
 def numbers(pair: AnswerPair) -> bool | None:
-    """Two numbers are compared by value. A unit may be left out, but two units must agree; 62% is 62 and 0.62."""
+    """Two numbers are compared by value. A unit, or what is counted, may be left out, but two units must agree; 62% is
+    62 and 0.62."""
     if pair.given_number is None or pair.wanted_number is None:
         return None
     return equal_quantities(pair.given_number, pair.wanted_number)
 
 
 def number_in_words(pair: AnswerPair) -> bool | None:
-    """Where a number is wanted, a number inside a sentence is no answer."""
-    return False if pair.wanted_number is not None and forms.has_words(pair.given) else None
+    """Where a number is wanted, a number inside a sentence is no answer, nor mathematics that words leave open or
+    change."""
+    if pair.wanted_number is None:
+        closed = not forms.has_words(pair.wanted) and forms.ends_in_words(pair.given)
+        return False if closed and pair.wanted_expression is not None else None
+    return forms.same_words(pair.given, pair.wanted) if forms.has_words(pair.given) else None
 
 
 def false_equation(pair: AnswerPair) -> bool | None:
@@ -186,7 +209,8 @@ def too_long(pair: AnswerPair) -> bool | None:
 
 
 def other_brackets(pair: AnswerPair) -> bool | None:
-    """(1, 2], [1, 2] and {1, 2} are three things; math-verify takes an open interval for a set."""
+    """(1, 2], [1, 2] and {1, 2} are three things; math-verify takes an open interval for a set. Braces round tuples may
+    be left out."""
     given, wanted = forms.brackets(pair.given), forms.brackets(pair.wanted)
     return False if given is not None and wanted is not None and given != wanted else None
 
@@ -217,10 +241,31 @@ def side_by_side(pair: AnswerPair) -> bool | None:
 
 
 def same_value(pair: AnswerPair) -> bool | None:
-    """Expressions, and lists of them, are compared exactly: equal normal forms are right, different values wrong."""
+    """Expressions, and lists of them, are compared exactly: equal normal forms are right, different values wrong. A
+    number that is too large to be computed equals what is written with the same operations."""
     if pair.wanted_expression is None or pair.given_expression is None:
         return None
     return equal_expressions(pair.given_expression, pair.wanted_expression)
+
+
+def _of_choice(given: str, wanted: str) -> tuple[str, str]:
+    """`(B) 12` is compared by its letter with a letter, else by its value; two of them by both."""
+    left, right = forms.choice(given), forms.choice(wanted)
+    if left and right:
+        return (left[1], right[1]) if left[0] == right[0] else (left[0], right[0])
+    if left:
+        return left[0 if forms.is_letter_of_choice(wanted) else 1], wanted
+    if right:
+        return given, right[0 if forms.is_letter_of_choice(given) else 1]
+    return given, wanted
+
+
+def _without_label(given: str, wanted: str) -> tuple[str, str]:
+    """The values of `Area = 12`, unless the two have different names."""
+    left, right = forms.labelled(given), forms.labelled(wanted)
+    if left and right and left[0] != right[0]:
+        return given, wanted
+    return left[1] if left else given, right[1] if right else wanted
 
 
 def _compact(text: str) -> str:
@@ -240,11 +285,24 @@ def _rule(decide: Callable[[AnswerPair], bool | None], *examples: tuple[str, str
 
 RULES = (
     _rule(blank, ("", "5", False)),
-    _rule(same_text, (r"\sqrt{34} + 56", r"\sqrt{34}+56", True)),
+    _rule(
+        same_text,
+        (r"\sqrt{34} + 56", r"\sqrt{34}+56", True),
+        (r"\text{Area} = 12", "12", True),
+        ("(B) 12", "12", True),
+        ("(B) 12", "B", True),
+    ),
+    _rule(other_name, (r"\text{Width} = 12", r"\text{Length} = 12", False)),
     _rule(number_in_base, ("52", "52_8", True), ("52_7", "52_8", False)),
     _rule(ratio, ("2:3:4", "4:6:8", True), ("2:3:4", "2:4:3", False)),
-    _rule(numbers, ("33.333333", "100/3", True), ("33.33", "100/3", False), ("5 cm", "5 m", False)),
-    _rule(number_in_words, ("The total is 593", "593", False)),
+    _rule(
+        numbers,
+        ("33.333333", "100/3", True),
+        ("33.33", "100/3", False),
+        ("72 clips", "72", True),
+        ("5 cm", "5 m", False),
+    ),
+    _rule(number_in_words, ("The total is 593", "593", False), (r"90\text{ or more}", "90", False)),
     _rule(false_equation, ("4=3", "3", False)),
     _rule(product_with_number, (r"2 \cdot b \cdot a", "2ab", True), ("3ab", "2ab", False)),
     _rule(product_of_letters, (r"k \cdot n", "kn", True)),
@@ -256,6 +314,12 @@ RULES = (
     _rule(other_unit, (r"5\sqrt{2}\text{ m}", r"5\sqrt{2}\text{ cm}", False)),
     _rule(other_marks, ("f'(x)", "f(x)", False)),
     _rule(side_by_side, ("3 5", "8", False)),
-    _rule(same_value, (r"\sqrt{12}", r"2\sqrt{3}", True), (r"\sqrt{12}", r"3\sqrt{2}", False)),
+    _rule(
+        same_value,
+        (r"\sqrt{12}", r"2\sqrt{3}", True),
+        (r"\sqrt{12}", r"3\sqrt{2}", False),
+        (r"\{(3,4), (1,2)\}", "(1,2),(3,4)", True),
+        ("2039191!", "2039190!", False),
+    ),
 )
 """The rules of the comparison, in the order in which they are tried, each with examples that it decides."""

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from mentor.closing import Closing
 from mentor.errors import InputError
-from mentor.rewards.answers import compare
+from mentor.rewards.answers import AnswerPair, decide
 from mentor.rewards.boxed import extract_boxed
 from mentor.rewards.grader_pool import GraderPool
-from mentor.rewards.quantities import clean
 
 
 class Grader(Closing):
@@ -34,11 +33,16 @@ class Grader(Closing):
         answers = [_accepted_text(answer) for answer in ([accepted] if isinstance(accepted, str) else accepted)]
         if prediction is None or not prediction.strip():
             return False
-        verdicts = {answer: compare(prediction, answer) for answer in answers}
-        if True in verdicts.values():
+        pairs = [AnswerPair(prediction, answer) for answer in dict.fromkeys(answers)]
+        verdicts = [decide(pair)[1] for pair in pairs]
+        if True in verdicts:
             return True
-        left = [clean(answer) for answer, verdict in verdicts.items() if verdict is None]
-        return self._pool.judge("project", clean(prediction), left, self.timeout_s) if left else False
+        left: dict[str, list[str]] = {}  # of each text that the prediction is compared as, the accepted ones
+        for pair, verdict in zip(pairs, verdicts, strict=True):
+            if verdict is None:
+                left.setdefault(pair.given, []).append(pair.wanted)
+        judged = [self._pool.judge("project", given, wanted, self.timeout_s) for given, wanted in left.items()]
+        return True if True in judged else None if None in judged else False
 
     def close(self) -> None:
         if self._own_pool is not None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from mentor.rewards.expressions import Expression, Listing, Reading, Tree
+from mentor.rewards.magnitude import is_vast
 from mentor.rewards.normal_forms import NoForm, normal_form
 from mentor.rewards.numeric import below, different
 
@@ -44,9 +45,14 @@ def equal_readings(given: Reading, wanted: Reading) -> bool | None:
 
 
 def equal_trees(given: Tree, wanted: Tree) -> bool | None:
-    """Return whether two expressions are equal, None where that is open."""
+    """Return whether two expressions are equal, None where that is open.
+
+    A number that is too large to be computed (`magnitude.py`) equals one that is written with the same operations.
+    """
     if given == wanted:
         return True
+    if is_vast(given) or is_vast(wanted):
+        return _equal_parts(given, wanted)
     if ("infinity",) in (given, wanted) or ("negative", ("infinity",)) in (given, wanted):
         return False
     try:
@@ -58,6 +64,13 @@ def equal_trees(given: Tree, wanted: Tree) -> bool | None:
     except NoForm:
         pass
     return False if different(given, wanted) else None
+
+
+def _equal_parts(given: Tree, wanted: Tree) -> bool:
+    """Return whether they are the same operation on equal parts: all that is said of numbers that are not computed."""
+    if given[0] != wanted[0] or len(given) != len(wanted) or given[0] in ("number", "decimal", "letter", "call"):
+        return False
+    return all(equal_trees(*parts) for parts in zip(given[1:], wanted[1:], strict=True))
 
 
 def _equal_listings(given: Listing, wanted: Listing) -> bool | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mentor.rewards.units import measure_name, unit_name
+
 MAX_CHARS = 1000  # of a plain number
 MAX_LAYERS = 6  # of delimiters, wrappers and braces round an answer
 
@@ -26,29 +28,23 @@ _FRACTION = re.compile(
 )
 _REPEATING = re.compile(r"(?P<whole>\d*)\.(?P<fixed>\d*)\\(?:overline|bar)\s*\{(?P<period>\d+)\}")
 _CURRENCY = re.compile(r"(?P<before>[-+]?)\s*(?:\\?\$|€|£|¥|₹)\s*(?P<after>[-+]?.*)", re.DOTALL)
-_PERCENT = re.compile(r"(?P<number>.*?)\s*(?:\\?%|percent)", re.DOTALL | re.IGNORECASE)
-_SPELLINGS = (  # of one unit in a group, the first is its name
-    ("dollar",), ("cent",), ("euro",), ("pound",), ("degree",), ("mm", "millimeter", "millimetre"),
-    ("cm", "centimeter", "centimetre"), ("m", "meter", "metre"), ("km", "kilometer", "kilometre"),
-    ("in", "inch", "inche"), ("ft", "foot", "feet"), ("yard",), ("mile",), ("mph",), ("s", "sec", "second"),
-    ("min", "minute"), ("h", "hr", "hour"), ("day",), ("week",), ("month",), ("year",), ("mg", "milligram"),
-    ("g", "gram"), ("kg", "kilogram"), ("ton",), ("ml",), ("l", "liter", "litre"), ("unit",),
-)  # fmt: skip
-_NAMES = {spelling: group[0] for group in _SPELLINGS for spelling in group}
-_WORD = rf"(?:{'|'.join(_NAMES)})s?"
-_UNIT = re.compile(
-    r"(?P<number>.*?)\s*(?:(?P<degree>\^\s*\{?\s*\\circ\s*\}?|°)"
-    r"|(?:\\(?:text|mathrm|textrm|mbox)\s*\{(?P<latex>[A-Za-z ./]{1,40})\}"
-    rf"|(?<=\s)(?P<word>(?:square |cubic )?{_WORD}(?:(?: per |/){_WORD})?))"
+_PERCENT = re.compile(r"(?P<number>.*?)\s*(?:\\?%|per ?cent|pct)", re.DOTALL | re.IGNORECASE)
+_TAIL = re.compile(
+    r"(?P<number>.*?)\s*(?:(?P<degree>\^\s*\{?\s*\\circ\s*\}?)"
+    r"|(?:\\(?:text|mathrm|textrm|mbox)\s*\{(?P<latex>[^{}\\]{0,60})\}"
+    r"|(?<=\s)(?P<word>(?:(?:square|cubic|sq|cu) )?[A-Za-z]+(?:(?: per |/)[A-Za-z]+)?)"
+    r"|(?<=[\d}])(?P<glued>[A-Za-z]{2,}))"
     r"(?:\s*\^\s*(?:(?P<power>\d)|\{\s*(?P<braced>\d)\s*\}))?)",
-    re.DOTALL | re.IGNORECASE,
+    re.DOTALL,
 )
-_POWERS = {"square": "2", "cubic": "3"}
+_COUNTED = re.compile(
+    r"(?P<number>(?:[^A-Za-z\\]|\\(?:[dtc]?frac|times|cdot|overline)(?![A-Za-z]))*[\d}])\s+"
+    r"(?P<things>[A-Za-zµμΩ][^\\{}$=,;:!?0-9]{0,60}(?:\^?\{?-?\d\}?)?)"
+)
 _WRAPPER = re.compile(r"\\(?:text|mathrm|textbf|textit|textrm|mathbf|mbox)\s*\{([^{}]*)\}")
 PRIME = r"\prime"
 # What is written in several ways, and the one that is read here.
 _SPELT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (re.compile("−"), "-"),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\varnothing(?![A-Za-z])"), r"\\emptyset"),
     (re.compile(r"\\([lgn])e(?![A-Za-z])"), r"\\\1eq"),
@@ -64,6 +60,9 @@ _SPELT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (re.compile(r"(\\(?:text|mathrm)\s*\{[A-Za-z ]+)\}\s*/\s*\\(?:text|mathrm)\s*\{\s*([A-Za-z ]+\})"), r"\1/\2"),
 )
 _THOUSANDS = re.compile(r"(?<![\w.,^\\])\d{1,3}(?: \d{3})+(?!\d| ?/)")
+_DEGREE = re.compile(r"\^\s*\{\s*\\degree\s*\}|\^?\s*\\degree(?![A-Za-z])")
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_READ_AS = {**_FULL_WIDTH, **str.maketrans("\u3000、。−", " ,.-"), **dict.fromkeys(map(ord, "°º˚"), r"^{\circ}")}
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SPACING = re.compile(r"\\(?:left|right|displaystyle|[bB]igg?[lrm]?)(?![A-Za-z])|(?<!\\)\\[!,;: ]|~")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
@@ -81,15 +80,26 @@ class Quantity:
 
 def clean(text: str) -> str:
     """Drop math delimiters, spacing commands, redundant outer braces and a final full stop; unify spellings."""
+    if not text.isascii():
+        text = _in_ascii(text)
     text = re.sub(r"\s+", " ", _SPACING.sub(" ", text.replace(r",\!", ","))).strip()
-    text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda raised: f"^{{{raised[0].translate(_RAISED)}}}", text)
-    text = re.sub("[¼-¾⅐-⅞]", _vulgar, text)
+    if "\\degree" in text:
+        text = _DEGREE.sub(r"^{\\circ}", text)
     for written, read in _SPELT:
         text = written.sub(read, text)
     text = _THOUSANDS.sub(lambda number: number[0].replace(" ", ""), text)
     for _ in range(MAX_LAYERS):
-        text = _unwrap(text)
+        layered, text = text, _unwrap(text)
+        if text == layered:
+            break
     return text
+
+
+def _in_ascii(text: str) -> str:
+    """Unify full-width characters, raised digits, fractions of one character, and the signs for minus and degrees."""
+    text = text.translate(_READ_AS)
+    text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda raised: f"^{{{raised[0].translate(_RAISED)}}}", text)
+    return re.sub("[¼-¾⅐-⅞]", _vulgar, text)
 
 
 def _vulgar(fraction: re.Match[str]) -> str:
@@ -132,43 +142,45 @@ def parse_quantity(text: str) -> Quantity | None:
         text, unit = with_currency["before"] + with_currency["after"], "dollar" if "$" in text else "currency"
     if with_percent := _PERCENT.fullmatch(text):
         text, percent = with_percent["number"], True
-    elif with_unit := _UNIT.fullmatch(text):
-        text, unit = with_unit["number"], _unit_name(with_unit)
+    elif with_unit := _with_things(text) or _with_unit(text):
+        text, unit = with_unit
+        percent = unit == "percent"
     value, exact = _number(text)
-    return None if value is None else Quantity(value, exact, percent, unit)
+    return None if value is None else Quantity(value, exact, percent, "" if percent else unit)
 
 
 def unit_of(text: str) -> str:
     """Return the unit that a cleaned text ends with, empty without one."""
-    found = _UNIT.fullmatch(text)
-    return _unit_name(found) if found else ""
+    found = _with_unit(text)
+    return found[1] if found else ""
 
 
 def without_unit(text: str) -> str:
     """Return a cleaned text without the unit that it ends with."""
-    found = _UNIT.fullmatch(text)
-    return found["number"] if found else text
+    found = _with_unit(text)
+    return found[0] if found else text
 
 
-def is_unit(word: str) -> bool:
-    """Return whether the word is a known unit, singular or plural."""
-    return _one_unit(word.lower()) in _NAMES
+def _with_unit(text: str) -> tuple[str, str] | None:
+    """What stands before a unit at the end of any mathematics, and its name: in `\\text{}`, or a known measure."""
+    found = _TAIL.fullmatch(text)
+    if found is None:
+        return None
+    if found["degree"]:
+        return found["number"], "degree"
+    power = found["power"] or found["braced"]
+    if found["latex"] is not None:
+        name = unit_name(found["latex"], power, in_text=True)
+    else:
+        name = measure_name(found["word"] or found["glued"], power)
+    return None if name is None else (found["number"], name)
 
 
-def _unit_name(match: re.Match[str]) -> str:
-    """`cm^2` for `cm^2`, `square cm` and `square centimeters`."""
-    if match["degree"]:
-        return "degree"
-    first, *rest = (match["latex"] or match["word"]).lower().replace("/", " per ").split() or [""]
-    power = match["power"] or match["braced"] or _POWERS.get(first)
-    names = " ".join(map(_one_unit, rest if first in _POWERS else [first, *rest]))
-    names = "mph" if names == "mile per h" else names
-    return f"{names}^{power}" if power else names
-
-
-def _one_unit(word: str) -> str:
-    singular = word[:-1] if len(word) > 2 and word.endswith("s") else word
-    return _NAMES.get(singular, singular)
+def _with_things(text: str) -> tuple[str, str] | None:
+    """The number before a bare unit or things that are counted (`12 J`, `72 clips`), and their name."""
+    found = _COUNTED.fullmatch(text)
+    name = unit_name(found["things"]) if found else None
+    return None if found is None or name is None else (found["number"], name)
 
 
 def _number(text: str) -> tuple[Fraction | None, bool]:

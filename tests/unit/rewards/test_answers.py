@@ -1,9 +1,13 @@
 """The rules of the comparison: verdicts by hand, each example by its rule, and the table in docs/rewards.md."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from mentor.conf_dir import conf_dir
 from mentor.rewards.answers import RULES, AnswerRule, Example, compare, first_verdict
+from mentor.rewards.boxed import extract_boxed
 
 PAGE = conf_dir().parent / "docs" / "rewards.md"
 
@@ -74,6 +78,7 @@ def test_equal(prediction: str, accepted: str) -> None:
     [
         ("33.4", "33.33"), ("33.33", "33.3333"), ("0.455", r"\frac{5}{11}"), ("1000000.5", "1000000"), ("62", "0.62"),
         ("-595", "595"), ("9/40", "40/9"), ("5 cm", "5 m"), ("1.000003", "1"), ("31/2", r"3\frac{1}{2}"),
+        ("5 clips", "5 people"),
         ("3562463338277413070879740219074579006294", "3562463338277413070879740219074579006293"),
         ("The total is 593", "593"), ("about 881", "881"), ("879 in all", "879"), (r"\text{about } 881", "881"),
         ("4 million", "4"), ("no", "yes"), ("Lima, Peru", "Lima"), ("n+o", "no"), ("True", "1"), ("", "5"), ("5", ""),
@@ -137,3 +142,50 @@ def test_bases_powers_of_units_repeats_and_exact_fractions(
 )  # fmt: skip
 def test_digit_groups_products_marks_units_and_ratios(prediction: str, accepted: str, verdict: bool | None) -> None:
     assert compare(prediction, accepted) is verdict
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted"),
+    [
+        ("72 clips", "72"), ("4 people", "4"), ("72", "72 clips"), ("12 J", "12"), ("12", r"12\text{ J}"),
+        ("12 kJ", "12"), ("12 N m", "12"), ("12 kg m/s^2", "12"), ("12kg", "12"), ("1/2 cup", "0.5"),
+        ("-5 degrees Celsius", "-5"),
+        ("72 Clips", "72 clips"), ("12 Joules", "12 J"), (r"5\text{ AU}", "5"), (r"5\pi\text{ square meters}", r"5\pi"),
+        (r"\text{Area} = 12", "12"), (r"\text{Area} = 12\text{ cm}^2", "12"), ("speed: 5 m/s", "5"),
+        (r"\text{total cost} = \$12", "12"), ("12", r"\text{Area}=12"), (r"\text{Area} = 5\pi", r"5\pi"),
+        (r"30\degree", r"30^{\circ}"), (r"30^\degree", "30"), (r"30^{\degree}", "30°"), ("30º", "30"),
+        ("12，000", "12000"), ("１２．５", "12.5"), ("－５", "-5"), ("（1，2）", "(1,2)"), ("１、２", "1,2"),
+        ("62 pct", r"62\%"), ("62pct.", "0.62"), ("0.62", "62 per cent"), (r"62\text{ pct}", "62"),
+        ("(B) 12", "12"), ("(B) 12", "B"), ("(B) 12", "(B)"), ("B", "(B) 12"), ("12", "(B) 12"), ("B. 12", "B"),
+        (r"\textbf{(B)}\ 12", "12"), (r"\text{(B) } \frac12", "0.5"), ("(B) Paris", "Paris"), ("B) -5", "-5"),
+        (r"\{(1,2), (3,4)\}", "(3,4),(1,2)"), ("{(1,2),(3,4)}", r"\{(3,4),(1,2)\}"), (r"\{(x,y)\}", "(x,y)"),
+        ("10^{10^{10}}", "10^{10000000000}"), ("a spirit", "spirit"),
+    ],
+)  # fmt: skip
+def test_what_one_side_alone_says_may_be_left_out(prediction: str, accepted: str) -> None:
+    assert compare(prediction, accepted) is True
+
+
+@pytest.mark.parametrize(
+    ("prediction", "accepted"),
+    [
+        (r"5 \text{ or six}", "5"), (r"90\text{ or more}", "90"), (r"5 \text{ is wrong}", "5"), ("90 or more", "90"),
+        ("4 dozen", "4"), ("3 halves", "3"), ("5 maybe", "5"), ("not 5", "5"), ("six = 5", "5"), ("12 x", "12"),
+        ("12 Monkeys", "12"), ("73 clips", "72"), ("5 apples and 6 pears", "5"),
+        ("5 \\text{ or six}", r"5\text{ apples}"),
+        (r"5\sqrt{2} \text{ or more}", r"5\sqrt{2}"), ("2 abc", "2"), ("2 xyz", "2"),
+        ("12 K", "12 J"), ("12 N", "12 N m"), (r"\text{Area} = 13", "12"),
+        (r"\text{min} = 3", r"\text{max} = 3"), ("(C) 12", "B"), ("(C) 12", "(B) 12"), ("(B) 13", "(B) 12"),
+        ("(B) 13", "12"), ("(A) B", "A"), ("(A) B", "B"), ("A, B", "B"), (r"\{(2,1),(3,4)\}", "(1,2),(3,4)"),
+        ("2039191!", "2039190!"), ("5", "2039191!"), ("10^{10^{10}}", "10"),
+        ("10", "10^{10^{10}}"), ("10^{10^{10}}", "10^{10^{9}}"), ("9^{9^{9^{9}}}", "5"), (r"\sqrt{2039191!}", "7"),
+        ("1, 2039191!", "1,3"), ("10^{10^{10}} + x", "x"),
+    ],
+)  # fmt: skip
+def test_no_unit_no_choice_and_no_number_that_was_asked_for(prediction: str, accepted: str) -> None:
+    assert compare(prediction, accepted) is False
+
+
+def test_the_spellings_of_the_cases(shared: Path) -> None:
+    rows = map(json.loads, (shared / "cases" / "k19_spellings.jsonl").read_text(encoding="utf-8").splitlines())
+    assert [compare(extract_boxed(row["response"]) or "", row["ground_truth"]) for row in rows] == [True, True]

@@ -170,7 +170,7 @@ def test_floors_come_before_the_formula() -> None:
 
 
 def test_a_grader_failure_is_missing_and_too_many_stop_the_run() -> None:
-    hostile = {"text": r"\boxed{9^{9^{9^9}}}", "answer": (r"\sqrt{2}",)}
+    hostile = {"text": r"\boxed{\int_0^1 9^{9^{9^9}}}", "answer": (r"\sqrt{2}",)}
     settings = {**load_preset("flexible"), "grader_timeout_s": 1.0, "max_ungraded": 0.04}
     with build_reward(**settings) as reward:
         breakdown = reward.score([make_trajectory(**hostile)])[0]

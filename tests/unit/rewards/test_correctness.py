@@ -101,10 +101,22 @@ def test_hostile_answers_neither_hang_nor_count_as_wrong() -> None:
     with Grader(timeout_s=1.0) as grader:
         assert grader.grade(r"\sqrt{8}", [r"2\sqrt{2}"]) is True
         started = time.monotonic()
-        assert grader.grade("9^{9^{9^9}}", [r"\sqrt{2}"]) is None
-        assert grader.grade("((((9!)!)!)!)!", ["7"]) is None
-        assert time.monotonic() - started < 20  # two limits of 1 s, and a grader process that starts anew
+        assert grader.grade(r"\int_0^1 9^{9^{9^9}}", [r"\sqrt{2}"]) is None
+        assert time.monotonic() - started < 20  # a limit of 1 s, and a grader process that starts anew
         assert grader.grade(r"\sqrt{18}", [r"3\sqrt{2}"]) is True  # the killed process is replaced
+
+
+def test_a_number_that_is_too_large_is_wrong_at_once() -> None:
+    with Grader() as grader:
+        for hostile in ("2039191!", "10^{10^{10}}", "9^{9^{9^9}}", "((((9!)!)!)!)!", r"\binom{1000000}{500000}"):
+            assert grader.grade(hostile, ["7"]) is False and grader.grade(hostile, [r"\sqrt{2}"]) is False
+        assert grader._pool is not None and all(slot is None for slot in grader._pool._slots.queue)
+
+
+def test_each_accepted_answer_is_compared_with_what_it_asks_for() -> None:
+    with Grader() as grader:  # the value goes to math-verify, the letter does not
+        assert grader.grade(r"(B) \sin^2(x) + \cos^2(x)", ["C", "1"]) is True
+        assert grader.grade(r"(B) \sin^2(x) + \cos^2(x)", ["C", "2"]) is False
 
 
 def test_from_many_threads_at_once() -> None:

@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from mentor.rewards.quantities import Quantity, clean, equal_quantities, is_unit, parse_quantity, unit_of
+from mentor.rewards.quantities import Quantity, clean, equal_quantities, parse_quantity, unit_of, without_unit
+from mentor.rewards.units import is_measure
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,10 @@ def test_what_is_no_plain_number(text: str) -> None:
         (r"15\text{ cm}^2", Quantity(Fraction(15), True, unit="cm^2")),
         ("50 miles/hour", Quantity(Fraction(50), True, unit="mph")),
         (r"146^{\circ}", Quantity(Fraction(146), True, unit="degree")),
+        ("72 clips", Quantity(Fraction(72), True, unit="clip")),
+        ("1/2 N m", Quantity(Fraction(1, 2), True, unit="N*m")),
+        ("62 pct", Quantity(Fraction(62), True, percent=True)),
+        (r"62\text{ percent}", Quantity(Fraction(62), True, percent=True)),
     ],
 )
 def test_units_and_percent_signs(text: str, quantity: Quantity) -> None:
@@ -79,4 +84,5 @@ def test_one_spelling() -> None:
 
 def test_unit_names() -> None:
     assert unit_of(r"5\sqrt{2}\text{ metres}") == "m" and unit_of("5") == ""
-    assert is_unit("Inches") and not is_unit("boxes")
+    assert is_measure("Inches") and not is_measure("boxes")
+    assert without_unit(r"5\sqrt{2}\text{ or more}") == r"5\sqrt{2}\text{ or more}"

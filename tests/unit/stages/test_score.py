@@ -208,7 +208,7 @@ def test_a_missing_file_and_an_unknown_preset(tmp_path: Path) -> None:
 def test_too_many_ungraded_answers_stop_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = load_preset("sparse") | {"grader_timeout_s": 0.5}  # of the hostile answer; 5 s by default
     monkeypatch.setattr("mentor.stages.score.load_preset", lambda name: impatient)
-    hostile = raw_row(TURNS, r"\boxed{((((9!)!)!)!)!}", ground_truth=r"\sqrt{2}")
+    hostile = raw_row(TURNS, r"\boxed{\int_0^1 9^{9^{9^9}}}", ground_truth=r"\sqrt{2}")
     source = write(tmp_path / "rows.jsonl", [HONEST_ROW] * 19 + [hostile] * 2)
     with pytest.raises(GraderError, match="could not be graded"):
         score(tmp_path, source, ["sparse"])
