@@ -30,8 +30,9 @@ from mentor.config import (
     TaskConfig,
 )
 from mentor.errors import ConfigError, InputError
-from mentor.rewards import check_settings, load_preset
+from mentor.rewards import check_settings, described_reward, settings_of
 from mentor.rewards.answer_formats import answer_format
+from mentor.rewards.reward_terms import check_own, read_sources
 from mentor.rewards.weight_grid import grid_points
 
 MISSING = "???"
@@ -84,7 +85,8 @@ def _leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Field[Any
 
 def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
     choices = entry.metadata.get("choices")
-    if choices and value not in choices:
+    own = entry.metadata.get("own") and ":" in str(value)
+    if choices and value not in choices and not own:
         hint = suggestion(str(value), list(choices))
         raise ConfigError(f"`{key}={value}` is not accepted{hint}")
     low, high = entry.metadata.get("low"), entry.metadata.get("high")
@@ -315,6 +317,9 @@ def _check_stage(config: Config) -> None:
                     f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
                     f"{benchmark.task.name}; accepted: bfcl for both or for none"
                 )
+            if ":" in benchmark.grader:
+                check_own(benchmark.grader, f"benchmark.{name}.grader", [])
+            read_sources(benchmark.terms, f"benchmark.{name}.terms")
             if benchmark.grader == "bfcl" and False in stage.with_tools:
                 raise ConfigError(
                     f"`stage.with_tools={stage.with_tools}` removes the tools that benchmark.{name} needs; "
@@ -327,20 +332,29 @@ def _check_stage(config: Config) -> None:
                         "accepted: id, ood, unknown, id:<data set>, id:<data set>+<data set>"
                     )
     if isinstance(stage, ScoreStage):
-        _check_score(stage)
+        _check_score(config, stage)
 
 
-def _check_score(stage: ScoreStage) -> None:
+def _check_score(config: Config, stage: ScoreStage) -> None:
     if not stage.presets:
         raise ConfigError(f"`stage.presets=[]` scores nothing; accepted: {', '.join(presets('reward'))}")
+    own = described_reward(config.reward, config.name)
+    label = None if own is None else own["name"]
+    known = [*presets("reward"), *([label] if label else [])]
     for name in stage.presets:
-        if name not in presets("reward"):
-            raise ConfigError(f"`stage.presets` has {name!r}, no reward preset{suggestion(name, presets('reward'))}")
+        if name not in known:
+            raise ConfigError(f"`stage.presets` has {name!r}, no reward preset{suggestion(name, known)}")
+    if label is None and config.reward is not None and config.reward.name not in (*stage.presets, "flexible"):
+        raise ConfigError(f"`reward={config.reward.name}` is not scored; accepted: its name in stage.presets")
+    if label is not None and label not in stage.presets:
+        raise ConfigError(f"`stage.presets` lacks {label}, the reward that reward= and name= describe; name it there")
     if stage.grid is not None:
-        if stage.grid_base not in presets("reward"):
-            hint = suggestion(stage.grid_base, presets("reward"))
-            raise ConfigError(f"`stage.grid_base={stage.grid_base}` is no reward preset{hint}")
-        grid_points(load_preset(stage.grid_base), stage.grid_base, stage.grid)
+        if stage.grid_base not in known:
+            raise ConfigError(
+                f"`stage.grid_base={stage.grid_base}` is no reward preset{suggestion(stage.grid_base, known)}"
+            )
+        base = settings_of(stage.grid_base, own)
+        grid_points(base, stage.grid_base, stage.grid)
     if not Path(stage.input).is_file():
         raise ConfigError(f"`stage.input={stage.input}` is not a file")
     if Path(stage.output).resolve() == Path(stage.input).resolve():

@@ -25,6 +25,7 @@ from mentor.config import (
     STAGES,
     TEACHERS,
     TRAINERS,
+    BenchmarkConfig,
     Config,
     DeepSpeedConfig,
     PipelineStage,
@@ -43,7 +44,7 @@ from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
 
-OPEN_MAPS: dict[type[Section], tuple[str, ...]] = {RewardConfig: ("terms",)}
+OPEN_MAPS: dict[type[Section], tuple[str, ...]] = {RewardConfig: ("terms",), BenchmarkConfig: ("terms",)}
 """The fields whose names the user gives."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {

@@ -42,6 +42,11 @@ def choice(default: str, *accepted: str) -> Any:
     return field(default=default, metadata={"choices": accepted})
 
 
+def choice_or_own(default: str, *accepted: str) -> Any:
+    """A string field that takes one of `accepted`, or names something of the user's own: text with a colon."""
+    return field(default=default, metadata={"choices": accepted, "own": True})
+
+
 def number(default: Any, low: float | None = None, high: float | None = None) -> Any:
     """A numeric field within [low, high]; an open end is None. `check` refuses others."""
     return field(default=default, metadata={"low": low, "high": high})
@@ -108,6 +113,7 @@ class EvalStage(StageConfig):
     greedy: bool = True  # also decode once greedily
     samples: int = number(1, low=0)  # sampled trajectories per task
     with_tools: list[bool] = field(default_factory=lambda: [True])  # true: with the tools; false: with none; or both
+    grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # wall clock of grading one answer
 
 
 @dataclass
@@ -116,10 +122,12 @@ class ScoreStage(StageConfig):
 
     input: str = "???"  # JSONL of trajectories or of rows {id, response, eos, ground_truth, teacher_tools}
     output: str = "???"  # JSONL to write
-    presets: list[str] = field(default_factory=lambda: ["sparse", "strict", "flexible"])  # reward presets to apply
+    presets: list[str] = field(
+        default_factory=lambda: ["sparse", "strict", "flexible"]
+    )  # reward presets to apply, and the name of the reward that reward= describes
     workers: int = count(2)  # grader processes
     grid: Any = None  # map of reward keys to lists of values, {weights.tool: [0, 0.3]}: each combination is replayed
-    grid_base: str = "flexible"  # project preset that a point of stage.grid changes, and is compared with
+    grid_base: str = "flexible"  # project preset, or name of your reward, that a point of stage.grid changes
     advantage: str = choice("group", "group", "leave_one_out")  # baseline of stage.grid's advantages, as in training
     normalize_std: bool = True  # divide stage.grid's advantages by the group's standard deviation, as in training
     same_cosine: float = share(0.99)  # points of stage.grid are one if the cosine of their advantages is at least this
@@ -210,7 +218,12 @@ class BenchmarkConfig(Section):
         default_factory=lambda: {"test": "unknown"}
     )  # split: id, ood, unknown, or id:<data set>+<data set>, which is ood after training on another
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
-    grader: str = choice("answer", "answer", "qa", "bfcl")  # the final answer; exact match and token F1; calls alone
+    grader: str = choice_or_own(
+        "answer", "answer", "qa", "bfcl"
+    )  # the final answer; exact match and token F1; calls alone; or file.py:function
+    terms: dict[str, Any] = field(
+        default_factory=dict
+    )  # by name a term of docs/rewards.md, built in or file.py:function, whose mean is shown beside the accuracy
 
 
 @dataclass
@@ -378,9 +391,12 @@ class RewardConfig(Section):
     wrong_scale: float | None = None  # short for reward.terms.match.wrong_scale, a factor with a wrong answer; 0 to 1
     gate: str | None = None  # short for the gates of match and valid: none, outcome, group
     floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a final answer (project)
-    max_ungraded: float = share(0.05)  # share of answers the grader may fail on before the run stops
-    grader_timeout_s: float = number(5.0, low=0.01, high=86400)  # wall clock of grading one answer
-    grader_workers: int = count(1)  # processes that grade what is not plainly equal
+    grader: str = "answer"  # what says whether a trajectory is right: answer, its final answer; or file.py:function
+    max_ungraded: float = share(0.05)  # share of answers without a grade before the run stops
+    grader_timeout_s: float = number(
+        5.0, low=0.01, high=86400
+    )  # wall clock of grading one answer, and of one call of a function of your own
+    grader_workers: int = count(1)  # processes that grade what is not plainly equal, and of each function of your own
 
     def __post_init__(self) -> None:
         self.terms = spelt_out(self.terms, asdict(self))
@@ -527,7 +543,7 @@ class Config(Section):
 
     stage: StageConfig = field(default_factory=StageConfig)  # what to do
     run: str = "default"  # the experiment's name: every stage of a run shares outputs/<run>/
-    name: str | None = None  # of an rl folder; the reward preset when null
+    name: str | None = None  # of an rl folder, and of a reward in scores; the reward preset when null
     seed: int = number(0, low=0)  # of all that is random in a stage; folders of training stages end in it
     init: str = "base"  # rl and sft start from: base, sft or a model folder
     overwrite: bool = False  # start again in a folder that holds another configuration
@@ -551,7 +567,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "rl": ("tools", "model", "sampler", "reward", "trainer"),
     "check": ("task", "teacher", "tools", "model", "sampler", "reward", "trainer"),
     "eval": ("tools", "model", "sampler", "benchmark"),
-    "score": ("task",),
+    "score": ("task", "reward"),
     "report": (),
     "pipeline": (),
 }
@@ -577,7 +593,10 @@ ALWAYS_READ = (
 )
 """Groups and top-level keys that no stage refuses."""
 
-TOP_LEVEL_READERS: dict[str, tuple[str, ...]] = {"name": ("rl", "check"), "init": ("sft", "rl", "check", "pipeline")}
+TOP_LEVEL_READERS: dict[str, tuple[str, ...]] = {
+    "name": ("rl", "check", "score"),
+    "init": ("sft", "rl", "check", "pipeline"),
+}
 """Top-level keys that only some stages read."""
 
 STAGES: dict[str, type[StageConfig]] = {

@@ -129,7 +129,7 @@ REWARD = {
     **dict.fromkeys(
         (
             *("weights.correct", "weights.tool", "weights.valid", "floors.unfinished", "floors.no_answer"),
-            *("terms", "max_ungraded"),
+            *("terms", "grader", "max_ungraded"),
         ),
         one_of(".family", "project"),
     ),

@@ -1,20 +1,26 @@
 """Graders of benchmarks by the name that `benchmark.<name>.grader` gives: finished trajectory -> verdict.
 
-Each grader is a class with `grade`, entered in `BUILDERS` and in the choices of `BenchmarkConfig.grader`.
+Each grader is a class with `grade`, entered in `BUILDERS` and in the choices of `BenchmarkConfig.grader`. One of the
+user's own is `path/to/file.py:function`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from mentor.evaluation.bfcl_judge import judge
 from mentor.evaluation.qa import exact_match, token_f1
+from mentor.jsonl import Report
 from mentor.rewards.answer_formats import answer_text, final_answer
 from mentor.rewards.correctness import Grader
+from mentor.rewards.grades import Missing, MissingGrades, Term
+from mentor.rewards.own_grader import OwnGrader
 from mentor.rewards.quantities import clean
+from mentor.rewards.reward_terms import build_term
 from mentor.types import CallError, Trajectory
 
 
@@ -100,6 +106,60 @@ BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
 """From the project's grader of answers, whose processes all benchmarks share, the grader of each name."""
 
 
-def build_grader(name: str, answers: Grader) -> TrajectoryGrader:
-    """Build the grader of a benchmark. Raises KeyError for a name that `BenchmarkConfig.grader` does not offer."""
-    return BUILDERS[name](answers)
+class OwnTrajectoryGrader:
+    """A grader of the user's own. A verdict that it cannot give has the kind of failure as its reason."""
+
+    runs_calls = True
+
+    def __init__(self, grader: OwnGrader, missing: MissingGrades) -> None:
+        self._grader, self._missing = grader, missing
+
+    def grade(self, trajectory: Trajectory) -> Verdict:
+        (outcome,) = self._grader.outcomes([trajectory])
+        if isinstance(outcome.correct, Missing):
+            self._missing.note("grader", outcome.correct)
+            return Verdict(None, outcome.scores, outcome.correct.kind)
+        return Verdict(outcome.correct == 1.0, outcome.scores)
+
+
+class GraderWithTerms:
+    """A grader whose verdicts hold the values of terms too. A value that cannot be had is left out."""
+
+    def __init__(self, grader: TrajectoryGrader, terms: Mapping[str, Term], missing: MissingGrades) -> None:
+        self._grader, self._terms, self._missing = grader, terms, missing
+        self.runs_calls = grader.runs_calls
+
+    def grade(self, trajectory: Trajectory) -> Verdict:
+        verdict = self._grader.grade(trajectory)
+        scores = dict(verdict.scores)
+        for name, term in self._terms.items():
+            (grade,) = term.grades([trajectory])
+            if isinstance(grade, Missing):
+                self._missing.note(name, grade)
+            elif isinstance(grade, Mapping):
+                scores |= {f"{name}.{key}": value for key, value in grade.items()}
+            elif grade is not None:
+                scores[name] = grade
+        return replace(verdict, scores=scores)
+
+
+@contextmanager
+def open_grader(
+    name: str, terms: Mapping[str, str], answers: Grader, report: Report, timeout_s: float
+) -> Iterator[TrajectoryGrader]:
+    """Open the grader of a benchmark, one of BUILDERS or of the user's own, which also measures `terms`.
+
+    report: called with the first failures of what is the user's own. timeout_s: wall clock of one call of it.
+
+    Raises InputError where a file of the user's cannot be run.
+    """
+    missing = MissingGrades(report)
+    with ExitStack() as opened:
+
+        def own(source: str) -> Term:
+            return opened.enter_context(closing(build_term(source, timeout_s, workers=1)))
+
+        grader: TrajectoryGrader
+        grader = BUILDERS[name](answers) if name in BUILDERS else OwnTrajectoryGrader(OwnGrader(own(name)), missing)
+        measured = {term: own(source) for term, source in terms.items()}
+        yield GraderWithTerms(grader, measured, missing) if measured else grader

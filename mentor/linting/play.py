@@ -61,11 +61,13 @@ def lint_reward(reward: Reward, tasks: Sequence[Task], toolbox: Toolbox, chat: C
     scores: dict[str, dict[str, float]] = {}
     findings: list[Finding] = []
     for task, cases, played in play(tasks, toolbox, chat, reward.compares_results):
-        totals = [reward.score([trajectory])[0].total for trajectory in played]
+        scored = [reward.score([trajectory])[0] for trajectory in played]
+        totals = [breakdown.total for breakdown in scored]
         own = {case.name: total for case, total in zip(cases, totals, strict=True) if total is not None}
         if len(own) < len(cases):
             missing = ", ".join(repr(case.name) for case in cases if case.name not in own)
-            raise GraderError(f"task {task.id}: the grader gave no verdict on {missing}")
+            why = next(breakdown.note for breakdown in scored if breakdown.total is None)
+            raise GraderError(f"task {task.id}: the grader gave no verdict on {missing} ({why})")
         scores[task.id] = own
         turns = {case.name: case.turns for case in cases}
         findings += [

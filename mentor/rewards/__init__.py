@@ -4,6 +4,25 @@ Flow: trajectories of one group -> `build_reward(...).score` -> one RewardBreakd
 """
 
 from mentor.rewards.composite import CompositeReward
-from mentor.rewards.presets import PRESETS, Reward, build_reward, check_settings, load_preset
+from mentor.rewards.presets import (
+    PRESETS,
+    Reward,
+    build_reward,
+    check_settings,
+    described_reward,
+    load_preset,
+    own_files,
+    settings_of,
+)
 
-__all__ = ["PRESETS", "CompositeReward", "Reward", "build_reward", "check_settings", "load_preset"]
+__all__ = [
+    "PRESETS",
+    "CompositeReward",
+    "Reward",
+    "build_reward",
+    "check_settings",
+    "described_reward",
+    "load_preset",
+    "own_files",
+    "settings_of",
+]

@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 
 from mentor.closing import Closing
 from mentor.errors import GraderError, InputError
+from mentor.jsonl import Report, warn
 from mentor.rewards.answer_formats import final_answer
 from mentor.rewards.correctness import Grader
-from mentor.rewards.reward_terms import CORRECT, Grade, Missing, Term, TermSettings
+from mentor.rewards.grades import Grade, Missing, MissingGrades, Term
+from mentor.rewards.own_grader import CORRECT, OwnGrader
+from mentor.rewards.reward_terms import TermSettings
 from mentor.types import RewardBreakdown, Task, Trajectory
 
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
@@ -86,7 +89,8 @@ def _ungraded(judged: Judged, name: str) -> str:
 class CompositeReward(Closing):
     """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool.
 
-    terms: what measures each term of the formula but `correct`.
+    terms: what measures each term of the formula but `correct`. own_grader: says what is correct in place of the
+    grader. report: called with the first failures of terms.
     """
 
     def __init__(
@@ -97,13 +101,16 @@ class CompositeReward(Closing):
         grader: Grader,
         max_ungraded: float,
         workers: int,
+        own_grader: OwnGrader | None = None,
+        report: Report = warn,
     ) -> None:
         self.name = name
         self.formula = formula
         self.term_names = (CORRECT, *terms)
         self.compares_results = any(formula.terms[name].term == "results" for name in formula.counting)
         self._terms = terms
-        self._grader = grader
+        self._grader, self._own_grader = grader, own_grader
+        self._missing = MissingGrades(report)
         self._max_ungraded = max_ungraded
         self._threads = ThreadPoolExecutor(workers, "grader")
         self._lock = threading.Lock()
@@ -146,12 +153,9 @@ class CompositeReward(Closing):
         Raises GraderError when more than `max_ungraded` of the answers were not graded.
         """
         answers = [final_answer(trajectory) for trajectory in trajectories]
-        floors = [
-            None if answer is not None else "unfinished" if trajectory.final_text is None else "no_answer"
-            for trajectory, answer in zip(trajectories, answers, strict=True)
-        ]
-        grades: dict[str, Sequence[Grade]] = {CORRECT: [*self._threads.map(self._grade, trajectories, answers)]}
-        grades |= {name: term.grades(trajectories) for name, term in self._terms.items()}
+        floors = [self._floor(*pair) for pair in zip(trajectories, answers, strict=True)]
+        grades: dict[str, Sequence[Grade]] = {CORRECT: self._outcomes(trajectories, answers, floors)}
+        grades |= {name: _measured(term, trajectories, floors) for name, term in self._terms.items()}
         judged = [
             _judged({name: column[index] for name, column in grades.items()}, floor)
             for index, floor in enumerate(floors)
@@ -160,6 +164,21 @@ class CompositeReward(Closing):
             if entry.floor is None:
                 self._count(entry)
         return judged
+
+    def _floor(self, trajectory: Trajectory, answer: str | None) -> str | None:
+        """Return the floor of a trajectory; a grader of the user's own asks for no boxed answer."""
+        if trajectory.final_text is None:
+            return "unfinished"
+        return None if answer is not None or self._own_grader is not None else "no_answer"
+
+    def _outcomes(
+        self, trajectories: Sequence[Trajectory], answers: Sequence[str | None], floors: Sequence[str | None]
+    ) -> Sequence[Grade]:
+        if self._own_grader is None:
+            return [*self._threads.map(self._grade, trajectories, answers)]
+        asked = [trajectory for trajectory, floor in zip(trajectories, floors, strict=True) if floor is None]
+        outcomes = iter(self._own_grader.outcomes(asked))
+        return [next(outcomes).correct if floor is None else 0.0 for floor in floors]
 
     def _grade(self, trajectory: Trajectory, answer: str | None) -> Grade:
         if answer is None:
@@ -171,6 +190,8 @@ class CompositeReward(Closing):
 
     def _count(self, judged: Judged) -> None:
         """Count an answer. Raises GraderError where too many are without a grade that a total needs."""
+        for name, missing in judged.missing.items():
+            self._missing.note(name, missing)
         needed = (CORRECT, *self.formula.counting)
         why = next((judged.missing[name].why for name in needed if name in judged.missing), None)
         with self._lock:
@@ -182,11 +203,25 @@ class CompositeReward(Closing):
                     f"reward.max_ungraded={self._max_ungraded}; {why or 'none of the last ones'}"
                 )
 
+    @property
+    def missing(self) -> dict[str, int]:
+        """How many grades could not be had, by term."""
+        return dict(self._missing.counts)
+
     def close(self) -> None:
         self._threads.shutdown()
-        for term in self._terms.values():
-            term.close()
+        for opened in (*self._terms.values(), *([self._own_grader] if self._own_grader else [])):
+            opened.close()
         self._grader.close()
+
+
+def _measured(term: Term, trajectories: Sequence[Trajectory], floors: Sequence[str | None]) -> Sequence[Grade]:
+    """Return the grades of a term; no number of trajectories that get a floor, where it is not asked of them."""
+    if term.of_all:
+        return term.grades(trajectories)
+    asked = [trajectory for trajectory, floor in zip(trajectories, floors, strict=True) if floor is None]
+    grades = iter(term.grades(asked))
+    return [next(grades) if floor is None else {} for floor in floors]
 
 
 def _judged(grades: Mapping[str, Grade], floor: str | None) -> Judged:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from typing import Any
 
 from mentor.conf_dir import conf_dir
 from mentor.config import RewardConfig, build
 from mentor.errors import ConfigError
-from mentor.reward_keys import SHORT_KEYS, default_terms, spelt_out, value_at
+from mentor.jsonl import Report, warn
+from mentor.reward_keys import SHORT_KEYS, default_terms, in_short_keys, spelt_out, value_at
 from mentor.rewards.composite import CompositeReward, Formula
 from mentor.rewards.correctness import Grader
 from mentor.rewards.grader_pool import GraderPool
+from mentor.rewards.own_grader import CORRECT, OwnGrader
 from mentor.rewards.released import RELEASED, ReleasedJudge, ReleasedReward
-from mentor.rewards.reward_terms import CORRECT, GATES, build_term, read_terms
+from mentor.rewards.reward_terms import GATES, build_term, check_own, files_of, read_terms
 from mentor.rewards.tool_match import MATCHERS
 
 Reward = CompositeReward | ReleasedReward
 
-_PROJECT_ONLY = ("floors", "max_ungraded")
+ANSWER = "answer"  # the grader of boxed answers
+
+_PROJECT_ONLY = ("floors", "max_ungraded", "grader")
 
 
 def preset_names() -> tuple[str, ...]:
@@ -45,25 +50,69 @@ def load_preset(name: str) -> dict[str, Any]:
     return _complete({str(key): value for key, value in settings.items()})
 
 
-def build_reward(pool: GraderPool | None = None, **settings: Any) -> Reward:
+def described_reward(reward: RewardConfig | None, name: str | None) -> dict[str, Any] | None:
+    """Return the settings of the reward that a command describes where it is no preset; None where it is one.
+
+    name: what it is called, None for what it is made from. Raises ConfigError for one that is called as a preset is.
+    """
+    if reward is None:
+        return None
+    settings = asdict(reward)
+    preset = settings["name"]
+    plain = preset in PRESETS and _same(settings, load_preset(preset))
+    if plain and name is None:
+        return None
+    label = name or preset
+    if label in PRESETS and not (plain and label == preset):
+        raise ConfigError(
+            f"`reward` is not the preset {label}, and is called so; accepted: another name, name=<name>, which "
+            "stage.presets names too"
+        )
+    return {**settings, "name": label}
+
+
+def settings_of(name: str, described: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings of the described reward, where it has this name, else those of the preset."""
+    return dict(described) if described is not None and described["name"] == name else load_preset(name)
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return in_short_keys(_complete(one)) == in_short_keys(_complete(other))
+
+
+def own_files(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files of the user's that a reward reads, by a name for each."""
+    named = {f"term_{name}": str(term["term"]) for name, term in settings["terms"].items()}
+    return files_of({**named, "grader": settings["grader"]})
+
+
+def build_reward(pool: GraderPool | None = None, report: Report = warn, **settings: Any) -> Reward:
     """Build a reward from the keys of RewardConfig (weights and floors as dicts); keys left out keep their defaults.
 
     With `pool` several rewards share grader processes and cached verdicts; the caller closes the pool.
-    Raises ConfigError for a value or combination that is not accepted.
+    report: called with the first failures of terms and graders of the user's own.
+
+    Raises ConfigError for a value or combination that is not accepted, and InputError for a file of the user's that
+    cannot be run.
     """
     check_settings(settings)
     complete = _complete(settings)
     timeout_s, workers = complete["grader_timeout_s"], complete["grader_workers"]
     if complete["family"] == "released":
         return ReleasedReward(complete["name"], complete["matcher"], ReleasedJudge(timeout_s, workers, pool))
-    terms = read_terms(complete["terms"])
+    formula = Formula(read_terms(complete["terms"]), complete["floors"])
+    with ExitStack() as opened:
+        terms = {}
+        for name, term in formula.terms.items():
+            if name != CORRECT:
+                terms[name] = opened.enter_context(closing(build_term(term.term, timeout_s, workers)))
+        own = None
+        if complete["grader"] != ANSWER:
+            own = opened.enter_context(OwnGrader(build_term(complete["grader"], timeout_s, workers)))
+        grader = opened.enter_context(Grader(timeout_s, workers, pool))
+        opened.pop_all()
     return CompositeReward(
-        name=complete["name"],
-        terms={name: build_term(term) for name, term in terms.items() if name != CORRECT},
-        formula=Formula(terms, complete["floors"]),
-        grader=Grader(timeout_s, workers, pool),
-        max_ungraded=complete["max_ungraded"],
-        workers=workers,
+        complete["name"], terms, formula, grader, complete["max_ungraded"], workers, own_grader=own, report=report
     )
 
 
@@ -84,6 +133,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for key, value in complete["floors"].items():
         _number(f"floors.{key}", value, -math.inf, math.inf)
     read_terms(complete["terms"])
+    if complete["grader"] != ANSWER:
+        check_own(complete["grader"], "reward.grader", [ANSWER])
     _number("max_ungraded", complete["max_ungraded"], 0.0, 1.0)
     _require(complete["grader_timeout_s"] > 0, "grader_timeout_s", complete["grader_timeout_s"], "seconds above 0")
     _require(complete["grader_workers"] >= 1, "grader_workers", complete["grader_workers"], "1 or more")

@@ -176,6 +176,7 @@ class ReleasedReward(Closing):
 
     compares_results = False
     term_names = ("correct", "match", "valid")
+    missing: dict[str, int] = {}  # a grader that fails has said wrong
 
     def __init__(self, name: str, variant: str, judge: ReleasedJudge) -> None:
         self.name = name

@@ -11,16 +11,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Any
 
 from mentor.errors import ConfigError
 from mentor.reward_keys import DEFAULTS
+from mentor.rewards.grades import Grade, Term
+from mentor.rewards.own_function import FunctionPath, OwnFunction, check_function
+from mentor.rewards.own_grader import CORRECT
 from mentor.rewards.result_match import same_results
 from mentor.rewards.tool_match import MATCHERS, Matcher, can_compare
 from mentor.types import Task, Trajectory
 
 GATES = ("none", "outcome", "group")
-CORRECT = "correct"
+OWN = "path/to/file.py:function"
 OTHER_NAMES = ("total", "mean", "ungraded", "floor", "overlong", "kl")
 """Names in `reward/<name>` and among the parts of a total that are no terms."""
 
@@ -37,32 +40,10 @@ class TermSettings:
     wrong_scale: float = 1.0
 
 
-@dataclass(frozen=True)
-class Missing:
-    """A grade that could not be had. why: one line. kind: a word that can be counted."""
-
-    why: str
-    kind: str
-
-
-Grade = float | Mapping[str, float] | Missing | None
-"""Of one trajectory: a number, several by name, or none; None where too little is known of the task's teacher."""
-
-
-class Term(Protocol):
-    """Measures trajectories."""
-
-    def lacks(self, task: Task) -> str | None:
-        """Return what the term has to know of a task and does not; None where it can be measured."""
-
-    def grades(self, trajectories: Sequence[Trajectory]) -> Sequence[Grade]:
-        """Measure each trajectory. What fails is Missing, never an exception."""
-
-    def close(self) -> None: ...
-
-
 class BuiltinTerm:
     """A pure function of one trajectory. needs: what it has to know of a task and does not, None where it can."""
+
+    of_all = True
 
     def __init__(self, measure: Callable[[Trajectory], float | None], needs: Callable[[Task], str | None]) -> None:
         self._measure, self.lacks = measure, needs
@@ -135,10 +116,7 @@ def read_terms(terms: Mapping[str, Mapping[str, Any]], where: str = "reward.term
 
 
 def _read_term(name: str, term: Mapping[str, Any], where: str) -> TermSettings:
-    if not _NAME.fullmatch(name) or name in OTHER_NAMES:
-        raise ConfigError(
-            f"`{where}`: {name!r} names no term; accepted: letters, digits and _, but for {', '.join(OTHER_NAMES)}"
-        )
+    _check_name(name, where)
     keys = [entry.name for entry in fields(TermSettings)]
     for key in term:
         if key not in keys:
@@ -153,17 +131,53 @@ def _read_term(name: str, term: Mapping[str, Any], where: str) -> TermSettings:
     return TermSettings(str(values["term"]), float(values["weight"]), values["gate"], float(values["wrong_scale"]))
 
 
+def _check_name(name: str, where: str) -> None:
+    if not _NAME.fullmatch(name) or name in OTHER_NAMES:
+        raise ConfigError(
+            f"`{where}`: {name!r} names no term; accepted: letters, digits and _, but for {', '.join(OTHER_NAMES)}"
+        )
+
+
 def check_term(term: str, where: str, name: str) -> None:
     """Raise ConfigError for what is no term, and for `correct` under another name or another term as `correct`."""
     if (term == CORRECT) != (name == CORRECT):
         raise ConfigError(f"`{where}={term}`: the term correct is called correct, and no other one is")
     if term != CORRECT and term not in BUILTIN:
-        raise ConfigError(f"`{where}={term}` is no term{_nearest(term, [CORRECT, *BUILTIN])}")
+        check_own(term, where, [CORRECT, *BUILTIN])
 
 
-def build_term(settings: TermSettings) -> Term:
-    """Build what measures a term, but for `correct`."""
-    return BUILTIN[settings.term]
+def check_own(text: str, where: str, builtin: Sequence[str]) -> None:
+    """Raise ConfigError for what is no term or grader of the user's own. builtin: what is accepted beside."""
+    function = FunctionPath.read(text)
+    if function is None:
+        raise ConfigError(f"`{where}={text}` is not accepted{_nearest(text, [*builtin, OWN])}")
+    check_function(function, where)
+
+
+def read_sources(terms: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Check terms that only have a name and say what is measured. Raises ConfigError naming the first bad one."""
+    for name, term in terms.items():
+        _check_name(name, f"{where}.{name}")
+        check_term(str(term), f"{where}.{name}", name)
+    return {name: str(term) for name, term in terms.items()}
+
+
+def files_of(sources: Mapping[str, str]) -> dict[str, str]:
+    """Return the file of each term or grader of the user's own, by its name; built-in ones have none."""
+    found = {name: FunctionPath.read(source) for name, source in sources.items()}
+    return {f"{name}_file": str(function.file) for name, function in found.items() if function is not None}
+
+
+def build_term(term: str, timeout_s: float, workers: int) -> Term:
+    """Build what measures a term, but for `correct`; one of the user's own is loaded.
+
+    Raises InputError where that fails.
+    """
+    if term in BUILTIN:
+        return BUILTIN[term]
+    function = FunctionPath.read(term)
+    assert function is not None  # `check_own` refused it
+    return OwnFunction(function, timeout_s, workers)
 
 
 def _number(key: str, value: Any, low: float, high: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from mentor.config import Config, TaskConfig, build, dump
 from mentor.errors import RunFolderError
 from mentor.evaluation.domains import data_set
+from mentor.rewards.reward_terms import files_of
 from mentor.runs.base_model import local_or_hub
 from mentor.runs.folder import stored_config
 from mentor.runs.identity import content_hashes
@@ -117,7 +118,8 @@ def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dic
     values = dump(config)
     values["benchmark"] = {benchmark: values["benchmark"][benchmark]}
     values["model"] = {**values["model"], "path": model_name(model)}
-    task = config.benchmark[benchmark].task
+    entry = config.benchmark[benchmark]
+    task = entry.task
     values["upstream"] = {
         "weights": fingerprint(model),
         **content_hashes(
@@ -125,6 +127,7 @@ def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dic
             answers_file=str(answers_file(task.path)) if task.name == "bfcl" and task.path is not None else None,
             tools_file=config.tools.path if config.tools else None,
             schemas_file=config.tools.schemas if config.tools else None,
+            **files_of({"grader": entry.grader, **{f"term_{name}": term for name, term in entry.terms.items()}}),
         ),
     }
     return values

@@ -34,7 +34,7 @@ SPREAD: dict[str, tuple[str, ...]] = {
 NO_COLUMNS = asdict(TaskColumns())
 
 ADDED_LATER: dict[str, dict[str, Any]] = {
-    "stage": {"decontaminate": [], "schema_share": 0.0},
+    "stage": {"decontaminate": [], "schema_share": 0.0, "grader_timeout_s": 5.0},
     "task": {
         **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse", "answer_format": "boxed"},
         # Keys that are columns.* since, with the values that they had where nobody set them.
@@ -42,6 +42,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     },
     "tools": {"schemas": None},
     "model": {"think_history": "keep"},
+    "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
 }
 """Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""
@@ -63,7 +64,7 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
             found[group] = _without(found[group], later)
     if "benchmark" in found:
         found["benchmark"] = {
-            name: {**entry, "task": _without(entry["task"], ADDED_LATER["task"])}
+            name: {**_without(entry, {"terms": {}}), "task": _without(entry["task"], ADDED_LATER["task"])}
             for name, entry in found["benchmark"].items()
         }
     if found.get("task") == {}:  # a stage that reads newer keys of it only

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from mentor.config import Config, ModelTeacher, RolloutStage
 from mentor.errors import RunFolderError
+from mentor.rewards import own_files
 from mentor.runs.base_model import base_model
 from mentor.runs.evaluations import evaluations, fingerprint
 from mentor.runs.folder import RunFolder, refuse_other
@@ -25,6 +27,8 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
         tools_file=tools.path if tools else None,
         schemas_file=tools.schemas if tools else None,
     )
+    if config.reward is not None:
+        given |= content_hashes(**own_files(asdict(config.reward)))
     if isinstance(config.stage, RolloutStage):
         given |= content_hashes(**{f"decontaminate {path}": path for path in config.stage.decontaminate})
     if isinstance(config.teacher, ModelTeacher) and config.teacher.path is not None:

@@ -6,7 +6,9 @@ Every trajectory is kept in items.jsonl with its verdict, so an evaluation resum
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 from mentor.config import Config, EvalStage, ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError
-from mentor.evaluation.graders import TrajectoryGrader, build_grader
+from mentor.evaluation.graders import TrajectoryGrader, open_grader
 from mentor.evaluation.results import summarise, with_domains
 from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
@@ -31,6 +33,7 @@ from mentor.tasks.requested_format import format_warnings
 from mentor.trajectories.store import TrajectoryWriter
 from mentor.types import NO_TOOLS, Task, Trajectory
 
+GRADED_AT_ONCE = 16  # trajectories; a grader may wait for another process, or for an endpoint
 MAX_UNGRADED = 0.05  # share of answers the grader may fail on before the stage stops
 
 
@@ -83,12 +86,15 @@ def evaluate_model(
     """
     tools, loading, sampling = config.tools, config.model, config.sampler
     assert isinstance(tools, ToolsConfig) and isinstance(loading, ModelConfig) and isinstance(sampling, SamplerConfig)
+    assert isinstance(config.stage, EvalStage)
     rows: list[dict[str, Any]] = []
     toolbox = configured_toolbox(tools, logger.message)
-    with student_environment(model, toolbox, loading, sampling) as environment, Grader() as answers:
+    timeout_s = config.stage.grader_timeout_s
+    with student_environment(model, toolbox, loading, sampling) as environment, Grader(timeout_s) as answers:
         for job in jobs:
-            grader = build_grader(config.benchmark[job.benchmark].grader, answers)
-            rows += evaluate(job, tasks[job.benchmark], config, eval_folder, environment, grader, logger)
+            entry = config.benchmark[job.benchmark]
+            with open_grader(entry.grader, entry.terms, answers, logger.message, timeout_s) as grader:
+                rows += evaluate(job, tasks[job.benchmark], config, eval_folder, environment, grader, logger)
         say_counts(toolbox, logger)
     return rows
 
@@ -147,11 +153,14 @@ def answer(
     """Sample and grade the requests that items.jsonl at `path` lacks, `batch` at a time; return all items."""
     items = list(read_jsonl(path, logger.message)) if path.is_file() else []
     left = wanted[len(items) :]
-    with TrajectoryWriter(path, logger.message) as store, logger.progress(len(wanted), title, len(items)) as progress:
+    with (
+        TrajectoryWriter(path, logger.message) as store,
+        logger.progress(len(wanted), title, len(items)) as progress,
+        ThreadPoolExecutor(GRADED_AT_ONCE) as threads,
+    ):
         for start in range(0, len(left), batch):
             part = left[start : start + batch]
-            for request, trajectory in zip(part, environment.rollout(part), strict=True):
-                item = judged(trajectory, request, grader)
+            for item in threads.map(partial(judged, grader=grader), environment.rollout(part), part):
                 store.write(item)
                 items.append(item)
             correct = sum(item["correct"] is True for item in items)

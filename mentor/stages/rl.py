@@ -30,6 +30,7 @@ from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
 from mentor.policy.ranks import Ranks, join_ranks
 from mentor.policy.reference import build_reference
 from mentor.rewards import build_reward
+from mentor.rewards.presets import ANSWER
 from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
 from mentor.rl.experience import gather_experience
 from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
@@ -65,7 +66,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     began = perf_counter()
     seed_everything(config.seed)
     toolbox = configured_toolbox(tools, logger.message)
-    taught = teacher_trajectories(folder, toolbox)[: stage.limit]
+    own_grader = reward_settings.grader != ANSWER  # which needs no answer
+    taught = teacher_trajectories(folder, toolbox, any_answer=own_grader)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     check_format(tasks, reward_settings)
     for line in format_warnings(tasks, "task", {"model.question_template": model.question_template}):
@@ -85,7 +87,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
         open_sampler(sampling, base, chat.eos_id, policy.dtype, policy.model, ranks) as sampler,
-        build_reward(**asdict(reward_settings)) as reward,
+        build_reward(report=logger.message, **asdict(reward_settings)) as reward,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
@@ -145,17 +147,20 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             "base": str(base),
             "tasks": len(tasks),
             "tasks_without_teacher": without_teacher(folder.root),
-            "tasks_without_answer": without_answer(folder.root),
+            "tasks_without_answer": 0 if own_grader else without_answer(folder.root),
             "steps": trainer.steps,
             "first_step": start + 1,
             **achieved,
+            **({"missing_grades": reward.missing} if reward.missing else {}),
         },
         seconds={**seconds, "other": perf_counter() - began - sum(seconds.values())},
     )
 
 
-def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory]:
+def teacher_trajectories(folder: RunFolder, toolbox: Toolbox, any_answer: bool = False) -> list[Trajectory]:
     """Load the teacher's trajectories with a known answer, in the rollout's order; their tasks are trained on.
+
+    any_answer: those without a known answer too.
 
     Raises InputError for a toolset other than the teacher's and where no task has an answer, StageError where there is
     no trajectory.
@@ -164,7 +169,7 @@ def teacher_trajectories(folder: RunFolder, toolbox: Toolbox) -> list[Trajectory
     stored = load_trajectories(path)
     if not stored:
         raise StageError(f"{path} holds no trajectory: run `mentor stage=rollout` again")
-    trajectories = [trajectory for trajectory in stored if trajectory.task.answer]
+    trajectories = [trajectory for trajectory in stored if any_answer or trajectory.task.answer]
     if not trajectories:
         raise InputError(
             f"{path}: none of {len(stored)} tasks has an answer, which stage=rl rewards; accepted: rows with one, "
@@ -249,6 +254,8 @@ def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], ste
     for group in groups:
         for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
             reward = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
+            if breakdown.total is None:
+                reward["note"] = breakdown.note
             record = {"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage}
             store.write({**record, "group_kind": group.kind})
 

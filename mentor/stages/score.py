@@ -24,7 +24,7 @@ from mentor.config import Config, ScoreStage, TaskConfig
 from mentor.errors import ConfigError, InputError
 from mentor.files import write_file
 from mentor.loggers import Logger
-from mentor.rewards import Reward, build_reward, load_preset
+from mentor.rewards import Reward, build_reward, described_reward, settings_of
 from mentor.rewards.grader_pool import GraderPool
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
@@ -41,22 +41,30 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     output = Path(stage.output)
     grid_output = output.with_suffix(".grid.json") if stage.grid is not None else None
     check_request(stage, [output, grid_output], config.overwrite)
-    presets = {name: {**load_preset(name), "grader_workers": stage.workers} for name in stage.presets}
+    own = described_reward(config.reward, config.name)
+    presets = {name: {**settings_of(name, own), "grader_workers": stage.workers} for name in stage.presets}
     rows = scan_rows(Path(stage.input), (config.task or TaskConfig()).answer_format)
     make_folder(stage, output.parent)
     loaded = time.perf_counter()
     with ExitStack() as stack:
         pool = stack.enter_context(GraderPool(stage.workers))
-        rewards = {name: stack.enter_context(closing(build_reward(pool, **preset))) for name, preset in presets.items()}
-        grid = replay_rows(rows, stage, pool, logger) if grid_output is not None else None
+        rewards = {
+            name: stack.enter_context(closing(build_reward(pool, logger.message, **preset)))
+            for name, preset in presets.items()
+        }
+        grid = None
+        if grid_output is not None:
+            grid = replay_rows(rows, stage, settings_of(stage.grid_base, own), pool, logger)
         replayed = time.perf_counter()
         totals = {name: array("d") for name in rewards}
         write_file(output, score_lines(rows, rewards, totals, stage.workers, logger))
+        missing = {name: reward.missing for name, reward in rewards.items() if reward.missing}
     means = {name: fmean(values) for name, values in totals.items() if values}
     logger.log(0, {f"reward/{name}": mean for name, mean in means.items()})
     counts: dict[str, Any] = {
         "rows": len(rows),
         "without_total": {name: len(rows) - len(values) for name, values in totals.items()},
+        **({"missing_grades": missing} if missing else {}),
     }
     seconds = {"load": loaded - started, "score": time.perf_counter() - replayed}
     if grid is not None and grid_output is not None:

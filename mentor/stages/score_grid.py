@@ -6,7 +6,7 @@ Groups are judged and replayed as they are read; none is kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ from mentor.config import ScoreStage
 from mentor.errors import InputError
 from mentor.evaluation.replay import NOTE, JudgedGroup, Replay, Tolerance, replay
 from mentor.loggers import Logger
-from mentor.rewards import CompositeReward, build_reward, load_preset
+from mentor.rewards import CompositeReward, build_reward
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.weight_grid import grid_points
 from mentor.stages.score_rows import ScoreRows, work_on_groups
@@ -32,22 +32,24 @@ class GridReplay:
     record: dict[str, Any]
 
 
-def replay_rows(rows: ScoreRows, stage: ScoreStage, pool: GraderPool, logger: Logger) -> GridReplay:
-    """Judge the rows once and replay them at every point of `stage.grid`.
+def replay_rows(
+    rows: ScoreRows, stage: ScoreStage, settings: Mapping[str, Any], pool: GraderPool, logger: Logger
+) -> GridReplay:
+    """Judge the rows once and replay them at every point of `stage.grid`. settings: of the reward `stage.grid_base`.
 
     Groups of one row, or of a task whose teacher is unknown (or its results, where a point compares them), are left out
     and counted.
 
     Raises ConfigError for a grid that is not accepted, and InputError where no group is left.
     """
-    base, points = grid_points(load_preset(stage.grid_base), stage.grid_base, stage.grid)
+    base, points = grid_points(settings, stage.grid_base, stage.grid)
     advantage = AdvantageSettings(stage.advantage, stage.normalize_std)
     tolerance = Tolerance(stage.same_cosine, stage.same_flips)
     counts: Counter[str] = Counter()
     with ExitStack() as stack:
         rewards = {}
         for point in {point.measures: point for point in (base, *points)}.values():
-            reward = build_reward(pool, **{**point.settings, "grader_workers": stage.workers})
+            reward = build_reward(pool, logger.message, **{**point.settings, "grader_workers": stage.workers})
             assert isinstance(reward, CompositeReward)
             rewards[point.measures] = stack.enter_context(reward)
 

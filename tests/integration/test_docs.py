@@ -58,6 +58,8 @@ ALL_COMMANDS = list(dict.fromkeys(command for page in PAGES for command in comma
 def hydra_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Composing as the command does, in an empty working folder."""
     monkeypatch.chdir(tmp_path)
+    rewards = (REPOSITORY / "docs" / "rewards.md").read_text(encoding="utf-8")
+    Path("my_rewards.py").write_text(rewards.split("```python\n")[1].split("```")[0])
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         yield

@@ -3,9 +3,10 @@
 import pytest
 
 from mentor.config import BenchmarkConfig
-from mentor.evaluation.graders import BUILDERS, AnswerGrader, QaGrader
+from mentor.evaluation.graders import BUILDERS, AnswerGrader, QaGrader, open_grader
 from mentor.rewards.correctness import Grader
 from mentor.types import StopReason, Task, Trajectory
+from tests.fixtures.own_rewards import write_rewards
 
 
 def finished(text: str, *accepted: str, stop: StopReason = StopReason.ANSWERED) -> Trajectory:
@@ -42,3 +43,26 @@ def test_the_qa_grader_takes_the_box_else_all_that_is_said_and_the_best_accepted
     }
     cut = grader.grade(finished("NYC", "NYC", stop=StopReason.LENGTH))
     assert cut.correct is False and cut.scores == {"em": 0.0, "f1": 0.0}
+
+
+def test_a_grader_and_terms_of_the_users_own(tmp_path):
+    path, said = write_rewards(tmp_path), []
+    terms = {"brief": f"{path}:brief", "valid": "valid", "broken": f"{path}:raises"}
+    with Grader() as answers, open_grader(f"{path}:graded", terms, answers, said.append, 20.0) as grader:
+        assert grader.runs_calls
+        right, wrong = grader.grade(finished("It is 72.", "72")), grader.grade(finished("No.", "72"))
+    assert (right.correct, dict(right.scores)) == (True, {"length": 9.0, "brief": 1.0})  # of valid too little is known
+    assert (wrong.correct, wrong.reason) == (False, None)
+    assert len(said) == 1 and said[0].startswith("no grade for broken: ") and "ZeroDivisionError" in said[0]
+
+
+def test_a_verdict_that_the_users_grader_cannot_give_is_none_and_not_wrong(tmp_path):
+    said = []
+    with Grader() as answers, open_grader(f"{write_rewards(tmp_path)}:none", {}, answers, said.append, 20.0) as grader:
+        verdict = grader.grade(finished("It is 72.", "72"))
+    assert (verdict.correct, verdict.reason) == (None, "bad_value") and "on task t returned None" in said[0]
+
+
+def test_a_built_in_grader_measures_terms_too():
+    with Grader() as answers, open_grader("answer", {"names": "set"}, answers, print, 5.0) as grader:
+        assert grader.grade(finished(r"\boxed{72}", "72")).to_dict() == {"correct": True, "scores": {}, "reason": None}

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mentor.conf_dir import conf_dir
+from mentor.errors import GraderError
 from mentor.linting import Lint, lint_reward
 from mentor.linting.play import play
 from mentor.linting.rules import RULES
@@ -13,6 +14,7 @@ from mentor.rewards import build_reward, load_preset
 from mentor.rewards.answer_formats import FORMATS
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, StopReason, Task, ToolCall
+from tests.fixtures.own_rewards import write_rewards
 
 TASK = Task(
     "t",
@@ -156,3 +158,13 @@ def test_cases_are_parsed_and_executed_as_a_models_turns_are(chat):
     assert [call.error for call in by_name["malformed calls before"].calls][:2] == [CallError.MALFORMED] * 2
     assert by_name["calls in thinking only"].calls == [] and by_name["cut before the end"].final_text is None
     assert r"\boxed{14}" in by_name["answer in a call and its reply only"].messages[-2]["content"]
+
+
+def test_a_term_and_a_grader_of_the_users_own_are_tried(chat, tmp_path):
+    path, terms = write_rewards(tmp_path), load_preset("flexible")["terms"]
+    small, large = ({**terms, "own": {"term": f"{path}:brief", "weight": weight}} for weight in (0.1, 1.0))
+    assert lint("flexible", chat, terms=small).findings == []
+    assert "leaving the tools out pays more than using them" in whys(lint("flexible", chat, terms=large))
+    assert "a wrong answer is worth as much as the right one" in whys(lint("flexible", chat, grader=f"{path}:says_14"))
+    with pytest.raises(GraderError, match="task t: the grader gave no verdict on 'honest', .*ZeroDivisionError"):
+        lint("flexible", chat, terms={**terms, "own": {"term": f"{path}:raises", "weight": 0.1}})

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from mentor.errors import GraderError, InputError
 from mentor.rewards import Reward, build_reward, load_preset
 from mentor.rewards.raw import raw_trajectory
 from mentor.types import CallError, CallRecord, StopReason, ToolCall, Trajectory
+from tests.fixtures.own_rewards import write_rewards
 from tests.unit.rewards.builders import HONEST, call, make_trajectory, raw_row, tool_call
 
 
@@ -200,3 +202,48 @@ def test_another_term_is_weighted_scaled_and_gated() -> None:
     with build_reward(**{**settings, "terms": {"names": {**names, "gate": "group"}}}) as reward:
         assert [row.total for row in reward.score([wrong])] == [0.0] and reward.term_names == ("correct", "names")
         assert [row.total for row in reward.score([wrong, right])] == pytest.approx([0.2, 0.5])
+
+
+def own_reward(folder: Path, function: str, weight: float = 0.1, **changes: Any) -> Reward:
+    """`flexible` with a term `own` of the user's; what it reports is in `reported`."""
+    settings = load_preset("flexible") | changes
+    term = {"term": f"{write_rewards(folder)}:{function}", "weight": weight}
+    return build_reward(report=reported.append, **{**settings, "terms": {**settings["terms"], "own": term}})
+
+
+reported: list[str] = []
+
+
+def test_a_term_of_the_users_own_adds_its_value(tmp_path: Path) -> None:
+    cut = make_trajectory(calls=HONEST, stop_reason=StopReason.LENGTH)
+    with own_reward(tmp_path, "brief", -0.3) as reward:
+        right, unfinished = reward.score([make_trajectory(calls=HONEST), cut])
+    assert right.total == pytest.approx(1.0 - 0.3 / 3) and right.terms["own"] == pytest.approx(1 / 3)
+    assert unfinished.total == 0.0 and "own" not in unfinished.terms  # a floor: the function is not asked
+    with own_reward(tmp_path, "parts", 0.1) as reward:  # numbers by name count with the one weight
+        (found,) = reward.score([make_trajectory(calls=HONEST)])
+    assert (found.terms["own.ran"], found.terms["own.words"]) == (2.0, 1.0)
+    assert found.parts["own.ran"] == pytest.approx(0.2) and found.total == pytest.approx(1.3)
+
+
+def test_a_term_that_fails_is_a_missing_grade_and_not_a_zero(tmp_path: Path) -> None:
+    reported.clear()
+    with own_reward(tmp_path, "raises") as reward:
+        found = reward.score([make_trajectory(calls=HONEST)] * 2)
+        assert [row.total for row in found] == [None, None] and found[0].terms["correct"] == 1.0
+        assert found[0].terms["own"] is None and found[0].note.endswith("division by zero (my_rewards.py:32)")
+        assert reward.missing == {"own": 2} and len(reported) == 1
+        assert "my_rewards.py:raises on task t0 raised ZeroDivisionError: division by zero" in reported[0]
+        with pytest.raises(GraderError, match=r"20 of 20 answers could not be graded, .*on task t0 raised ZeroDivi"):
+            reward.score([make_trajectory(calls=HONEST)] * 18)
+    with own_reward(tmp_path, "raises", weight=0.0) as reward:  # what adds nothing stops nothing
+        assert reward.score([make_trajectory(calls=HONEST)])[0].total == 1.0
+
+
+def test_a_grader_of_the_users_own_says_what_is_correct(tmp_path: Path) -> None:
+    unboxed = make_trajectory(text="It is 72.", calls=HONEST, answer=())
+    settings = load_preset("flexible")
+    with build_reward(**{**settings, "grader": f"{write_rewards(tmp_path)}:graded"}) as reward:
+        found = reward.score([unboxed, make_trajectory(text="It is 71.", calls=HONEST)])
+    assert [row.total for row in found] == pytest.approx([1.0, 0.16])
+    assert [row.terms["correct"] for row in found] == [1.0, 0.0]

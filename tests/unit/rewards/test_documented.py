@@ -111,3 +111,22 @@ def test_the_worked_example(answer: str, expected: tuple[float, ...]):
         with build_reward(**load_preset(name)) as reward:
             assert reward.score([raw_trajectory(row, "row")])[0].total == pytest.approx(total)
             assert f"{total:g}" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_users_own_term_and_grader_that_the_page_shows(tmp_path):
+    source = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    (tmp_path / "my_rewards.py").write_text(source)
+    calls = [call("add", a=a, b=b) for a, b in [(8, 69), (77, 71), (148, 32)]]
+    response = (
+        "".join(turn(text, str(n)) for text, n in zip(calls, (77, 148, 180), strict=True)) + f"\\boxed{{180}}{END}"
+    )
+    row = {"id": 1, "response": response, "eos": END, "ground_truth": "180", "teacher_tools": ["sum_numbers", "add"]}
+    settings = load_preset("flexible")
+    economy = {"term": f"{tmp_path}/my_rewards.py:economy", "weight": 0.1}
+    with build_reward(**{**settings, "terms": {**settings["terms"], "economy": economy}}) as reward:
+        (found,) = reward.score([raw_trajectory(row, "row")])
+    assert found.terms["economy"] == 0.75 and found.total == pytest.approx(0.895)
+    assert "= **0.895**" in PAGE.read_text(encoding="utf-8")
+    unboxed = {**row, "response": response.replace("\\boxed{180}", "About 181.")}
+    with build_reward(**{**settings, "grader": f"{tmp_path}/my_rewards.py:near"}) as reward:
+        assert reward.score([raw_trajectory(unboxed, "row")])[0].terms["correct"] == 1.0

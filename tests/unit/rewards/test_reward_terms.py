@@ -22,7 +22,11 @@ def test_terms_are_read_with_their_defaults():
             "`reward.terms.brief.term` is not set, which every term has; terms",
         ),
         ("brief", {"term": "set"}, "`reward.terms.brief.weight` is not set"),
-        ("brief", {"term": "bag", "weight": 1}, "`reward.terms.brief.term=bag` is no term; did you mean `bag_f1`?"),
+        (
+            "brief",
+            {"term": "bag", "weight": 1},
+            "`reward.terms.brief.term=bag` is not accepted; did you mean `bag_f1`?",
+        ),
         ("brief", {"term": "set", "weight": 1, "wieght": 2}, "`reward.terms.brief.wieght` is not a key; did you mean"),
         ("brief", {"term": "set", "weight": "x"}, "`reward.terms.brief.weight=x` is not accepted; accepted: 0 or more"),
         ("brief", {"term": "set", "weight": -1}, "`reward.terms.brief.weight=-1` is not accepted; accepted: 0 or more"),

@@ -36,7 +36,7 @@ def test_points_are_all_combinations_over_the_preset():
             {"gate": ["no"]},
             "`stage.grid`: `reward.terms.match.gate=no` is not accepted; accepted: none, outcome",
         ),
-        ("flexible", {"matcher": ["mentor"]}, "`stage.grid`: `reward.terms.match.term=mentor` is no term"),
+        ("flexible", {"matcher": ["mentor"]}, "`stage.grid`: `reward.terms.match.term=mentor` is not accepted"),
         ("flexible", [0.1], "`stage.grid=\\[0.1\\]` is not accepted"),
         ("flexible", {}, "`stage.grid={}` is not accepted"),
         ("released_f1", {"weights.tool": [0]}, "released reward, which has no weights; accepted: flexible, resu"),

@@ -1,8 +1,16 @@
 """Groups over several ranks: who rolls out what, who scores what, and that every rank ends up with all of it."""
 
+import pytest
+
+from mentor.algorithm.advantage import AdvantageSettings
+from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.policy.ranks import Ranks
+from mentor.rewards import build_reward
+from mentor.rl.advantages import assign_advantages
 from mentor.rl.rollouts import GroupSampler, contiguous_parts, score_groups
 from mentor.types import RewardBreakdown, StopReason, Task, Trajectory, TrajectoryGroup
+from tests.fixtures.own_rewards import write_rewards
+from tests.unit.rewards.builders import HONEST, make_trajectory
 
 TASKS = [Task(f"t{i}", "q", ("1",), "calculator") for i in range(4)]
 
@@ -87,3 +95,19 @@ def test_contiguous_parts_cover_everything_once():
     for count in range(1, 9):
         parts = contiguous_parts([3, 1, 4, 1, 5, 9, 2, 6, 5], count)
         assert [i for part in parts for i in part] == list(range(9))
+
+
+def test_a_term_of_the_users_own_is_scored_logged_and_stored(tmp_path):
+    members = [make_trajectory(calls=HONEST), make_trajectory(calls=HONEST[:1])]
+    groups = [TrajectoryGroup(members[0].task, members)]
+    terms = {
+        "correct": {"term": "correct", "weight": 1},
+        "own": {"term": f"{write_rewards(tmp_path)}:brief", "weight": 0.6},
+    }
+    with build_reward(name="own", terms=terms) as reward:
+        score_groups(groups, reward, Ranks())
+    assign_advantages(groups, AdvantageSettings(normalize_std=False))
+    assert [breakdown.total for breakdown in groups[0].rewards] == pytest.approx([1.2, 1.3])
+    assert groups[0].advantages == pytest.approx([-0.05, 0.05])
+    found = group_metrics(groups, AdvantageSettings(normalize_std=False))
+    assert found["reward/own"] == pytest.approx(5 / 12) and found["advantage/own_all_pass"] == pytest.approx(0.05)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mentor.config import BenchmarkConfig, Config, EvalStage, SamplerConfig, TaskConfig, ToolsConfig, dump
 from mentor.environment import Environment, RolloutLimits
-from mentor.evaluation.graders import build_grader
+from mentor.evaluation.graders import AnswerGrader
 from mentor.loggers import Logger
 from mentor.loggers.console import Console
 from mentor.rewards.correctness import Grader
@@ -40,7 +40,7 @@ def test_rows_of_both_ways_and_a_domain_that_is_known_later(chat, tmp_path: Path
     script = {str(i): [chat.encode(answer + chat.eos_token)] for i, answer in enumerate(ANSWERS)}
     sampler, toolbox = ScriptedSampler(script, chat.eos_id), Toolbox(Toolset.builtin("calculator"))
     with Grader() as answers, Environment(sampler, toolbox, chat, RolloutLimits()) as environment:
-        given = (settings, tmp_path / "eval", environment, build_grader("answer", answers), Logger(Console(False)))
+        given = (settings, tmp_path / "eval", environment, AnswerGrader(answers), Logger(Console(False)))
         with_tools, without = evaluate(job, TASKS, *given)
         assert (with_tools["with_tools"], without["with_tools"]) == (True, False)
         assert (with_tools["accuracy"], without["accuracy"]) == (0.25, 0.5)

@@ -1,12 +1,14 @@
 import gzip
 import json
+import re
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mentor.config import Config, ScoreStage, TaskConfig
+from mentor.checks import check
+from mentor.config import Config, RewardConfig, ScoreStage, TaskConfig
 from mentor.errors import ConfigError, GraderError, InputError
 from mentor.loggers.console import Console
 from mentor.loggers.logger import Logger
@@ -15,6 +17,7 @@ from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.score import run
 from mentor.types import Trajectory
+from tests.fixtures.own_rewards import write_rewards
 from tests.unit.rewards.builders import HONEST, make_trajectory, raw_row, tool_call
 
 TURNS = [(tool_call("divide"), ["24"]), (tool_call("add"), ["72"])]
@@ -207,9 +210,45 @@ def test_a_missing_file_and_an_unknown_preset(tmp_path: Path) -> None:
 
 def test_too_many_ungraded_answers_stop_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = load_preset("sparse") | {"grader_timeout_s": 0.5}  # of the hostile answer; 5 s by default
-    monkeypatch.setattr("mentor.stages.score.load_preset", lambda name: impatient)
+    monkeypatch.setattr("mentor.stages.score.settings_of", lambda name, described: impatient)
     hostile = raw_row(TURNS, r"\boxed{\int_0^1 9^{9^{9^9}}}", ground_truth=r"\sqrt{2}")
     source = write(tmp_path / "rows.jsonl", [HONEST_ROW] * 19 + [hostile] * 2)
     with pytest.raises(GraderError, match="could not be graded"):
         score(tmp_path, source, ["sparse"])
     assert not (tmp_path / "scores.jsonl").exists()
+
+
+def own(folder: Path, function: str, name: str = "own", **more: float) -> dict:
+    """The keys of a command that describes a reward of the user's own, as `reward` and `name`."""
+    terms = {**load_preset("flexible")["terms"], "own": {"term": f"{write_rewards(folder)}:{function}", "weight": 0.1}}
+    return {"reward": RewardConfig("flexible", terms=terms, **more), "name": name}
+
+
+def test_a_reward_of_the_users_own_is_scored_beside_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = make_trajectory(calls=HONEST)
+    bad = replace(good, task=replace(good.task, id="bad"))
+    source = write(tmp_path / "t.jsonl", [good.to_dict(), bad.to_dict(), make_trajectory("none").to_dict()])
+    stage = ScoreStage("score", str(source), str(tmp_path / "scores.jsonl"), ["flexible", "own"])
+    config = Config(stage=stage, **own(tmp_path, "flaky"))
+    result = run(config, RunFolder(tmp_path, tmp_path, False), Logger(Console(False)))
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [row["rewards"]["own"] for row in rows] == [pytest.approx(1.1), None, 0.0]
+    assert [row["rewards"]["flexible"] for row in rows] == [1.0, 1.0, 0.0]
+    assert [row["terms"]["own"].get("own", "not asked") for row in rows] == [1.0, None, "not asked"]
+    assert result.counts["missing_grades"] == {"own": {"own": 1}} and result.counts["without_total"]["own"] == 1
+    assert "my_rewards.py:flaky on task bad raised ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("presets", "name", "said"),
+    [
+        (["flexible"], "own", "`stage.presets` lacks own, the reward that reward= and name= describe"),
+        (["flexible"], None, "`reward` is not the preset flexible, and is called so; accepted: another name"),
+        (["own", "spares"], "own", "`stage.presets` has 'spares', no reward preset; did you mean `sparse`?"),
+    ],
+)
+def test_a_reward_that_is_not_named_or_not_scored_is_refused(tmp_path: Path, presets, name, said) -> None:
+    source = write(tmp_path / "rows.jsonl", [HONEST_ROW])
+    stage = ScoreStage("score", str(source), str(tmp_path / "scores.jsonl"), presets)
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        check(Config(stage=stage, **own(tmp_path, "brief", name)))

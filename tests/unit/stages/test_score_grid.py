@@ -16,7 +16,7 @@ from mentor.stages import StageResult
 from mentor.stages.score import run
 from mentor.types import ToolCall
 from tests.unit.rewards.builders import HONEST, make_trajectory
-from tests.unit.stages.test_score import HONEST_ROW, write
+from tests.unit.stages.test_score import HONEST_ROW, own, write
 
 
 def replayed(folder: Path, source: Path, grid: object, overwrite: bool = False) -> tuple[StageResult, dict]:
@@ -67,3 +67,14 @@ def test_a_grid_over_rows_without_groups_is_refused_before_anything_is_written(t
     with pytest.raises(InputError, match="no group of several trajectories"):
         replayed(tmp_path, source, {"weights.tool": [0]})
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_the_weight_of_a_term_of_the_users_own_is_replayed(tmp_path: Path) -> None:
+    members = [make_trajectory(calls=HONEST), make_trajectory(calls=HONEST[:1])]  # in `brief` 1/3 and 1/2
+    source = write(tmp_path / "t.jsonl", [{**member.to_dict(), "group_id": "g"} for member in members])
+    grid = {"terms.own.weight": [0, 0.6], "weights.tool": [0.3]}
+    stage = ScoreStage("score", str(source), str(tmp_path / "scores.jsonl"), ["own"], grid=grid, grid_base="own")
+    run(Config(stage=stage, **own(tmp_path, "brief")), RunFolder(tmp_path, tmp_path, False), Logger(Console(False)))
+    record = json.loads((tmp_path / "scores.grid.json").read_text())
+    assert record["base"]["values"] == {"terms.own.weight": 0.1, "weights.tool": 0.3} and record["preset"] == "own"
+    assert [point["reward_mean"] for point in record["points"]] == pytest.approx([1.9 / 2, 2.4 / 2])
