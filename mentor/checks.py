@@ -39,7 +39,7 @@ MISSING = "???"
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 DATA_SET = r"[^\s+:]+"
 DOMAIN = re.compile(rf"id|ood|unknown|id:{DATA_SET}(\+{DATA_SET})*")
-FILE_TASKS = ("jsonl", "rl_rows", "math", "multihop_qa", "traces")
+FILE_TASKS = ("jsonl", "calls", "bfcl", "rl_rows", "math", "multihop_qa", "traces")
 
 
 def check(config: Config) -> None:
@@ -113,8 +113,6 @@ def _check_placeholders(key: str, task: TaskConfig) -> None:
 
 def _check_data(config: Config) -> None:
     task, teacher, tools = config.task, config.teacher, config.tools
-    if task is not None and task.name == "bfcl":
-        raise ConfigError("`task.name=bfcl` has tools without code, and is no training task; use benchmark=bfcl_simple")
     solving = config.stage.name == "rollout"
     if task is not None and task.name in FILE_TASKS and task.path is None and solving:
         raise ConfigError(f"`task.path` is not set: task={task.name} reads rows, task.path=<file, folder or Hub name>")
@@ -312,10 +310,12 @@ def _check_stage(config: Config) -> None:
                     f"`benchmark.{name}.task.name=traces` holds a teacher's work, which nothing is evaluated on; "
                     "accepted: task=jsonl, rl_rows, ... with questions and answers"
                 )
-            if (benchmark.grader == "bfcl") != (benchmark.task.name == "bfcl"):
+            by_calls = benchmark.task.name in ("bfcl", "calls") or bool(benchmark.task.columns.calls)
+            if (benchmark.grader == "bfcl") != by_calls:
                 raise ConfigError(
                     f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
-                    f"{benchmark.task.name}; accepted: bfcl for both or for none"
+                    f"{benchmark.task.name}; accepted: bfcl for rows that are judged by their calls (task=bfcl, calls, "
+                    "or with task.columns.calls), and for no others"
                 )
             if ":" in benchmark.grader:
                 check_own(benchmark.grader, f"benchmark.{name}.grader", [])

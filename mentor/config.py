@@ -176,6 +176,7 @@ class TaskColumns(Section):
     question: str | None = None  # the question: text, or a list of {role, content} that ends with the user's
     answer: str | None = None  # the answer: text, a number, a list of accepted ones, or an object such as {target}
     reference: str | None = None  # the teacher's calls, a list of {name, arguments} or its JSON text; may be absent
+    calls: str | None = None  # the right calls in place of an answer: a list, its JSON text, or a text that holds them
     id: str | None = None  # a unique id; without it the file's name and the row's number
     tools: str | None = None  # the row's own tools, a list of schemas or its JSON text; may be absent
     system: str | None = None  # a system message before the question; may be absent
@@ -187,8 +188,8 @@ class TaskConfig(Section):
     """Where the training tasks come from."""
 
     name: str = choice(
-        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces"
-    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own; bfcl is a benchmark only
+        "???", "calculator", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls", "bfcl", "traces"
+    )  # generated, or rows of GSM8K, mathematics or multi-hop benchmarks, verl, your own, with right calls, of BFCL
     path: str | None = None  # file (JSONL, JSON, CSV, parquet, arrow), folder of shards, or a data set of the Hub
     subset: str | None = None  # which configuration of a data set that has several; null: its default
     split: str = "train"  # which split to generate or fetch, a local file's label; a benchmark has splits instead

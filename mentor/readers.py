@@ -77,13 +77,13 @@ SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 COMPARES_CALLS = one_of(".family", "project") & (above(".terms.match.weight", 0) | above(".terms.valid.weight", 0))
 
-ROWS = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl")
-ROWS_OR_TRACES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "traces")
-FILES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "bfcl", "traces")
+ROWS = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls")
+ROWS_OR_TRACES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls", "traces")
+FILES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls", "bfcl", "traces")
 TASK = {
     "path": FILES | stage_in("check"),
     "bad_rows": FILES,
-    **dict.fromkeys(("columns.question", "columns.reference"), ROWS),
+    **dict.fromkeys(("columns.question", "columns.reference", "columns.calls"), ROWS),
     **dict.fromkeys(
         ("subset", "columns.answer", "columns.id", "columns.tools", "columns.system"),
         ROWS_OR_TRACES | stage_in("check"),

@@ -111,6 +111,11 @@ class CallRecord:
             raise ValueError(f"a call is ok exactly when it has no error, got ok={self.ok} error={self.error}")
 
     @property
+    def fits(self) -> bool:
+        """Whether it ran without error, or nothing is wrong with it where calls are not run."""
+        return self.ok or self.error is CallError.NOT_RUN
+
+    @property
     def well_formed(self) -> bool:
         """A JSON call of a known tool whose arguments fit its schema, whether or not the tool then failed."""
         return self.error not in (CallError.MALFORMED, CallError.UNKNOWN_TOOL, CallError.INVALID_ARGUMENTS)
@@ -147,14 +152,32 @@ NO_TOOLS = TaskTools(None, [])
 
 
 @dataclass(frozen=True)
+class GoldCalls:
+    """The calls that are right for a task, as BFCL writes them.
+
+    category: simple, multiple or parallel (these calls), irrelevance (none) or relevance (any). functions: of the calls
+    with the type of each argument, `{name, parameters: {properties, required}}`. accepted: one for each call,
+    `{name: {argument: [accepted values]}}`, where "" says that the argument may be left out.
+    """
+
+    category: str
+    functions: list[dict[str, Any]] = field(default_factory=list)
+    accepted: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"category": self.category, "functions": self.functions, "accepted": self.accepted}
+
+
+@dataclass(frozen=True)
 class Task:
-    """A question with its accepted answers.
+    """A question with its accepted answers, or with the calls that are right.
 
     `reference` holds the teacher's calls in order: None where the teacher is unknown, empty where it used no tool.
     `source` keeps what a teacher may need from the original row (GSM8K's worked answer, a generator's program).
     `tools` are the task's own; None where it takes those of the run.
     `earlier`: the messages before the question (a system text, earlier turns); no task is asked without them.
     `answer_format`: in which the final turn gives its answer, as `task.answer_format` names it.
+    `gold`: the right calls of a task without an answer, which is one turn whose calls are judged and not run.
     """
 
     id: str
@@ -167,6 +190,7 @@ class Task:
     tools: TaskTools | None = None
     earlier: tuple[dict[str, Any], ...] = ()
     answer_format: str = "boxed"
+    gold: GoldCalls | None = None
 
     @property
     def prompt(self) -> list[dict[str, Any]]:
@@ -179,6 +203,8 @@ class Task:
             own["earlier"] = list(self.earlier)
         if self.answer_format != "boxed":
             own["answer_format"] = self.answer_format
+        if self.gold is not None:
+            own["gold"] = self.gold.to_dict()
         return {
             "id": self.id,
             "question": self.question,
@@ -202,6 +228,7 @@ class Task:
             tools=TaskTools(row["tools"]["env"], row["tools"]["schemas"]) if row.get("tools") else None,
             earlier=tuple(row.get("earlier", ())),
             answer_format=row.get("answer_format", "boxed"),
+            gold=GoldCalls(**row["gold"]) if row.get("gold") else None,
         )
 
 

@@ -6,6 +6,7 @@ No reference is ever fetched, and no message holds a whole value: it may be huge
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ Schema = dict[str, Any]
 
 JSON_TYPES = {
     **{"dict": "object", "float": "number", "tuple": "array", "any": None},
-    **{"str": "string", "int": "integer", "bool": "boolean", "list": "array", "set": "array"},
+    **{"str": "string", "int": "integer", "bool": "boolean", "list": "array", "set": "array", "union": None},
 }
 """Types that published schemas write as Python does, and JSON schema's; None for one that allows all."""
 
@@ -68,8 +69,9 @@ def json_schema(schema: Any) -> Any:
     dropped = ("type", "optional", *(key for key in ("required",) if isinstance(schema.get(key), bool)))
     converted = {key: value for key, value in schema.items() if key not in dropped}
     kind = schema.get("type")
-    kind = JSON_TYPES.get(kind, kind) if isinstance(kind, str) else kind
-    if kind is not None:
+    if isinstance(kind, str):
+        converted |= _declared(kind)
+    elif kind is not None:
         converted["type"] = kind
     properties = schema.get("properties")
     if isinstance(properties, Mapping):
@@ -84,6 +86,16 @@ def json_schema(schema: Any) -> Any:
         if key in schema:
             converted[key] = json_schema(schema[key])
     return converted
+
+
+def _declared(kind: str) -> Schema:
+    """The schema that a type's name stands for: JSON schema's own, Python's (`List[str]`), or `str, optional`."""
+    base, _, inner = re.sub(r"\s*,?\s*\boptional$|^Optional\[(.*)\]$", r"\1", kind.strip()).partition("[")
+    name = JSON_TYPES.get(base, JSON_TYPES.get(base.strip().lower(), base.strip()))
+    if name is None:
+        return {}
+    items = inner.removesuffix("]")
+    return {"type": name} | ({"items": _declared(items)} if name == "array" and items and "," not in items else {})
 
 
 def _check_references(parameters: Schema) -> None:

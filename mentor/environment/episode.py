@@ -42,7 +42,7 @@ class Episode:
     async def run(self) -> Trajectory:
         """Produce the trajectory, with the task's own tools or the toolbox's."""
         task = self.request.task
-        if not self.request.run_calls:
+        if task.gold is not None:
             tools = self.toolbox.schemas_json(task) if task.tools is None else schemas_text(task.tools.schemas)
             self._start(tools)
             stop_reason = await self._only_turn(tools)
@@ -80,15 +80,13 @@ class Episode:
         raise AssertionError("the last turn returns")
 
     async def _only_turn(self, tools: str) -> StopReason:
-        """Sample one turn and record its calls without running them, also where the turn ran out of tokens.
-
-        The grader decides which of them count.
-        """
+        """Sample one turn and record its calls without running them, also where the turn ran out of tokens."""
         said = await self._sample(0)
         if said is not None:
             schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in json.loads(tools)}
             self.calls = [
-                CallRecord(0, call.name, call.arguments, False, call_error(call, schemas)) for call in said.calls
+                CallRecord(self.first_turn, call.name, call.arguments, False, call_error(call, schemas))
+                for call in said.calls
             ]
         if said is None or self.out_of_tokens:
             return StopReason.LENGTH

@@ -26,17 +26,13 @@ class RolloutLimits:
 
 @dataclass(frozen=True)
 class RolloutRequest:
-    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy.
-
-    run_calls: False ends it after the first turn, whose calls are recorded but not run; its tools need no code then.
-    """
+    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy."""
 
     task: Task
     seed: int
     group_id: str | None = None
     temperature: float = 1.0
     top_p: float = 1.0
-    run_calls: bool = True
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from mentor.evaluation.bfcl_judge import judge
 from mentor.evaluation.qa import exact_match, token_f1
 from mentor.jsonl import Report
 from mentor.rewards.answer_formats import answer_text, final_answer
+from mentor.rewards.call_judge import calls_verdict
 from mentor.rewards.correctness import Grader
 from mentor.rewards.grades import Missing, MissingGrades, Term
 from mentor.rewards.own_grader import OwnGrader
 from mentor.rewards.quantities import clean
 from mentor.rewards.reward_terms import build_term
-from mentor.types import CallError, Trajectory
+from mentor.types import Trajectory
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ class Verdict:
 
 
 class TrajectoryGrader(Protocol):
-    """Judges finished trajectories of one benchmark, each by itself.
-
-    runs_calls: False where a trajectory is one turn whose calls are judged and not run.
-    """
-
-    runs_calls: bool
+    """Judges finished trajectories of one benchmark, each by itself."""
 
     def grade(self, trajectory: Trajectory) -> Verdict:
         """Judge the trajectory; a bad one gets a verdict, never an exception."""
@@ -54,8 +49,6 @@ class TrajectoryGrader(Protocol):
 
 class AnswerGrader:
     """Whether the answer of the final turn is an accepted one, as in the project's rewards."""
-
-    runs_calls = True
 
     def __init__(self, answers: Grader) -> None:
         self._answers = answers
@@ -70,8 +63,6 @@ class QaGrader:
     Scores `em` and `f1`, each the best over the accepted answers; correct is em = 1.
     """
 
-    runs_calls = True
-
     def grade(self, trajectory: Trajectory) -> Verdict:
         answer = final_answer(trajectory)
         said = (answer_text(trajectory) or "") if answer is None else clean(answer)
@@ -81,27 +72,21 @@ class QaGrader:
         return Verdict(em == 1.0, {"em": em, "f1": f1})
 
 
-class BfclGrader:
-    """Whether the calls are right for the task's row of BFCL; `reason` is the official checker's code, or `no_turn`."""
+class CallsGrader:
+    """Whether the calls of a task with right calls are these, by BFCL's rules; `reason` is the official checker's code.
 
-    runs_calls = False
+    It is `no_turn` where there was no turn to judge.
+    """
 
     def grade(self, trajectory: Trajectory) -> Verdict:
-        if not trajectory.turns:
-            return Verdict(False, reason="no_turn")  # the prompt left no room for one: not even "no call" was said
-        calls = [
-            {"name": call.name, "arguments": None if call.error is CallError.MALFORMED else call.arguments}
-            for call in trajectory.calls
-        ]
-        source = trajectory.task.source
-        found = judge(source["question_row"], source["answer_row"], calls)
+        found = calls_verdict(trajectory)
         return Verdict(found.valid, reason=found.error_type)
 
 
 BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
     "answer": AnswerGrader,
     "qa": lambda answers: QaGrader(),
-    "bfcl": lambda answers: BfclGrader(),
+    "bfcl": lambda answers: CallsGrader(),
 }
 """From the project's grader of answers, whose processes all benchmarks share, the grader of each name."""
 

@@ -1,7 +1,8 @@
 """A student's tool use beside the teacher's on the same tasks, call by call: similarity, cost and call errors.
 
 Names are compared, and arguments where it says so. The student's calls are all that it attempted, in order: a failed
-call matches none of the teacher's. References hold the teacher's calls in order, without its turns.
+call matches none of the teacher's; one that fits, where calls are not run, does. References hold the teacher's calls in
+order, without its turns.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def similarity(answers: Sequence[AnsweredCalls]) -> Numbers:
     teacher_calls_per_answer: the teacher's calls for the same answers.
     """
     pairs = [(answer.calls, answer.reference) for answer in answers if answer.reference is not None]
-    ran = Counter(call.name for calls, _ in pairs for call in calls if call.ok and call.name is not None)
+    ran = Counter(call.name for calls, _ in pairs for call in calls if call.fits and call.name is not None)
     taught = Counter(call.name for _, reference in pairs for call in reference)
     shared = [shared_calls(*pair) for pair in pairs]
     turns = [first_divergent_turn(*pair) for pair in pairs]
@@ -108,7 +109,7 @@ def call_errors(answers: Sequence[AnsweredCalls]) -> Numbers:
     """Compute shares of all calls attempted (None without any): by error in writing the call, and failed tools."""
     calls = [call for answer in answers for call in answer.calls]
     errors = Counter(call.error for call in calls)
-    failed = sum(not call.ok and call.well_formed for call in calls)
+    failed = sum(not call.fits and call.well_formed for call in calls)
     shares = {name: _share(errors[error], len(calls)) for name, error in INVALID.items()}
     return {**shares, "failed_calls": _share(failed, len(calls))}
 
@@ -132,7 +133,7 @@ def shared_calls(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> 
 
     Numbers are equal by value, so 2 is 2.0. A teacher's call of which only the name is known counts in neither.
     """
-    ran = [call for call in student if call.ok and call.name is not None]
+    ran = [call for call in student if call.fits and call.name is not None]
     known = [call for call in teacher if not isinstance(call, NamedCall)]
     names = Counter(call.name for call in ran) & Counter(call.name for call in known)
     left, same = list(known), 0
@@ -160,7 +161,7 @@ def first_divergent_turn(student: Sequence[CallRecord], teacher: Sequence[ToolCa
 
 
 def _like(ours: CallRecord, theirs: ToolCall) -> bool:
-    return ours.ok and ours.name == theirs.name
+    return ours.fits and ours.name == theirs.name
 
 
 def _share(part: float, whole: float) -> float | None:

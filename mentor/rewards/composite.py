@@ -4,8 +4,9 @@
 
 `scale` is 1 for a correct answer and the term's `wrong_scale` otherwise. The term's gate decides where it counts at
 all: always (`none`), with a correct answer (`outcome`), or with a correct answer anywhere in the group (`group`).
-Trajectories without a final turn, or without an answer in the task's format in it, get a
-floor instead.
+Trajectories without a final turn, or without an answer in the task's format in it, get a floor instead. Where a task has
+right calls in place of an answer, `correct` says whether the calls of its one turn are these, and only a turn that is
+cut off gets a floor.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from mentor.closing import Closing
 from mentor.errors import GraderError, InputError
 from mentor.jsonl import Report, warn
 from mentor.rewards.answer_formats import final_answer
+from mentor.rewards.call_judge import calls_verdict
 from mentor.rewards.correctness import Grader
 from mentor.rewards.grades import Grade, Missing, MissingGrades, Term
 from mentor.rewards.own_grader import CORRECT, OwnGrader
 from mentor.rewards.reward_terms import TermSettings
-from mentor.types import RewardBreakdown, Task, Trajectory
+from mentor.types import RewardBreakdown, StopReason, Task, Trajectory
 
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
 
@@ -166,7 +168,9 @@ class CompositeReward(Closing):
         return judged
 
     def _floor(self, trajectory: Trajectory, answer: str | None) -> str | None:
-        """Return the floor of a trajectory; a grader of the user's own asks for no boxed answer."""
+        """Return the floor of a trajectory; right calls and a grader of the user's own ask for no answer in a format."""
+        if trajectory.task.gold is not None:
+            return None if trajectory.stop_reason in (StopReason.CALLED, StopReason.ANSWERED) else "unfinished"
         if trajectory.final_text is None:
             return "unfinished"
         return None if answer is not None or self._own_grader is not None else "no_answer"
@@ -181,6 +185,8 @@ class CompositeReward(Closing):
         return [next(outcomes).correct if floor is None else 0.0 for floor in floors]
 
     def _grade(self, trajectory: Trajectory, answer: str | None) -> Grade:
+        if trajectory.task.gold is not None:
+            return float(calls_verdict(trajectory).valid)
         if answer is None:
             return 0.0
         verdict = self._grader.grade(answer, trajectory.task.answer)

@@ -4,6 +4,9 @@ The `response` is the decoded assistant side of a conversation in the Qwen form:
 `<|im_start|>role`, calls stand in `<tool_call>`, tool replies in `<tool_response>` (plain, or in the released form
 `{the call}`, `result:`, `output:`, `error:`). A row may carry `tools`, the JSON schemas of its tools; otherwise they
 are the twelve of the released calculator. Thinking is ignored, and text in a tool reply is never the model's.
+
+A row with `gold_calls`, a list of `{name, arguments}` that are right for its `tools`, is judged by its calls and needs
+neither `ground_truth` nor `teacher_tools`.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from typing import Any
 
 import jsonschema
 
+from mentor.calls.gold import gold_calls
 from mentor.calls.schemas import check_schema
 from mentor.chat.parse import split_reasoning
 from mentor.chat.syntax import HERMES, ParsedCall
 from mentor.errors import InputError
 from mentor.rewards.released import VALID_TOOLS
 from mentor.rewards.tool_replies import reply_error, reply_name
-from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Trajectory
+from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, ToolCall, Trajectory
 
 _HEADER = re.compile(r"<\|im_start\|>\s*(\w+)[ \t]*\n?")
 _REPLY = re.compile(r"<tool_response>(.*?)</tool_response>", re.DOTALL)
@@ -53,8 +57,12 @@ def raw_trajectory(row: Mapping[str, Any], where: str, answer_format: str = "box
     Raises InputError for a missing key or a value of the wrong type.
     """
     check_raw_row(row, where)
-    response, eos, truth = row["response"], row["eos"], row["ground_truth"]
+    response, eos, truth = row["response"], row["eos"], row.get("ground_truth", ())
     schemas = row.get("tools")
+    right = _right_calls(row)
+    gold = (
+        None if right is None else gold_calls(right, [check_schema(schema, where) for schema in schemas or ()], where)
+    )
     parameters = _parameters(schemas, where)
     turns = split_turns(response, eos)
     messages: list[dict[str, Any]] = [{"role": "user", "content": ""}]
@@ -66,18 +74,26 @@ def raw_trajectory(row: Mapping[str, Any], where: str, answer_format: str = "box
             continue
         assistant_turn += 1
         content, attempts = read_calls(text, parameters)
-        calls += record_outcomes(assistant_turn, attempts, _replies(turns[position + 1 :]))
+        calls += (
+            record_outcomes(assistant_turn, attempts, _replies(turns[position + 1 :]))
+            if gold is None
+            else _not_run(assistant_turn, attempts)
+        )
         messages.append({"role": "assistant", "content": content, **_tool_calls(attempts)})
-    teacher = row["teacher_tools"]
+    teacher = row.get("teacher_tools")
+    named = None if teacher is None else tuple(NamedCall(name) for name in teacher)
     task = Task(
         id=str(row["id"]),
         question="",
-        answer=(truth,) if isinstance(truth, str) else tuple(truth),
+        answer=() if gold is not None else (truth,) if isinstance(truth, str) else tuple(truth),
         toolset="row" if schemas is not None else "calculator",
-        reference=None if teacher is None else tuple(NamedCall(name) for name in teacher),
+        reference=named if right is None else right,
+        gold=gold,
         answer_format=answer_format,
     )
     stop_reason = _stop_reason(response.endswith(eos), turns, calls, assistant_turn)
+    if gold is not None and stop_reason is StopReason.MAX_TURNS:
+        stop_reason = StopReason.CALLED
     return Trajectory(task, messages, json.dumps(schemas or []), stop_reason, calls, response=response, eos=eos)
 
 
@@ -153,6 +169,18 @@ def record_outcomes(turn: int, attempts: Sequence[Attempt], replies: Sequence[st
     ]
 
 
+def _not_run(turn: int, attempts: Sequence[Attempt]) -> list[CallRecord]:
+    return [
+        CallRecord(turn, attempt.name, attempt.arguments, False, attempt.error or CallError.NOT_RUN)
+        for attempt in attempts
+    ]
+
+
+def _right_calls(row: Mapping[str, Any]) -> tuple[ToolCall, ...] | None:
+    calls = row.get("gold_calls")
+    return None if calls is None else tuple(ToolCall(call["name"], call["arguments"]) for call in calls)
+
+
 def _pair(attempts: Sequence[Attempt], replies: Sequence[str]) -> list[str | None]:
     """Pair each call with the reply that echoes it, else by position; malformed calls are skipped if replies lack."""
     left = list(replies)
@@ -206,15 +234,26 @@ def check_raw_row(row: Mapping[str, Any], where: str) -> None:
             given = f"{key}={row[key]!r}" if key in row else f"no {key!r}"
             raise InputError(f"{where}: {given:.200}, accepted: {what}")
 
-    for key in ("id", "response", "eos", "ground_truth", "teacher_tools"):
-        require(key in row, key, "rows with id, response, eos, ground_truth, teacher_tools (or stored trajectories)")
+    by_calls = row.get("gold_calls") is not None
+    needed = ("id", "response", "eos", *(("tools",) if by_calls else ("ground_truth", "teacher_tools")))
+    for key in needed:
+        require(key in row, key, f"rows with {', '.join(needed)} (or stored trajectories)")
+    if by_calls:
+        require(_calls(row["gold_calls"]), "gold_calls", "a list of {name, arguments}")
     require(isinstance(row["id"], (str, int)) and not isinstance(row["id"], bool), "id", "a text or an integer")
     for key in ("response", "eos"):
         require(isinstance(row[key], str), key, "a text")
-    truth, teacher = row["ground_truth"], row["teacher_tools"]
+    truth, teacher = row.get("ground_truth", []), row.get("teacher_tools")
     require(isinstance(truth, str) or _texts(truth), "ground_truth", "a text or a list of texts")
     require(teacher is None or _texts(teacher), "teacher_tools", "a list of names, or null")
     _parameters(row.get("tools"), where)
+
+
+def _calls(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(call, dict) and isinstance(call.get("name"), str) and isinstance(call.get("arguments"), dict)
+        for call in value
+    )
 
 
 def _texts(value: object) -> bool:

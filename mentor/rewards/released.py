@@ -184,8 +184,8 @@ class ReleasedReward(Closing):
         self._judge = judge
 
     def can_score(self, task: Task) -> bool:
-        """Return True: a teacher that is not known has used no tool."""
-        return True
+        """Return whether the task has an answer; a teacher that is not known has used no tool."""
+        return task.gold is None
 
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]:
         """Build a breakdown of each trajectory; groups do not matter.
@@ -195,6 +195,11 @@ class ReleasedReward(Closing):
         return [self._score(trajectory) for trajectory in trajectories]
 
     def _score(self, trajectory: Trajectory) -> RewardBreakdown:
+        if not self.can_score(trajectory.task):
+            raise InputError(
+                f"task {trajectory.task.id!r} is judged by its calls, and reward {self.name!r} reads a boxed answer; "
+                "accepted: sparse, strict, flexible, or terms of your own"
+            )
         reference = trajectory.task.reference
         teacher_tools = None if reference is None else [call.name for call in reference]
         eos = DEFAULT_EOS if trajectory.eos is None else trajectory.eos

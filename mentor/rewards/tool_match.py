@@ -53,7 +53,7 @@ def sequence(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> floa
 
 def sequence_args(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
     """Return 1 if names and arguments are the same in the same order; numbers by value, so 2 equals 2.0."""
-    ran = [call for call in student if call.ok]
+    ran = [call for call in student if call.fits]
     return float(len(ran) == len(teacher) and all(map(_same_call, ran, teacher)))
 
 
@@ -92,8 +92,8 @@ def _names(calls: Sequence[ToolCall]) -> list[str]:
 
 
 def _ran(calls: Sequence[CallRecord]) -> list[str]:
-    """Return the names of the calls that ran without error, in order."""
-    return [call.name for call in calls if call.ok and call.name is not None]
+    """Return the names of the calls that ran without error (or fit, where calls are not run), in order."""
+    return [call.name for call in calls if call.fits and call.name is not None]
 
 
 def _f1(shared: int, student: int, teacher: int) -> float:

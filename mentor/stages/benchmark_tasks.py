@@ -50,7 +50,9 @@ async def with_reference(tasks: Sequence[Task], teacher_name: str, toolbox: Tool
     async with toolbox:
         solved = await asyncio.gather(*map(solve, tasks))
     return [
-        replace(task, reference=tuple(found.executed_calls())) if isinstance(found, Trajectory) else task
+        replace(task, reference=tuple(found.executed_calls()))
+        if isinstance(found, Trajectory) and task.gold is None
+        else task
         for task, found in zip(tasks, solved, strict=True)
     ]
 

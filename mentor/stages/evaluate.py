@@ -120,7 +120,7 @@ def evaluate(
     began = perf_counter()
     summary = new_summary("eval", config.seed, config_hash(identity(job.config)))
     write_summary(folder, summary)
-    wanted = requests(tasks, stage, sampling, config.seed, grader.runs_calls)
+    wanted = requests(tasks, stage, sampling, config.seed)
     items = answer(wanted, folder / "items.jsonl", job.folder, environment, grader, sampling.max_running, logger)
     ungraded = count_ungraded(items, job.folder)
     results = summarise(items, splits, job.trained_on)
@@ -176,9 +176,7 @@ def count_ungraded(items: Sequence[Mapping[str, Any]], title: str) -> int:
     return ungraded
 
 
-def requests(
-    tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, seed: int, run_calls: bool = True
-) -> list[RolloutRequest]:
+def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, seed: int) -> list[RolloutRequest]:
     """Build one greedy request per task if asked for, then `samples` sampled ones, each with its own seed.
 
     First those with tools, then those without, as far as `stage.with_tools` asks for either.
@@ -187,11 +185,11 @@ def requests(
     for with_tools in stage.with_tools:
         offered = tasks if with_tools else [replace(task, tools=NO_TOOLS) for task in tasks]
         if stage.greedy:
-            wanted += [RolloutRequest(task, seed=0, temperature=0.0, run_calls=run_calls) for task in offered]
+            wanted += [RolloutRequest(task, seed=0, temperature=0.0) for task in offered]
         for sample in range(stage.samples):
             for task in offered:
                 own = derive_seed(seed, task.id, sample)
-                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p, run_calls))
+                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p))
     return wanted
 
 

@@ -158,7 +158,9 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
 
 
 def teacher_trajectories(folder: RunFolder, toolbox: Toolbox, any_answer: bool = False) -> list[Trajectory]:
-    """Load the teacher's trajectories with a known answer, in the rollout's order; their tasks are trained on.
+    """Load the teacher's trajectories with a known answer or right calls, in the rollout's order.
+
+    Their tasks are trained on.
 
     any_answer: those without a known answer too.
 
@@ -169,11 +171,12 @@ def teacher_trajectories(folder: RunFolder, toolbox: Toolbox, any_answer: bool =
     stored = load_trajectories(path)
     if not stored:
         raise StageError(f"{path} holds no trajectory: run `mentor stage=rollout` again")
-    trajectories = [trajectory for trajectory in stored if any_answer or trajectory.task.answer]
+    trajectories = [entry for entry in stored if any_answer or entry.task.answer or entry.task.gold]
     if not trajectories:
         raise InputError(
             f"{path}: none of {len(stored)} tasks has an answer, which stage=rl rewards; accepted: rows with one, "
-            "whose key stage=rollout is given as task.columns.answer=<key>; stage=sft needs none"
+            "whose key stage=rollout is given as task.columns.answer=<key>, or right calls (task.columns.calls); "
+            "stage=sft needs none"
         )
     for trajectory in trajectories:
         if trajectory.tools != toolbox.schemas_json(trajectory.task):
@@ -245,8 +248,9 @@ def without_teacher(root: Path) -> int:
 
 
 def without_answer(root: Path) -> int:
-    """Count the teacher's tasks that are not trained on, because nothing says what their answer is."""
-    return sum(not record["task"]["answer"] for record in read_jsonl(root / "rollout" / "trajectories.jsonl"))
+    """Count the teacher's tasks that are not trained on, because nothing says what is right."""
+    tasks = (record["task"] for record in read_jsonl(root / "rollout" / "trajectories.jsonl"))
+    return sum(not (task["answer"] or task.get("gold")) for task in tasks)
 
 
 def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:

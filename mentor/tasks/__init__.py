@@ -10,6 +10,7 @@ from mentor.rows import source_rows
 from mentor.rows.row_sources import has_splits, is_hub_name
 from mentor.tasks.bfcl import load_single_turn
 from mentor.tasks.calculator import check_disjoint, generate
+from mentor.tasks.call_rows import CallRows
 from mentor.tasks.gsm8k import SUBSET, Gsm8kRows
 from mentor.tasks.mathematics import MathRows
 from mentor.tasks.multihop_qa import MultihopRows
@@ -25,6 +26,7 @@ ROW_KINDS: dict[str, Callable[[Mapping[str, str | None], str, Mapping[str, str]]
     "multihop_qa": lambda columns, stem, placeholders: MultihopRows(columns),
     "rl_rows": lambda columns, stem, placeholders: RlRows(columns, placeholders),
     "jsonl": lambda columns, stem, placeholders: QuestionRows(columns),
+    "calls": lambda columns, stem, placeholders: CallRows(columns),
 }
 """The kind of rows of each task that `read_tasks` reads: from `task.columns`, the file's name, `task.placeholders`."""
 

@@ -1,8 +1,8 @@
 """Rows of the Berkeley Function Calling Leaderboard (v4): a question, the row's own tools and the accepted calls.
 
 Its schemas are not JSON schema (types `dict`, `float`, `tuple`, `any`); they are turned into it. A task's reference is
-the first accepted value of every argument, in order; in `irrelevance` it is empty. The tools have no code: these tasks
-are judged by their calls and are not rolled out with tools that run.
+the first accepted value of every argument, in order; in `irrelevance` it is empty. The tools have no code: the calls of
+one turn are judged and not run.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mentor.calls.gold import typed
 from mentor.calls.schemas import check_schema, json_schema
 from mentor.errors import InputError
 from mentor.rows import Row, describe, read_rows
 from mentor.tasks.prompts import read_prompt
 from mentor.tasks.row_kind import BadRows
-from mentor.types import Task, TaskTools, ToolCall
+from mentor.types import GoldCalls, Task, TaskTools, ToolCall
 
 CLASS_FILES = {
     "GorillaFileSystem": "gorilla_file_system",
@@ -122,7 +123,25 @@ def _task(
         source={"question_row": row, "answer_row": accepted.get(row["id"])},
         tools=TaskTools(None, schemas),
         earlier=earlier,
+        gold=gold_of_rows(row, accepted.get(row["id"])) if one_turn else None,
     )
+
+
+def gold_of_rows(question_row: Mapping[str, Any], answer_row: Mapping[str, Any] | None) -> GoldCalls:
+    """Return the right calls of a row that is judged by the calls of one turn, with the rows' own types.
+
+    Raises InputError for rows of different ids and of other categories.
+    """
+    category = category_of(question_row["id"])
+    if category in ("irrelevance", "relevance"):
+        return GoldCalls(category)
+    if answer_row is None or answer_row["id"] != question_row["id"]:
+        given = "none" if answer_row is None else repr(answer_row["id"])
+        raise InputError(f"row {question_row['id']}: its answer row is {given}, accepted: the one of the same id")
+    functions, truth = question_row["function"], answer_row["ground_truth"]
+    named = {name for call in truth for name in call}
+    judged = functions[:1] if category == "simple" else [f for f in functions if f["name"] in named]
+    return GoldCalls(category, [typed(function) for function in judged], list(truth))
 
 
 def _class_functions(row: Row, place: str, folder: Path, documents: dict[str, list[Row]]) -> list[Row]:

@@ -7,6 +7,7 @@ place. All of them are counted and named in one message, or left out (`task.bad_
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mentor.errors import InputError
@@ -14,10 +15,10 @@ from mentor.rows import Row, answer_field, text_field, value_field
 from mentor.rows.row_fields import id_field, optional_field
 from mentor.rows.row_files import Placed
 from mentor.tasks.prompts import Message, read_prompt
-from mentor.tasks.row_calls import read_calls
+from mentor.tasks.row_calls import checked_gold, read_calls, said_calls
 from mentor.traces.listings import listed_tools
 from mentor.traces.trace import TraceError
-from mentor.types import Task, TaskTools, ToolCall
+from mentor.types import NO_TOOLS, Task, TaskTools, ToolCall
 
 SHOWN = 10  # of the bad rows of a file that its refusal names
 
@@ -54,6 +55,10 @@ class RowKind:
     def reference(self, row: Row, place: str) -> tuple[ToolCall, ...] | None:
         return None
 
+    def calls(self, row: Row, place: str) -> tuple[ToolCall, ...] | None:
+        """Return the calls that are right in place of an answer; None where the answer decides."""
+        return None
+
     def tools(self, row: Row, place: str) -> TaskTools | None:
         """Return the row's own tools: the schemas that it lists under `tools` or `functions`."""
         return own_tools(row, place)
@@ -72,17 +77,25 @@ class RowKind:
             return None
         earlier, question = self._prompt(opened, place)
         task_id = self._read("id", opened, place, id_field, self.identifier)
-        answers = self._read("answer", opened, place, answer_field, self.answer) or ()
-        return Task(
+        tools = self._read("tools", opened, place, _tools, self.tools)
+        right = self._read("calls", opened, place, _right_calls, self.calls)
+        task = Task(
             id=numbered if task_id is None else task_id,
             question=question,
-            answer=tuple(dict.fromkeys(self.accepted(answer, place) for answer in answers)),
+            answer=(),
             toolset=self.toolset,
             split=split,
+            tools=tools,
+            earlier=earlier,
+        )
+        if right is not None:
+            return replace(task, tools=tools or NO_TOOLS, reference=right, gold=checked_gold(right, tools, place))
+        answers = self._read("answer", opened, place, answer_field, self.answer) or ()
+        return replace(
+            task,
+            answer=tuple(dict.fromkeys(self.accepted(answer, place) for answer in answers)),
             reference=self._read("reference", opened, place, _reference, self.reference),
             source=self.source(opened, place),
-            tools=self._read("tools", opened, place, _tools, self.tools),
-            earlier=earlier,
         )
 
     def _prompt(self, row: Row, place: str) -> tuple[tuple[Message, ...], str]:
@@ -129,6 +142,10 @@ def _prompt(row: Row, key: str, place: str) -> tuple[tuple[Message, ...], str]:
 
 def _reference(row: Row, key: str, place: str) -> tuple[ToolCall, ...] | None:
     return read_calls(optional_field(row, key), f"{place}: {key}")
+
+
+def _right_calls(row: Row, key: str, place: str) -> tuple[ToolCall, ...]:
+    return said_calls(value_field(row, key, place), f"{place}: {key}")
 
 
 def _tools(row: Row, key: str, place: str) -> TaskTools | None:

@@ -4,6 +4,8 @@ One call a turn, in evaluation order. Numbers of an annotation are taken literal
 expression are passed on as results. The value behind `=` is not used: a row is kept if its last call, executed, gives
 the gold answer. An earlier call that gives it proves nothing, since it may agree by chance. Where annotations are
 missing or stop short of the answer, true equations in the prose (`2000/$8 = 250`) are executed too.
+
+Right calls in place of an answer are written down as one turn and not run.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ import math
 import re
 from typing import Any
 
+from mentor.chat.messages import make_call
 from mentor.tasks.programs import Program, evaluate, is_reference, reference, step, tidy
 from mentor.teachers.base import TaskTeacher
 from mentor.teachers.outcomes import Rejection
 from mentor.teachers.transcript import TOLERANCE, execute
 from mentor.tools import ToolExecutor
-from mentor.types import NamedCall, Task, Trajectory
+from mentor.types import CallError, CallRecord, NamedCall, StopReason, Task, Trajectory
 
 EQUATION = re.compile(
     r"<<(.*?)>>"  # an annotation, or in the prose:
@@ -28,6 +31,7 @@ EQUATION = re.compile(
 SPELLINGS = str.maketrans(
     {"×": "*", "÷": "/", "−": "-", "–": "-", "[": "(", "]": ")", "{": "(", "}": ")", "^": "**", "$": None}
 )
+NO_CALL = "None of the tools fits."  # what is said where no call is right
 LONGEST_EXPRESSION = 200  # characters; keeps parsing cheap and its depth bounded
 
 OPERATORS: dict[type[ast.operator], tuple[str, str, str]] = {
@@ -46,9 +50,11 @@ class UnparsableError(ValueError):
 
 
 class Annotated(TaskTeacher):
-    """Solves tasks with `source["solution"]` (GSM8K) or with a reference (jsonl)."""
+    """Solves tasks with `source["solution"]` (GSM8K) or with a reference (jsonl); writes down right calls."""
 
     async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
+        if task.gold is not None:
+            return written(task, executor.toolset.schemas_json)
         try:
             program, longer = task_program(task), task_program(task, prose=True)
         except UnparsableError as error:
@@ -58,6 +64,19 @@ class Annotated(TaskTeacher):
             return outcome
         again = await execute(longer, task, executor)
         return again if isinstance(again, Trajectory) else outcome
+
+
+def written(task: Task, tools: str) -> Trajectory | Rejection:
+    """Write the right calls of a task as its one turn, which calls nothing where no call is right; nothing is run."""
+    calls = list(task.reference or ())
+    if not calls and task.gold is not None and task.gold.category == "relevance":
+        return Rejection("no_calls", "any call is right, and the row names none")
+    turn = sum(message["role"] == "assistant" for message in task.earlier)
+    made = [make_call(call.name, call.arguments, number) for number, call in enumerate(calls)]
+    said = {"role": "assistant", "content": "" if calls else NO_CALL} | ({"tool_calls": made} if made else {})
+    records = [CallRecord(turn, call.name, call.arguments, False, CallError.NOT_RUN) for call in calls]
+    ending = StopReason.CALLED if calls else StopReason.ANSWERED
+    return Trajectory(task, [*task.prompt, said], tools, ending, records)
 
 
 def _why_empty(task: Task) -> Rejection:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mentor.chat import assistant_message
 from mentor.chat.syntax import ParsedCall
+from mentor.environment.episode import call_error
 from mentor.teachers.endpoint import Endpoint, RequestFailed
 from mentor.teachers.outcomes import Rejection
 from mentor.teachers.reply import read_reply, returned
@@ -105,6 +106,13 @@ class _Try:
             if len(reply.calls) > limits.max_calls:
                 made = f"turn {turn + 1} made {len(reply.calls)} calls"
                 return Rejection("too_many_calls", f"{made}, teacher.max_calls_per_turn={limits.max_calls}")
+            if self.task.gold is not None:
+                schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in self.tools}
+                self.calls = [
+                    CallRecord(self.first_turn, call.name, call.arguments, False, call_error(call, schemas))
+                    for call in reply.calls
+                ]
+                return StopReason.CALLED
             if turn + 1 == limits.max_turns:
                 break
             wire = returned(answer["message"], reply, first)

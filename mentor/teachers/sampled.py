@@ -16,6 +16,7 @@ from typing import Any
 
 from mentor.jsonl import JsonlWriter, Record, Report, read_jsonl
 from mentor.rewards.answer_formats import final_answer
+from mentor.rewards.call_judge import calls_verdict
 from mentor.rewards.correctness import Grader
 from mentor.teachers.base import Teacher
 from mentor.teachers.outcomes import TRAJECTORIES, Rejection
@@ -45,13 +46,20 @@ class Verifier:
             self.log.write({"id": task.id, "sample": sample, **_verdict(entry, bool(paths) and entry is paths[0])})
         if not paths:
             return _rejection([entry for entry in judged if isinstance(entry, Rejection)])
-        reference = tuple(paths[0].executed_calls())
-        return replace(paths[0], task=replace(paths[0].task, reference=reference))
+        task = paths[0].task
+        reference = tuple(paths[0].executed_calls()) if task.gold is None else task.reference
+        return replace(paths[0], task=replace(task, reference=reference))
 
     def judged(self, attempt: Trajectory | Rejection) -> Trajectory | Rejection:
-        """Return the try where its final answer is right and no call was malformed, else a rejection."""
+        """Return the try where its final answer is right and no call was malformed, else a rejection.
+
+        Of a task that is judged by its calls, where these are right.
+        """
         if isinstance(attempt, Rejection):
             return attempt
+        if attempt.task.gold is not None and attempt.stop_reason in (StopReason.CALLED, StopReason.ANSWERED):
+            verdict = calls_verdict(attempt)
+            return attempt if verdict.valid else Rejection("wrong_calls", verdict.why)
         if attempt.stop_reason is not StopReason.ANSWERED:
             return Rejection(attempt.stop_reason.value, f"ended after {attempt.turns} turns without an answer")
         if any(call.error is CallError.MALFORMED for call in attempt.calls):
@@ -60,11 +68,11 @@ class Verifier:
         if answer is None:
             form = attempt.task.answer_format
             return Rejection("no_answer", f"the final turn has no answer in the format task.answer_format={form}")
-        verdict = self.grader.grade(answer, attempt.task.answer)
-        if verdict:
+        right = self.grader.grade(answer, attempt.task.answer)
+        if right:
             return attempt
         accepted = " or ".join(attempt.task.answer)
-        if verdict is None:
+        if right is None:
             return Rejection("ungraded", f"{answer[:80]} could not be compared with {accepted}")
         return Rejection("wrong_answer", f"answered {answer[:80]}, the answer is {accepted}")
 

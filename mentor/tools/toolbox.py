@@ -73,7 +73,9 @@ class Toolbox:
         if task.tools == NO_TOOLS:
             return Toolset.none()
         key = _key(task)
-        if task.tools.env is None:
+        if task.gold is not None:
+            self._toolsets.setdefault(key, Toolset.listed(task.tools.schemas))
+        elif task.tools.env is None:
             if not self.serves(task):
                 raise InputError(
                     f"task {task.id}: its tools have schemas but no code, so no call of them can run: "
@@ -172,4 +174,6 @@ def _names(task: Task) -> list[str]:
 
 
 def _key(task: Task) -> str:
-    return "" if task.tools is None else json.dumps(task.tools.to_dict(), sort_keys=True)
+    if task.tools is None:
+        return ""
+    return f"{'' if task.gold is None else 'listed '}{json.dumps(task.tools.to_dict(), sort_keys=True)}"

@@ -20,6 +20,7 @@ from mentor.tools.cpython.cpython_engine import CPythonEngine
 from mentor.tools.definitions import definitions, public, refuse_shared_names
 from mentor.tools.engine import DEFAULT_LIMITS, Limits, ToolEngine
 from mentor.tools.host.corpus import SEARCH_SCHEMA, Corpus
+from mentor.tools.host.listed import ListedEngine
 from mentor.tools.host.mcp_server import McpEngine, ServerAddress, list_schemas
 from mentor.tools.host.search import SearchEngine
 from mentor.tools.monty.monty_engine import MontyEngine
@@ -115,6 +116,11 @@ class Toolset:
     def none(cls) -> Toolset:
         """Make a toolset without tools: every call is of an unknown one."""
         return cls("none", "", [], stateless=True)
+
+    @classmethod
+    def listed(cls, schemas: list[dict[str, Any]]) -> Toolset:
+        """Make a toolset that is only shown: the task is judged by its calls, and none of them runs."""
+        return cls("listed", "", schemas, stateless=True, engine="listed", host=ListedEngine)
 
     @classmethod
     def search(cls, path: str | Path, top_k: int = 3) -> Toolset:

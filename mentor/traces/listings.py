@@ -103,7 +103,8 @@ def _openai_shape(schema: Any) -> Any:
     if not isinstance(function, Mapping):
         return schema
     function = without_nulls(dict(function))
-    parameters = function.get("parameters", function.get("input_schema", {}))
+    named = (function.get(key) for key in ("parameters", "input_schema", "input_parameters"))
+    parameters = next((found for found in named if found is not None), {})
     kept = {key: function[key] for key in ("name", "description") if key in function}
     return {**kept, "parameters": _object_schema(parameters)}
 

@@ -102,7 +102,6 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
             replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k", answer_format="re:("))}),
             r"benchmark.x.task.answer_format=re:\( is no regular expression",
         ),
-        (Config(task=TaskConfig("bfcl")), "benchmark=bfcl_simple"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("bfcl"))}), "x.grader=answer"),
         (replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), grader="bfcl")}), "x.grader=bfcl"),
         (

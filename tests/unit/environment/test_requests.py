@@ -11,5 +11,5 @@ def test_a_seed_depends_on_each_of_its_parts_alone():
 
 def test_a_request_runs_its_calls_and_samples_at_temperature_1_unless_told_otherwise():
     request = RolloutRequest(Task("t", "q", ("1",), "calculator"), seed=3)
-    assert (request.temperature, request.top_p, request.run_calls, request.group_id) == (1.0, 1.0, True, None)
+    assert (request.temperature, request.top_p, request.group_id) == (1.0, 1.0, None)
     assert RolloutLimits().max_result_tokens is None

@@ -1,19 +1,20 @@
 """BFCL as a benchmark: rows with schemas and no code, one turn whose calls are recorded and judged, and not run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, SamplerConfig, TaskConfig, ToolsConfig
 from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import InputError
-from mentor.evaluation.graders import BfclGrader
+from mentor.evaluation.graders import CallsGrader
 from mentor.evaluation.results import summarise
 from mentor.runs.evaluations import evaluations
 from mentor.stages.evaluate import judged, requests
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset
-from mentor.types import CallError, StopReason
+from mentor.types import CallError, GoldCalls, StopReason
 from tests.fixtures.recording_sampler import RecordingSampler
 
 END = "<|im_end|>"
@@ -49,10 +50,10 @@ def call(name="weather.rain", arguments='{"city": "new york", "days": 2}'):
 def evaluated(chat, tasks, turns, **limits):
     """Records of items.jsonl: one for each task with the turn it gets."""
     sampler = RecordingSampler(chat, {str(i): [turn] for i, turn in enumerate(turns)})
-    wanted = requests(tasks, EvalStage("eval", samples=0), SamplerConfig("transformers"), 0, BfclGrader.runs_calls)
+    wanted = requests(tasks, EvalStage("eval", samples=0), SamplerConfig("transformers"), 0)
     with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, RolloutLimits(**limits)) as environment:
         found = environment.rollout(wanted)
-    items = [judged(trajectory, request, BfclGrader()) for trajectory, request in zip(found, wanted, strict=True)]
+    items = [judged(trajectory, request, CallsGrader()) for trajectory, request in zip(found, wanted, strict=True)]
     return items, found
 
 
@@ -114,10 +115,10 @@ def test_without_a_fitting_function_no_call_is_right_but_not_no_turn(chat, tmp_p
 
 
 def test_a_task_without_tools_of_its_own_is_shown_those_of_the_run(chat):
-    task = load_tasks("calculator", size=1)[0]
+    task = replace(load_tasks("calculator", size=1)[0], gold=GoldCalls("relevance"))
     sampler = RecordingSampler(chat, {"0": [call("add", '{"a": 1, "b": 2}') + END]})
     with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, RolloutLimits()) as environment:
-        (trajectory,) = environment.rollout([RolloutRequest(task, seed=0, run_calls=False)])
+        (trajectory,) = environment.rollout([RolloutRequest(task, seed=0)])
     assert trajectory.tools == Toolset.builtin("calculator").schemas_json
     assert [record.error for record in trajectory.calls] == [CallError.NOT_RUN]
 

@@ -5,6 +5,7 @@ import pytest
 
 from mentor.chat.parse import parse_turn
 from mentor.errors import InputError
+from mentor.rewards import build_reward, load_preset
 from mentor.rewards.answer_formats import final_answer
 from mentor.rewards.raw import raw_trajectory, read_calls
 from mentor.types import CallError, StopReason, Trajectory
@@ -149,3 +150,38 @@ def test_a_missing_key_is_named(key: str) -> None:
     del row[key]
     with pytest.raises(InputError, match=f"rows:3: no '{key}'"):
         raw_trajectory(row, "rows:3")
+
+
+SCHEMA = {"name": "stock", "parameters": {"type": "object", "properties": {"item": {"type": "string"}}}}
+BY_CALLS = {
+    "id": "a",
+    "eos": "<e>",
+    "tools": [SCHEMA],
+    "gold_calls": [{"name": "stock", "arguments": {"item": "rope"}}],
+}
+
+
+def test_a_row_with_right_calls_is_judged_by_its_calls() -> None:
+    rope, cord = (tool_call("stock", json.dumps({"item": item})) for item in ("rope", "cord"))
+    with build_reward(**load_preset("sparse")) as sparse:
+        totals = [
+            sparse.score([raw_trajectory({**BY_CALLS, "response": text + "<e>"}, "rows:1")])[0].total
+            for text in (rope, cord, rope + rope, "It is there.")
+        ]
+        none = raw_trajectory({**BY_CALLS, "gold_calls": [], "response": "It is there.<e>"}, "rows:1")
+        assert totals == [1.0, 0.0, 0.0, 0.0] and sparse.score([none])[0].total == 1.0
+    trajectory = raw_trajectory({**BY_CALLS, "response": rope + "<e>"}, "rows:1")
+    assert outcomes(trajectory) == [("stock", CallError.NOT_RUN)] and trajectory.stop_reason is StopReason.CALLED
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"gold_calls": ["stock"]}, r"^rows:1: gold_calls=\['stock'\], accepted: a list of {name, arguments}"),
+        ({"gold_calls": [{"name": "cord", "arguments": {}}]}, "^rows:1: a right call is of 'cord'"),
+        ({"tools": None}, "a right call is of 'stock', and the tools are"),
+    ],
+)
+def test_right_calls_that_cannot_be_read_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        raw_trajectory({**BY_CALLS, "response": "", **change}, "rows:1")

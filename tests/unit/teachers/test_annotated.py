@@ -2,15 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
+from mentor.calls.gold import gold_calls
+from mentor.calls.schemas import check_schema
+from mentor.rewards.call_judge import calls_verdict
 from mentor.tasks import load_tasks
 from mentor.tasks.programs import reference
 from mentor.teachers import Rejection, build_teacher
-from mentor.teachers.annotated import UnparsableError, solution_program
+from mentor.teachers.annotated import NO_CALL, UnparsableError, solution_program
 from mentor.tools import Toolset
-from mentor.types import NamedCall, StopReason, Task, ToolCall, Trajectory
+from mentor.types import CallError, GoldCalls, NamedCall, StopReason, Task, TaskTools, ToolCall, Trajectory
 from tests.fixtures.teacher_rollouts import solve
 
 
@@ -199,3 +203,20 @@ def test_real_gsm8k_rows(shared):
         assert abs(float(trajectory.messages[-2]["content"]) - float(trajectory.task.answer[0])) <= 1e-6
         boxed = re.fullmatch(r"The answer is \\boxed\{(.*)\}\.", trajectory.final_text)
         assert boxed.group(1) == trajectory.task.answer[0]
+
+
+def test_right_calls_are_written_down_and_not_run():
+    schema = {"name": "stock", "parameters": {"type": "object", "properties": {"item": {"type": "string"}}}}
+    tools = TaskTools(None, [check_schema(schema, "test")])
+    calls = tuple(ToolCall("stock", {"item": item}) for item in ("rope", "cord"))
+    right = Task("a", "Both?", (), "", reference=calls, tools=tools, gold=gold_calls(calls, tools.schemas, "a"))
+    none = Task("b", "Norway?", (), "", reference=(), tools=tools, gold=gold_calls([], tools.schemas, "b"))
+    any_call = replace(none, gold=GoldCalls("relevance"))
+    teacher, toolset = build_teacher("annotated"), Toolset.listed(tools.schemas)
+    made, said, unknown = solve([right, none, any_call], teacher, toolset)
+    (turn,) = made.messages[1:]
+    assert [call["function"]["arguments"] for call in turn["tool_calls"]] == [{"item": "rope"}, {"item": "cord"}]
+    assert made.stop_reason is StopReason.CALLED and [call.error for call in made.calls] == [CallError.NOT_RUN] * 2
+    assert said.messages[1]["content"] == NO_CALL and said.stop_reason is StopReason.ANSWERED
+    assert isinstance(unknown, Rejection) and unknown.reason == "no_calls"
+    assert calls_verdict(made).valid and calls_verdict(said).valid
