@@ -4,9 +4,9 @@
 
 `scale` is 1 for a correct answer and the term's `wrong_scale` otherwise. The term's gate decides where it counts at
 all: always (`none`), with a correct answer (`outcome`), or with a correct answer anywhere in the group (`group`).
-Trajectories without a final turn, or without an answer in the task's format in it, get a floor instead. Where a task has
-right calls in place of an answer, `correct` says whether the calls of its one turn are these, and only a turn that is
-cut off gets a floor.
+Trajectories without a final turn, or without an answer in the task's format in it, get a floor instead. Where a task
+has right calls in place of an answer, `correct` says whether the calls of its one turn are these, and only a turn that
+is cut off gets a floor.
 """
 
 from __future__ import annotations
