@@ -311,7 +311,7 @@ def _check_stage(config: Config) -> None:
                     "accepted: task=jsonl, rl_rows, ... with questions and answers"
                 )
             by_calls = benchmark.task.name in ("bfcl", "calls") or bool(benchmark.task.columns.calls)
-            if (benchmark.grader == "bfcl") != by_calls:
+            if (benchmark.grader == "bfcl") != by_calls and ":" not in benchmark.grader:
                 raise ConfigError(
                     f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
                     f"{benchmark.task.name}; accepted: bfcl for rows that are judged by their calls (task=bfcl, calls, "
@@ -320,10 +320,10 @@ def _check_stage(config: Config) -> None:
             if ":" in benchmark.grader:
                 check_own(benchmark.grader, f"benchmark.{name}.grader", [])
             read_sources(benchmark.terms, f"benchmark.{name}.terms")
-            if benchmark.grader == "bfcl" and False in stage.with_tools:
+            if by_calls and False in stage.with_tools:
                 raise ConfigError(
                     f"`stage.with_tools={stage.with_tools}` removes the tools that benchmark.{name} needs; "
-                    "accepted with benchmark.<name>.grader=bfcl: [true]"
+                    "accepted for rows that are judged by their calls: [true]"
                 )
             for split, domain in benchmark.splits.items():
                 if not DOMAIN.fullmatch(domain):

@@ -94,8 +94,6 @@ BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
 class OwnTrajectoryGrader:
     """A grader of the user's own. A verdict that it cannot give has the kind of failure as its reason."""
 
-    runs_calls = True
-
     def __init__(self, grader: OwnGrader, missing: MissingGrades) -> None:
         self._grader, self._missing = grader, missing
 
@@ -112,7 +110,6 @@ class GraderWithTerms:
 
     def __init__(self, grader: TrajectoryGrader, terms: Mapping[str, Term], missing: MissingGrades) -> None:
         self._grader, self._terms, self._missing = grader, terms, missing
-        self.runs_calls = grader.runs_calls
 
     def grade(self, trajectory: Trajectory) -> Verdict:
         verdict = self._grader.grade(trajectory)

@@ -168,7 +168,7 @@ class CompositeReward(Closing):
         return judged
 
     def _floor(self, trajectory: Trajectory, answer: str | None) -> str | None:
-        """Return the floor of a trajectory; right calls and a grader of the user's own ask for no answer in a format."""
+        """Return the floor of a trajectory; right calls and a user's own grader ask for no answer in a format."""
         if trajectory.task.gold is not None:
             return None if trajectory.stop_reason in (StopReason.CALLED, StopReason.ANSWERED) else "unfinished"
         if trajectory.final_text is None:

@@ -49,7 +49,6 @@ def test_a_grader_and_terms_of_the_users_own(tmp_path):
     path, said = write_rewards(tmp_path), []
     terms = {"brief": f"{path}:brief", "valid": "valid", "broken": f"{path}:raises"}
     with Grader() as answers, open_grader(f"{path}:graded", terms, answers, said.append, 20.0) as grader:
-        assert grader.runs_calls
         right, wrong = grader.grade(finished("It is 72.", "72")), grader.grade(finished("No.", "72"))
     assert (right.correct, dict(right.scores)) == (True, {"length": 9.0, "brief": 1.0})  # of valid too little is known
     assert (wrong.correct, wrong.reason) == (False, None)
