@@ -82,7 +82,7 @@ def fingerprint(chat: ChatFormat) -> str:
     added = chat.tokenizer.added_tokens_decoder
     tags = sorted((number, token.content, token.special) for number, token in added.items())
     parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, chat.think_history, tags]
-    parts += [chat.tokenizer.bos_token, chat.question_template]
+    parts += [chat.tokenizer.bos_token, chat.question_template, *([chat.system_prompt] if chat.system_prompt else [])]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

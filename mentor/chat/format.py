@@ -52,7 +52,8 @@ class ChatFormat:
     """The student's conversation format: its tokenizer, its chat template and the text of the user turn.
 
     question_template: text with `{question}`. enable_thinking: passed to the template. think_history: `keep` or
-    `strip`, whether the thinking of earlier turns is in the prompt of later ones.
+    `strip`, whether the thinking of earlier turns is in the prompt of later ones. system_prompt: the system message of
+    a conversation that has none.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
     Raises InputError where the tokenizer has no chat template or no end-of-turn token, where the template's calls are
@@ -65,6 +66,7 @@ class ChatFormat:
         question_template: str = "{question}",
         enable_thinking: bool = False,
         think_history: str = "keep",
+        system_prompt: str | None = None,
     ) -> None:
         if not tokenizer.chat_template:
             raise InputError("the tokenizer has no chat template: set model.chat_template to a Jinja file")
@@ -74,6 +76,7 @@ class ChatFormat:
         self.question_template = question_template
         self.enable_thinking = enable_thinking
         self.think_history = think_history
+        self.system_prompt = system_prompt
         self.eos_token: str = tokenizer.eos_token
         self.eos_id: int = tokenizer.eos_token_id
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
@@ -97,6 +100,7 @@ class ChatFormat:
         question_template: str = "{question}",
         enable_thinking: bool = False,
         think_history: str = "keep",
+        system_prompt: str | None = None,
     ) -> ChatFormat:
         """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template."""
         from transformers import AutoTokenizer
@@ -109,7 +113,7 @@ class ChatFormat:
             if not Path(chat_template).is_file():
                 raise InputError(f"model.chat_template={chat_template} is not a file")
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
-        return cls(tokenizer, question_template, enable_thinking, think_history)
+        return cls(tokenizer, question_template, enable_thinking, think_history, system_prompt)
 
     def prompt_ids(self, question: str, tools: str, earlier: Sequence[dict[str, Any]] = ()) -> tuple[int, ...]:
         """Encode the prompt up to where the assistant begins.
@@ -127,13 +131,18 @@ class ChatFormat:
 
         Raises InputError where the template leaves out what a system or user message says.
         """
-        shown = [self._escaped(message) for message in messages]
+        shown = [self._escaped(message) for message in self._with_system(messages)]
         text = self._render(shown, tools=json.loads(tools) or None, add_generation_prompt=True)
         for message in shown if len(shown) > 1 else ():
             said = message["content"].strip()
             if message["role"] in ("system", "user") and not _stands_in(said, text):
                 raise InputError(f"the chat template leaves out a {message['role']} message: {unescape(said)[:60]!r}")
         return text
+
+    def _with_system(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not self.system_prompt or messages[0]["role"] == "system":
+            return list(messages)
+        return [{"role": "system", "content": self.system_prompt}, *messages]
 
     def _escaped(self, message: dict[str, Any]) -> dict[str, Any]:
         """Escape a message of any role; thinking of earlier turns is left out with think_history=strip."""
@@ -282,7 +291,7 @@ class ChatFormat:
     def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
         """Render a whole conversation by the template alone, thinking included."""
         first = {**messages[0], "content": self.question_template.replace("{question}", messages[0]["content"])}
-        return self._render([first, *messages[1:]], tools=json.loads(tools) or None)
+        return self._render(self._with_system([first, *messages[1:]]), tools=json.loads(tools) or None)
 
     def parse(self, token_ids: list[int]) -> AssistantTurn:
         """Parse sampled ids into the assistant turn that they spell."""

@@ -41,7 +41,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
         **{"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"},
     },
     "tools": {"schemas": None},
-    "model": {"think_history": "keep"},
+    "model": {"system_prompt": None, "think_history": "keep"},
     "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
 }

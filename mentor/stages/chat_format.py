@@ -22,13 +22,18 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
     Warns when a student is loaded with a different chat format from the one it was trained in.
     """
     chat = ChatFormat.from_pretrained(
-        base, model.chat_template, model.question_template, model.enable_thinking, model.think_history
+        base,
+        model.chat_template,
+        model.question_template,
+        model.enable_thinking,
+        model.think_history,
+        model.system_prompt,
     )
     stored = stored_certificate(Path(base))
     if stored is not None and stored.fingerprint != fingerprint(chat):
         warn(
             f"{base}: trained in a different chat format from the one it is used in now; one of model.chat_template, "
-            "question_template, enable_thinking, think_history differs"
+            "question_template, system_prompt, enable_thinking, think_history differs"
         )
         stored = None
     certificate = stored or certify(chat)
@@ -39,6 +44,11 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
             f"{check.conversation!r}: {check.reason}; model.uncertified=true uses it anyway"
         )
     return chat
+
+
+def texts_around(model: ModelConfig) -> dict[str, str | None]:
+    """Return, by key, the texts that are sent with every question."""
+    return {"model.question_template": model.question_template, "model.system_prompt": model.system_prompt}
 
 
 def stored_certificate(folder: Path) -> Certificate | None:

@@ -27,6 +27,7 @@ from mentor.runs.identity import config_hash, identity
 from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
+from mentor.stages.chat_format import texts_around
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks.requested_format import format_warnings
@@ -49,7 +50,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         if lines:
             logger.message(f"{name}: {len(lines)} rows cannot be used and are left out, first {lines[0]}")
     assert isinstance(config.model, ModelConfig)
-    around = {"model.question_template": config.model.question_template}
+    around = texts_around(config.model)
     for name, loaded in tasks.items():
         for line in format_warnings(loaded, f"benchmark.{name}.task", around):
             logger.message(line)

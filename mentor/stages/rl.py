@@ -40,7 +40,7 @@ from mentor.rl.update import update_policy
 from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
-from mentor.stages.chat_format import load_chat
+from mentor.stages.chat_format import load_chat, texts_around
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
@@ -70,7 +70,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     taught = teacher_trajectories(folder, toolbox, any_answer=own_grader)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
     check_format(tasks, reward_settings)
-    for line in format_warnings(tasks, "task", {"model.question_template": model.question_template}):
+    for line in format_warnings(tasks, "task", texts_around(model)):
         logger.message(line)
     base = base_model(config, folder.root)
     chat = load_chat(base, model)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mentor.chat import ChatFormat
-from mentor.chat.certificate import certify
+from mentor.chat.certificate import certify, fingerprint
 from mentor.chat.messages import make_call
 from mentor.chat.syntax import HERMES
 from mentor.chat.tiny import TEMPLATE
@@ -74,6 +74,19 @@ def test_the_question_template_wraps_the_question(chat, calculator_tools):
     wrapped = ChatFormat(chat.tokenizer, "Question: {question} End with \\boxed{}.")
     prompt = wrapped.decode(wrapped.prompt_ids("How {many}?", calculator_tools))
     assert "Question: How {many}? End with \\boxed{}.<|im_end|>" in prompt
+
+
+def test_a_system_prompt_stands_before_a_conversation_that_has_none(chat, calculator_tools):
+    told = ChatFormat(chat.tokenizer, system_prompt="Be brief.")
+    own = ({"role": "system", "content": "Be kind."},)
+    plain, kept = (told.decode(told.prompt_ids("How many?", calculator_tools, earlier)) for earlier in ((), own))
+    assert plain == chat.decode(
+        chat.prompt_ids("How many?", calculator_tools, ({"role": "system", "content": "Be brief."},))
+    )
+    assert "Be kind." in kept and "Be brief." not in kept
+    rendered = told.decode(told.render(parallel_calls(calculator_tools)).token_ids)
+    assert rendered.count("Be brief.") == 1 and rendered.index("Be brief.") < rendered.index("<|im_start|>user")
+    assert fingerprint(told) != fingerprint(chat) and not certify(told).failures
 
 
 def test_a_tokenizer_without_a_template_is_refused(chat, tmp_path):
