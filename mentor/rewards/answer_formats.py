@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-import regex
+import regex  # type: ignore[import-untyped]
 
 from mentor.errors import InputError
 from mentor.rewards.boxed import extract_boxed

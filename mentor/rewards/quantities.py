@@ -62,7 +62,11 @@ _SPELT: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 _THOUSANDS = re.compile(r"(?<![\w.,^\\])\d{1,3}(?: \d{3})+(?!\d| ?/)")
 _DEGREE = re.compile(r"\^\s*\{\s*\\degree\s*\}|\^?\s*\\degree(?![A-Za-z])")
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_READ_AS = {**_FULL_WIDTH, **str.maketrans("\u3000、。−", " ,.-"), **dict.fromkeys(map(ord, "°º˚"), r"^{\circ}")}
+_READ_AS: dict[int, int | str] = {
+    **_FULL_WIDTH,
+    **str.maketrans("\u3000、。−", " ,.-"),
+    **dict.fromkeys(map(ord, "°º˚"), r"^{\circ}"),
+}
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SPACING = re.compile(r"\\(?:left|right|displaystyle|[bB]igg?[lrm]?)(?![A-Za-z])|(?<!\\)\\[!,;: ]|~")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))

@@ -12,7 +12,7 @@ from mentor.errors import ToolError
 from mentor.rewards import build_reward
 from mentor.stages.teaching import configured_teacher
 from mentor.stages.tooling import configured_toolbox
-from mentor.tasks.requested_format import in_format
+from mentor.tasks.requested_format import format_warnings, in_format
 from mentor.tools.probe import Probe, probe_tools
 from mentor.types import Task
 
@@ -70,4 +70,5 @@ def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lin
     verdict = [f"reward: {finding}" for finding in lint.findings] or [
         f"reward: {reward.name} keeps every order on {len(tasks)} tasks"
     ]
-    return lint, ["", lint.table(), "", *verdict]
+    around = {"model.question_template": config.model.question_template} if config.model is not None else {}
+    return lint, ["", lint.table(), "", *verdict, *format_warnings(tasks, "task", around)]

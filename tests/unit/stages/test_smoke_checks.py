@@ -60,3 +60,12 @@ def test_the_reward_is_tried_on_generated_tasks_before_there_is_a_teacher(hydra_
     assert try_reward(config_of("stage.lint_tasks=0"), tmp_path, None) == (None, [])
     lint, said = try_reward(config_of("stage.lint_tasks=1", "tools=row"), tmp_path, None)
     assert lint is None and said == ["reward: not tried, no teacher's trajectory with tool calls yet"]
+
+
+def test_the_reward_is_tried_in_the_answer_format_and_another_one_is_told(hydra_conf: None, tmp_path: Path) -> None:
+    template = r"model.question_template='{question} Answer in \\boxed{}.'"
+    lint, said = try_reward(config_of("stage.lint_tasks=1", "task.answer_format=tag", template), tmp_path, None)
+    assert lint is not None and lint.findings == []
+    assert said[-1].startswith(
+        r"model.question_template asks for the final answer in \boxed{}, but answers are read with"
+    )
