@@ -18,6 +18,7 @@ from mentor.conf_dir import conf_dir
 from mentor.config import (
     Config,
     EvalStage,
+    JudgeConfig,
     ModelTeacher,
     OpenaiTeacher,
     PipelineStage,
@@ -30,6 +31,7 @@ from mentor.config import (
     TaskConfig,
 )
 from mentor.errors import ConfigError, InputError
+from mentor.reward_keys import asks_judge
 from mentor.rewards import check_settings, described_reward, settings_of
 from mentor.rewards.answer_formats import answer_format
 from mentor.rewards.reward_terms import check_own, read_sources
@@ -136,7 +138,9 @@ def _check_data(config: Config) -> None:
                 "`teacher.name=annotated` needs worked answers, got task.name=calculator; use task=gsm8k or jsonl"
             )
     if isinstance(teacher, OpenaiTeacher):
-        _check_endpoint(teacher)
+        _check_endpoint("teacher", "teacher=openai", teacher)
+    if config.judge is not None and asks_judge(config.reward, config.benchmark):
+        _check_endpoint("judge", "a term or grader judge:<rubric>", config.judge)
     if isinstance(teacher, ModelTeacher):
         _check_model_teacher(teacher)
     if tools is None:
@@ -156,18 +160,19 @@ def _check_data(config: Config) -> None:
         raise ConfigError(f"`tools.path={tools.path}` is not a file")
 
 
-def _check_endpoint(teacher: OpenaiTeacher) -> None:
+def _check_endpoint(section: str, who: str, given: OpenaiTeacher | JudgeConfig) -> None:
+    """section: of the configuration. who: asks the endpoint."""
     for key, example in (("base_url", "http://localhost:8000/v1"), ("model", "<its name at the endpoint>")):
-        if getattr(teacher, key) is None:
-            raise ConfigError(f"`teacher.{key}` is not set: teacher=openai asks an endpoint, teacher.{key}={example}")
-    url = urlsplit(teacher.base_url or "")
+        if getattr(given, key) is None:
+            raise ConfigError(f"`{section}.{key}` is not set: {who} asks an endpoint, {section}.{key}={example}")
+    url = urlsplit(given.base_url or "")
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(f"`teacher.base_url={teacher.base_url}` is no address; accepted: http://... or https://...")
+        raise ConfigError(f"`{section}.base_url={given.base_url}` is no address; accepted: http://... or https://...")
     if "@" in url.netloc:
-        raise ConfigError("`teacher.base_url` holds a password, which would be stored; use teacher.api_key_env")
-    if teacher.max_cost is not None and not teacher.input_price + teacher.output_price:
+        raise ConfigError(f"`{section}.base_url` holds a password, which would be stored; use {section}.api_key_env")
+    if given.max_cost is not None and not given.input_price + given.output_price:
         raise ConfigError(
-            f"`teacher.max_cost={teacher.max_cost}` needs teacher.input_price or teacher.output_price above 0"
+            f"`{section}.max_cost={given.max_cost}` needs {section}.input_price or {section}.output_price above 0"
         )
 
 

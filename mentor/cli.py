@@ -15,7 +15,7 @@ from mentor import __version__
 from mentor.conf_dir import conf_dir
 from mentor.errors import MentorError, one_line
 
-GROUPS = ("task", "teacher", "tools", "model", "sampler", "reward", "trainer", "benchmark")
+GROUPS = ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "trainer", "benchmark")
 SETTINGS = ("logger", "launcher", "paths", "experiment", "debug")
 
 EXAMPLES = """\

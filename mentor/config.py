@@ -221,10 +221,10 @@ class BenchmarkConfig(Section):
     teacher: str | None = None  # oracle or annotated: whose tool use on the same tasks the student's is compared with
     grader: str = choice_or_own(
         "answer", "answer", "qa", "bfcl"
-    )  # the final answer; exact match and token F1; calls alone; or file.py:function
+    )  # the final answer; exact match and token F1; calls alone; or file.py:function, judge:rubric.md
     terms: dict[str, Any] = field(
         default_factory=dict
-    )  # by name a term of docs/rewards.md, built in or file.py:function, whose mean is shown beside the accuracy
+    )  # by name a term of docs/rewards.md, built in or your own, whose mean is shown beside the accuracy
 
 
 @dataclass
@@ -387,13 +387,13 @@ class RewardConfig(Section):
     family: str = choice("project", "project", "released")  # released: the paper authors' functions, on raw text
     terms: dict[str, Any] = field(
         default_factory=default_terms
-    )  # by name {term, weight, gate, wrong_scale}: a term that is built in, file.py:function, ... (docs/rewards.md)
+    )  # by name {term, weight, gate, wrong_scale}: built in, file.py:function or judge:rubric.md (docs/rewards.md)
     weights: RewardWeights = field(default_factory=RewardWeights)  # of three terms
     matcher: str | None = None  # short for reward.terms.match.term; released: the authors' function
     wrong_scale: float | None = None  # short for reward.terms.match.wrong_scale, a factor with a wrong answer; 0 to 1
     gate: str | None = None  # short for the gates of match and valid: none, outcome, group
     floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a final answer (project)
-    grader: str = "answer"  # what says whether a trajectory is right: answer, its final answer; or file.py:function
+    grader: str = "answer"  # what says whether it is right: answer, its final answer; file.py:function; judge:rubric.md
     max_ungraded: float = share(0.05)  # share of answers without a grade before the run stops
     grader_timeout_s: float = number(
         5.0, low=0.01, high=86400
@@ -402,6 +402,29 @@ class RewardConfig(Section):
 
     def __post_init__(self) -> None:
         self.terms = spelt_out(self.terms, asdict(self))
+
+
+@dataclass
+class JudgeConfig(Section):
+    """The model that reads rubrics: terms and graders `judge:path/to/rubric.md`."""
+
+    name: str = choice("???", "openai")  # any OpenAI-compatible endpoint
+    base_url: str | None = None  # of the endpoint, such as http://localhost:8000/v1; required
+    model: str | None = None  # the endpoint's name for the model; required
+    api_key_env: str | None = "OPENAI_API_KEY"  # environment variable that holds the key; null: the endpoint needs none
+    temperature: float | None = number(0.0, low=0)  # of sampled tokens; null leaves it to the endpoint
+    top_p: float | None = number(None, low=0.01, high=1)  # share of probability sampled from; null: the endpoint's
+    max_tokens: int | None = count(512)  # sampled tokens of one reply; null leaves it to the endpoint
+    seed: int | None = number(0, low=0)  # sent with each request; null sends none
+    extra_body: dict[str, Any] = field(default_factory=dict)  # more keys of a request, +judge.extra_body={top_k: 20}
+    concurrency: int = count(16)  # requests in flight at once
+    timeout_s: float = number(60.0, low=0.1)  # wall clock of one request
+    max_retries: int = number(3, low=0)  # times a request that failed is sent again
+    max_retry_s: float = number(120.0, low=0)  # wall clock of all attempts at a request, waits between them included
+    max_total_tokens: int | None = count(None)  # prompt and sampled tokens of all requests before the stage stops
+    max_cost: float | None = number(None, low=0)  # money for all requests before the stage stops; needs the prices
+    input_price: float = number(0.0, low=0)  # money for a million prompt tokens
+    output_price: float = number(0.0, low=0)  # money for a million sampled tokens
 
 
 @dataclass
@@ -555,6 +578,7 @@ class Config(Section):
     model: ModelConfig | None = None  # the student
     sampler: SamplerConfig | None = None  # how tokens are drawn, and the limits of a trajectory
     reward: RewardConfig | None = None  # what a trajectory is worth in rl
+    judge: JudgeConfig | None = None  # the model that grades by rubrics, where a term or grader names one
     trainer: TrainerConfig | None = None  # optimiser, schedule and batch sizes
     logger: LoggerConfig = field(default_factory=LoggerConfig)  # what is shown and recorded while a stage runs
     launcher: LauncherConfig = field(default_factory=LauncherConfig)  # where stages run
@@ -566,10 +590,10 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "rollout": ("task", "teacher", "tools"),
     "pretrain": ("task", "model", "trainer"),
     "sft": ("model", "trainer"),
-    "rl": ("tools", "model", "sampler", "reward", "trainer"),
-    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "trainer"),
-    "eval": ("tools", "model", "sampler", "benchmark"),
-    "score": ("task", "reward"),
+    "rl": ("tools", "model", "sampler", "reward", "judge", "trainer"),
+    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "trainer"),
+    "eval": ("tools", "model", "sampler", "benchmark", "judge"),
+    "score": ("task", "reward", "judge"),
     "report": (),
     "pipeline": (),
 }
@@ -643,6 +667,7 @@ SECTIONS: dict[str, type[Section]] = {
     "model": ModelConfig,
     "sampler": SamplerConfig,
     "reward": RewardConfig,
+    "judge": JudgeConfig,
     "benchmark": BenchmarkConfig,
     "logger": LoggerConfig,
     "launcher": LauncherConfig,

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from mentor.config import ALWAYS_READ, READS_ONLY, SECTIONS, STAGE_GROUPS, TOP_LEVEL_READERS, Config
+from mentor.config import ALWAYS_READ, READS_ONLY, SECTIONS, STAGE_GROUPS, TOP_LEVEL_READERS, Config, JudgeConfig
 from mentor.errors import ConfigError
+from mentor.reward_keys import asks_judge
 
 if TYPE_CHECKING:  # the help reads the table without Hydra
     from hydra.core.override_parser.types import Override
@@ -75,6 +76,11 @@ ALWAYS = Condition((), lambda look: True, "any choice")
 IN_SWEEP = Condition((SWEEP,), lambda look: bool(look(SWEEP)), SWEEP)
 SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
+JUDGED = Condition(
+    ("reward", "benchmark"),
+    lambda look: asks_judge(look("reward"), look("benchmark") or {}),
+    "a term or grader judge:<rubric>",
+)
 COMPARES_CALLS = one_of(".family", "project") & (above(".terms.match.weight", 0) | above(".terms.valid.weight", 0))
 
 ROWS = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls")
@@ -172,6 +178,7 @@ READ_WHEN: dict[str, Mapping[str, Condition]] = {
     "model": MODEL,
     "sampler": SAMPLER,
     "reward": REWARD,
+    "judge": {entry.name: JUDGED for entry in fields(JudgeConfig)},
     "trainer": TRAINER,
     "logger": {"wandb_project": one_of(".wandb", "offline", "online")},
     "launcher": LAUNCHER,

@@ -23,6 +23,9 @@ SHORT_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """By short key the places it sets: a term, and the key of it."""
 
+JUDGE = "judge:"
+"""What a term or grader begins with that is a rubric for a language model."""
+
 DEFAULTS: dict[str, Any] = {"gate": "none", "wrong_scale": 1.0}
 """Values of the keys that a term may leave out."""
 
@@ -78,6 +81,19 @@ def in_short_keys(reward: Mapping[str, Any]) -> dict[str, Any]:
         short["matcher"] = reward["matcher"]
     plain = spelt_out(default_terms(), {**short, "family": reward.get("family")})
     return {**others, **short} if plain == terms else {**others, "terms": terms}
+
+
+def asks_judge(reward: Any, benchmarks: Mapping[str, Any]) -> bool:
+    """Return whether a term or a grader asks the judge. Sections of the configuration or their stored mappings."""
+    sections = [reward, *benchmarks.values()]
+    named = [_get(section, key) for section in sections if section is not None for key in ("grader", "terms")]
+    sources = [entry for value in named for entry in (value.values() if isinstance(value, Mapping) else [value])]
+    terms = [entry.get("term") if isinstance(entry, Mapping) else entry for entry in sources]
+    return any(isinstance(term, str) and term.startswith(JUDGE) for term in terms)
+
+
+def _get(section: Any, key: str) -> Any:
+    return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)
 
 
 def value_at(settings: Mapping[str, Any], key: str) -> Any:

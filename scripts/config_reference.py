@@ -40,6 +40,7 @@ GROUP_ORDER = (
     "model",
     "sampler",
     "reward",
+    "judge",
     "trainer",
     "benchmark",
     "logger",

@@ -1,7 +1,7 @@
 """Graders of benchmarks by the name that `benchmark.<name>.grader` gives: finished trajectory -> verdict.
 
 Each grader is a class with `grade`, entered in `BUILDERS` and in the choices of `BenchmarkConfig.grader`. One of the
-user's own is `path/to/file.py:function`.
+user's own is `path/to/file.py:function` or `judge:path/to/rubric.md`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from mentor.endpoints.background import BackgroundEndpoint
 from mentor.evaluation.qa import exact_match, token_f1
 from mentor.jsonl import Report
 from mentor.rewards.answer_formats import answer_text, final_answer
@@ -20,7 +21,7 @@ from mentor.rewards.correctness import Grader
 from mentor.rewards.grades import Missing, MissingGrades, Term
 from mentor.rewards.own_grader import OwnGrader
 from mentor.rewards.quantities import clean
-from mentor.rewards.reward_terms import build_term
+from mentor.rewards.reward_terms import OwnTerms, build_term
 from mentor.types import Trajectory
 
 
@@ -127,21 +128,30 @@ class GraderWithTerms:
 
 @contextmanager
 def open_grader(
-    name: str, terms: Mapping[str, str], answers: Grader, report: Report, timeout_s: float
+    name: str,
+    terms: Mapping[str, str],
+    answers: Grader,
+    report: Report,
+    timeout_s: float,
+    judge: BackgroundEndpoint | None = None,
 ) -> Iterator[TrajectoryGrader]:
     """Open the grader of a benchmark, one of BUILDERS or of the user's own, which also measures `terms`.
 
     report: called with the first failures of what is the user's own. timeout_s: wall clock of one call of it.
+    judge: what rubrics are given to.
 
     Raises InputError where a file of the user's cannot be run.
     """
     missing = MissingGrades(report)
     with ExitStack() as opened:
 
-        def own(source: str) -> Term:
-            return opened.enter_context(closing(build_term(source, timeout_s, workers=1)))
+        def own(source: str, grader: bool = False) -> Term:
+            return opened.enter_context(closing(build_term(source, OwnTerms(timeout_s, 1, judge), grader)))
 
         grader: TrajectoryGrader
-        grader = BUILDERS[name](answers) if name in BUILDERS else OwnTrajectoryGrader(OwnGrader(own(name)), missing)
+        if name in BUILDERS:
+            grader = BUILDERS[name](answers)
+        else:
+            grader = OwnTrajectoryGrader(OwnGrader(own(name, True)), missing)
         measured = {term: own(source) for term, source in terms.items()}
         yield GraderWithTerms(grader, measured, missing) if measured else grader

@@ -92,7 +92,7 @@ class CompositeReward(Closing):
     """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool.
 
     terms: what measures each term of the formula but `correct`. own_grader: says what is correct in place of the
-    grader. report: called with the first failures of terms.
+    grader. report: called with the first failures of terms. groups_at_once: that are best scored together.
     """
 
     def __init__(
@@ -105,11 +105,13 @@ class CompositeReward(Closing):
         workers: int,
         own_grader: OwnGrader | None = None,
         report: Report = warn,
+        groups_at_once: int = 1,
     ) -> None:
         self.name = name
         self.formula = formula
         self.term_names = (CORRECT, *terms)
         self.compares_results = any(formula.terms[name].term == "results" for name in formula.counting)
+        self.groups_at_once = groups_at_once
         self._terms = terms
         self._grader, self._own_grader = grader, own_grader
         self._missing = MissingGrades(report)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mentor.conf_dir import conf_dir
 from mentor.config import RewardConfig, build
+from mentor.endpoints.background import BackgroundEndpoint
 from mentor.errors import ConfigError
 from mentor.jsonl import Report, warn
 from mentor.reward_keys import SHORT_KEYS, default_terms, in_short_keys, spelt_out, value_at
@@ -18,11 +19,12 @@ from mentor.rewards.correctness import Grader
 from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.own_grader import CORRECT, OwnGrader
 from mentor.rewards.released import RELEASED, ReleasedJudge, ReleasedReward
-from mentor.rewards.reward_terms import GATES, build_term, check_own, files_of, read_terms
+from mentor.rewards.reward_terms import GATES, OwnTerms, build_term, check_own, files_of, read_terms
 from mentor.rewards.tool_match import MATCHERS
 
 Reward = CompositeReward | ReleasedReward
 
+JUDGED_AT_ONCE = 8  # groups, while their answers are waited for
 ANSWER = "answer"  # the grader of boxed answers
 
 _PROJECT_ONLY = ("floors", "max_ungraded", "grader")
@@ -86,11 +88,13 @@ def own_files(settings: Mapping[str, Any]) -> dict[str, str]:
     return files_of({**named, "grader": settings["grader"]})
 
 
-def build_reward(pool: GraderPool | None = None, report: Report = warn, **settings: Any) -> Reward:
+def build_reward(
+    pool: GraderPool | None = None, report: Report = warn, judge: BackgroundEndpoint | None = None, **settings: Any
+) -> Reward:
     """Build a reward from the keys of RewardConfig (weights and floors as dicts); keys left out keep their defaults.
 
     With `pool` several rewards share grader processes and cached verdicts; the caller closes the pool.
-    report: called with the first failures of terms and graders of the user's own.
+    report: called with the first failures of terms and graders of the user's own. judge: what rubrics are given to.
 
     Raises ConfigError for a value or combination that is not accepted, and InputError for a file of the user's that
     cannot be run.
@@ -101,18 +105,27 @@ def build_reward(pool: GraderPool | None = None, report: Report = warn, **settin
     if complete["family"] == "released":
         return ReleasedReward(complete["name"], complete["matcher"], ReleasedJudge(timeout_s, workers, pool))
     formula = Formula(read_terms(complete["terms"]), complete["floors"])
+    own_terms = OwnTerms(timeout_s, workers, judge)
     with ExitStack() as opened:
         terms = {}
         for name, term in formula.terms.items():
             if name != CORRECT:
-                terms[name] = opened.enter_context(closing(build_term(term.term, timeout_s, workers)))
+                terms[name] = opened.enter_context(closing(build_term(term.term, own_terms)))
         own = None
         if complete["grader"] != ANSWER:
-            own = opened.enter_context(OwnGrader(build_term(complete["grader"], timeout_s, workers)))
+            own = opened.enter_context(OwnGrader(build_term(complete["grader"], own_terms, grader=True)))
         grader = opened.enter_context(Grader(timeout_s, workers, pool))
         opened.pop_all()
     return CompositeReward(
-        complete["name"], terms, formula, grader, complete["max_ungraded"], workers, own_grader=own, report=report
+        complete["name"],
+        terms,
+        formula,
+        grader,
+        complete["max_ungraded"],
+        workers,
+        own_grader=own,
+        report=report,
+        groups_at_once=1 if judge is None else JUDGED_AT_ONCE,
     )
 
 

@@ -175,6 +175,7 @@ class ReleasedReward(Closing):
     """A released function on trajectories: their raw text where they have one, else rendered in the released form."""
 
     compares_results = False
+    groups_at_once = 1
     term_names = ("correct", "match", "valid")
     missing: dict[str, int] = {}  # a grader that fails has said wrong
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
+from mentor.endpoints.background import BackgroundEndpoint
 from mentor.errors import ConfigError
 from mentor.reward_keys import DEFAULTS
 from mentor.rewards.grades import Grade, Term
+from mentor.rewards.judge import JudgeTerm, RubricPath, check_rubric
 from mentor.rewards.own_function import FunctionPath, OwnFunction, check_function
 from mentor.rewards.own_grader import CORRECT
 from mentor.rewards.result_match import same_results
@@ -23,7 +25,7 @@ from mentor.rewards.tool_match import MATCHERS, Matcher, can_compare
 from mentor.types import Task, Trajectory
 
 GATES = ("none", "outcome", "group")
-OWN = "path/to/file.py:function"
+OWN = ("path/to/file.py:function", "judge:path/to/rubric.md")
 OTHER_NAMES = ("total", "mean", "ungraded", "floor", "overlong", "kl")
 """Names in `reward/<name>` and among the parts of a total that are no terms."""
 
@@ -148,10 +150,13 @@ def check_term(term: str, where: str, name: str) -> None:
 
 def check_own(text: str, where: str, builtin: Sequence[str]) -> None:
     """Raise ConfigError for what is no term or grader of the user's own. builtin: what is accepted beside."""
-    function = FunctionPath.read(text)
-    if function is None:
-        raise ConfigError(f"`{where}={text}` is not accepted{_nearest(text, [*builtin, OWN])}")
-    check_function(function, where)
+    function, rubric = FunctionPath.read(text), RubricPath.read(text)
+    if function is not None:
+        check_function(function, where)
+    elif rubric is not None:
+        check_rubric(rubric, where)
+    else:
+        raise ConfigError(f"`{where}={text}` is not accepted{_nearest(text, [*builtin, *OWN])}")
 
 
 def read_sources(terms: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -164,20 +169,32 @@ def read_sources(terms: Mapping[str, Any], where: str) -> dict[str, str]:
 
 def files_of(sources: Mapping[str, str]) -> dict[str, str]:
     """Return the file of each term or grader of the user's own, by its name; built-in ones have none."""
-    found = {name: FunctionPath.read(source) for name, source in sources.items()}
-    return {f"{name}_file": str(function.file) for name, function in found.items() if function is not None}
+    found = {name: FunctionPath.read(source) or RubricPath.read(source) for name, source in sources.items()}
+    return {f"{name}_file": str(own.file) for name, own in found.items() if own is not None}
 
 
-def build_term(term: str, timeout_s: float, workers: int) -> Term:
-    """Build what measures a term, but for `correct`; one of the user's own is loaded.
+@dataclass(frozen=True)
+class OwnTerms:
+    """What terms of the user's own need. timeout_s, workers: of a function. judge: None where no rubric is named."""
 
-    Raises InputError where that fails.
+    timeout_s: float
+    workers: int
+    judge: BackgroundEndpoint | None = None
+
+
+def build_term(term: str, own: OwnTerms, grader: bool = False) -> Term:
+    """Build what measures a term, but for `correct`; one of the user's own is loaded. grader: it says what is correct.
+
+    Raises InputError for a file that cannot be run, ConfigError for a rubric without a judge.
     """
     if term in BUILTIN:
         return BUILTIN[term]
-    function = FunctionPath.read(term)
-    assert function is not None  # `check_own` refused it
-    return OwnFunction(function, timeout_s, workers)
+    function, rubric = FunctionPath.read(term), RubricPath.read(term)
+    if function is not None:
+        return OwnFunction(function, own.timeout_s, own.workers)
+    if rubric is None or own.judge is None:
+        raise ConfigError(f"`{term}` needs an open judge; accepted: a stage that opens judge=, or another term")
+    return JudgeTerm(rubric, own.judge, grader)
 
 
 def _number(key: str, value: Any, low: float, high: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
@@ -14,6 +15,10 @@ from mentor.types import RewardBreakdown, Task, Trajectory, TrajectoryGroup
 
 
 class Reward(Protocol):
+    """groups_at_once: how many groups are scored at a time, more than one where scoring waits for an endpoint."""
+
+    groups_at_once: int
+
     def score(self, trajectories: Sequence[Trajectory]) -> list[RewardBreakdown]: ...
 
 
@@ -52,7 +57,9 @@ class GroupSampler:
 
 def score_groups(groups: Sequence[TrajectoryGroup], reward: Reward, ranks: Ranks) -> None:
     """Set the rewards of every group. Each rank scores whole groups, every `ranks.size`-th."""
-    scored = ranks.all_gather([reward.score(group.trajectories) for group in groups[ranks.rank :: ranks.size]])
+    own = [group.trajectories for group in groups[ranks.rank :: ranks.size]]
+    with ThreadPoolExecutor(reward.groups_at_once) as threads:
+        scored = ranks.all_gather([*threads.map(reward.score, own)])
     for index, group in enumerate(groups):
         group.rewards = scored[index % ranks.size][index // ranks.size]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS, TaskColumns
-from mentor.reward_keys import in_short_keys
+from mentor.reward_keys import asks_judge, in_short_keys
 
 ABSENT = "(absent)"
 
@@ -22,6 +22,10 @@ SPREAD: dict[str, tuple[str, ...]] = {
     "trainer": ("num_processes", "deepspeed", "gradient_checkpointing"),
     "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s",),
+    "judge": (
+        *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
+        *("max_total_tokens", "max_cost", "input_price", "output_price"),
+    ),
     "teacher": (
         *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
         "max_refused_in_a_row",
@@ -54,6 +58,8 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     top = [key for key in ("seed", "init") if stage in TOP_LEVEL_READERS.get(key, (stage,))]
     keys = ["stage", *STAGE_GROUPS[stage], *top, "upstream"]
     found = {key: values[key] for key in keys if values.get(key) is not None}
+    if not asks_judge(found.get("reward"), found.get("benchmark", {})):
+        found.pop("judge", None)
     if "reward" in found:
         found["reward"] = in_short_keys(found["reward"])
     for group, spread in SPREAD.items():

@@ -28,6 +28,7 @@ from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.chat_format import texts_around
+from mentor.stages.judging import open_judge
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks.requested_format import format_warnings
@@ -94,7 +95,11 @@ def evaluate_model(
     with student_environment(model, toolbox, loading, sampling) as environment, Grader(timeout_s) as answers:
         for job in jobs:
             entry = config.benchmark[job.benchmark]
-            with open_grader(entry.grader, entry.terms, answers, logger.message, timeout_s) as grader:
+            own = replace(config, benchmark={job.benchmark: entry})
+            with (
+                open_judge(own, eval_folder / job.folder, logger.message) as judge,
+                open_grader(entry.grader, entry.terms, answers, logger.message, timeout_s, judge) as grader,
+            ):
                 rows += evaluate(job, tasks[job.benchmark], config, eval_folder, environment, grader, logger)
         say_counts(toolbox, logger)
     return rows

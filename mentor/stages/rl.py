@@ -41,6 +41,7 @@ from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat, texts_around
+from mentor.stages.judging import open_judge
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
@@ -87,7 +88,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
         open_sampler(sampling, base, chat.eos_id, policy.dtype, policy.model, ranks) as sampler,
-        build_reward(report=logger.message, **asdict(reward_settings)) as reward,
+        open_judge(config, folder.path, logger.message, ranks.size, ranks.rank) as judge,
+        build_reward(report=logger.message, judge=judge, **asdict(reward_settings)) as reward,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
@@ -152,6 +154,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             "first_step": start + 1,
             **achieved,
             **({"missing_grades": reward.missing} if reward.missing else {}),
+            **({"judge": judge.counts()} if judge else {}),
         },
         seconds={**seconds, "other": perf_counter() - began - sum(seconds.values())},
     )

@@ -28,6 +28,7 @@ from mentor.rewards import Reward, build_reward, described_reward, settings_of
 from mentor.rewards.grader_pool import GraderPool
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
+from mentor.stages.judging import open_judge
 from mentor.stages.score_grid import replay_rows
 from mentor.stages.score_rows import ScoreRows, scan_rows, work_on_groups
 from mentor.types import RewardBreakdown, Trajectory
@@ -48,13 +49,14 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     loaded = time.perf_counter()
     with ExitStack() as stack:
         pool = stack.enter_context(GraderPool(stage.workers))
+        judge = stack.enter_context(open_judge(config, answers_folder(output), logger.message))
         rewards = {
-            name: stack.enter_context(closing(build_reward(pool, logger.message, **preset)))
+            name: stack.enter_context(closing(build_reward(pool, logger.message, judge, **preset)))
             for name, preset in presets.items()
         }
         grid = None
         if grid_output is not None:
-            grid = replay_rows(rows, stage, settings_of(stage.grid_base, own), pool, logger)
+            grid = replay_rows(rows, stage, settings_of(stage.grid_base, own), pool, judge, logger)
         replayed = time.perf_counter()
         totals = {name: array("d") for name in rewards}
         write_file(output, score_lines(rows, rewards, totals, stage.workers, logger))
@@ -65,6 +67,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         "rows": len(rows),
         "without_total": {name: len(rows) - len(values) for name, values in totals.items()},
         **({"missing_grades": missing} if missing else {}),
+        **({"judge": judge.counts()} if judge else {}),
     }
     seconds = {"load": loaded - started, "score": time.perf_counter() - replayed}
     if grid is not None and grid_output is not None:
@@ -87,6 +90,11 @@ def check_request(stage: ScoreStage, outputs: Sequence[Path | None], overwrite: 
         raise ConfigError(f"stage.workers={stage.workers}, accepted: 1 or more")
     if not stage.presets:
         raise ConfigError("stage.presets=[], accepted: one or more reward presets")
+
+
+def answers_folder(output: Path) -> Path:
+    """Return where the judge's answers are kept, so that the next command with the same output asks none twice."""
+    return output.with_suffix(".answers")
 
 
 def make_folder(stage: ScoreStage, folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.config import ScoreStage
+from mentor.endpoints.background import BackgroundEndpoint
 from mentor.errors import InputError
 from mentor.evaluation.replay import NOTE, JudgedGroup, Replay, Tolerance, replay
 from mentor.loggers import Logger
@@ -33,7 +34,12 @@ class GridReplay:
 
 
 def replay_rows(
-    rows: ScoreRows, stage: ScoreStage, settings: Mapping[str, Any], pool: GraderPool, logger: Logger
+    rows: ScoreRows,
+    stage: ScoreStage,
+    settings: Mapping[str, Any],
+    pool: GraderPool,
+    judge: BackgroundEndpoint | None,
+    logger: Logger,
 ) -> GridReplay:
     """Judge the rows once and replay them at every point of `stage.grid`. settings: of the reward `stage.grid_base`.
 
@@ -49,18 +55,18 @@ def replay_rows(
     with ExitStack() as stack:
         rewards = {}
         for point in {point.measures: point for point in (base, *points)}.values():
-            reward = build_reward(pool, logger.message, **{**point.settings, "grader_workers": stage.workers})
+            reward = build_reward(pool, logger.message, judge, **{**point.settings, "grader_workers": stage.workers})
             assert isinstance(reward, CompositeReward)
             rewards[point.measures] = stack.enter_context(reward)
 
-        def judge(trajectories: list[Trajectory]) -> JudgedGroup | None:
+        def judge_group(trajectories: list[Trajectory]) -> JudgedGroup | None:
             task = trajectories[0].task
             if len(trajectories) == 1 or not all(reward.can_measure(task) for reward in rewards.values()):
                 return None
             return {measures: reward.judge(trajectories) for measures, reward in rewards.items()}
 
         def judged() -> Iterator[JudgedGroup]:
-            for group, made in work_on_groups(rows, judge, stage.workers, logger, "judge"):
+            for group, made in work_on_groups(rows, judge_group, stage.workers, logger, "judge"):
                 if made is None:
                     counts["groups_left_out"] += 1
                 else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mentor.config import CheckStage, Config, RewardConfig, TaskConfig, ToolsConfig
 from mentor.errors import ToolError
 from mentor.rewards import build_reward
+from mentor.stages.judging import open_judge
 from mentor.stages.teaching import configured_teacher
 from mentor.stages.tooling import configured_toolbox
 from mentor.tasks.requested_format import format_warnings, in_format
@@ -65,10 +66,14 @@ def try_reward(config: Config, root: Path, chat: ChatFormat | None) -> tuple[Lin
         tasks = in_format(generated, (config.task or TaskConfig()).answer_format)
     if not tasks:
         return None, ["reward: not tried, no teacher's trajectory with tool calls yet"]
-    with build_reward(**asdict(reward)) as scorer:
+    said: list[str] = []
+    with (
+        open_judge(config, None, said.append) as judge,
+        build_reward(None, said.append, judge, **asdict(reward)) as scorer,
+    ):
         lint = lint_reward(scorer, tasks, toolbox, chat or plain_chat(task.question for task in tasks))
     verdict = [f"reward: {finding}" for finding in lint.findings] or [
         f"reward: {reward.name} keeps every order on {len(tasks)} tasks"
     ]
     around = {"model.question_template": config.model.question_template} if config.model is not None else {}
-    return lint, ["", lint.table(), "", *verdict, *format_warnings(tasks, "task", around)]
+    return lint, ["", lint.table(), "", *verdict, *said, *format_warnings(tasks, "task", around)]

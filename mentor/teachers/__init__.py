@@ -9,9 +9,9 @@ from mentor.errors import ConfigError
 from mentor.teachers.annotated import Annotated
 from mentor.teachers.base import TaskTeacher, Teacher
 from mentor.teachers.oracle import Oracle
-from mentor.teachers.outcomes import NoMoreRequests, Rejection
+from mentor.teachers.outcomes import Rejection
 
-__all__ = ["NoMoreRequests", "Rejection", "TaskTeacher", "Teacher", "build_teacher"]
+__all__ = ["Rejection", "TaskTeacher", "Teacher", "build_teacher"]
 
 WORKED: dict[str, Callable[[float, int], TaskTeacher]] = {
     "oracle": Oracle,

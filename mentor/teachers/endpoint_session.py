@@ -15,10 +15,10 @@ from typing import Any
 
 from mentor.chat import assistant_message
 from mentor.chat.syntax import ParsedCall
+from mentor.endpoints.endpoint import Endpoint, RequestFailed
+from mentor.endpoints.reply import read_reply, returned
 from mentor.environment.episode import call_error
-from mentor.teachers.endpoint import Endpoint, RequestFailed
 from mentor.teachers.outcomes import Rejection
-from mentor.teachers.reply import read_reply, returned
 from mentor.teachers.sampled import Verifier
 from mentor.tools import ToolExecutor
 from mentor.types import CallRecord, StopReason, Task, ToolResult, Trajectory

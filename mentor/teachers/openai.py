@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from mentor.config import OpenaiTeacher
-from mentor.errors import ConfigError, StageError
+from mentor.endpoints.endpoint import Endpoint, RequestFailed, api_key, redactor
+from mentor.endpoints.reply import read_reply
+from mentor.endpoints.request_store import RequestStore
+from mentor.endpoints.spending import Spending
+from mentor.errors import StageError
 from mentor.jsonl import Record, Report
-from mentor.teachers.endpoint import Endpoint, RequestFailed, Spending, redactor
 from mentor.teachers.endpoint_session import EndpointSession
 from mentor.teachers.estimate import estimate
 from mentor.teachers.outcomes import Outcomes, solve_all
 from mentor.teachers.refusals import UNANSWERED, Refusals
-from mentor.teachers.reply import read_reply
-from mentor.teachers.request_store import RequestStore
 from mentor.teachers.sampled import SamplingTeacher, open_verifier
 from mentor.tools import Toolbox
 from mentor.types import Task
 
+SECTION = "teacher"
 QUESTION = "Reply with the word ok."
 ENDPOINT_KEYS = (
     *("base_url", "model", "temperature", "top_p", "max_tokens", "seed", "extra_body"),
@@ -42,13 +43,15 @@ class EndpointTeacher(SamplingTeacher):
     ) -> dict[str, Any]:
         """Counts `requests`: stored answers, replayed ones, faults, tokens, cost. Raises ConfigError without a key."""
         settings, report = self.settings, outcomes.logger.message
-        key = api_key(settings.api_key_env)
-        spending = Spending(settings.max_total_tokens, settings.max_cost, settings.input_price, settings.output_price)
+        key = api_key(settings.api_key_env, SECTION)
+        spending = Spending(
+            SECTION, settings.max_total_tokens, settings.max_cost, settings.input_price, settings.output_price
+        )
         with (
             RequestStore(outcomes.folder / "requests", spending.count, redactor(key), report) as store,
             open_verifier(outcomes.folder, settings.choose, report) as verifier,
         ):
-            endpoint = Endpoint(store, spending, api_key=key, **self._endpoint_settings())
+            endpoint = Endpoint(store, spending, section=SECTION, api_key=key, **self._endpoint_settings())
             limits = (settings.max_turns, settings.max_calls_per_turn)
             session = EndpointSession(endpoint, verifier, settings.samples, *limits, settings.instruction)
             name = f"teacher.base_url={settings.base_url} teacher.model={settings.model}"
@@ -102,14 +105,14 @@ class EndpointTeacher(SamplingTeacher):
     async def _ask_once(self) -> Record:
         """One answer, stored nowhere, after at most two attempts."""
         settings = self.settings
-        key = api_key(settings.api_key_env)
-        spending = Spending(None, None, settings.input_price, settings.output_price)
+        key = api_key(settings.api_key_env, SECTION)
+        spending = Spending(SECTION, None, None, settings.input_price, settings.output_price)
         plain = self._endpoint_settings() | {"max_retries": 1, "max_retry_s": 60.0}
         with (
             tempfile.TemporaryDirectory() as scratch,
             RequestStore(Path(scratch), spending.count, redactor(key), lambda line: None) as store,
         ):
-            async with Endpoint(store, spending, api_key=key, **plain) as endpoint:
+            async with Endpoint(store, spending, section=SECTION, api_key=key, **plain) as endpoint:
                 try:
                     return await endpoint.complete([{"role": "user", "content": QUESTION}], [], 0)
                 except RequestFailed as failure:
@@ -120,16 +123,3 @@ class EndpointTeacher(SamplingTeacher):
 
     def _endpoint_settings(self) -> dict[str, Any]:
         return {name: getattr(self.settings, name) for name in ENDPOINT_KEYS}
-
-
-def api_key(variable: str | None) -> str | None:
-    """Return the key from the environment. Raises ConfigError where the variable is not set."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(
-            f"`teacher.api_key_env={variable}`: the environment has no such variable; set it to the endpoint's key, or "
-            "teacher.api_key_env=null for an endpoint that needs none"
-        )
-    return key

@@ -9,6 +9,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mentor.endpoints.spending import NoMoreRequests
 from mentor.jsonl import JsonlWriter, Report
 from mentor.loggers import Logger
 from mentor.loggers.console import Progress
@@ -27,10 +28,6 @@ class Rejection:
 
     reason: str
     detail: str
-
-
-class NoMoreRequests(Exception):
-    """A teacher may ask nothing more. The message says why and names the key; the task stays unsolved."""
 
 
 TaskOutcome = Trajectory | Rejection | NoMoreRequests

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable
 from difflib import SequenceMatcher
 
+from mentor.endpoints.spending import NoMoreRequests
 from mentor.errors import StageError
-from mentor.teachers.outcomes import NoMoreRequests, Outcomes, Rejection, TaskOutcome
+from mentor.teachers.outcomes import Outcomes, Rejection, TaskOutcome
 from mentor.types import Task
 
 UNANSWERED = frozenset({"request_failed", "request_refused"})

@@ -60,6 +60,7 @@ def hydra_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.chdir(tmp_path)
     rewards = (REPOSITORY / "docs" / "rewards.md").read_text(encoding="utf-8")
     Path("my_rewards.py").write_text(rewards.split("```python\n")[1].split("```")[0])
+    Path("tone.md").write_text("A rubric")
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         yield

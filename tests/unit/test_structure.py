@@ -21,7 +21,7 @@ LAYERS = """
     reward_keys
     config jsonl algorithm calls chat timer
     loggers rows readers
-    tools policy key_help
+    tools policy key_help endpoints
     rewards sampling traces trajectories
     checks environment tasks
     compose evaluation teachers

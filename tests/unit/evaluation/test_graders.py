@@ -6,7 +6,9 @@ from mentor.config import BenchmarkConfig
 from mentor.evaluation.graders import BUILDERS, AnswerGrader, QaGrader, open_grader
 from mentor.rewards.correctness import Grader
 from mentor.types import StopReason, Task, Trajectory
+from tests.fixtures.judge_server import JudgeServer, write_rubric
 from tests.fixtures.own_rewards import write_rewards
+from tests.unit.endpoints.test_background import opened
 
 
 def finished(text: str, *accepted: str, stop: StopReason = StopReason.ANSWERED) -> Trajectory:
@@ -65,3 +67,21 @@ def test_a_verdict_that_the_users_grader_cannot_give_is_none_and_not_wrong(tmp_p
 def test_a_built_in_grader_measures_terms_too():
     with Grader() as answers, open_grader("answer", {"names": "set"}, answers, print, 5.0) as grader:
         assert grader.grade(finished(r"\boxed{72}", "72")).to_dict() == {"correct": True, "scores": {}, "reason": None}
+
+
+def test_a_judge_grades_a_benchmark_and_measures_a_term(tmp_path):
+    pytest.importorskip("openai")
+    rubric = f"judge:{write_rubric(tmp_path)}"
+    said = []
+    with (
+        JudgeServer({"hm": "wrong_json"}) as server,
+        opened(tmp_path / "judge", server) as endpoint,
+        Grader() as answers,
+        open_grader(rubric, {"tone": rubric}, answers, said.append, 20.0, endpoint) as grader,
+    ):
+        right, wrong = grader.grade(finished("It is 72.", "72")), grader.grade(finished("No.", "72"))
+        missing = grader.grade(finished("hm", "72"))
+    assert (right.correct, dict(right.scores)) == (True, {"score": 1.0, "tone": 1.0})
+    assert (wrong.correct, dict(wrong.scores)) == (False, {"score": 0.25, "tone": 0.25})
+    assert (missing.correct, missing.reason, dict(missing.scores)) == (None, "no_score", {}) and len(said) == 2
+    assert len(server.bodies) == 3  # the grader and the term ask the same

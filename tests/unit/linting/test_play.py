@@ -14,7 +14,9 @@ from mentor.rewards import build_reward, load_preset
 from mentor.rewards.answer_formats import FORMATS
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, StopReason, Task, ToolCall
+from tests.fixtures.judge_server import JudgeServer, write_rubric
 from tests.fixtures.own_rewards import write_rewards
+from tests.unit.endpoints.test_background import opened
 
 TASK = Task(
     "t",
@@ -168,3 +170,13 @@ def test_a_term_and_a_grader_of_the_users_own_are_tried(chat, tmp_path):
     assert "a wrong answer is worth as much as the right one" in whys(lint("flexible", chat, grader=f"{path}:says_14"))
     with pytest.raises(GraderError, match="task t: the grader gave no verdict on 'honest', .*ZeroDivisionError"):
         lint("flexible", chat, terms={**terms, "own": {"term": f"{path}:raises", "weight": 0.1}})
+
+
+def test_a_judge_is_tried(chat, tmp_path):
+    pytest.importorskip("openai")
+    rubric = f"judge:{write_rubric(tmp_path)}"
+    with JudgeServer() as server, opened(tmp_path / "judge", server) as endpoint:
+        settings = load_preset("sparse") | {"grader": rubric}
+        with build_reward(None, print, endpoint, **settings) as reward:
+            found = lint_reward(reward, [TASK], Toolbox(Toolset.builtin("calculator")), chat)
+    assert "a wrong answer is worth as much as the right one" in whys(found)  # it takes 72 for right, here it is 14

@@ -9,7 +9,9 @@ from mentor.rewards import build_reward
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.rollouts import GroupSampler, contiguous_parts, score_groups
 from mentor.types import RewardBreakdown, StopReason, Task, Trajectory, TrajectoryGroup
+from tests.fixtures.judge_server import JudgeServer, write_rubric
 from tests.fixtures.own_rewards import write_rewards
+from tests.unit.endpoints.test_background import opened
 from tests.unit.rewards.builders import HONEST, make_trajectory
 
 TASKS = [Task(f"t{i}", "q", ("1",), "calculator") for i in range(4)]
@@ -41,6 +43,8 @@ class Worked:
 
 class Numbered:
     """A reward that counts the groups it scores."""
+
+    groups_at_once = 1
 
     def __init__(self):
         self.scored = []
@@ -111,3 +115,18 @@ def test_a_term_of_the_users_own_is_scored_logged_and_stored(tmp_path):
     assert groups[0].advantages == pytest.approx([-0.05, 0.05])
     found = group_metrics(groups, AdvantageSettings(normalize_std=False))
     assert found["reward/own"] == pytest.approx(5 / 12) and found["advantage/own_all_pass"] == pytest.approx(0.05)
+
+
+def test_groups_wait_for_a_judge_together(tmp_path):
+    pytest.importorskip("openai")
+    members = [[make_trajectory(rf"{number} \boxed{{72}}"), make_trajectory(rf"{number}")] for number in range(3)]
+    groups = [TrajectoryGroup(pair[0].task, pair) for pair in members]
+    tone = {"term": f"judge:{write_rubric(tmp_path)}", "weight": 0.5}
+    with (
+        JudgeServer() as server,
+        opened(tmp_path / "judge", server) as endpoint,
+        build_reward(None, print, endpoint, name="own", terms={"tone": tone}, grader=tone["term"]) as reward,
+    ):
+        score_groups(groups, reward, Ranks())
+    assert [[b.total for b in group.rewards] for group in groups] == [[0.5, 0.125]] * 3
+    assert group_metrics(groups, AdvantageSettings())["reward/tone"] == pytest.approx(0.625)

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from mentor.chat.messages import make_call
-from mentor.config import Config, ScoreStage
+from mentor.config import Config, JudgeConfig, RewardConfig, ScoreStage
 from mentor.errors import InputError
 from mentor.loggers.console import Console
 from mentor.loggers.logger import Logger
+from mentor.rewards import load_preset
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 from mentor.stages.score import run
 from mentor.types import ToolCall
+from tests.fixtures.judge_server import JudgeServer, judge_keys, write_rubric
 from tests.unit.rewards.builders import HONEST, make_trajectory
 from tests.unit.stages.test_score import HONEST_ROW, own, write
 
@@ -78,3 +80,23 @@ def test_the_weight_of_a_term_of_the_users_own_is_replayed(tmp_path: Path) -> No
     record = json.loads((tmp_path / "scores.grid.json").read_text())
     assert record["base"]["values"] == {"terms.own.weight": 0.1, "weights.tool": 0.3} and record["preset"] == "own"
     assert [point["reward_mean"] for point in record["points"]] == pytest.approx([1.9 / 2, 2.4 / 2])
+
+
+def test_a_judge_is_asked_once_for_scores_and_grid_and_not_by_the_next_command(tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    members = [make_trajectory(calls=HONEST), make_trajectory(r"\boxed{71}", calls=HONEST)]
+    source = write(tmp_path / "t.jsonl", [{**member.to_dict(), "group_id": "g"} for member in members])
+    tone = {"tone": {"term": f"judge:{write_rubric(tmp_path)}", "weight": 0.5}}
+    terms = {**load_preset("flexible")["terms"], **tone}
+    grid = {"terms.tone.weight": [0, 1]}
+    stage = ScoreStage("score", str(source), str(tmp_path / "scores.jsonl"), ["own"], grid=grid, grid_base="own")
+    with JudgeServer() as server:
+        keys = {"reward": RewardConfig("flexible", terms=terms), "judge": JudgeConfig(**judge_keys(server))}
+        for _ in range(2):
+            config = Config(stage=stage, name="own", overwrite=True, **keys)
+            result = run(config, RunFolder(tmp_path, tmp_path, False), Logger(Console(False)))
+        assert len(server.bodies) == 2 and result.counts["judge"]["replayed"] == 4
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [row["rewards"]["own"] for row in rows] == pytest.approx([1.5, 0.16 + 0.125])
+    points = json.loads((tmp_path / "scores.grid.json").read_text())["points"]
+    assert [point["reward_mean"] for point in points] == pytest.approx([1.16 / 2, (1.16 + 1.25) / 2])

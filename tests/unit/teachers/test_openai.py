@@ -4,10 +4,10 @@ import time
 
 import pytest
 
+from mentor.endpoints.request_store import request_key
 from mentor.errors import ConfigError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.tasks.calculator import generate
-from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FAULTS, FaultyProxy
 from tests.fixtures.openai_server import OracleServer

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
+from mentor.endpoints.spending import NoMoreRequests
 from mentor.jsonl import read_jsonl
 from mentor.loggers import silent_logger
-from mentor.teachers.outcomes import NoMoreRequests, Rejection, in_order, open_outcomes, solve_all
+from mentor.teachers.outcomes import Rejection, in_order, open_outcomes, solve_all
 from mentor.tools import Toolbox, Toolset
 from mentor.trajectories.rollout_counts import RolloutCounts
 from mentor.types import StopReason, Task, Trajectory

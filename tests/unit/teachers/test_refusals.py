@@ -4,9 +4,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from mentor.endpoints.spending import NoMoreRequests
 from mentor.errors import StageError
 from mentor.loggers import silent_logger
-from mentor.teachers.outcomes import NoMoreRequests, Rejection, open_outcomes
+from mentor.teachers.outcomes import Rejection, open_outcomes
 from mentor.teachers.refusals import Refusals, alike
 from mentor.trajectories.rollout_counts import RolloutCounts
 from mentor.types import Task

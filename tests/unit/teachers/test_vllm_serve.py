@@ -12,11 +12,11 @@ from collections import Counter
 import pytest
 
 from mentor.conf_dir import conf_dir
+from mentor.endpoints.request_store import request_key
 from mentor.jsonl import read_jsonl
 from mentor.rewards.answers import compare
 from mentor.rewards.boxed import extract_boxed
 from mentor.tasks.calculator import generate
-from mentor.teachers.request_store import request_key
 from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.installed import needs

@@ -1,4 +1,4 @@
-"""mentor/teachers/endpoint.py against real HTTP: faults are retried and counted, waits are kept, spending is bounded.
+"""mentor/endpoints/endpoint.py against real HTTP: faults are retried and counted, waits are kept, spending is bounded.
 
 The client is the real one; the endpoint is a server of this process, a proxy in front of it spoils what it should.
 """
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from mentor.endpoints.endpoint import FAILURES_IN_A_ROW, Endpoint, RequestFailed, Spending, asked_wait
+from mentor.endpoints.request_store import RequestStore
+from mentor.endpoints.spending import NoMoreRequests
 from mentor.errors import StageError
 from mentor.tasks.calculator import generate
-from mentor.teachers import NoMoreRequests
-from mentor.teachers.endpoint import FAILURES_IN_A_ROW, Endpoint, RequestFailed, Spending, asked_wait
-from mentor.teachers.request_store import RequestStore
 from tests.fixtures.faulty_proxy import FAULTS, FaultyProxy
 from tests.fixtures.openai_server import OracleServer, Server, completion
 
@@ -38,9 +38,9 @@ def endpoint(folder, base_url, caps=(None, None, 0.0, 0.0), **changes):
         "max_retries": 2,
         "max_retry_s": 20.0,
     }
-    spending = Spending(*caps)
+    spending = Spending("teacher", *caps)
     with RequestStore(folder, spending.count) as store:
-        yield Endpoint(store, spending, **(settings | changes))
+        yield Endpoint(store, spending, section="teacher", **(settings | changes))
 
 
 def complete(asked, questions, sample=0, return_exceptions=False):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import time
-from collections import Counter
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -27,11 +27,10 @@ from tenacity import (
 )
 
 from mentor import progress
-from mentor.errors import StageError
+from mentor.endpoints.request_store import RequestStore, request_key
+from mentor.endpoints.spending import NoMoreRequests, Spending
+from mentor.errors import ConfigError, StageError
 from mentor.jsonl import Record
-from mentor.teachers.outcomes import NoMoreRequests
-from mentor.teachers.reply import read_reply
-from mentor.teachers.request_store import RequestStore, request_key
 
 CHARS_PER_TOKEN = 4  # where only the length of a text is known
 SHORTEST_SECRET = 8  # characters; a shorter key is no secret, and would be found in ordinary words
@@ -60,49 +59,12 @@ class Fault(Exception):
         self.kind, self.detail, self.retry_after = kind, detail, retry_after
 
 
-class Spending:
-    """What the stored answers used, and the caps on it. Prices are money for a million tokens."""
-
-    def __init__(
-        self, max_total_tokens: int | None, max_cost: float | None, input_price: float, output_price: float
-    ) -> None:
-        self.max_total_tokens, self.max_cost = max_total_tokens, max_cost
-        self.input_price, self.output_price = input_price, output_price
-        self.prompt_tokens = self.completion_tokens = self.estimated = 0
-        self.flags: Counter[str] = Counter()
-
-    def count(self, record: Record) -> None:
-        """Add the usage of one stored answer."""
-        usage = record["usage"]
-        self.prompt_tokens += usage["prompt_tokens"]
-        self.completion_tokens += usage["completion_tokens"]
-        self.estimated += usage["estimated"]
-        self.flags.update(read_reply(record["message"]).flags)
-
-    @property
-    def cost(self) -> float:
-        return (self.prompt_tokens * self.input_price + self.completion_tokens * self.output_price) / 1e6
-
-    def check(self) -> None:
-        """Raise NoMoreRequests where a cap is reached."""
-        tokens = self.prompt_tokens + self.completion_tokens
-        if self.max_total_tokens is not None and tokens >= self.max_total_tokens:
-            raise NoMoreRequests(f"teacher.max_total_tokens={self.max_total_tokens} is reached ({tokens} tokens)")
-        if self.max_cost is not None and self.cost >= self.max_cost:
-            raise NoMoreRequests(f"teacher.max_cost={self.max_cost} is reached ({self.cost:.4f})")
-
-    def counts(self) -> dict[str, Any]:
-        """Return the counts for a summary. estimated_usage: answers without usage, estimated from lengths."""
-        tokens = {"prompt_tokens": self.prompt_tokens, "completion_tokens": self.completion_tokens}
-        flags = dict(self.flags.most_common())
-        return {**tokens, "estimated_usage": self.estimated, "cost": round(self.cost, 6), "flags": flags}
-
-
 class Endpoint:
     """One model behind one address; use with `async with`. A request's key holds only what decides the answer.
 
     concurrency: requests in flight. timeout_s: of one attempt. max_retry_s: of all attempts at a request and the waits
     between them; the last attempt may end timeout_s later. Optional sampling settings are not sent when None.
+    section: of the configuration, which errors name.
     """
 
     def __init__(
@@ -110,6 +72,7 @@ class Endpoint:
         store: RequestStore,
         spending: Spending,
         *,
+        section: str,
         base_url: str,
         model: str,
         api_key: str | None,
@@ -123,7 +86,7 @@ class Endpoint:
         max_retries: int,
         max_retry_s: float,
     ) -> None:
-        self.store, self.spending = store, spending
+        self.store, self.spending, self.section = store, spending, section
         self.base_url, self.model, self.seed = base_url, model, seed
         sampling = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens}
         self._sampling = {key: value for key, value in sampling.items() if value is not None}
@@ -174,8 +137,8 @@ class Endpoint:
             detail = f"{fault.kind}: {fault.detail}"
             if self._failed_in_a_row >= FAILURES_IN_A_ROW:
                 raise StageError(
-                    f"teacher.base_url={self.base_url} has left {self._failed_in_a_row} requests in a row without an "
-                    f"answer, retries included ({detail}); running the stage again resumes it"
+                    f"{self.section}.base_url={self.base_url} has left {self._failed_in_a_row} requests in a row "
+                    f"without an answer, retries included ({detail}); running the stage again resumes it"
                 ) from None
             raise RequestFailed("request_failed", detail) from None
         self._failed_in_a_row = 0
@@ -220,7 +183,9 @@ class Endpoint:
             kind = "rate_limit" if status == 429 else "server_error" if status >= 500 else f"http_{status}"
             return Fault(kind, detail, asked_wait(error.response.headers, time.time()))
         if status in FATAL or (status == 403 and not len(self.store)):
-            return StageError(f"teacher.base_url={self.base_url} teacher.model={self.model}: refused with {detail}")
+            return StageError(
+                f"{self.section}.base_url={self.base_url} {self.section}.model={self.model}: refused with {detail}"
+            )
         return RequestFailed("request_refused", detail)
 
     def _record(self, content: bytes, body: dict[str, Any]) -> Record:
@@ -325,3 +290,16 @@ def _usage(given: Any, body: Mapping[str, Any], message: Mapping[str, Any]) -> d
 def text_tokens(value: Any) -> int:
     """Estimate the tokens of a JSON value from its length."""
     return -(-len(json.dumps(value, ensure_ascii=False)) // CHARS_PER_TOKEN)
+
+
+def api_key(variable: str | None, section: str) -> str | None:
+    """Return the key from the environment. Raises ConfigError where the variable is not set."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"`{section}.api_key_env={variable}`: the environment has no such variable; set it to the endpoint's key, "
+            f"or {section}.api_key_env=null for an endpoint that needs none"
+        )
+    return key

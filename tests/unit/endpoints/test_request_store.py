@@ -1,4 +1,4 @@
-"""mentor/teachers/request_store.py: nothing is asked twice, and an answer is on disk before it is used."""
+"""mentor/endpoints/request_store.py: nothing is asked twice, and an answer is on disk before it is used."""
 
 import asyncio
 import json
@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from mentor.teachers.endpoint import redactor
-from mentor.teachers.request_store import RequestStore, request_key
+from mentor.endpoints.endpoint import redactor
+from mentor.endpoints.request_store import RequestStore, request_key
 
 ANSWER = {"message": {"content": "ü"}, "usage": {}}
 

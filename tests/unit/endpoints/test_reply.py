@@ -1,8 +1,8 @@
-"""mentor/teachers/reply.py: what an endpoint's parsers made of a turn is read anew, and their misses are flagged."""
+"""mentor/endpoints/reply.py: what an endpoint's parsers made of a turn is read anew, and their misses are flagged."""
 
 import pytest
 
-from mentor.teachers.reply import read_reply, returned
+from mentor.endpoints.reply import read_reply, returned
 from tests.fixtures.openai_server import call_message
 
 CALL = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>'
