@@ -97,7 +97,7 @@ def test_a_stage_killed_in_the_middle_goes_on_and_repeats_no_stored_request(tmp_
     for trajectory in trajectories:
         assert compare(extract_boxed(trajectory.final_text), answers[trajectory.task.id])
     reasons = {row["reason"] for row in read_jsonl(folder / "rejected.jsonl")}
-    assert reasons <= {"wrong_answer", "no_answer", "length", "max_turns", "invalid_calls"}
+    assert reasons <= {"wrong_answer", "no_answer", "length", "max_turns", "invalid_calls", "unparsed_calls"}
 
 
 def test_the_same_student_as_a_teacher_in_the_process(tmp_path, student):
