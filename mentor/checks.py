@@ -199,6 +199,8 @@ def _check_model(config: Config) -> None:
         raise ConfigError(f"`model.question_template={model.question_template!r}` lacks {{question}}")
     if model.chat_template is not None and not Path(model.chat_template).is_file():
         raise ConfigError(f"`model.chat_template={model.chat_template}` is not a file")
+    if model.call_syntax is not None:
+        _check_call_syntax(model.call_syntax)
     for key, divisor in (("hidden_size", "num_attention_heads"), ("num_attention_heads", "num_key_value_heads")):
         if getattr(model, key) % getattr(model, divisor):
             raise ConfigError(
@@ -209,6 +211,17 @@ def _check_model(config: Config) -> None:
             f"`sampler.max_tokens={sampler.max_tokens}` is more than "
             f"model.max_position_embeddings={model.max_position_embeddings}"
         )
+
+
+def _check_call_syntax(name: str) -> None:
+    from mentor.chat.syntax import load_syntax
+
+    if name.endswith(".py") and Path(name).is_file():
+        return  # a parser of the user's own runs in the stage alone
+    try:
+        load_syntax(name)
+    except InputError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_training(config: Config) -> None:

@@ -312,9 +312,11 @@ class ModelConfig(Section):
     path: str | None = None  # model folder or hub name; the run's own pretrained student when null
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
     chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
+    template_name: str | None = None  # which of several named templates of a tokenizer; tool_use or default when null
+    call_syntax: str | None = None  # how calls are spelled: a name, a .yaml or a .py; found by rendering when null
     enable_thinking: bool = False  # handed to the chat template
     think_history: str = choice("keep", "keep", "strip")  # earlier turns' thinking in the prompt of later ones
-    uncertified: bool = False  # use a chat template that fails its golden conversations (docs/chat_formats.md)
+    uncertified: bool = False  # use a chat template, and a call_syntax for it, that fail (docs/chat_formats.md)
     question_template: str = "{question}"  # text of the user turn
     system_prompt: str | None = None  # system message of a task that has none; shown, and not stored with trajectories
     # The keys below are the shape of a student made by stage=pretrain, and of a hub model for stage=check.

@@ -113,7 +113,10 @@ TOOLS = {
     "isolation_floor": SANDBOXED,
 }
 MODEL = {
-    **dict.fromkeys(("chat_template", "uncertified", "system_prompt"), stage_in("sft", "rl", "check", "eval")),
+    **dict.fromkeys(
+        ("chat_template", "template_name", "call_syntax", "uncertified", "system_prompt"),
+        stage_in("sft", "rl", "check", "eval"),
+    ),
     **dict.fromkeys(
         (
             *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),

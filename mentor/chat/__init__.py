@@ -3,6 +3,6 @@
 from mentor.chat.format import ChatFormat
 from mentor.chat.messages import assistant_message
 from mentor.chat.parse import AssistantTurn, parse_turn
-from mentor.chat.syntax import ParsedCall
+from mentor.chat.parsed import ParsedCall
 
 __all__ = ["AssistantTurn", "ChatFormat", "ParsedCall", "assistant_message", "parse_turn"]

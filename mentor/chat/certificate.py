@@ -1,10 +1,12 @@
 """Certify a chat format: render every golden conversation and parse it back.
 
+One check of the prompt. `tools`: the names of all tools and of their parameters stand in it.
 Four checks of each conversation. `prefix`: the ids up to each turn begin with those up to the turn before (with
 think_history=strip they equal those of a conversation whose earlier turns did not think), and are, thinking aside, what
-the template renders for the conversation so far. `round_trip`: a rendered turn parses to the calls, text and reasoning
-it was made of. `mask`: exactly the assistant turns are trained, each up to its one end-of-turn token. `literal`: the
-question and tool results appear character for character, or as one JSON string.
+the template renders for the conversation so far; a further question may begin other ids. `round_trip`: a rendered turn
+parses to the calls, text and reasoning it was made of. `mask`: exactly the assistant turns are trained, each up to its
+one end-of-turn token. `literal`: the question and tool results appear character for character, or as one JSON string;
+white space around them may be trimmed.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from itertools import groupby
 from typing import Any
 
 from mentor.chat.format import ChatFormat
-from mentor.chat.golden import CONVERSATIONS, TOOLS, VERSION, GoldenConversation
+from mentor.chat.golden import CONVERSATIONS, LISTED, TOOLS, VERSION, GoldenConversation
 from mentor.chat.parse import AssistantTurn
 from mentor.errors import InputError
 from mentor.types import Tokens
 
 THINKING = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
+PROMPT = "the tools of the prompt"
 _MARK = "MENTORMARK"
 _DONE: dict[str, Certificate] = {}  # of this process, by fingerprint
 
@@ -43,6 +46,7 @@ class Certificate:
     """What `certify` found. skipped: conversations that the template cannot hold, with what it lacks.
 
     thinking: `kept` or `stripped`, of an assistant turn. fingerprint: of the template and the tokenizer's tags.
+    notes: what the template does otherwise than most, and is certified for. version: of the checks.
     """
 
     fingerprint: str
@@ -50,6 +54,8 @@ class Certificate:
     thinking: str
     checks: tuple[Check, ...]
     skipped: dict[str, str]
+    notes: tuple[str, ...] = ()
+    version: int = VERSION
 
     @property
     def failures(self) -> list[Check]:
@@ -66,7 +72,8 @@ class Certificate:
     def from_dict(cls, row: dict[str, Any]) -> Certificate:
         """Raises KeyError or TypeError for a row that is no certificate."""
         checks = tuple(Check(**check) for check in row["checks"])
-        return cls(row["fingerprint"], row["syntax"], row["thinking"], checks, dict(row["skipped"]))
+        known = (row["fingerprint"], row["syntax"], row["thinking"], checks, dict(row["skipped"]))
+        return cls(*known, tuple(row.get("notes", ())), row.get("version", 1))
 
 
 def certify(chat: ChatFormat) -> Certificate:
@@ -83,11 +90,12 @@ def fingerprint(chat: ChatFormat) -> str:
     tags = sorted((number, token.content, token.special) for number, token in added.items())
     parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, chat.think_history, tags]
     parts += [chat.tokenizer.bos_token, chat.question_template, *([chat.system_prompt] if chat.system_prompt else [])]
+    parts += [chat.syntax.name, chat.syntax.origin]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _certify(chat: ChatFormat, key: str) -> Certificate:
-    checks: list[Check] = []
+    checks, notes = _listed(chat)
     skipped: dict[str, str] = {}
     for conversation in CONVERSATIONS:
         lacks = [need for need in conversation.needs if not getattr(chat, need)]
@@ -101,7 +109,35 @@ def _certify(chat: ChatFormat, key: str) -> Certificate:
                 reason = str(error)
             checks.append(Check(conversation.name, name, reason))
     thinking = "kept" if chat.keeps_thinking else "stripped"
-    return Certificate(key, chat.syntax.name, thinking, tuple(checks), skipped)
+    return Certificate(key, chat.syntax.name, thinking, tuple(checks), skipped, (*notes, *_trimmed(chat)))
+
+
+def _listed(chat: ChatFormat) -> tuple[list[Check], list[str]]:
+    """Check what of the tools stands in the prompt; note where descriptions do not."""
+    try:
+        prompt = chat.decode(list(chat.prompt_ids("What is there?", json.dumps(LISTED))))
+    except InputError as error:
+        return [Check(PROMPT, "tools", str(error))], []
+    functions = [tool["function"] for tool in LISTED]
+    missing = [tool["name"] for tool in functions if tool["name"] not in prompt]
+    named = [(tool["name"], name) for tool in functions for name in tool["parameters"]["properties"]]
+    missing += [f"{name} of {tool}" for tool, name in named if name not in prompt]
+    texts = [tool["description"] for tool in functions]
+    texts += [below["description"] for tool in functions for below in tool["parameters"]["properties"].values()]
+    reason = f"the prompt does not show the tools: {', '.join(missing)} are missing" if missing else ""
+    hidden = [text for text in texts if text not in prompt]
+    note = "the prompt does not show all descriptions of tools and parameters"
+    return [Check(PROMPT, "tools", reason)], [note] if hidden else []
+
+
+def _trimmed(chat: ChatFormat) -> list[str]:
+    """Note where white space around a result is lost."""
+    try:
+        shown = _result_text(chat, "add", f" {_MARK}\n")
+    except InputError:
+        return []
+    kept = (f" {_MARK}\n", json.dumps(f" {_MARK}\n"))
+    return [] if any(text in shown for text in kept) else ["white space around a tool's result is trimmed"]
 
 
 # --- the four checks: each yields what is wrong ----------------------------------------------------------------------
@@ -110,14 +146,16 @@ def _certify(chat: ChatFormat, key: str) -> Certificate:
 def prefix(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     messages = conversation.messages
     ends = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-    earlier = list(chat.prompt_ids(messages[0]["content"], TOOLS))
+    first = ends[0]
+    earlier = list(chat.prompt_ids(messages[first - 1]["content"], TOOLS, messages[: first - 1]))
     for turn, end in enumerate(ends):
+        continues = end == first or messages[end - 1]["role"] == "tool"  # a further question may begin a segment
         ids = chat.render_messages(messages[: end + 1], TOOLS).last_segment()
         if chat.think_history == "strip":
             unthinking = [*map(_without_thinking, messages[:end]), messages[end]]
             if chat.render_messages(unthinking, TOOLS).last_segment() != ids:
                 yield f"turn {turn}: thinking of an earlier turn changes its ids"
-        elif ids[: len(earlier)] != earlier:
+        elif continues and ids[: len(earlier)] != earlier:
             yield f"turn {turn}: its ids do not begin with those of the stage before"
         whole = chat.template_text(messages[: end + 1], TOOLS)
         ours = chat.decode(ids)
@@ -128,7 +166,8 @@ def prefix(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
 
 def round_trip(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     for turn, message in enumerate(_turns(conversation)):
-        read, said = chat.parse(chat.turn_ids(message)), AssistantTurn.from_message(_kept(chat, message), chat.syntax)
+        read = chat.parse(chat.turn_ids(message), TOOLS)
+        said = AssistantTurn.from_message(_kept(chat, message), chat.syntax)
         for field in ("calls", "content", "reasoning", "hidden_calls"):
             got, given = _exact(getattr(read, field)), _exact(getattr(said, field))
             if got != given:
@@ -148,7 +187,8 @@ def mask(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
 
 def literal(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     messages = conversation.messages
-    yield from _placed(messages[0]["content"], lambda text: chat.decode(list(chat.prompt_ids(text, TOOLS))), "question")
+    question = next(message["content"] for message in messages if message["role"] == "user")
+    yield from _placed(question, lambda text: chat.decode(list(chat.prompt_ids(text, TOOLS))), "question")
     for message in messages:
         if message["role"] == "tool":
             yield from _placed(message["content"], partial(_result_text, chat, message["name"]), "result")
@@ -170,7 +210,9 @@ def _placed(text: str, render: Callable[[str], str], what: str) -> Iterator[str]
     """Check that the text is rendered where a mark would be."""
     marked, shown = render(_MARK), render(text)
     quoted = json.dumps(text, ensure_ascii=False)
-    if shown not in (marked.replace(_MARK, text), marked.replace(json.dumps(_MARK), quoted)) or _MARK not in marked:
+    accepted = [marked.replace(_MARK, text), marked.replace(_MARK, text.strip())]
+    accepted.append(marked.replace(json.dumps(_MARK), quoted))
+    if shown not in accepted or _MARK not in marked:
         yield f"{what} {text[:60]!r} does not appear literally in {shown[-120:]!r}"
 
 

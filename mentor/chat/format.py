@@ -12,8 +12,8 @@ is all that stands before a further turn of the user: where the template writes 
 drop their thinking), that turn begins another segment.
 
 What a template can hold (how it spells a call, several calls in a turn, text beside a call, thinking) is found by
-rendering probes. `certificate` checks the rest on golden conversations; `tags` keeps questions, arguments and tool
-results from spelling special tokens.
+rendering probes with tools. `certificate` checks the rest on golden conversations; `tags` keeps questions, arguments
+and tool results from spelling special tokens.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ from jinja2 import TemplateError
 from mentor.chat.conversation import ordered
 from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
-from mentor.chat.syntax import SYNTAXES, CallSyntax
+from mentor.chat.parsed import ParsedCall, Schemas
+from mentor.chat.syntax import SYNTAXES, CallSyntax, load_syntax
 from mentor.chat.tags import encode_escaped, escape, escaped_after, tag_patterns, unescape
 from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
@@ -46,6 +48,20 @@ _DATE = "26 Jul 2024"  # Llama's templates write a date into the prompt: a run m
 
 
 _PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"key": 2}, 1))
+_AWKWARD: tuple[dict[str, Any], ...] = ({"key": 'it\'s "quoted" \\ twice\n'}, {'a "key>:{}\n': "value"})
+_PROBE_TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": "A probe.",
+            "parameters": {"type": "object", "properties": {"key": {"type": kind, "description": "a key"}}},
+        },
+    }
+    for name, kind in (("probe_one", "string"), ("probe_two", "integer"))
+]
+_CALL_IDS = ("call_{}", "call{:05}", "functions.{name}:{}")  # any, Mistral's nine letters, Kimi's
+_THINKING_OPEN = re.compile(r"<think>(\s*</think>)?\s*\Z")
 
 
 class ChatFormat:
@@ -53,9 +69,13 @@ class ChatFormat:
 
     question_template: text with `{question}`. enable_thinking: passed to the template. think_history: `keep` or
     `strip`, whether the thinking of earlier turns is in the prompt of later ones. system_prompt: the system message of
-    a conversation that has none.
+    a conversation that has none. call_syntax: how calls are spelled, found by rendering where it is None.
+    uncertified: use call_syntax even where it does not read a rendered call.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
+    quotes_in_calls, any_argument_names: whether a call holds text with quotes and line ends, and names of arguments
+    that are no words. system_messages: whether the template takes one. writes_calls: False where the template leaves
+    calls out, and the syntax writes them into the text.
     Raises InputError where the tokenizer has no chat template or no end-of-turn token, where the template's calls are
     in no known syntax, and where thinking that the prompt opens cannot be taken out of it again.
     """
@@ -67,6 +87,8 @@ class ChatFormat:
         enable_thinking: bool = False,
         think_history: str = "keep",
         system_prompt: str | None = None,
+        call_syntax: CallSyntax | None = None,
+        uncertified: bool = False,
     ) -> None:
         if not tokenizer.chat_template:
             raise InputError("the tokenizer has no chat template: set model.chat_template to a Jinja file")
@@ -83,14 +105,20 @@ class ChatFormat:
         self._prompt_ids = lru_cache(maxsize=4096)(self._encode_prompt)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
         self._tags, self._specials = tag_patterns(tokenizer)
-        self._open_turn = self._render([_QUESTION], add_generation_prompt=True)
+        self._schemas = lru_cache(maxsize=256)(_schemas_of)
+        self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
+        self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
         self.opens_thinking = self._open_turn.rstrip().endswith("<think>")
         self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
-        self.syntax = self._find_syntax()
+        self.syntax = self._find_syntax(call_syntax, uncertified)
         one, both = [_PROBES[0]], list(_PROBES)
         self.parallel_calls = self._holds({"content": "", "tool_calls": both})
         self.text_with_calls = self._holds({"content": "probe text", "tool_calls": one})
         self.keeps_thinking = self._holds({"content": "probe text", "reasoning_content": "probe reasoning"})
+        self.quotes_in_calls, self.any_argument_names = (
+            self._holds({"content": "", "tool_calls": [make_call("probe_one", arguments)]}) for arguments in _AWKWARD
+        )
+        self.system_messages = self._takes([{"role": "system", "content": "probe system"}, _QUESTION])
 
     @classmethod
     def from_pretrained(
@@ -101,8 +129,14 @@ class ChatFormat:
         enable_thinking: bool = False,
         think_history: str = "keep",
         system_prompt: str | None = None,
+        call_syntax: str | None = None,
+        uncertified: bool = False,
+        template_name: str | None = None,
     ) -> ChatFormat:
-        """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template."""
+        """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template.
+
+        call_syntax: a name or a file of `load_syntax`. template_name: which of several templates of a tokenizer.
+        """
         from transformers import AutoTokenizer
 
         try:
@@ -113,7 +147,9 @@ class ChatFormat:
             if not Path(chat_template).is_file():
                 raise InputError(f"model.chat_template={chat_template} is not a file")
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
-        return cls(tokenizer, question_template, enable_thinking, think_history, system_prompt)
+        tokenizer.chat_template = _named_template(tokenizer.chat_template, template_name)
+        syntax = None if call_syntax is None else load_syntax(call_syntax)
+        return cls(tokenizer, question_template, enable_thinking, think_history, system_prompt, syntax, uncertified)
 
     def prompt_ids(self, question: str, tools: str, earlier: Sequence[dict[str, Any]] = ()) -> tuple[int, ...]:
         """Encode the prompt up to where the assistant begins.
@@ -131,7 +167,7 @@ class ChatFormat:
 
         Raises InputError where the template leaves out what a system or user message says.
         """
-        shown = [self._escaped(message) for message in self._with_system(messages)]
+        shown = [self._escaped(message) for message in self._numbered(self._with_system(messages))]
         text = self._render(shown, tools=json.loads(tools) or None, add_generation_prompt=True)
         for message in shown if len(shown) > 1 else ():
             said = message["content"].strip()
@@ -150,7 +186,11 @@ class ChatFormat:
         if role == "assistant":
             return self._escaped_message(message, thinking=self.think_history == "keep")
         if role == "tool":
-            return _tool_message(message.get("name", ""), content, message.get("tool_call_id", "call_0"), self._tags)
+            return {
+                **message,
+                "name": escape(message.get("name", ""), self._tags),
+                "content": escape(content, self._tags),
+            }
         text = escape(content, self._tags)
         return {"role": role, "content": self.question_template.replace("{question}", text) if role == "user" else text}
 
@@ -175,11 +215,32 @@ class ChatFormat:
             raise InputError("the chat template holds no text beside a call: leave the content of such a turn empty")
         if not self.keeps_thinking:
             message = {key: value for key, value in message.items() if key != "reasoning_content"}
-        return self._render_turn(message)
+        turn = self._render_turn(message)
+        if calls and not self.syntax.exact:
+            self._check_calls(calls, unescape(turn).removesuffix(self.eos_token))
+        return turn
+
+    def _check_calls(self, calls: Sequence[dict[str, Any]], turn: str) -> None:
+        """Raise InputError for calls that plain text cannot hold: a value with the mark that ends a value, say."""
+        for read, call in zip_longest(self._calls_again(calls, turn), calls):
+            function = call["function"] if call else None
+            if read and function and (read.name, read.arguments) == (function["name"], function["arguments"]):
+                continue
+            said = (read and read.problem) or "it comes back as another"
+            name = function["name"] if function else "a tool that is not called"
+            raise InputError(f"the chat template cannot hold a call of {name} ({self.syntax.name}): {said[:120]}")
+
+    def _calls_again(self, calls: Sequence[dict[str, Any]], turn: str) -> tuple[ParsedCall, ...]:
+        """Read the calls of a rendered turn, with what is text in them typed as text."""
+        schemas: dict[str, Any] = {}
+        for function in (call["function"] for call in calls):
+            texts = {key: {"type": "string"} for key, value in function["arguments"].items() if isinstance(value, str)}
+            schemas.setdefault(function["name"], {"properties": {}})["properties"].update(texts)
+        return parse_turn(turn, self.syntax, self.opens_thinking, schemas).calls
 
     def _render_turn(self, message: dict[str, Any]) -> str:
         before = self._open_turn
-        whole = self._render([_QUESTION, self._escaped_message(message)])
+        whole = self._render([_QUESTION, self._escaped_message(message)], tools=_PROBE_TOOLS)
         if not whole.startswith(before):
             raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")
         end = whole.rfind(self.eos_token)
@@ -195,25 +256,54 @@ class ChatFormat:
         escaped: dict[str, Any] = {"role": "assistant", "content": escape(message.get("content") or "", self._specials)}
         if thinking and message.get("reasoning_content"):
             escaped["reasoning_content"] = escape(message["reasoning_content"], self._specials)
-        if message.get("tool_calls"):
-            escaped["tool_calls"] = [
-                {**call, "function": escape(call["function"], self._tags)} for call in message["tool_calls"]
-            ]
-        return escaped
+        calls = [{**call, "function": escape(call["function"], self._tags)} for call in message.get("tool_calls") or []]
+        return self._with_calls(escaped, calls) if calls else escaped
+
+    def _with_calls(self, message: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
+        """Give a message its calls as the template takes them; as text where it leaves calls out."""
+        if self.writes_calls or self.syntax.write is None:
+            return {**message, "tool_calls": [self._as_template_takes(call, i) for i, call in enumerate(calls)]}
+        content = message["content"]
+        shown = {**message, "content": content + ("\n" if content else "") + self.syntax.write(calls)}
+        shown.pop("tool_calls", None)
+        return shown
+
+    def _as_template_takes(self, call: dict[str, Any], number: int) -> dict[str, Any]:
+        """Give a call the id that the template asks for, and its arguments as text where it takes no object."""
+        function = call["function"]
+        if self._call_id != _CALL_IDS[0]:
+            call = {**call, "id": self._call_id.format(number, name=function["name"])}
+        if self._arguments_as_text:
+            call = {
+                **call,
+                "function": {**function, "arguments": json.dumps(function["arguments"], ensure_ascii=False)},
+            }
+        return call
 
     def _tool_ids(self, results: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
         """Encode what follows an assistant turn: its results as (tool name, text), and the glue up to the next turn."""
-        count = len(results) if self.parallel_calls else 1
+        called = results if self.parallel_calls else results[:1]
+        calls = [make_call(name or _MARK, {"key": _MARK}, number) for number, (name, _) in enumerate(called)]
         messages: list[dict[str, Any]] = [
             _QUESTION,
-            {"role": "assistant", "content": _MARK, "tool_calls": [make_call(_MARK, {}, i) for i in range(count)]},
-            *(_tool_message(name, text, f"call_{i}", self._tags) for i, (name, text) in enumerate(results)),
+            self._escaped_message({"content": _MARK if self.text_with_calls else "", "tool_calls": calls}),
+            *(self._tool_message(name, text, number) for number, (name, text) in enumerate(results)),
         ]
-        text = self._render(messages, add_generation_prompt=True)
+        text = self._render(messages, tools=_PROBE_TOOLS, add_generation_prompt=True)
         end = text.find(self.eos_token, text.index(_MARK))
         if end < 0:
             raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
         return tuple(self._encode_escaped(text[end + len(self.eos_token) :]))
+
+    def _tool_message(self, name: str, text: str, number: int) -> dict[str, Any]:
+        """Write the result of the turn's call `number`."""
+        call_id = self._call_id.format(number, name=name)
+        return {
+            "role": "tool",
+            "tool_call_id": call_id,
+            "name": escape(name, self._tags),
+            "content": escape(text, self._tags),
+        }
 
     def next_prompt(self, tokens: Tokens, results: tuple[tuple[str, str], ...]) -> list[int]:
         """Return all ids that the next turn is sampled after.
@@ -242,8 +332,8 @@ class ChatFormat:
 
     def _find_thinking_ids(self) -> list[int]:
         """Find the ids at a prompt's end that open (or open and close) the turn's thinking; none without `<think>`."""
-        header = self._open_turn.split("<think>")[0]
-        opening = self.encode(self._open_turn.removeprefix(header))
+        match = _THINKING_OPEN.search(self._open_turn)
+        opening = self.encode(match[0]) if match else []
         if opening and self.encode(self._open_turn)[-len(opening) :] != opening:
             raise InputError("the prompt's `<think>` cannot be taken out of its tokens: set model.think_history=keep")
         return opening
@@ -290,13 +380,33 @@ class ChatFormat:
 
     def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
         """Render a whole conversation by the template alone, thinking included."""
-        first = {**messages[0], "content": self.question_template.replace("{question}", messages[0]["content"])}
-        return self._render(self._with_system([first, *messages[1:]]), tools=json.loads(tools) or None)
+        shown = []
+        for message in self._numbered(self._with_system(messages)):
+            if message["role"] == "user":
+                message = {**message, "content": self.question_template.replace("{question}", message["content"])}
+            if message.get("tool_calls"):
+                message = self._with_calls(message, message["tool_calls"])
+            shown.append(message)
+        return self._render(shown, tools=json.loads(tools) or None)
 
-    def parse(self, token_ids: list[int]) -> AssistantTurn:
-        """Parse sampled ids into the assistant turn that they spell."""
+    def _numbered(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Give results the ids that `_with_calls` gives calls, where the template asks for ids of its own form."""
+        if self._call_id == _CALL_IDS[0]:
+            return list(messages)
+        numbered, results = [], 0
+        for message in messages:
+            results = results + 1 if message["role"] == "tool" else 0
+            if message["role"] == "tool":
+                call_id = self._call_id.format(results - 1, name=message.get("name", ""))
+                message = {**message, "tool_call_id": call_id}
+            numbered.append(message)
+        return numbered
+
+    def parse(self, token_ids: list[int], tools: str = "[]") -> AssistantTurn:
+        """Parse sampled ids into the assistant turn that they spell. tools: the schemas as JSON text, which type it."""
         ended = token_ids[-1:] == [self.eos_id]
-        return parse_turn(self.decode(token_ids[:-1] if ended else token_ids), self.syntax, self.opens_thinking)
+        text = self.decode(token_ids[:-1] if ended else token_ids)
+        return parse_turn(text, self.syntax, self.opens_thinking, self._schemas(tools))
 
     def truncate(self, text: str, limit: int | None) -> str:
         """Return the text, cut after `limit` tokens with a mark that says how many it had; None: uncut."""
@@ -323,18 +433,46 @@ class ChatFormat:
                     messages, tokenize=False, enable_thinking=self.enable_thinking, date_string=_DATE, **options
                 )
             )
-        except (TemplateError, TypeError) as error:
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
             raise InputError(f"the chat template refuses a conversation: {one_line(error)}") from error
 
-    def _find_syntax(self) -> CallSyntax:
-        """Find the syntax that reads a rendered probe call as that call. Raises InputError with what was rendered."""
+    def _find_syntax(self, given: CallSyntax | None, uncertified: bool) -> CallSyntax:
+        """Find the syntax that reads a rendered probe call as that call, and the ids and arguments the template takes.
+
+        Raises InputError with what was rendered, or with what the template says of it.
+        """
         message = {"role": "assistant", "content": "", "tool_calls": [_PROBES[0]]}
-        text = self._render_turn(message).removesuffix(self.eos_token)
-        for syntax in SYNTAXES:
-            if parse_turn(text, syntax, self.opens_thinking).calls == AssistantTurn.from_message(message).calls:
-                return syntax
-        accepted = ", ".join(syntax.name for syntax in SYNTAXES)
-        raise InputError(f"the chat template writes a call as {text[:120]!r}, which is no call syntax of {accepted}")
+        calls = AssistantTurn.from_message(message).calls
+        shown, refusal = "", None
+        for self._call_id in _CALL_IDS:
+            for self._arguments_as_text in (False, True):
+                try:
+                    text = self._render_turn(message).removesuffix(self.eos_token)
+                except InputError as error:
+                    refusal = refusal or error
+                    continue
+                for syntax in (given,) if given else SYNTAXES:
+                    if self._read(text, syntax).calls == calls:
+                        return syntax
+                shown = shown or text
+        self._call_id, self._arguments_as_text = _CALL_IDS[0], False
+        if given is None:
+            raise refusal if refusal and not shown else InputError(_unknown_syntax(shown))
+        if "probe_one" not in shown and given.write is not None:
+            self.syntax, self.writes_calls = given, False
+            if self._read(self._render_turn(message).removesuffix(self.eos_token), given).calls == calls:
+                return given
+        if not uncertified:
+            said = f"writes a call as {shown[:120]!r}" if shown else str(refusal)
+            raise InputError(
+                f"the chat template does not spell calls as model.call_syntax={given.name} reads them: {said}; "
+                "model.uncertified=true uses it anyway"
+            )
+        self.writes_calls = True
+        return given
+
+    def _read(self, text: str, syntax: CallSyntax) -> AssistantTurn:
+        return parse_turn(text, syntax, self.opens_thinking, self._schemas(json.dumps(_PROBE_TOOLS)))
 
     def _holds(self, message: dict[str, Any]) -> bool:
         """Check that an assistant message survives rendering and parsing."""
@@ -342,12 +480,40 @@ class ChatFormat:
             text = self._render_turn({"role": "assistant", **message})
         except InputError:
             return False
-        read = parse_turn(text.removesuffix(self.eos_token), self.syntax, self.opens_thinking)
+        read = self._read(unescape(text).removesuffix(self.eos_token), self.syntax)
         return read == AssistantTurn.from_message(message, self.syntax)
 
+    def _takes(self, messages: list[dict[str, Any]]) -> bool:
+        """Whether the template renders what every message says."""
+        try:
+            text = self._render(messages, tools=_PROBE_TOOLS, add_generation_prompt=True)
+        except InputError:
+            return False
+        return all(message["content"] in text for message in messages)
 
-def _tool_message(name: str, text: str, call_id: str, tags: re.Pattern[str]) -> dict[str, Any]:
-    return {"role": "tool", "tool_call_id": call_id, "name": escape(name, tags), "content": escape(text, tags)}
+
+def _schemas_of(tools: str) -> Schemas:
+    """The parameters of each tool of a text of schemas."""
+    functions = [schema["function"] for schema in json.loads(tools)]
+    return {function["name"]: function.get("parameters") or {} for function in functions}
+
+
+def _named_template(given: Any, name: str | None) -> Any:
+    """Choose among the named templates of a tokenizer; without a name the one for tools, as transformers does."""
+    if not isinstance(given, dict):
+        return given  # as a student's that was trained with one of several
+    chosen = name or ("tool_use" if "tool_use" in given else "default")
+    if chosen not in given:
+        raise InputError(f"model.template_name={chosen} is not a chat template of the tokenizer: {', '.join(given)}")
+    return given[chosen]
+
+
+def _unknown_syntax(shown: str) -> str:
+    accepted = ", ".join(syntax.name for syntax in SYNTAXES)
+    return (
+        f"the chat template writes a call as {shown[:120]!r}, which is no call syntax of {accepted}: set "
+        "model.call_syntax to one of them or to a file of your own (docs/chat_formats.md)"
+    )
 
 
 def _stands_in(said: str, text: str) -> bool:

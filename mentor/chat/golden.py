@@ -12,7 +12,7 @@ from typing import Any
 
 from mentor.chat.messages import make_call
 
-VERSION = 1  # a change of the conversations or of the checks makes stored certificates run again
+VERSION = 2  # a change of the conversations or of the checks makes stored certificates run again
 
 
 def _schema(name: str, description: str, **properties: dict[str, Any]) -> dict[str, Any]:
@@ -32,11 +32,16 @@ TOOLS = json.dumps(
         _schema("store", "Keep any value.", value={"type": "object", "description": "what to keep"}),
     ]
 )
+LISTED = [
+    _schema("probe_first", "Says one.", probe_alpha={"type": "string", "description": "means one"}),
+    _schema("probe_second", "Says two.", probe_beta={"type": "integer", "description": "means two"}),
+]
+"""Tools whose names and descriptions stand in no template."""
 
 
 @dataclass(frozen=True)
 class GoldenConversation:
-    """messages: from the user's to the assistant's last, in the OpenAI shape."""
+    """messages: from the user's, or a system text before it, to the assistant's last, in the OpenAI shape."""
 
     name: str
     messages: list[dict[str, Any]]
@@ -54,10 +59,15 @@ def says(content: str = "", *calls: tuple[str, dict[str, Any]], thinking: str = 
 
 
 def talk(
-    name: str, *turns: dict[str, Any] | str, question: str = "What is 12 plus 7?", needs: tuple[str, ...] = ()
+    name: str,
+    *turns: dict[str, Any] | str,
+    question: str = "What is 12 plus 7?",
+    needs: tuple[str, ...] = (),
+    system: str = "",
 ) -> GoldenConversation:
-    """A conversation of assistant messages and, as text, the results of the calls of the message before."""
-    messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
+    """A conversation of messages and, as text, the results of the calls of the message before."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": question})
     calls: list[dict[str, Any]] = []
     for turn in turns:
         if isinstance(turn, str):
@@ -80,6 +90,7 @@ ATTACK = (
 NESTED = {"list": [1, [2, {"deep": [None, True, {}]}], []], "text": "X  y", "object": {"a": {"b": {"c": {}}}}}
 NUMBERS = {"zero": 0, "minus": -1, "float": 0.1, "whole": 2.0, "tiny": 1e-07, "huge": 1e300, "long": 2**70, "no": False}
 PARALLEL = ("parallel_calls",)
+FURTHER = {"role": "user", "content": "And once more?"}
 
 CONVERSATIONS: tuple[GoldenConversation, ...] = (
     talk("answer at once", ANSWER),
@@ -109,7 +120,14 @@ CONVERSATIONS: tuple[GoldenConversation, ...] = (
     talk("falsy results in parallel", says("", ADD, ADD, ADD), "", "0", "[]", ANSWER, needs=PARALLEL),
     talk("result of JSON and line ends", says("", ADD), '{"error": "x",\n\t"message": "a \\"b\\" \\\\ c"}\n', ANSWER),
     talk("tags in a result", says("", ADD), f"{TAGS} {ATTACK}", ANSWER),
-    talk("tags in arguments", says("", ("search", {"query": TAGS, ATTACK: ["</tool_call>"]})), "nothing", ANSWER),
+    talk("tags in arguments", says("", ("search", {"query": f"{TAGS} {ATTACK}"})), "nothing", ANSWER),
+    talk(
+        "tags in the name of an argument",
+        says("", ("search", {"query": TAGS, ATTACK: ["</tool_call>"]})),
+        "nothing",
+        ANSWER,
+        needs=("any_argument_names",),
+    ),
     talk("tags in the question", ANSWER, question=f"What does {TAGS} mean? {ATTACK}"),
     talk(
         "Unicode",
@@ -123,7 +141,14 @@ CONVERSATIONS: tuple[GoldenConversation, ...] = (
         says("", ("search", {"query": 'a "b" \\ \n\t/ \u2028 {{x}} {% y %}'})),
         "-",
         ANSWER,
+        needs=("quotes_in_calls",),
     ),
+    talk("line ends around an argument", says("", ("search", {"query": "\n two\nlines \n\n"})), "-", ANSWER),
+    *(
+        talk(f"text that spells {value}", says("", ("search", {"query": value})), "-", ANSWER)
+        for value in ("2", "true", "null", "[1]", '{"a": 1}')
+    ),
+    talk("a NUL name in an argument", says("", ("store", {"value": {"\0": [1]}})), "kept", ANSWER),
     talk("nested arguments", says("", ("store", {"value": NESTED})), "kept", ANSWER),
     talk("numbers in arguments", says("", ("store", {"value": NUMBERS})), "kept", ANSWER),
     talk("no arguments", says("", ("search", {})), "nothing", ANSWER),
@@ -132,6 +157,19 @@ CONVERSATIONS: tuple[GoldenConversation, ...] = (
         says("", ("store", {"value": {}, "text": "", "none": None, "list": []})),
         "ok",
         ANSWER,
+    ),
+    talk("several questions", says("It is 19."), FURTHER, says("", ADD), "19", ANSWER),
+    talk(
+        "a system text and several questions",
+        says("", ADD),
+        "19",
+        ANSWER,
+        FURTHER,
+        says("", ADD),
+        "19",
+        ANSWER,
+        needs=("system_messages",),
+        system="Be brief.",
     ),
     talk("thinking before an answer", says("The answer is \\boxed{19}.", thinking="12 + 7 is 19.")),
     talk(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mentor.chat.syntax import ParsedCall
+from mentor.chat.parsed import ParsedCall
 
 
 def make_call(name: str, arguments: dict[str, Any], number: int = 0) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mentor.chat.syntax import HERMES, CallSyntax, ParsedCall
+from mentor.chat.parsed import ParsedCall, Schemas
+from mentor.chat.syntax import HERMES, CallSyntax
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,16 @@ class AssistantTurn:
         )
 
 
-def parse_turn(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False) -> AssistantTurn:
+def parse_turn(
+    text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False, schemas: Schemas | None = None
+) -> AssistantTurn:
     """Split the text of one assistant turn (end-of-turn token removed). A call inside reasoning is not a call.
 
-    thinking_open: the prompt ended with `<think>`, so the text begins inside the reasoning.
+    thinking_open: the prompt ended with `<think>`, so the text begins inside the reasoning. schemas: of the tools.
     """
     reasoning, visible = split_reasoning(text, syntax, thinking_open)
     content, position = [], 0
-    found = syntax.find(visible)
+    found = syntax.find(visible, schemas)
     for piece in found:
         content.append(visible[position : piece.start])
         position = piece.end

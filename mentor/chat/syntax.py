@@ -1,119 +1,162 @@
 """Call syntaxes: how a chat template spells a call, and how it is read. A malformed call is data, not an exception.
 
-`hermes` (Qwen, Hermes): any number of `<tool_call>{"name": ..., "arguments": {...}}</tool_call>` in a turn.
-`llama` (Llama 3.1 and 3.2): a turn that is one bare object, `{"name": ..., "parameters": {...}}`.
-
-`parse_response` of transformers reads well-formed turns too, but drops malformed calls, which a student has to see
-as errors.
+TABLE is all that differs between them; a user's own is a YAML file of the same keys, or a Python file with
+`find_calls(text, schemas)`. What transformers (`parse_response`), vLLM and the `renderers` package have reads
+well-formed turns too, but they drop malformed calls or pass them on as text. A student has to see those as errors.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+import runpy
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-CALL = re.compile(r"<tool_call>(.*?)(</tool_call>|(?=<tool_call>)|\Z)|</tool_call>", re.DOTALL)
-CLOSE = re.compile(r"\s*</tool_call>")
-OBJECT = re.compile(r"\s*\{")
-DECODER = json.JSONDecoder()
-BARE_CALL = re.compile(r'\{\s*"(?:name|parameters|arguments|function|type)"')
+import yaml  # type: ignore[import-untyped]
 
+from mentor.chat.named_calls import NamedCalls
+from mentor.chat.object_calls import BareObject, ObjectList, TaggedObjects
+from mentor.chat.parsed import FoundCall, ParsedCall, Schemas
+from mentor.chat.python_calls import PythonCalls
+from mentor.chat.spelling import Spelling
+from mentor.errors import InputError, one_line
 
-@dataclass(frozen=True)
-class ParsedCall:
-    """One attempted call. problem: why it is malformed, in a few words; None for well-formed JSON."""
-
-    name: str | None
-    arguments: dict[str, Any]
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class FoundCall:
-    """A call and the characters [start, end) that spell it."""
-
-    start: int
-    end: int
-    call: ParsedCall
+TABLE = (
+    Spelling("hermes", "<tool_call>\n{object}\n</tool_call>", "object"),
+    Spelling("llama", "{object}", "object", keys=("name", "parameters"), before="<|python_tag|>"),
+    Spelling(
+        "xml_function",
+        "<tool_call>\n<function={name}>\n{arguments}</function>\n</tool_call>",
+        "pairs",
+        pair="<parameter={key}>\n{value}\n</parameter>\n",
+    ),
+    Spelling(
+        "seed_oss",
+        "<seed:tool_call>\n<function={name}>\n{arguments}</function>\n</seed:tool_call>",
+        "pairs",
+        pair="<parameter={key}>{value}</parameter>\n",
+    ),
+    Spelling(
+        "glm",
+        "<tool_call>{name}\n{arguments}</tool_call>",
+        "pairs",
+        pair="<arg_key>{key}</arg_key>\n<arg_value>{value}</arg_value>\n",
+    ),
+    Spelling(
+        "minimax",
+        '<invoke name="{name}">\n{arguments}</invoke>\n',
+        "pairs",
+        pair='<parameter name="{key}">{value}</parameter>\n',
+        section=("<minimax:tool_call>\n", "</minimax:tool_call>"),
+        separator="",
+    ),
+    Spelling(
+        "lfm2", "{name}({arguments})", "python", section=("<|tool_call_start|>[", "]<|tool_call_end|>"), separator=", "
+    ),
+    Spelling("olmo3", "{name}({arguments})", "python", section=("<function_calls>", "</function_calls>")),
+    Spelling("pythonic", "{name}({arguments})", "python", section=("[", "]"), separator=", "),
+    Spelling("mistral", "{object}", "list", section=("[TOOL_CALLS][", "]"), separator=", "),
+    Spelling("mistral_args", "[TOOL_CALLS]{name}[ARGS]{arguments}", separator=""),
+    Spelling(
+        "command",
+        "{object}",
+        "list",
+        section=("<|START_ACTION|>[\n", "\n]<|END_ACTION|>"),
+        separator=",\n",
+        keys=("tool_name", "parameters"),
+    ),
+    Spelling("json_list", "{object}", "list", section=("[", "]"), separator=", "),
+    Spelling("gemma", "<|tool_call>call:{name}{arguments}<tool_call|>", "map", separator=""),
+    Spelling(
+        "kimi",
+        "<|tool_call_begin|>functions.{name}:{number}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>",
+        section=("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"),
+        separator="",
+    ),
+    Spelling(
+        "deepseek_v3",
+        "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json\n{arguments}\n```<｜tool▁call▁end｜>",
+        section=("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+    ),
+    Spelling(
+        "deepseek_v3_1",
+        "<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜>",
+        section=("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+        separator="",
+    ),
+)
+"""The syntaxes that a template is tried with, in this order."""
 
 
 @dataclass(frozen=True)
 class CallSyntax:
-    """find: the calls of a text in order, without overlap. mention: what a call inside reasoning begins with."""
+    """One syntax, ready to read.
+
+    mention: what a call inside reasoning begins with. write: calls in the OpenAI shape as text; None without a
+    spelling. exact: whether any value comes back from any text; where values are plain text, some do not.
+    origin: what tells two syntaxes of one name apart.
+    """
 
     name: str
-    find: Callable[[str], list[FoundCall]]
+    reader: Callable[[str, Schemas], list[FoundCall]]
     mention: re.Pattern[str]
+    write: Callable[[list[Mapping[str, Any]]], str] | None = None
+    exact: bool = True
+    origin: str = ""
+
+    def find(self, text: str, schemas: Schemas | None = None) -> list[FoundCall]:
+        """Find the calls of a text in order, without overlap. schemas: of the tools, which type plain text."""
+        return self.reader(text, schemas or {})
 
 
-def find_hermes(text: str) -> list[FoundCall]:
-    """Find the calls between tags; a tag inside a JSON string of a call does not end it."""
-    found: list[FoundCall] = []
-    position, last_closing = 0, text.rfind("</tool_call>")
-    while match := CALL.search(text, position):
-        end, call = match.end(), _tagged_call(match)
-        if call.problem is not None and match.group(1) is not None and end < last_closing:
-            start, stop = _json_object(text, match.start(1))
-            if closing := CLOSE.match(text, stop):
-                end, call = closing.end(), read_call(text[start:stop], "arguments")
-        found.append(FoundCall(match.start(), end, call))
-        position = end
-    return found
+def build_syntax(spelling: Spelling) -> CallSyntax:
+    reader = _reader(spelling)
+    exact = spelling.arguments in ("object", "list", "json")
+    return CallSyntax(spelling.name, reader.find, reader.mention, spelling.write, exact, repr(spelling))
 
 
-def find_llama(text: str) -> list[FoundCall]:
-    """Read the whole turn as a call where it begins like one; `{1, 2}` at the start of an answer is text."""
-    body = text.strip().removeprefix("<|python_tag|>").lstrip()
-    return [FoundCall(0, len(text), read_call(body, "parameters"))] if BARE_CALL.match(body) else []
+def _reader(spelling: Spelling) -> NamedCalls | PythonCalls | TaggedObjects | BareObject | ObjectList:
+    if spelling.arguments == "object":
+        return BareObject(spelling) if spelling.call == "{object}" else TaggedObjects(spelling)
+    if spelling.arguments == "list":
+        return ObjectList(spelling)
+    return PythonCalls(spelling) if spelling.arguments == "python" else NamedCalls(spelling)
 
 
-HERMES = CallSyntax("hermes", find_hermes, re.compile(r"<tool_call>"))
-LLAMA = CallSyntax("llama", find_llama, re.compile(r'\{\s*"name"\s*:\s*"[^"\n]*"\s*,\s*"parameters"\s*:'))
-SYNTAXES = (HERMES, LLAMA)
+SYNTAXES = tuple(map(build_syntax, TABLE))
+HERMES, LLAMA = SYNTAXES[:2]
 
 
-def read_call(body: str, key: str) -> ParsedCall:
-    """Parse the JSON text of one call, whose arguments are under `key`."""
+def load_syntax(name: str) -> CallSyntax:
+    """Return a syntax of the table by its name, or load a user's own `.yaml` or `.py`. Raises InputError."""
+    known = {syntax.name: syntax for syntax in SYNTAXES}
+    if name in known:
+        return known[name]
+    path, origin = Path(name), f"model.call_syntax={name}"
+    if path.suffix not in (".yaml", ".yml", ".py"):
+        raise InputError(f"{origin} is not one of {', '.join(known)}, nor a .yaml or .py file")
+    if not path.is_file():
+        raise InputError(f"{origin} is not a file")
+    if path.suffix == ".py":
+        return _python_syntax(path, origin)
+    text = path.read_text(encoding="utf-8")
     try:
-        call = json.loads(body, parse_constant=_no_constant)
-        json.dumps(call, ensure_ascii=False, allow_nan=False).encode()  # refuses 1e999 and half a surrogate pair
-    except (ValueError, RecursionError) as error:
-        return ParsedCall(None, {}, f"not valid JSON: {str(error)[:80]}")
-    if not isinstance(call, dict):
-        return ParsedCall(None, {}, f"a call is a JSON object, got {type(call).__name__}")
-    name = call.get("name")
-    if not isinstance(name, str) or not name:
-        return ParsedCall(None, {}, 'a call needs "name" as text')
-    if key == "parameters" and "arguments" in call and key not in call:
-        return ParsedCall(name, {}, 'the arguments of a call are under "parameters", got "arguments"')
-    arguments = call.get(key, {})
-    if not isinstance(arguments, dict):
-        return ParsedCall(name, {}, f'"{key}" is a JSON object, got {type(arguments).__name__}')
-    return ParsedCall(name, arguments)
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{origin} is no YAML: {one_line(error)}") from error
+    return build_syntax(Spelling.from_values(values, origin))
 
 
-def _tagged_call(match: re.Match[str]) -> ParsedCall:
-    if match.group(1) is None:
-        return ParsedCall(None, {}, "</tool_call> without <tool_call>")
-    if match.group(2) != "</tool_call>":
-        return ParsedCall(None, {}, "<tool_call> is not closed")
-    return read_call(match.group(1), "arguments")
+def _python_syntax(path: Path, origin: str) -> CallSyntax:
+    """Load a user's parser: `find_calls(text, schemas)` yields `(start, end, name, arguments, problem)`."""
+    find_calls = runpy.run_path(str(path)).get("find_calls")
+    if not callable(find_calls):
+        raise InputError(f"{origin} defines no function find_calls(text, schemas)")
 
+    def find(text: str, schemas: Schemas) -> list[FoundCall]:
+        rows: Iterable[tuple[int, int, str | None, dict[str, Any], str | None]] = find_calls(text, schemas)
+        return [FoundCall(start, end, ParsedCall(name, arguments, why)) for start, end, name, arguments, why in rows]
 
-def _json_object(text: str, position: int) -> tuple[int, int]:
-    """Find where the JSON object that follows begins and ends; the two are equal where there is none."""
-    opening = OBJECT.match(text, position)
-    if opening is None:
-        return position, position
-    start = opening.end() - 1
-    try:
-        return start, DECODER.raw_decode(text, start)[1]
-    except (ValueError, RecursionError):
-        return start, start
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not a JSON value")
+    return CallSyntax(path.stem, find, re.compile(r"(?!)"), None, False, path.read_text(encoding="utf-8"))

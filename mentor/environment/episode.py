@@ -34,6 +34,7 @@ class Episode:
         self.tokens = Tokens()
         self.response: list[int] = []  # all turns and what followed each
         self.messages = request.task.prompt
+        self.tools = "[]"  # the schemas of the prompt, once it is known
         self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
         self.calls: list[CallRecord] = []
         self.hidden_calls = 0
@@ -57,7 +58,7 @@ class Episode:
             return self._trajectory(tools, stop_reason, executor.isolation if executor.toolset.names else None)
 
     def _start(self, tools: str) -> None:
-        task = self.request.task
+        task, self.tools = self.request.task, tools
         self.tokens.append_prompt(self.chat.prompt_ids(task.question, tools, task.earlier))
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
@@ -101,7 +102,7 @@ class Episode:
         completion = await self.scheduler.sample(self.index, prompt, self._params(turn, budget))
         self.tokens.append_sampled(completion.token_ids, completion.logprobs)
         self.response += completion.token_ids
-        said = self.chat.parse(completion.token_ids)
+        said = self.chat.parse(completion.token_ids, self.tools)
         self.messages.append(turn_message(said, self._text(completion), len(self.calls)))
         self.hidden_calls += said.hidden_calls
         self.out_of_tokens = not completion.stopped

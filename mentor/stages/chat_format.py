@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import Certificate, certify, fingerprint
+from mentor.chat.golden import VERSION
 from mentor.config import ModelConfig
 from mentor.errors import InputError
 
@@ -28,12 +29,17 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
         model.enable_thinking,
         model.think_history,
         model.system_prompt,
+        model.call_syntax,
+        model.uncertified,
+        model.template_name,
     )
     stored = stored_certificate(Path(base))
+    if stored is not None and stored.version != VERSION:
+        stored = None
     if stored is not None and stored.fingerprint != fingerprint(chat):
         warn(
             f"{base}: trained in a different chat format from the one it is used in now; one of model.chat_template, "
-            "question_template, system_prompt, enable_thinking, think_history differs"
+            "question_template, system_prompt, enable_thinking, think_history, call_syntax differs"
         )
         stored = None
     certificate = stored or certify(chat)

@@ -34,11 +34,13 @@ def look_at_base(config: Config, root: Path) -> CheckedBase:
     except RunFolderError as error:
         return CheckedBase("made by an earlier stage", shape_of_keys(model), f"base: not there yet, {error}")
     if isinstance(base, Path):
+        from mentor.chat.certificate import certify
         from mentor.stages.chat_format import load_chat
 
         shape = shape_of_folder(base)
         chat = load_chat(base, model)
         said = f"base: config.json, tokenizer and chat template can be used; calls in the {chat.syntax.name} syntax"
+        said = "; ".join([said, *certify(chat).notes])
         return CheckedBase(str(base), shape, said, chat)
     cached = cached_folder(base)
     if cached is None:

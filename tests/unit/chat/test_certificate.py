@@ -11,6 +11,8 @@ from mentor.chat.golden import CONVERSATIONS, TOOLS
 from mentor.chat.messages import make_call
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
+from tests.fixtures.call_templates import CALL_TEMPLATES
+from tests.fixtures.chat_templates import with_template
 
 CONTENT, ARGUMENTS = "message.content or ''", "call.function.arguments | tojson"
 RESULT, END = "'\\n<tool_response>\\n' + message.content", "{{- '<|im_end|>' }}"
@@ -48,7 +50,8 @@ def test_the_tiny_student_is_certified_in_under_a_second(chat, monkeypatch):
     assert time.process_time() - began < 1
     assert certificate.failures == [] and certificate.passed
     assert (certificate.syntax, certificate.thinking, certificate.skipped) == ("hermes", "stripped", {})
-    assert len(certificate.checks) == len(CHECKS) * len(CONVERSATIONS) and len(CONVERSATIONS) >= 25
+    assert certificate.notes == ("the prompt does not show all descriptions of tools and parameters",)
+    assert len(certificate.checks) == 1 + len(CHECKS) * len(CONVERSATIONS) and len(CONVERSATIONS) >= 25
 
 
 def test_a_format_is_certified_once_in_a_process(chat):
@@ -65,11 +68,13 @@ def test_the_fingerprint_is_of_template_tags_and_thinking(chat, make_chat):
 
 
 def test_a_certificate_survives_json(make_chat):
-    certificate = certify(make_chat((RESULT, RESULT + " | trim")))
+    certificate = certify(make_chat((RESULT, RESULT + " | upper")))
     row = json.loads(json.dumps(certificate.to_dict()))
     assert Certificate.from_dict(row) == certificate and row["passed"] is certificate.passed is False
     with pytest.raises(KeyError):
         Certificate.from_dict({"passed": True})
+    del row["version"], row["notes"]
+    assert Certificate.from_dict(row).version == 1  # of an earlier version, which did not say so
 
 
 # --- broken templates ------------------------------------------------------------------------------------------------
@@ -86,7 +91,7 @@ def test_a_template_that_rewrites_an_earlier_turn_is_refused(make_chat):
     [
         ("('' if message.content in ['0', 'False', 'None'] else message.content)", "0 False None"),
         ("(message.content or 'no result')", "empty"),
-        ("(message.content | trim)", "JSON"),
+        ("(message.content | replace('\n', ' '))", "JSON"),
     ],
 )
 def test_a_template_that_drops_tool_results_is_refused(make_chat, expression, dropped):
@@ -114,6 +119,36 @@ def test_a_template_that_mangles_arguments_is_refused(make_chat, filters, conver
     certificate = certify(make_chat(change))
     assert conversation in failed(certificate)["round_trip"]
     assert any("came back as" in check.reason for check in certificate.failures)
+
+
+def test_a_template_that_trims_results_is_certified_and_says_so(make_chat):
+    certificate = certify(make_chat(("+ message.content + '\\n</tool", "+ (message.content | trim) + '\\n</tool")))
+    assert certificate.passed and "white space around a tool's result is trimmed" in certificate.notes
+
+
+@pytest.mark.parametrize(("shown", "missing"), [("[]", "probe_first, probe_second, "), ("tools[:1]", "probe_second, ")])
+def test_a_template_that_does_not_show_all_tools_is_refused(chat, shown, missing):
+    template = CALL_TEMPLATES["glm"].replace("for t in tools", f"for t in {shown}")
+    certificate = certify(with_template(chat, template))
+    (check,) = certificate.failures
+    assert check.name == "tools" and check.reason.startswith(f"the prompt does not show the tools: {missing}")
+
+
+def test_a_template_that_loops_over_tools_without_asking_is_certified(chat):
+    template = CALL_TEMPLATES["glm"].replace("{%- if tools %}", "{%- if true %}")
+    certificate = certify(with_template(chat, template))
+    assert certificate.passed and certificate.notes == ()
+
+
+@pytest.mark.parametrize("name", CALL_TEMPLATES)
+def test_a_template_of_each_syntax_is_certified(chat, name):
+    one = with_template(chat, CALL_TEMPLATES[name])
+    certificate = certify(one)
+    assert (certificate.failures, certificate.syntax, certificate.notes) == ([], name, ())
+    exact = one.syntax.exact
+    assert one.parallel_calls and one.any_argument_names is exact and one.quotes_in_calls
+    assert one.text_with_calls is (name not in ("pythonic", "json_list"))
+    assert len(certificate.checks) >= 4 * 25
 
 
 def test_a_template_that_never_ends_an_answer_is_refused(make_chat):

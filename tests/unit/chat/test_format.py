@@ -1,5 +1,6 @@
 """Rendering and appending turn by turn, in formats of several templates."""
 
+import copy
 import json
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import certify, fingerprint
 from mentor.chat.messages import make_call
-from mentor.chat.syntax import HERMES
+from mentor.chat.parsed import ParsedCall
+from mentor.chat.syntax import HERMES, load_syntax
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
+from tests.fixtures.call_templates import CALL_TEMPLATES
 from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
 from tests.fixtures.trajectories import parallel_calls
 
@@ -160,6 +163,71 @@ def test_the_syntax_and_what_a_turn_holds_are_found_by_rendering(chat):
         "opens": ("hermes", True, True, True, True),
     }
     assert (chat.syntax, chat.parallel_calls, chat.text_with_calls) == (HERMES, True, True)
+
+
+def test_the_ids_and_the_form_of_arguments_that_a_template_asks_for_are_found(chat, calculator_tools):
+    messages = parallel_calls(calculator_tools).messages
+    shown = {
+        name: with_template(chat, CALL_TEMPLATES[name]).turn_text(messages[1])
+        for name in ("mistral", "kimi", "deepseek_v3_1")
+    }
+    first, second = '{"a": 12, "b": 7}', '{"a": 12, "b": 8}'
+    assert shown["mistral"] == (
+        f'[TOOL_CALLS][{{"name": "add", "arguments": {first}, "id": "call00000"}}, '
+        f'{{"name": "add", "arguments": {second}, "id": "call00001"}}]<|im_end|>'
+    )
+    assert f"<|tool_call_begin|>functions.add:1<|tool_call_argument_begin|>{second}<" in shown["kimi"]
+    assert f"add<｜tool▁sep｜>{first}<｜tool▁call▁end｜>" in shown["deepseek_v3_1"]
+
+
+def test_plain_text_is_typed_by_the_schemas_of_the_prompt(chat, calculator_tools):
+    one = with_template(chat, CALL_TEMPLATES["xml_function"])
+    ids = one.encode("<tool_call>\n<function=add>\n<parameter=a>\n2\n</parameter>\n</function>\n</tool_call><|im_end|>")
+    texts = calculator_tools.replace('"number"', '"string"')
+    assert [one.parse(ids, tools).calls[0].arguments for tools in (calculator_tools, texts)] == [{"a": 2}, {"a": "2"}]
+
+
+def test_a_call_that_plain_text_cannot_hold_is_refused(chat):
+    one = with_template(chat, CALL_TEMPLATES["xml_function"])
+    call = make_call("search", {"query": "a</parameter>b"})
+    with pytest.raises(InputError, match=r"cannot hold a call of search \(xml_function\)"):
+        one.turn_ids({"role": "assistant", "content": "", "tool_calls": [call]})
+
+
+NO_CALLS = CALL_TEMPLATES["lfm2"].replace("m.tool_calls or []", "[]")
+
+
+def test_calls_that_a_template_leaves_out_are_written_by_the_syntax_that_is_named(chat):
+    with pytest.raises(InputError, match=r"writes a call as '', .*: set model.call_syntax to one of them"):
+        with_template(chat, NO_CALLS)
+    one = with_template(chat, NO_CALLS, call_syntax=load_syntax("lfm2"))
+    assert certify(one).failures == [] and one.parallel_calls and one.text_with_calls
+    call = make_call("add", {"a": 1, "b": "<|im_end|>"})
+    assert one.turn_text({"content": "Now:", "tool_calls": [call]}) == (
+        'Now:\n<|tool_call_start|>[add(a=1, b="<|im_end|>")]<|tool_call_end|><|im_end|>'
+    )
+    assert one.turn_ids({"content": "", "tool_calls": [call]}).count(one.eos_id) == 1
+
+
+def test_a_syntax_that_does_not_read_the_template_needs_the_users_word(chat):
+    glm = load_syntax("glm")
+    with pytest.raises(
+        InputError, match=r"model.call_syntax=glm reads them: writes a call as '<tool_call>.*uncertified"
+    ):
+        with_template(chat, TEMPLATE, call_syntax=glm)
+    one = with_template(chat, TEMPLATE, call_syntax=glm, uncertified=True)
+    assert one.syntax is glm and not certify(one).passed
+    assert one.parse(one.encode("<tool_call>add</tool_call><|im_end|>")).calls == (ParsedCall("add", {}),)
+
+
+def test_the_template_for_tools_is_chosen_among_named_ones(chat, tmp_path):
+    tokenizer = copy.deepcopy(chat.tokenizer)
+    tokenizer.chat_template = {"default": CALL_TEMPLATES["glm"], "tool_use": TEMPLATE}
+    tokenizer.save_pretrained(tmp_path)
+    chosen = {name: ChatFormat.from_pretrained(tmp_path, template_name=name).syntax.name for name in (None, "default")}
+    assert chosen == {None: "hermes", "default": "glm"}
+    with pytest.raises(InputError, match=r"model.template_name=rag is not a chat template of the tokenizer: default"):
+        ChatFormat.from_pretrained(tmp_path, template_name="rag")
 
 
 BARE = '{"name": "add", "parameters": {"a": 1, "b": 2}}'

@@ -4,15 +4,20 @@ import asyncio
 import json
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mentor.chat import ChatFormat
-from mentor.chat.syntax import ParsedCall
+from mentor.chat.golden import TOOLS as ADD_TOOL
+from mentor.chat.messages import make_call
+from mentor.chat.parsed import ParsedCall
+from mentor.chat.syntax import TABLE
 from mentor.tools import ToolExecutor, Toolset, error_text
 from mentor.types import CallError, Tokens, ToolResult
+from tests.fixtures.call_templates import CALL_TEMPLATES
 from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
 
 TAGS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>", "<|im_start|>"]
@@ -150,6 +155,77 @@ def fuzz(formats: list[ChatFormat], execute, outputs: int) -> None:
     check()
     assert seen["outputs"] >= outputs
     assert min(seen[kind] for kind in ("ok", *REFUSED, "hidden")) > outputs / 100, seen
+
+
+CALL_MARKS = sorted({mark for one in TABLE for part in (one.call, one.pair, *one.section) for mark in part.split()})
+MARKED = st.lists(st.sampled_from([*CALL_MARKS, *TAGS]) | st.text(max_size=8) | CALLS, max_size=6).map("".join)
+
+
+@st.composite
+def spelled(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Calls with arguments of any kind, to be spelled in a format's own syntax."""
+    names = draw(st.lists(st.sampled_from(["add", "unknown tool", "n"]) | st.text(max_size=6), min_size=1, max_size=3))
+    arguments = st.dictionaries(KEYS, VALUES.filter(lambda value: json_value(value)), max_size=4)
+    return [make_call(name, draw(arguments), number) for number, name in enumerate(names)]
+
+
+def json_value(value: object) -> bool:
+    try:
+        return bool(json.dumps(value, allow_nan=False).encode())
+    except ValueError:
+        return False
+
+
+def check_output(one: ChatFormat, output: str) -> int:
+    """Whatever is written, ids and mask are aligned and its results rendered; returns how many calls are right."""
+    sampled = [*one.encode(output), one.eos_id]
+    tokens = Tokens()
+    tokens.append_context(one.prompt_ids("What is 2 plus 3?", ADD_TOOL))
+    prompt = len(tokens)
+    tokens.append_sampled(sampled, [-0.5] * len(sampled))
+    turn = one.parse(sampled, ADD_TOOL)
+    if turn.calls:
+        tokens.append_prompt(
+            one.next_prompt(tokens, tuple((call.name or "", call.problem or "5") for call in turn.calls))
+        )
+    assert tokens.token_ids[prompt : prompt + len(sampled)] == sampled
+    assert tokens.loss_mask == [prompt <= t < prompt + len(sampled) for t in range(len(tokens))]
+    for call in turn.calls:
+        assert call.problem or (call.name and isinstance(json.dumps(call.arguments, allow_nan=False).encode(), bytes))
+    return sum(call.problem is None for call in turn.calls)
+
+
+def fuzz_syntax(one: ChatFormat, outputs: int) -> None:
+    """Half of the outputs are calls in the format's own syntax, with noise around them; half are marks at random."""
+    well_formed = 0
+
+    @settings(
+        max_examples=outputs // 2,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(calls=spelled(), before=st.sampled_from(["", "", "Text. "]), after=MARKED, noise=MARKED)
+    def check(calls: list[dict[str, Any]], before: str, after: str, noise: str) -> None:
+        nonlocal well_formed
+        assert one.syntax.write is not None
+        well_formed += check_output(one, before + one.syntax.write(calls) + after)
+        check_output(one, noise)
+
+    check()
+    assert well_formed  # some of those spelled in full
+
+
+@pytest.mark.parametrize("name", CALL_TEMPLATES)
+def test_fuzzed_outputs_of_each_syntax(chat, name):
+    fuzz_syntax(with_template(chat, CALL_TEMPLATES[name]), 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALL_TEMPLATES)
+def test_ten_thousand_fuzzed_outputs_of_each_syntax(chat, name):
+    fuzz_syntax(with_template(chat, CALL_TEMPLATES[name]), 10_000)
 
 
 def test_fuzzed_outputs(formats, execute):

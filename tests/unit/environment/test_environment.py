@@ -48,7 +48,7 @@ class _CallsEveryTurn:
     def __getattr__(self, name):
         return getattr(self._chat, name)
 
-    def parse(self, token_ids):
+    def parse(self, token_ids, tools):
         return AssistantTurn("", "", (ParsedCall("add", {"a": 2, "b": 3}),))
 
 
