@@ -104,7 +104,7 @@ def _openai_shape(schema: Any) -> Any:
         return schema
     function = without_nulls(dict(function))
     named = (function.get(key) for key in ("parameters", "input_schema", "input_parameters"))
-    parameters = next((found for found in named if found is not None), {})
+    parameters: Any = next((found for found in named if found is not None), {})
     kept = {key: function[key] for key in ("name", "description") if key in function}
     return {**kept, "parameters": _object_schema(parameters)}
 
