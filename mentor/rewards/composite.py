@@ -218,8 +218,10 @@ class CompositeReward(Closing):
 
     def close(self) -> None:
         self._threads.shutdown()
-        for opened in (*self._terms.values(), *([self._own_grader] if self._own_grader else [])):
-            opened.close()
+        for term in self._terms.values():
+            term.close()
+        if self._own_grader is not None:
+            self._own_grader.close()
         self._grader.close()
 
 

@@ -107,7 +107,8 @@ def place(error: Exception, file: Path) -> str:
     """Say in which line of the user's file an error arose; nothing where it is in none."""
     if isinstance(error, SyntaxError):
         return f" ({file.name}:{error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == file]
+    own = file.resolve()
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).resolve() == own]
     return f" ({file.name}:{frames[-1].lineno})" if frames else ""
 
 

@@ -7,7 +7,6 @@ What the student wrote is data to the judge, but a judge can be talked into a sc
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,5 +131,6 @@ def read_score(text: str) -> float | None:
             found = value if isinstance(value, dict) and "score" in value else found
         position = text.find("{", end)
     score = found["score"] if found is not None else None
-    is_number = isinstance(score, (int, float)) and not isinstance(score, bool) and math.isfinite(score)
-    return float(score) if is_number and 0 <= score <= 1 else None
+    if not isinstance(score, (int, float)) or isinstance(score, bool):
+        return None
+    return float(score) if 0 <= score <= 1 else None  # which NaN is not

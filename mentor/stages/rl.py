@@ -15,6 +15,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.algorithm.loss import LossSettings
@@ -260,7 +261,7 @@ def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], ste
     """Store every trajectory of the step with its reward terms and advantage."""
     for group in groups:
         for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
-            reward = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
+            reward: dict[str, Any] = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
             if breakdown.total is None:
                 reward["note"] = breakdown.note
             record = {"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage}

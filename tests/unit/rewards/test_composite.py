@@ -9,7 +9,7 @@ from mentor.errors import GraderError, InputError
 from mentor.rewards import Reward, build_reward, load_preset
 from mentor.rewards.raw import raw_trajectory
 from mentor.types import CallError, CallRecord, StopReason, ToolCall, Trajectory
-from tests.fixtures.own_rewards import write_rewards
+from tests.fixtures.own_rewards import RAISES, write_rewards
 from tests.unit.rewards.builders import HONEST, call, make_trajectory, raw_row, tool_call
 
 
@@ -231,7 +231,7 @@ def test_a_term_that_fails_is_a_missing_grade_and_not_a_zero(tmp_path: Path) -> 
     with own_reward(tmp_path, "raises") as reward:
         found = reward.score([make_trajectory(calls=HONEST)] * 2)
         assert [row.total for row in found] == [None, None] and found[0].terms["correct"] == 1.0
-        assert found[0].terms["own"] is None and found[0].note.endswith("division by zero (my_rewards.py:32)")
+        assert found[0].terms["own"] is None and found[0].note.endswith(RAISES)
         assert reward.missing == {"own": 2} and len(reported) == 1
         assert "my_rewards.py:raises on task t0 raised ZeroDivisionError: division by zero" in reported[0]
         with pytest.raises(GraderError, match=r"20 of 20 answers could not be graded, .*on task t0 raised ZeroDivi"):
