@@ -114,7 +114,7 @@ TOOLS = {
 }
 MODEL = {
     **dict.fromkeys(
-        ("chat_template", "template_name", "call_syntax", "uncertified", "system_prompt"),
+        ("chat_template", "template_name", "call_syntax", "end_of_turn", "uncertified", "system_prompt"),
         stage_in("sft", "rl", "check", "eval"),
     ),
     **dict.fromkeys(

@@ -70,7 +70,8 @@ class ChatFormat:
     question_template: text with `{question}`. enable_thinking: passed to the template. think_history: `keep` or
     `strip`, whether the thinking of earlier turns is in the prompt of later ones. system_prompt: the system message of
     a conversation that has none. call_syntax: how calls are spelled, found by rendering where it is None.
-    uncertified: use call_syntax even where it does not read a rendered call.
+    uncertified: use call_syntax even where it does not read a rendered call. end_of_turn: the token that ends an
+    assistant's turn, found by rendering where it is None: `eos_token`, whatever the tokenizer calls its own.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
     quotes_in_calls, any_argument_names: whether a call holds text with quotes and line ends, and names of arguments
@@ -89,22 +90,21 @@ class ChatFormat:
         system_prompt: str | None = None,
         call_syntax: CallSyntax | None = None,
         uncertified: bool = False,
+        end_of_turn: str | None = None,
     ) -> None:
         if not tokenizer.chat_template:
             raise InputError("the tokenizer has no chat template: set model.chat_template to a Jinja file")
-        if tokenizer.eos_token is None:
-            raise InputError("the tokenizer has no eos_token to end a turn with")
         self.tokenizer = tokenizer
         self.question_template = question_template
         self.enable_thinking = enable_thinking
         self.think_history = think_history
         self.system_prompt = system_prompt
-        self.eos_token: str = tokenizer.eos_token
-        self.eos_id: int = tokenizer.eos_token_id
-        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self._prompt_ids = lru_cache(maxsize=4096)(self._encode_prompt)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
         self._tags, self._specials = tag_patterns(tokenizer)
+        self.eos_token = self._find_end(end_of_turn)
+        self.eos_id = int(tokenizer.convert_tokens_to_ids(self.eos_token))
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self._schemas = lru_cache(maxsize=256)(_schemas_of)
         self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
         self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
@@ -132,6 +132,7 @@ class ChatFormat:
         call_syntax: str | None = None,
         uncertified: bool = False,
         template_name: str | None = None,
+        end_of_turn: str | None = None,
     ) -> ChatFormat:
         """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template.
 
@@ -149,7 +150,16 @@ class ChatFormat:
             tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
         tokenizer.chat_template = _named_template(tokenizer.chat_template, template_name)
         syntax = None if call_syntax is None else load_syntax(call_syntax)
-        return cls(tokenizer, question_template, enable_thinking, think_history, system_prompt, syntax, uncertified)
+        return cls(
+            tokenizer,
+            question_template,
+            enable_thinking,
+            think_history,
+            system_prompt,
+            syntax,
+            uncertified,
+            end_of_turn,
+        )
 
     def prompt_ids(self, question: str, tools: str, earlier: Sequence[dict[str, Any]] = ()) -> tuple[int, ...]:
         """Encode the prompt up to where the assistant begins.
@@ -241,12 +251,22 @@ class ChatFormat:
     def _render_turn(self, message: dict[str, Any]) -> str:
         before = self._open_turn
         whole = self._render([_QUESTION, self._escaped_message(message)], tools=_PROBE_TOOLS)
+        thought = ""
+        opened = _THINKING_OPEN.search(before) if self.opens_thinking else None
+        empty = f"{before[: opened.start()]}<think></think>" if opened else None
+        if empty and whole.startswith(empty):  # a turn without thinking, which the prompt has opened
+            before = empty.removesuffix("</think>")
+        elif opened and not whole.startswith(before):  # turns leave the thinking out that the prompt opens
+            before = before[: opened.start()]
+            shown = self._escaped_message({key: value for key, value in message.items() if key != "reasoning_content"})
+            whole = self._render([_QUESTION, shown], tools=_PROBE_TOOLS)
+            thought = f"{escape(message.get('reasoning_content') or '', self._specials)}\n</think>\n\n".lstrip("\n")
         if not whole.startswith(before):
             raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")
         end = whole.rfind(self.eos_token)
         if end < len(before):
-            raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
-        return whole[len(before) : end] + self.eos_token
+            raise InputError(_no_end(self.eos_token))
+        return thought + whole[len(before) : end] + self.eos_token
 
     def _escaped_message(self, message: dict[str, Any], thinking: bool = True) -> dict[str, Any]:
         """Escape special tokens in text, which keeps tags with a meaning (`<think>`), and all tags in arguments.
@@ -292,7 +312,7 @@ class ChatFormat:
         text = self._render(messages, tools=_PROBE_TOOLS, add_generation_prompt=True)
         end = text.find(self.eos_token, text.index(_MARK))
         if end < 0:
-            raise InputError(f"the chat template does not end an assistant turn with {self.eos_token}")
+            raise InputError(_no_end(self.eos_token))
         return tuple(self._encode_escaped(text[end + len(self.eos_token) :]))
 
     def _tool_message(self, name: str, text: str, number: int) -> dict[str, Any]:
@@ -436,6 +456,21 @@ class ChatFormat:
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
             raise InputError(f"the chat template refuses a conversation: {one_line(error)}") from error
 
+    def _find_end(self, given: str | None) -> str:
+        """Find the token that ends an answer: the tokenizer's where it stands there, else the first special one."""
+        if given is not None:
+            if len(self.encode(given)) != 1:
+                raise InputError(f"model.end_of_turn={given!r} is not one token of the tokenizer")
+            return given
+        answer = self._render([_QUESTION, {"role": "assistant", "content": _MARK}], tools=_PROBE_TOOLS)
+        behind, own = answer.rpartition(_MARK)[2], self.tokenizer.eos_token
+        found = self._specials.search(behind) if self._specials.pattern else None
+        if found and (own is None or own not in behind):
+            return found[0]
+        if own is None:
+            raise InputError("the tokenizer has no eos_token to end a turn with: set model.end_of_turn")
+        return str(own)
+
     def _find_syntax(self, given: CallSyntax | None, uncertified: bool) -> CallSyntax:
         """Find the syntax that reads a rendered probe call as that call, and the ids and arguments the template takes.
 
@@ -506,6 +541,12 @@ def _named_template(given: Any, name: str | None) -> Any:
     if chosen not in given:
         raise InputError(f"model.template_name={chosen} is not a chat template of the tokenizer: {', '.join(given)}")
     return given[chosen]
+
+
+def _no_end(token: str) -> str:
+    return (
+        f"the chat template does not end an assistant turn with {token}: set model.end_of_turn to the token that does"
+    )
 
 
 def _unknown_syntax(shown: str) -> str:

@@ -32,6 +32,7 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
         model.call_syntax,
         model.uncertified,
         model.template_name,
+        model.end_of_turn,
     )
     stored = stored_certificate(Path(base))
     if stored is not None and stored.version != VERSION:

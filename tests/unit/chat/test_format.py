@@ -194,6 +194,39 @@ def test_a_call_that_plain_text_cannot_hold_is_refused(chat):
         one.turn_ids({"role": "assistant", "content": "", "tool_calls": [call]})
 
 
+def test_the_end_of_a_turn_is_found_by_rendering(chat, calculator_tools):
+    base = copy.deepcopy(chat.tokenizer)
+    base.eos_token = "<|endoftext|>"  # as in a base model's tokenizer
+    for one in (ChatFormat(base), ChatFormat(base, end_of_turn="<|im_end|>")):
+        assert (one.eos_token, one.eos_id) == ("<|im_end|>", chat.eos_id) and certify(one).failures == []
+        assert one.render(parallel_calls(calculator_tools)) == chat.render(parallel_calls(calculator_tools))
+    with pytest.raises(InputError, match=r"not end an assistant turn with <.endoftext.>: set model.end_of_turn"):
+        ChatFormat(base, end_of_turn="<|endoftext|>")
+    with pytest.raises(InputError, match=r"model.end_of_turn='nothing' is not one token"):
+        ChatFormat(base, end_of_turn="nothing")
+
+
+def test_thinking_that_only_the_prompt_opens_is_closed_in_the_turn(chat):
+    before, opening, after = TEMPLATE.rpartition("<|im_start|>assistant\\n")
+    one = with_template(chat, f"{before}{opening}<think>\\n{after}")
+    assert certify(one).failures == [] and one.opens_thinking and one.keeps_thinking
+    message = {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}
+    assert one.turn_text(message) == "Hm.\n</think>\n\nYes.<|im_end|>"
+    assert one.turn_text({**message, "reasoning_content": ""}) == "</think>\n\nYes.<|im_end|>"
+    assert one.decode(list(one.tool_ids((("add", "5"),)))).endswith("<|im_start|>assistant\n<think>\n")
+
+
+def test_an_empty_thought_that_the_prompt_opens_is_closed_in_the_turn(chat):
+    thought = "('\\n' + message.reasoning_content + '\\n' if message.reasoning_content else '')"
+    shown = f"'<think>' + {thought} + '</think>' + (message.content or '')"
+    before, opening, after = TEMPLATE.replace("message.content or ''", shown).rpartition("<|im_start|>assistant\\n")
+    one = with_template(chat, f"{before}{opening}<think>\\n{after}")
+    assert certify(one).failures == [] and one.opens_thinking and one.keeps_thinking and one.text_with_calls
+    message = {"role": "assistant", "content": "Yes."}
+    assert one.turn_text(message) == "</think>Yes.<|im_end|>"
+    assert one.turn_text({**message, "reasoning_content": "Hm."}) == "Hm.\n</think>Yes.<|im_end|>"
+
+
 NO_CALLS = CALL_TEMPLATES["lfm2"].replace("m.tool_calls or []", "[]")
 
 
