@@ -47,7 +47,7 @@ def _one(code: Any, value: Any, group: str) -> str:
     if code is codes.LITERAL:
         return chr(value)
     if code is codes.IN:
-        return _one(*value[0], group)
+        return _text(value[:1], group)
     if code is codes.RANGE:
         return chr(value[0])
     if code is codes.CATEGORY:
