@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -75,7 +75,7 @@ class Spelling:
         if self.arguments in ("list", "python") and not all(self.section) and not (self.arguments == "python"):
             raise InputError(f"{origin}: section={list(self.section)} has to say what opens and closes the list")
 
-    def write(self, calls: list[Mapping[str, Any]]) -> str:
+    def write(self, calls: Sequence[Mapping[str, Any]]) -> str:
         """Write calls in the OpenAI shape, as a turn holds them."""
         written = [self._write_call(call, number) for number, call in enumerate(calls)]
         return self.section[0] + self.separator.join(written) + self.section[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ class CallSyntax:
     name: str
     reader: Callable[[str, Schemas], list[FoundCall]]
     mention: re.Pattern[str]
-    write: Callable[[list[Mapping[str, Any]]], str] | None = None
+    write: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
     exact: bool = True
     origin: str = ""
 
