@@ -153,8 +153,8 @@ def ratio(pair: AnswerPair) -> bool | None:
 
 
 def numbers(pair: AnswerPair) -> bool | None:
-    """Two numbers are compared by value. A unit, or what is counted, may be left out, but two units must agree; 62% is
-    62 and 0.62."""
+    """Two numbers are compared by value. A unit, or what is counted, may be left out, but two must measure the same;
+    62% is 62 and 0.62."""
     if pair.given_number is None or pair.wanted_number is None:
         return None
     return equal_quantities(pair.given_number, pair.wanted_number)
@@ -300,6 +300,7 @@ RULES = (
         ("33.333333", "100/3", True),
         ("33.33", "100/3", False),
         ("72 clips", "72", True),
+        ("100 cm", "1 m", True),
         ("5 cm", "5 m", False),
     ),
     _rule(number_in_words, ("The total is 593", "593", False), (r"90\text{ or more}", "90", False)),

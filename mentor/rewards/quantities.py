@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from mentor.rewards.unit_registry import conversion
 from mentor.rewards.units import measure_name, unit_name
 
 MAX_CHARS = 1000  # of a plain number
@@ -233,10 +234,17 @@ def _ratio(match: re.Match[str]) -> Fraction | None:
 def equal_quantities(given: Quantity, wanted: Quantity) -> bool:
     """Return whether they are equal by value and, where both have one, by unit. 62% is 62 and 0.62; 62 is not 0.62.
 
+    Of two units that measure the same, one is converted.
+
     Two exact values must be equal. Where one is a decimal they may be 1e-6 apart (1e-6 of the wanted value where that
     is below 1); above 1e6 the last digits of a double are forgiven (1e-12 of the value).
     """
     if given.unit and wanted.unit and given.unit != wanted.unit:
+        factor = conversion(given.unit, wanted.unit)
+        if factor is None:
+            return False
+        given = replace(given, value=given.value * factor, exact=False)
+    if given.percent != wanted.percent and (given.unit or wanted.unit):
         return False
     if given.percent == wanted.percent:
         return _close(given, wanted.value, wanted.exact)

@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
+from mentor.rewards.unit_registry import is_symbol
+
 NUMBER_WORDS = frozenset({
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty",
@@ -76,6 +78,8 @@ def unit_name(text: str, power: str | None = None, in_text: bool = False) -> str
     if not words:
         return "" if in_text else None
     name = _measure(words) or _symbols(" ".join(words), in_text) or _thing(words, in_text)
+    if name is None and len(words) == 1 and not _is_no_unit(words[0].lower()) and is_symbol(words[0]):
+        name = words[0]
     return f"{name}^{power}" if name and power else name
 
 
@@ -128,12 +132,16 @@ def _thing(words: list[str], in_text: bool) -> str | None:
         return None
     small = [word.lower() for word in words]
     spelt = small if in_text else words
-    changed = any(word in NO_UNIT or _one(word) in NO_UNIT and word not in ("seconds", "quarters") for word in small)
+    changed = any(map(_is_no_unit, small))
     adverb = len(small[-1]) > 3 and small[-1].endswith("ly")
     letters = not in_text and not (_is_spoken(small[-1]) and all(_is_spoken(word) or word in _SHORT for word in small))
     if spelt != small or changed or adverb or letters:
         return None
     return " ".join([*small[:-1], _one(small[-1] if len(small[-1]) > 1 else words[-1])])
+
+
+def _is_no_unit(word: str) -> bool:
+    return word in NO_UNIT or (_one(word) in NO_UNIT and word not in ("seconds", "quarters"))
 
 
 def _is_spoken(word: str) -> bool:

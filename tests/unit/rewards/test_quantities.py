@@ -66,6 +66,7 @@ def test_units_and_percent_signs(text: str, quantity: Quantity) -> None:
         ("0.62", "62%", True),
         ("62", "0.62", False),
         ("5 cm", "5", True),
+        ("5 cm", "5%", False),
         ("5 cm", "5 m", False),
         ("0.0000000000001", "0", True),
         ("0.00000000001", "0", False),
