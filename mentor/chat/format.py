@@ -103,7 +103,7 @@ class ChatFormat:
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
         self._tags, self._specials = tag_patterns(tokenizer)
         self.eos_token = self._find_end(end_of_turn)
-        self.eos_id: int = tokenizer.convert_tokens_to_ids([self.eos_token])[0]
+        (self.eos_id,) = self.encode(self.eos_token)
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self._schemas = lru_cache(maxsize=256)(_schemas_of)
         self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
