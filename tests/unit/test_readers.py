@@ -57,13 +57,13 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=rollout task=jsonl task.path=rows.jsonl teacher=annotated task.size=3", "with task=calculator only"),
         (
             "stage=rollout task.columns.answer=gold",
-            "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl or traces, or stage=",
+            "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl, calls or traces, or stage=",
         ),
         ("stage=rollout task.path=rows.jsonl", "`task.path` is read with task=gsm8k, math"),
         ("stage=rollout task.placeholders=['a=b']", "task=rl_rows only"),
         (
             "stage=eval benchmark.calculator.task.columns.id=x",
-            "with benchmark.calculator.task=gsm8k, math, multihop_qa, rl_rows, jsonl or traces",
+            "with benchmark.calculator.task=gsm8k, math, multihop_qa, rl_rows, jsonl, calls or traces",
         ),
         (
             "stage=rollout task=gsm8k task.path=rows.jsonl teacher=annotated teacher.alternative_share=0.1",
@@ -165,7 +165,7 @@ def test_a_sweep_is_refused_before_any_point_starts_unless_a_point_reads_the_key
     assert said == "mentor: `sampler.kv_cache_gib` is read with sampler=vllm only\n" and not list(tmp_path.iterdir())
     assert main(["-m", "stage=rollout", "teacher.alternative_share=0,0.5", "task.columns.answer=x"]) == 2
     assert (
-        "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl or traces, or stage="
+        "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl, calls or traces, or stage="
         in capfd.readouterr().err
     )
     split = ["task=calculator,jsonl", "task.path=rows.jsonl", "task.size=3", "teacher=oracle,annotated"]

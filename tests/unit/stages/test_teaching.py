@@ -85,8 +85,8 @@ def test_each_teacher_is_built_from_its_settings_and_opens_nothing(overrides, ki
 
 def test_a_missing_extra_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "openai", None)  # as if it were not installed
-    for name in [name for name in sys.modules if name.startswith("mentor.teachers.") and "endpoint" in name]:
+    imports_it = [name for name in sys.modules if name.startswith(("mentor.endpoints.", "mentor.teachers.openai"))]
+    for name in imports_it:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "mentor.teachers.openai", raising=False)
     with pytest.raises(StageError, match=r"teacher=openai needs the package openai: pip install 'mentor\[openai\]'"):
         configured_teacher(composed(*ENDPOINT))

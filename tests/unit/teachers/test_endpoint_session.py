@@ -16,7 +16,7 @@ from mentor.teachers.sampled import Verifier, sample_counts
 from mentor.tools import ToolExecutor, Toolset
 from mentor.types import CallError, StopReason, Trajectory
 from tests.fixtures.openai_server import OracleServer, Server, call_message, completion
-from tests.unit.teachers.test_endpoint import endpoint
+from tests.unit.endpoints.test_endpoint import endpoint
 
 TASKS = generate("train", 12, 3, 0)
 ADD = {"a": 1, "b": 2}
