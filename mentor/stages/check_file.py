@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from mentor.config import TaskConfig
+from mentor.errors import InputError
 from mentor.rows import Row, source_rows
+from mentor.tasks.call_rows import CallRows
 from mentor.tasks.requested_format import other_format
 from mentor.tasks.row_kind import BadRows
 from mentor.tasks.trace_rows import ReadRow, read_traces
@@ -18,6 +20,7 @@ from mentor.traces.forms import count_forms
 ANSWERS = ("answer", "ground_truth", "final_answer", "gold_answer", "gold", "target", "label")
 QUESTIONS = ("question", "problem", "query", "prompt", "input", "instruction")
 KINDS = {str: "text", bool: "true or false", int: "numbers", float: "numbers", list: "lists", dict: "objects"}
+SEEN = 20  # rows that are looked at for calls in place of an answer
 REASONS = 5  # of refusals that are shown, each with a row
 
 
@@ -86,6 +89,10 @@ def other_rows(rows: Sequence[Row], path: str) -> list[str]:
     first: Mapping[str, Any] = rows[0]
     question = next((name for name in QUESTIONS if name in first), None)
     answer = next((name for name in ANSWERS if name in first), None)
+    if isinstance(first.get("question"), list) and "function" in first:
+        return [f"read it with: task=bfcl task.path={path} tools=row"]
+    if any(map(_asks_for_calls, rows[:SEEN])):
+        return [f"read it with: task=calls task.path={path} tools=row"]
     if "reward_model" in first:
         return [f"read it with: task=rl_rows task.path={path}"]
     if "golden_answers" in first or "answer_aliases" in first:
@@ -107,6 +114,15 @@ def format_key(rows: Sequence[Row], task: TaskConfig) -> str:
     texts = (str(row[name]) for row in rows for name in QUESTIONS if name in row)
     found = Counter(other for text in texts if (other := other_format(text, task.answer_format)))
     return f" task.answer_format={found.most_common(1)[0][0]}" if found else ""
+
+
+def _asks_for_calls(row: Row) -> bool:
+    """Whether a row has tools of its own and, in place of an answer, calls."""
+    kind = CallRows({})
+    try:
+        return kind.tools(row, "") is not None and bool(kind.calls(row, ""))
+    except InputError:
+        return False
 
 
 def _is_answer(value: Any) -> bool:

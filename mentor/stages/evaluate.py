@@ -49,7 +49,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     tasks = {name: benchmark_tasks(name, entry, config, left_out[name]) for name, entry in config.benchmark.items()}
     for name, lines in left_out.items():
         if lines:
-            logger.message(f"{name}: {len(lines)} rows cannot be used and are left out, first {lines[0]}")
+            logger.message(f"{name}: bad rows left out: {len(lines)}, first {lines[0]}")
     assert isinstance(config.model, ModelConfig)
     around = texts_around(config.model)
     for name, loaded in tasks.items():

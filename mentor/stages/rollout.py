@@ -38,7 +38,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     left_out: list[str] = []  # rows that are no tasks
     tasks = in_format(load_tasks(**task.source(), skipped=left_out), task.answer_format)
     if left_out:
-        logger.message(f"{len(left_out)} rows cannot be used and are left out, first {left_out[0]}")
+        logger.message(f"bad rows left out: {len(left_out)}, first {left_out[0]}")
     for line in format_warnings(tasks, "task", prompted(config.teacher)):
         logger.message(line)
     dropped = contaminated(tasks, stage.decontaminate)

@@ -57,7 +57,7 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=rollout task=jsonl task.path=rows.jsonl teacher=annotated task.size=3", "with task=calculator only"),
         (
             "stage=rollout task.columns.answer=gold",
-            "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl, calls or traces, or stage=",
+            "`task.columns.answer` is read with task=gsm8k, math, multihop_qa, rl_rows, jsonl, calls or traces",
         ),
         ("stage=rollout task.path=rows.jsonl", "`task.path` is read with task=gsm8k, math"),
         ("stage=rollout task.placeholders=['a=b']", "task=rl_rows only"),

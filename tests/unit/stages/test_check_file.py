@@ -71,6 +71,12 @@ def test_a_file_of_traces(tmp_path):
             {"prompt": [{"role": "user", "content": 'Add. Answer after "####".'}], "reward_model": {}},
             "task=rl_rows task.path=f.jsonl task.answer_format=hashes",
         ),
+        (
+            {"query": "?", "tools": '[{"name": "f", "parameters": {}}]', "answers": '[{"name": "f", "arguments": {}}]'},
+            "task=calls task.path=f.jsonl tools=row",
+        ),
+        ({"question": "?", "answer": "2", "tools": []}, "task=jsonl task.path=f.jsonl"),
+        ({"id": "simple_1", "question": [[]], "function": []}, "task=bfcl task.path=f.jsonl tools=row"),
         ({"a": 1}, "task=jsonl reads rows by task.columns.question and .answer"),
     ],
 )
