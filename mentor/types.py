@@ -340,6 +340,13 @@ class Trajectory:
         return _assistant_turns(self.messages) - self.first_turn
 
     @property
+    def unfinished(self) -> bool:
+        """Whether no turn was reached that can be judged: the final one, or with right calls the one that calls."""
+        if self.task.gold is not None:
+            return self.stop_reason not in (StopReason.CALLED, StopReason.ANSWERED)
+        return self.final_text is None
+
+    @property
     def final_text(self) -> str | None:
         """The content of the final turn; None where the trajectory ended before one."""
         if self.stop_reason is not StopReason.ANSWERED:

@@ -93,12 +93,17 @@ BUILDERS: dict[str, Callable[[Grader], TrajectoryGrader]] = {
 
 
 class OwnTrajectoryGrader:
-    """A grader of the user's own. A verdict that it cannot give has the kind of failure as its reason."""
+    """A grader of the user's own. A verdict that it cannot give has the kind of failure as its reason.
+
+    It is not asked about a trajectory without a turn that can be judged, which is wrong.
+    """
 
     def __init__(self, grader: OwnGrader, missing: MissingGrades) -> None:
         self._grader, self._missing = grader, missing
 
     def grade(self, trajectory: Trajectory) -> Verdict:
+        if trajectory.unfinished:
+            return Verdict(False, reason="unfinished")
         (outcome,) = self._grader.outcomes([trajectory])
         if isinstance(outcome.correct, Missing):
             self._missing.note("grader", outcome.correct)
@@ -115,7 +120,8 @@ class GraderWithTerms:
     def grade(self, trajectory: Trajectory) -> Verdict:
         verdict = self._grader.grade(trajectory)
         scores = dict(verdict.scores)
-        for name, term in self._terms.items():
+        measured = {name: term for name, term in self._terms.items() if term.of_all or not trajectory.unfinished}
+        for name, term in measured.items():
             (grade,) = term.grades([trajectory])
             if isinstance(grade, Missing):
                 self._missing.note(name, grade)

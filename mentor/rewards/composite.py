@@ -26,7 +26,7 @@ from mentor.rewards.correctness import Grader
 from mentor.rewards.grades import Grade, Missing, MissingGrades, Term
 from mentor.rewards.own_grader import CORRECT, OwnGrader
 from mentor.rewards.reward_terms import TermSettings
-from mentor.types import RewardBreakdown, StopReason, Task, Trajectory
+from mentor.types import RewardBreakdown, Task, Trajectory
 
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
 
@@ -171,11 +171,10 @@ class CompositeReward(Closing):
 
     def _floor(self, trajectory: Trajectory, answer: str | None) -> str | None:
         """Return the floor of a trajectory; right calls and a user's own grader ask for no answer in a format."""
-        if trajectory.task.gold is not None:
-            return None if trajectory.stop_reason in (StopReason.CALLED, StopReason.ANSWERED) else "unfinished"
-        if trajectory.final_text is None:
+        if trajectory.unfinished:
             return "unfinished"
-        return None if answer is not None or self._own_grader is not None else "no_answer"
+        asked = trajectory.task.gold is None and self._own_grader is None
+        return "no_answer" if asked and answer is None else None
 
     def _outcomes(
         self, trajectories: Sequence[Trajectory], answers: Sequence[str | None], floors: Sequence[str | None]

@@ -222,7 +222,7 @@ def test_fuzzed_outputs_of_each_syntax(chat, name):
     fuzz_syntax(with_template(chat, CALL_TEMPLATES[name]), 20)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.parametrize("name", CALL_TEMPLATES)
 def test_ten_thousand_fuzzed_outputs_of_each_syntax(chat, name):
     fuzz_syntax(with_template(chat, CALL_TEMPLATES[name]), 10_000)

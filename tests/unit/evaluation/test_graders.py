@@ -52,8 +52,10 @@ def test_a_grader_and_terms_of_the_users_own(tmp_path):
     terms = {"brief": f"{path}:brief", "valid": "valid", "broken": f"{path}:raises"}
     with Grader() as answers, open_grader(f"{path}:graded", terms, answers, said.append, 20.0) as grader:
         right, wrong = grader.grade(finished("It is 72.", "72")), grader.grade(finished("No.", "72"))
+        cut = grader.grade(finished("It is 72", "72", stop=StopReason.LENGTH))  # its final_text is None
     assert (right.correct, dict(right.scores)) == (True, {"length": 9.0, "brief": 1.0})  # of valid too little is known
     assert (wrong.correct, wrong.reason) == (False, None)
+    assert (cut.correct, cut.reason, dict(cut.scores)) == (False, "unfinished", {})
     assert len(said) == 1 and said[0].startswith("no grade for broken: ") and "ZeroDivisionError" in said[0]
 
 
