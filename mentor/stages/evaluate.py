@@ -91,16 +91,12 @@ def evaluate_model(
     assert isinstance(config.stage, EvalStage)
     rows: list[dict[str, Any]] = []
     toolbox = configured_toolbox(tools, logger.message)
-    timeout_s = config.stage.grader_timeout_s
-    with student_environment(model, toolbox, loading, sampling) as environment, Grader(timeout_s) as answers:
+    with (
+        student_environment(model, toolbox, loading, sampling) as environment,
+        Grader(config.stage.grader_timeout_s) as answers,
+    ):
         for job in jobs:
-            entry = config.benchmark[job.benchmark]
-            own = replace(config, benchmark={job.benchmark: entry})
-            with (
-                open_judge(own, eval_folder / job.folder, logger.message) as judge,
-                open_grader(entry.grader, entry.terms, answers, logger.message, timeout_s, judge) as grader,
-            ):
-                rows += evaluate(job, tasks[job.benchmark], config, eval_folder, environment, grader, logger)
+            rows += evaluate(job, tasks[job.benchmark], config, eval_folder, environment, answers, logger)
         say_counts(toolbox, logger)
     return rows
 
@@ -111,13 +107,14 @@ def evaluate(
     config: Config,
     eval_folder: Path,
     environment: Environment,
-    grader: TrajectoryGrader,
+    answers: Grader,
     logger: Logger,
 ) -> list[dict[str, Any]]:
     """Evaluate one model on one benchmark; return the rows of its summary, the stored ones where it is done."""
     stage, sampling = config.stage, config.sampler
     assert isinstance(stage, EvalStage) and isinstance(sampling, SamplerConfig)
-    folder, splits = eval_folder / job.folder, config.benchmark[job.benchmark].splits
+    folder, entry = eval_folder / job.folder, config.benchmark[job.benchmark]
+    splits = entry.splits
     if claim(folder, job.config, config.overwrite) and (done := read_summary(folder)) and done["status"] == "done":
         logger.message(f"{job.folder}: already done")
         write_summary(folder, done | {"results": with_domains(done["results"], splits, job.trained_on)})
@@ -127,7 +124,11 @@ def evaluate(
     summary = new_summary("eval", config.seed, config_hash(identity(job.config)))
     write_summary(folder, summary)
     wanted = requests(tasks, stage, sampling, config.seed)
-    items = answer(wanted, folder / "items.jsonl", job.folder, environment, grader, sampling.max_running, logger)
+    with (
+        open_judge(replace(config, benchmark={job.benchmark: entry}), folder, logger.message) as judge,
+        open_grader(entry.grader, entry.terms, answers, logger.message, stage.grader_timeout_s, judge) as grader,
+    ):
+        items = answer(wanted, folder / "items.jsonl", job.folder, environment, grader, sampling.max_running, logger)
     ungraded = count_ungraded(items, job.folder)
     results = summarise(items, splits, job.trained_on)
     summary.update(

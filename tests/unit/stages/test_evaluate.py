@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from mentor.config import BenchmarkConfig, Config, EvalStage, SamplerConfig, TaskConfig, ToolsConfig, dump
+import pytest
+
+from mentor.config import BenchmarkConfig, Config, EvalStage, JudgeConfig, SamplerConfig, TaskConfig, ToolsConfig, dump
 from mentor.environment import Environment, RolloutLimits
-from mentor.evaluation.graders import AnswerGrader
 from mentor.loggers import Logger
 from mentor.loggers.console import Console
 from mentor.rewards.correctness import Grader
@@ -19,6 +20,7 @@ from mentor.stages.evaluate import evaluate
 from mentor.tools import Toolbox, Toolset
 from mentor.trajectories.store import load_trajectories
 from mentor.types import Task
+from tests.fixtures.judge_server import JudgeServer, judge_keys, write_rubric
 
 TASKS = [Task(name, "What is 2 plus 3?", ("5",), "", "test") for name in ("a", "b")]
 RIGHT, WRONG = r"\boxed{5}", r"\boxed{6}"
@@ -40,7 +42,7 @@ def test_rows_of_both_ways_and_a_domain_that_is_known_later(chat, tmp_path: Path
     script = {str(i): [chat.encode(answer + chat.eos_token)] for i, answer in enumerate(ANSWERS)}
     sampler, toolbox = ScriptedSampler(script, chat.eos_id), Toolbox(Toolset.builtin("calculator"))
     with Grader() as answers, Environment(sampler, toolbox, chat, RolloutLimits()) as environment:
-        given = (settings, tmp_path / "eval", environment, AnswerGrader(answers), Logger(Console(False)))
+        given = (settings, tmp_path / "eval", environment, answers, Logger(Console(False)))
         with_tools, without = evaluate(job, TASKS, *given)
         assert (with_tools["with_tools"], without["with_tools"]) == (True, False)
         assert (with_tools["accuracy"], without["accuracy"]) == (0.25, 0.5)
@@ -54,6 +56,23 @@ def test_rows_of_both_ways_and_a_domain_that_is_known_later(chat, tmp_path: Path
     assert [item["with_tools"] for item in items] == [True] * 4 + [False] * 4
     stored = load_trajectories(tmp_path / "eval/m/mine/items.jsonl")
     assert [len(json.loads(trajectory.tools)) for trajectory in stored] == [12] * 4 + [0] * 4
+
+
+def test_a_judge_keeps_its_answers_in_the_folder_of_the_evaluation(chat, tmp_path: Path):
+    pytest.importorskip("openai")
+    with JudgeServer() as server:  # right for 72, whatever the question
+        entry = BenchmarkConfig(TaskConfig("jsonl"), {"test": "ood"}, grader=f"judge:{write_rubric(tmp_path)}")
+        judge, stage = JudgeConfig(**judge_keys(server)), EvalStage("eval", greedy=False)
+        settings = replace(config(), judge=judge, stage=stage, benchmark={"mine": entry})
+        job = Evaluation(tmp_path / "model", "m", "mine", dump(settings))
+        script = {str(i): [chat.encode(f"It is {said}.{chat.eos_token}")] for i, said in enumerate((72, 71))}
+        sampler, toolbox = ScriptedSampler(script, chat.eos_id), Toolbox(Toolset.builtin("calculator"))
+        with Grader() as answers, Environment(sampler, toolbox, chat, RolloutLimits()) as environment:
+            for _ in range(2):  # the second time it is done, and nobody is asked
+                given = (settings, tmp_path / "eval", environment, answers, Logger(Console(False)))
+                [row] = evaluate(job, TASKS, *given)
+                assert (row["accuracy"], row["n"], len(server.bodies)) == (0.5, 2, 2)
+    assert len((tmp_path / "eval/m/mine/judge/answers.jsonl").read_text().splitlines()) == 2
 
 
 def test_what_a_run_trains_on_is_read_from_its_rollout(tmp_path: Path):
