@@ -410,7 +410,7 @@ class ChatFormat:
         return self._render(shown, tools=json.loads(tools) or None)
 
     def _numbered(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Give results the ids that `_with_calls` gives calls, where the template asks for ids of its own form."""
+        """Give results the ids that `_with_calls` gives calls, where the template asks for a special form of ids."""
         if self._call_id == _CALL_IDS[0]:
             return list(messages)
         numbered, results = [], 0

@@ -1,4 +1,4 @@
-"""An endpoint that blocking code of any thread may ask: its event loop runs in a thread of its own."""
+"""An endpoint that blocking code of any thread may ask: its event loop runs in a separate thread."""
 
 from __future__ import annotations
 

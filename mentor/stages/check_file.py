@@ -117,7 +117,7 @@ def format_key(rows: Sequence[Row], task: TaskConfig) -> str:
 
 
 def _asks_for_calls(row: Row) -> bool:
-    """Whether a row has tools of its own and, in place of an answer, calls."""
+    """Whether a row brings tools, and calls in place of an answer."""
     kind = CallRows({})
     try:
         return kind.tools(row, "") is not None and bool(kind.calls(row, ""))

@@ -23,7 +23,7 @@ ACCEPTED = "`question` as text, or `prompt` as a list of {role, content}"
 class RlRows(RowKind):
     """ids are the row's `extra_info.id` or `id`. A boxed answer is unwrapped.
 
-    MENTOR's `tool_calls_used` becomes the reference, of which only the names are known. A task without tools of its own
+    MENTOR's `tool_calls_used` becomes the reference, of which only the names are known. A task that brings no tools
     takes the run's. placeholders: texts of `env` and what replaces them, `<search-url-placeholder>` say.
     """
 
