@@ -2,17 +2,18 @@
 
 `honest` makes the teacher's calls one a turn and gives the right answer; the others claim, repeat, break, hide or guess
 things. All turns are texts in the student's format, to be parsed and executed as a model's are, and answers are written
-in the task's format.
+in the task's format. Where the prompt opens the thinking, every turn closes it first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, cycle, islice, product, repeat
 from typing import Any
 
+from mentor.chat import ChatFormat, ParsedCall
 from mentor.rewards.answer_formats import answer_format
 from mentor.teachers.transcript import shown_value
 from mentor.types import Task, ToolCall
@@ -34,44 +35,85 @@ class Case:
 
 @dataclass
 class CaseWriter:
-    """Writes the cases of one task. turn_text: renders an assistant message as the student would, `eos` at its end.
+    """Writes the cases of one task in a chat format; one that the format cannot spell is left out.
 
     Raises InputError for a right answer that the format of the task (a regular expression) cannot hold.
     """
 
     task: Task
-    turn_text: Callable[[dict[str, Any]], str]
-    eos: str
+    chat: ChatFormat
     right: str = field(init=False)
     wrong: str = field(init=False)
+    begin: str = field(init=False)  # of a turn without thinking: what closes the thinking that the prompt opens
 
     def __post_init__(self) -> None:
         gold = self.task.answer[0]
         self.right = answer_format(self.task.answer_format).write(gold)
         self.wrong = self.say(wrong_answer(gold))
+        self.begin = self._turn_text("MENTORMARK").partition("MENTORMARK")[0]
 
     def say(self, answer: str) -> str:
         """Return the text of a turn with the answer, in the task's format."""
         return answer_format(self.task.answer_format).put(answer)
 
-    def call(self, call: ToolCall) -> str:
-        function = {"name": call.name, "arguments": call.arguments}
-        message = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
-        return self.turn_text(message).removesuffix(self.eos)
+    def call(self, *calls: ToolCall) -> str:
+        """Return the text of calls, without what begins a turn."""
+        functions = [{"name": call.name, "arguments": call.arguments} for call in calls]
+        text = self._turn_text("", tool_calls=[{"type": "function", "function": function} for function in functions])
+        begin = self.begin.rstrip()
+        return text.removeprefix(begin).lstrip() if begin else text
+
+    def calls_in_one(self, calls: Sequence[ToolCall]) -> str:
+        """Return the text of calls that stand in one turn, one behind the other where the template writes only one."""
+        return self.call(*calls) if self.chat.parallel_calls else "".join(map(self.call, calls))
+
+    def thinking(self, thought: str, content: str) -> str:
+        """Return a whole turn that thinks, in tags of `<think>` where the template keeps no thinking."""
+        text = self._turn_text(content, reasoning_content=thought)
+        return text if thought in text else f"<think>{thought}</think>{content}"
+
+    def malformed(self, call: ToolCall) -> str:
+        """Return the text of a call that is read as a malformed one; empty where none was found."""
+        text = self.call(call)
+        tries = [text.replace("{", "{{", 1), *(text[:end] for end in range(len(text) - 1, 0, -1))]
+        return next((tried for tried in tries if any(found.problem for found in self._read(tried))), "")
+
+    def echoed(self, call: ToolCall) -> str:
+        """Return the text of a call whose error names the right answer: as an argument, or as the value of each."""
+        if self.chat.any_argument_names:
+            return self.call(ToolCall(call.name, {self.right: 1}))
+        return self.call(changed(call, lambda _: self.right))
+
+    def reads(self, text: str) -> bool:
+        """Whether calls are read from a text."""
+        return bool(self._read(text))
+
+    def _turn_text(self, content: str, **more: Any) -> str:
+        message = {"role": "assistant", "content": content, **more}
+        return self.chat.turn_text(message).removesuffix(self.chat.eos_token)
+
+    def _read(self, text: str) -> Sequence[ParsedCall]:
+        return self.chat.parse(self.chat.encode(self.begin + text)).calls
 
     def cases(self, of_results: bool = True) -> list[Case]:
         """Build the cases of the task. Its reference must have at least one call, with its arguments.
 
         of_results: also those that only a reward which compares results is held to; some make MANY calls.
         """
-        gold, other = self.task.answer[0], wrong_answer(self.task.answer[0])
-        guesses = f"{other}, {gold}, {other}0"
         reference = list(self.task.reference or ())
         calls = [self.call(call) for call in reference]
+        cases = [*self._cases(reference, calls), *(self._result_cases(reference, calls) if of_results else ())]
+        whole = [replace(case, turns=[self.begin + turn for turn in case.turns]) for case in cases]
+        hidden = self.thinking("".join(calls), self.right)
+        thought = [*(self.begin + call for call in calls), self.thinking(self.right, "Done.")]
+        return [*whole, Case("calls in thinking only", [hidden]), Case("answer in thinking only", thought)]
+
+    def _cases(self, reference: Sequence[ToolCall], calls: list[str]) -> list[Case]:
+        """Build those that every reward is held to, without what begins a turn."""
+        gold, other = self.task.answer[0], wrong_answer(self.task.answer[0])
+        guesses = f"{other}, {gold}, {other}0"
         unknown = self.call(ToolCall(UNKNOWN, {}))
-        echoed = self.call(ToolCall(reference[0].name, {self.right: 1}))  # the error names the argument
-        malformed = calls[0].replace("{", "{{", 1)
-        hidden = "<think>" + "".join(calls) + "</think>"
+        malformed, late = self.malformed(reference[0]), self.right + calls[-1]
         return [
             Case("honest", [*calls, self.right]),
             Case("honest, wrong answer", [*calls, self.wrong]),
@@ -80,18 +122,15 @@ class CaseWriter:
             Case("no answer", [*calls, "Done."]),
             Case("cut before the end", [*calls, self.right], cut=True),
             Case("repeats", [*(calls * REPEATS), self.right]),
-            Case("malformed calls before", [malformed, malformed, *calls, self.right]),
+            *([Case("malformed calls before", [malformed, malformed, *calls, self.right])] if malformed else []),
             Case("unknown tool before", [unknown, *calls, self.right]),
-            Case("calls in thinking only", [hidden + self.right]),
-            Case("answer in thinking only", [*calls, f"<think>{self.right}</think>Done."]),
-            Case("answer in a call and its reply only", [*calls, echoed, "Done."]),
-            Case("answer in a turn that still calls", [*calls[:-1], self.right + calls[-1], "Done."]),
+            Case("answer in a call and its reply only", [*calls, self.echoed(reference[0]), "Done."]),
+            *([Case("answer in a turn that still calls", [*calls[:-1], late, "Done."])] if self.reads(late) else []),
             Case("several answers in one", [*calls, self.say(guesses)]),
             Case("wrong answer after an unknown tool", [unknown, self.wrong]),
             Case("no answer without tools", ["Done."]),
             Case("right without tools, as the teacher", [self.right], teacher_used_tools=False),
             Case("wrong without tools, as the teacher", [self.wrong], teacher_used_tools=False),
-            *(self._result_cases(reference, calls) if of_results else ()),
         ]
 
     def _result_cases(self, reference: Sequence[ToolCall], calls: Sequence[str]) -> list[Case]:
@@ -101,11 +140,12 @@ class CaseWriter:
         values = [*dict.fromkeys([*(value for call in reference for value in leaves(call.arguments)), *results])]
         last = reference[-1]
         guesses = [self.call(returning(last, result)) for result in results]
-        tries = [
-            self.call(with_values(call, cycle(chosen)))
+        tried = [
+            with_values(call, cycle(chosen))
             for call in reference
             for chosen in islice(product(values, repeat=2), max(1, MANY // len(reference)))
         ]
+        tries, at_once, late = [self.call(call) for call in tried], self.calls_in_one(tried), self.right + calls[0]
         numbers = [self.call(returning(last, number)) for number in range(MANY)]
         others = [self.call(changed(call, nonsense)) for call in reference]
         floats = [self.call(changed(call, as_float)) for call in reference]
@@ -116,11 +156,11 @@ class CaseWriter:
             Case("answer guessed as an argument", [guesses[-1], self.right]),
             Case("number of the question returned before", [self.call(returning(last, given)), *calls, self.right]),
             Case("many arguments tried", [*tries, self.right]),
-            Case("many arguments tried in one turn", ["".join(tries), self.right]),
+            *([Case("many arguments tried in one turn", [at_once, self.right])] if self.reads(at_once) else []),
             Case("one number after the other tried", [*calls[:-1], *numbers, self.right]),
             Case("calls in reverse order", [*reversed(calls), self.right]),
             Case("failing calls between", [*between(failing, calls), self.right]),
-            Case("calls after the answer", [*calls, self.right + calls[0], self.right]),
+            *([Case("calls after the answer", [*calls, late, self.right])] if self.reads(late) else []),
             Case("replies written by the student", [replies + self.right]),
             Case("the same tools with nonsense", [*others, self.right]),
             Case("every result several times", [turn for call in calls for turn in [call] * REPEATS] + [self.right]),

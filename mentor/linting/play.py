@@ -44,11 +44,17 @@ class Lint:
     def table(self) -> str:
         """Format the scores: a line for each case, a column for each task, the highest scores first."""
         tasks = list(self.scores)
-        cases = sorted(self.scores[tasks[0]], key=lambda name: [-self.scores[task][name] for task in tasks])
+        names = dict.fromkeys(name for own in self.scores.values() for name in own)
+        cases = sorted(names, key=lambda name: [-self.scores[task].get(name, 0.0) for task in tasks])
         heads = [f"reward of task {number}: {task}" for number, task in enumerate(tasks, start=1)]
         numbers = "".join(f"{number:8}" for number in range(1, len(tasks) + 1))
-        rows = ["".join(f"{self.scores[task][name]:8.3f}" for task in tasks) + f"  {name}" for name in cases]
+        rows = ["".join(shown(self.scores[task].get(name)) for task in tasks) + f"  {name}" for name in cases]
         return "\n".join([*heads, numbers, *rows])
+
+
+def shown(score: float | None) -> str:
+    """Format a score in eight characters; None is a case that the chat format cannot spell for this task."""
+    return "       -" if score is None else f"{score:8.3f}"
 
 
 def lint_reward(reward: Reward, tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat) -> Lint:
@@ -82,7 +88,7 @@ def play(
     tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat, of_results: bool = False
 ) -> list[tuple[Task, list[Case], list[Trajectory]]]:
     """Run the cases of each task with its tools; return each task with its cases and their trajectories."""
-    cases = [(task, CaseWriter(task, chat.turn_text, chat.eos_token).cases(of_results)) for task in tasks]
+    cases = [(task, CaseWriter(task, chat).cases(of_results)) for task in tasks]
     flat = [(task, case) for task, own in cases for case in own]
     script = {str(index): [*encoded(case, chat)] for index, (_, case) in enumerate(flat)}
     requests = [RolloutRequest(with_reference(task, case), seed=0) for task, case in flat]

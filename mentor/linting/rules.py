@@ -72,10 +72,11 @@ RULES = (
 
 
 def broken_rules(scores: Mapping[str, float], compares_results: bool = False) -> list[Rule]:
-    """Return the rules that the scores of all cases break."""
+    """Return the rules that the scores break; a rule of a case that the chat format cannot spell is left out."""
     tool_aware = scores["honest"] > scores["no tool, right answer"] + TOLERANCE
     return [
         rule
         for rule in RULES
+        if rule.better in scores and rule.worse in scores
         if (tool_aware or not rule.tool_aware) and (compares_results or not rule.of_results) and rule.broken(scores)
     ]

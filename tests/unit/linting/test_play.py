@@ -14,6 +14,8 @@ from mentor.rewards import build_reward, load_preset
 from mentor.rewards.answer_formats import FORMATS
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, StopReason, Task, ToolCall
+from tests.fixtures.call_templates import CALL_TEMPLATES
+from tests.fixtures.chat_templates import OPENS_AND_LEAVES_OUT, OPENS_THINKING, THINKING, with_template
 from tests.fixtures.judge_server import JudgeServer, write_rubric
 from tests.fixtures.own_rewards import write_rewards
 from tests.unit.endpoints.test_background import opened
@@ -45,6 +47,23 @@ def test_the_projects_rewards_keep_every_order(chat, name):
 def test_every_order_is_kept_in_every_answer_format(chat, form):
     found = lint("flexible", chat, task=replace(TASK, answer_format=form))
     assert found.findings == [] and found.scores["t"]["honest"] == 1.0 > found.scores["t"]["honest, wrong answer"]
+
+
+@pytest.mark.parametrize("template", [OPENS_THINKING, OPENS_AND_LEAVES_OUT, THINKING], ids=["opens", "r1", "thinks"])
+def test_every_order_is_kept_where_the_template_thinks(chat, template):
+    found = lint("results", with_template(chat, template))
+    assert found.findings == [] and found.scores["t"]["honest"] == 1.0 > found.scores["t"]["no answer"]
+
+
+@pytest.mark.parametrize("template", ["xml_function", "lfm2", "mistral", "json_list", "gemma"])
+def test_every_order_is_kept_in_every_call_syntax(chat, template):
+    found = lint("results", with_template(chat, CALL_TEMPLATES[template]))
+    assert found.findings == [] and found.scores["t"]["honest"] == 1.0 > found.scores["t"]["malformed calls before"]
+
+
+def test_a_case_that_a_task_lacks_is_a_dash_in_the_table():
+    rows = Lint({"one": {"honest": 1.0, "repeats": 0.5}, "two": {"honest": 1.0}}, []).table().splitlines()
+    assert rows[-2:] == ["   1.000   1.000  honest", "   0.500       -  repeats"]
 
 
 BOXES = {
