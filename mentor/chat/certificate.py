@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,7 +25,6 @@ from mentor.chat.parse import AssistantTurn
 from mentor.errors import InputError
 from mentor.types import Tokens
 
-THINKING = re.compile(r"<think>.*?</think>\s*", re.DOTALL)
 PROMPT = "the tools of the prompt"
 _MARK = "MENTORMARK"
 _DONE: dict[str, Certificate] = {}  # of this process, by fingerprint
@@ -158,9 +156,9 @@ def prefix(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
         elif continues and ids[: len(earlier)] != earlier:
             yield f"turn {turn}: its ids do not begin with those of the stage before"
         whole = chat.template_text(messages[: end + 1], TOOLS)
-        ours = chat.decode(ids)
-        if not _comparable(whole).startswith(_comparable(ours)):
-            yield f"turn {turn}: rendered whole, the template rewrites an earlier message: {_difference(ours, whole)}"
+        shown, whole = map(chat.syntax.thinking.removed, (chat.decode(ids), whole))
+        if not whole.startswith(shown):
+            yield f"turn {turn}: rendered whole, the template rewrites an earlier message: {_difference(shown, whole)}"
         earlier = ids
 
 
@@ -240,12 +238,7 @@ def _runs(tokens: Tokens) -> list[tuple[bool, list[int]]]:
     return [(bit, [token for _, token in run]) for bit, run in groupby(pairs, key=lambda pair: pair[0])]
 
 
-def _comparable(text: str) -> str:
-    return THINKING.sub("", text)
-
-
 def _difference(ours: str, whole: str) -> str:
     """Quote both texts from where they first differ."""
-    ours, whole = _comparable(ours), _comparable(whole)
     at = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), min(len(ours), len(whole)))
     return f"{ours[at : at + 40]!r} became {whole[at : at + 40]!r}"

@@ -19,7 +19,6 @@ and tool results from spelling special tokens.
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
@@ -33,8 +32,9 @@ from mentor.chat.conversation import ordered
 from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
 from mentor.chat.parsed import ParsedCall, Schemas
-from mentor.chat.syntax import SYNTAXES, CallSyntax, load_syntax
+from mentor.chat.syntax import HERMES, SYNTAXES, CallSyntax, load_syntax
 from mentor.chat.tags import encode_escaped, escape, escaped_after, tag_patterns, unescape
+from mentor.chat.thinking import Thinking
 from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
 
@@ -61,7 +61,6 @@ _PROBE_TOOLS: list[dict[str, Any]] = [
     for name, kind in (("probe_one", "string"), ("probe_two", "integer"))
 ]
 _CALL_IDS = ("call_{}", "call{:05}", "functions.{name}:{}")  # any, Mistral's nine letters, Kimi's
-_THINKING_OPEN = re.compile(r"<think>(\s*</think>)?\s*\Z")
 
 
 class ChatFormat:
@@ -73,7 +72,7 @@ class ChatFormat:
     uncertified: use call_syntax even where it does not read a rendered call. end_of_turn: the token that ends an
     assistant's turn, found by rendering where it is None: `eos_token`, whatever the tokenizer calls its own.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
-    holds several calls, text beside a call, and reasoning. opens_thinking: the prompt ends with `<think>`.
+    holds several calls, text beside a call, and reasoning.
     quotes_in_calls, any_argument_names: whether a call holds text with quotes and line ends, and names of arguments
     that are no words. system_messages: whether the template takes one. writes_calls: False where the template leaves
     calls out, and the syntax writes them into the text.
@@ -108,9 +107,8 @@ class ChatFormat:
         self._schemas = lru_cache(maxsize=256)(_schemas_of)
         self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
         self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
-        self.opens_thinking = self._open_turn.rstrip().endswith("<think>")
-        self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
         self.syntax = self._find_syntax(call_syntax, uncertified)
+        self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
         one, both = [_PROBES[0]], list(_PROBES)
         self.parallel_calls = self._holds({"content": "", "tool_calls": both})
         self.text_with_calls = self._holds({"content": "probe text", "tool_calls": one})
@@ -160,6 +158,11 @@ class ChatFormat:
             uncertified,
             end_of_turn,
         )
+
+    @property
+    def opens_thinking(self) -> bool:
+        """Whether the prompt ends inside the turn's thinking, with `<think>` or the marks of the syntax."""
+        return self.syntax.thinking.opens(self._open_turn)
 
     def prompt_ids(self, question: str, tools: str, earlier: Sequence[dict[str, Any]] = ()) -> tuple[int, ...]:
         """Encode the prompt up to where the assistant begins.
@@ -252,15 +255,17 @@ class ChatFormat:
         before = self._open_turn
         whole = self._render([_QUESTION, self._escaped_message(message)], tools=_PROBE_TOOLS)
         thought = ""
-        opened = _THINKING_OPEN.search(before) if self.opens_thinking else None
-        empty = f"{before[: opened.start()]}<think></think>" if opened else None
+        marks = self.syntax.thinking
+        opened = marks.opened(before) if self.opens_thinking else None
+        empty = f"{before[: opened.start()]}{marks.opening}{marks.closing}" if opened else None
         if empty and whole.startswith(empty):  # a turn without thinking, which the prompt has opened
-            before = empty.removesuffix("</think>")
+            before = empty.removesuffix(marks.closing)
         elif opened and not whole.startswith(before):  # turns leave the thinking out that the prompt opens
             before = before[: opened.start()]
             shown = self._escaped_message({key: value for key, value in message.items() if key != "reasoning_content"})
             whole = self._render([_QUESTION, shown], tools=_PROBE_TOOLS)
-            thought = f"{escape(message.get('reasoning_content') or '', self._specials)}\n</think>\n\n".lstrip("\n")
+            thought = escape(message.get("reasoning_content") or "", self._specials)
+            thought = f"{thought}\n{marks.closing}\n\n".lstrip("\n")
         if not whole.startswith(before):
             raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")
         end = whole.rfind(self.eos_token)
@@ -351,11 +356,12 @@ class ChatFormat:
         return [*before, *self._encode_escaped(escape(visible, self._specials)), self.eos_id]
 
     def _find_thinking_ids(self) -> list[int]:
-        """Find the ids at a prompt's end that open (or open and close) the turn's thinking; none without `<think>`."""
-        match = _THINKING_OPEN.search(self._open_turn)
+        """Find the ids at a prompt's end that open (or open and close) the turn's thinking; none where none does."""
+        match = self.syntax.thinking.opened(self._open_turn)
         opening = self.encode(match[0]) if match else []
         if opening and self.encode(self._open_turn)[-len(opening) :] != opening:
-            raise InputError("the prompt's `<think>` cannot be taken out of its tokens: set model.think_history=keep")
+            mark = self.syntax.thinking.opening
+            raise InputError(f"the prompt's `{mark}` cannot be taken out of its tokens: set model.think_history=keep")
         return opening
 
     def render(self, trajectory: Trajectory) -> Tokens:
@@ -481,21 +487,23 @@ class ChatFormat:
         shown, refusal = "", None
         for self._call_id in _CALL_IDS:
             for self._arguments_as_text in (False, True):
-                try:
-                    text = self._render_turn(message).removesuffix(self.eos_token)
-                except InputError as error:
-                    refusal = refusal or error
-                    continue
-                for syntax in (given,) if given else SYNTAXES:
-                    if self._read(text, syntax).calls == calls:
-                        return syntax
-                shown = shown or text
-        self._call_id, self._arguments_as_text = _CALL_IDS[0], False
+                texts: dict[Thinking, str] = {}
+                for self.syntax in (given,) if given else SYNTAXES:
+                    marks = self.syntax.thinking
+                    try:
+                        text = texts[marks] = texts.get(marks) or self._render_turn(message)
+                    except InputError as error:
+                        refusal = refusal or error
+                        break
+                    if self._read(text).calls == calls:
+                        return self.syntax
+                    shown = shown or text.removesuffix(self.eos_token)
+        self._call_id, self._arguments_as_text, self.syntax = _CALL_IDS[0], False, given or HERMES
         if given is None:
             raise refusal if refusal and not shown else InputError(_unknown_syntax(shown))
         if "probe_one" not in shown and given.write is not None:
-            self.syntax, self.writes_calls = given, False
-            if self._read(self._render_turn(message).removesuffix(self.eos_token), given).calls == calls:
+            self.writes_calls = False
+            if self._read(self._render_turn(message)).calls == calls:
                 return given
         if not uncertified:
             said = f"writes a call as {shown[:120]!r}" if shown else str(refusal)
@@ -506,8 +514,10 @@ class ChatFormat:
         self.writes_calls = True
         return given
 
-    def _read(self, text: str, syntax: CallSyntax) -> AssistantTurn:
-        return parse_turn(text, syntax, self.opens_thinking, self._schemas(json.dumps(_PROBE_TOOLS)))
+    def _read(self, text: str) -> AssistantTurn:
+        """Read a rendered probe."""
+        text = unescape(text).removesuffix(self.eos_token)
+        return parse_turn(text, self.syntax, self.opens_thinking, self._schemas(json.dumps(_PROBE_TOOLS)))
 
     def _holds(self, message: dict[str, Any]) -> bool:
         """Check that an assistant message survives rendering and parsing."""
@@ -515,8 +525,7 @@ class ChatFormat:
             text = self._render_turn({"role": "assistant", **message})
         except InputError:
             return False
-        read = self._read(unescape(text).removesuffix(self.eos_token), self.syntax)
-        return read == AssistantTurn.from_message(message, self.syntax)
+        return self._read(text) == AssistantTurn.from_message(message, self.syntax)
 
     def _takes(self, messages: list[dict[str, Any]]) -> bool:
         """Whether the template renders what every message says."""

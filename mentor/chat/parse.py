@@ -36,7 +36,7 @@ def parse_turn(
 ) -> AssistantTurn:
     """Split the text of one assistant turn (end-of-turn token removed). A call inside reasoning is not a call.
 
-    thinking_open: the prompt ended with `<think>`, so the text begins inside the reasoning. schemas: of the tools.
+    thinking_open: the prompt opened the thinking, so the text begins inside the reasoning. schemas: of the tools.
     """
     reasoning, visible = split_reasoning(text, syntax, thinking_open)
     content, position = [], 0
@@ -50,18 +50,13 @@ def parse_turn(
 
 
 def split_reasoning(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False) -> tuple[str, str]:
-    """Return (reasoning, rest): all up to the last `</think>` is reasoning, as is all after an unclosed `<think>`.
+    """Return (reasoning, rest), split at the syntax's marks of thinking, `<think>` and `</think>` in most.
 
-    A tag inside the arguments of a well-formed call is part of the call.
+    A mark inside the arguments of a well-formed call is part of the call.
     """
-    outside = _blank_calls(text, syntax) if "think>" in text else text
-    close = outside.rfind("</think>")
-    if close >= 0:
-        return text[:close].replace("<think>", "").strip(), text[close + len("</think>") :]
-    if thinking_open:
-        return text.replace("<think>", "").strip(), ""
-    opening = outside.find("<think>")
-    return (text[opening + len("<think>") :].strip(), text[:opening]) if opening >= 0 else ("", text)
+    marks = syntax.thinking
+    outside = _blank_calls(text, syntax) if marks.stands_in(text) else text
+    return marks.split(text, outside, thinking_open)
 
 
 def count_mentions(reasoning: str, syntax: CallSyntax) -> int:

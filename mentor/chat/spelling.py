@@ -27,7 +27,8 @@ class Spelling:
     arguments: the form they are written in: a JSON object (`json`), `pairs` of plain text, keyword arguments of Python
     (`python`), Gemma's `map`.
     pair: one argument, with `{key}` and `{value}`. section: what stands around all calls of a turn. separator: what
-    stands between two. before: what may stand before a call that is a whole turn.
+    stands between two. before: what may stand before a call that is a whole turn. thinking: what opens and closes the
+    thinking of the models that call so.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Spelling:
     separator: str = "\n"
     keys: tuple[str, str] = ("name", "arguments")
     before: str = ""
+    thinking: tuple[str, str] = ("<think>", "</think>")
 
     @classmethod
     def from_values(cls, values: Any, origin: str) -> Spelling:
@@ -46,7 +48,7 @@ class Spelling:
         if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
             raise InputError(f"{origin} holds no call syntax; accepted are the keys {', '.join(accepted)}")
         for key, value in values.items():
-            pair = key in ("section", "keys")
+            pair = key in ("section", "keys", "thinking")
             fits = isinstance(value, list) and len(value) == 2 if pair else isinstance(value, str)
             if key not in accepted or not fits or (pair and not all(isinstance(part, str) for part in value)):
                 said = f"accepted is {'a list of two texts' if pair else 'text'}" if key in accepted else "unknown key"
@@ -74,6 +76,8 @@ class Spelling:
             raise InputError(f"{origin}: call={self.call!r} has to begin with a mark before {{name}}")
         if self.arguments in ("list", "python") and not all(self.section) and not (self.arguments == "python"):
             raise InputError(f"{origin}: section={list(self.section)} has to say what opens and closes the list")
+        if not all(mark.strip() for mark in self.thinking):
+            raise InputError(f"{origin}: thinking={list(self.thinking)} has to say what opens and closes the thinking")
 
     def write(self, calls: Sequence[Mapping[str, Any]]) -> str:
         """Write calls in the OpenAI shape, as a turn holds them."""

@@ -21,6 +21,7 @@ from mentor.chat.object_calls import BareObject, ObjectList, TaggedObjects
 from mentor.chat.parsed import FoundCall, ParsedCall, Schemas
 from mentor.chat.python_calls import PythonCalls
 from mentor.chat.spelling import Spelling
+from mentor.chat.thinking import THINK, Thinking
 from mentor.errors import InputError, one_line
 
 TABLE = (
@@ -37,6 +38,7 @@ TABLE = (
         "<seed:tool_call>\n<function={name}>\n{arguments}</function>\n</seed:tool_call>",
         "pairs",
         pair="<parameter={key}>{value}</parameter>\n",
+        thinking=("<seed:think>", "</seed:think>"),
     ),
     Spelling(
         "glm",
@@ -58,7 +60,7 @@ TABLE = (
     Spelling("olmo3", "{name}({arguments})", "python", section=("<function_calls>", "</function_calls>")),
     Spelling("pythonic", "{name}({arguments})", "python", section=("[", "]"), separator=", "),
     Spelling("mistral", "{object}", "list", section=("[TOOL_CALLS][", "]"), separator=", "),
-    Spelling("mistral_args", "[TOOL_CALLS]{name}[ARGS]{arguments}", separator=""),
+    Spelling("mistral_args", "[TOOL_CALLS]{name}[ARGS]{arguments}", separator="", thinking=("[THINK]", "[/THINK]")),
     Spelling(
         "command",
         "{object}",
@@ -66,9 +68,16 @@ TABLE = (
         section=("<|START_ACTION|>[\n", "\n]<|END_ACTION|>"),
         separator=",\n",
         keys=("tool_name", "parameters"),
+        thinking=("<|START_THINKING|>", "<|END_THINKING|>"),
     ),
     Spelling("json_list", "{object}", "list", section=("[", "]"), separator=", "),
-    Spelling("gemma", "<|tool_call>call:{name}{arguments}<tool_call|>", "map", separator=""),
+    Spelling(
+        "gemma",
+        "<|tool_call>call:{name}{arguments}<tool_call|>",
+        "map",
+        separator="",
+        thinking=("<|channel>thought", "<channel|>"),
+    ),
     Spelling(
         "kimi",
         "<|tool_call_begin|>functions.{name}:{number}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>",
@@ -96,7 +105,7 @@ class CallSyntax:
 
     mention: what a call inside reasoning begins with. write: calls in the OpenAI shape as text; None without a
     spelling. exact: whether any value comes back from any text; where values are plain text, some do not.
-    origin: what tells two syntaxes of one name apart.
+    origin: what tells two syntaxes of one name apart. thinking: the marks around the thinking of its models.
     """
 
     name: str
@@ -105,6 +114,7 @@ class CallSyntax:
     write: Callable[[Sequence[Mapping[str, Any]]], str] | None = None
     exact: bool = True
     origin: str = ""
+    thinking: Thinking = THINK
 
     def find(self, text: str, schemas: Schemas | None = None) -> list[FoundCall]:
         """Find the calls of a text in order, without overlap. schemas: of the tools, which type plain text."""
@@ -114,7 +124,8 @@ class CallSyntax:
 def build_syntax(spelling: Spelling) -> CallSyntax:
     reader = _reader(spelling)
     exact = spelling.arguments in ("object", "list", "json")
-    return CallSyntax(spelling.name, reader.find, reader.mention, spelling.write, exact, repr(spelling))
+    thinking = Thinking(*spelling.thinking)
+    return CallSyntax(spelling.name, reader.find, reader.mention, spelling.write, exact, repr(spelling), thinking)
 
 
 def _reader(spelling: Spelling) -> NamedCalls | PythonCalls | TaggedObjects | BareObject | ObjectList:

@@ -32,6 +32,7 @@ def test_calls_are_written_with_what_stands_around_and_between_them():
         ({"call": "<use>"}, "has to hold {name} and {arguments} once each"),
         ({"call": "{name}{arguments}"}, "has to begin with a mark"),
         ({"arguments": "pairs", "pair": "{key}{value}"}, "between marks"),
+        ({"thinking": ["<think>", " "]}, "what opens and closes the thinking"),
         ({"arguments": "list", "call": "{object}", "section": ["", ""]}, "what opens and closes the list"),
     ],
 )
