@@ -33,7 +33,17 @@ from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
 from mentor.chat.parsed import ParsedCall, Schemas
 from mentor.chat.syntax import HERMES, SYNTAXES, CallSyntax, load_syntax
-from mentor.chat.tags import encode_escaped, escape, escaped_after, tag_patterns, unescape
+from mentor.chat.tags import (
+    SPLIT,
+    decode_escaped,
+    either,
+    encode_escaped,
+    escape,
+    escaped_after,
+    tag_patterns,
+    tags_in,
+    unescape,
+)
 from mentor.chat.thinking import Thinking
 from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
@@ -72,10 +82,11 @@ class ChatFormat:
     uncertified: use call_syntax even where it does not read a rendered call. end_of_turn: the token that ends an
     assistant's turn, found by rendering where it is None: `eos_token`, whatever the tokenizer calls its own.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
-    holds several calls, text beside a call, and reasoning.
-    quotes_in_calls, any_argument_names: whether a call holds text with quotes and line ends, and names of arguments
-    that are no words. system_messages: whether the template takes one. writes_calls: False where the template leaves
-    calls out, and the syntax writes them into the text.
+    holds several calls, text beside a call, and reasoning. quotes_in_calls, any_argument_names: whether a call holds
+    text with quotes and line ends, and names of arguments that are no words. marks_in_text: whether the text of a turn
+    may spell the marks of thinking, which are read as thinking only where they are the marks' own tokens.
+    system_messages: whether the template takes one. writes_calls: False where the template leaves calls out, and the
+    syntax writes them into the text.
     Raises InputError where the tokenizer has no chat template or no end-of-turn token, where the template's calls are
     in no known syntax, and where thinking that the prompt opens cannot be taken out of it again.
     """
@@ -107,7 +118,11 @@ class ChatFormat:
         self._schemas = lru_cache(maxsize=256)(_schemas_of)
         self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
         self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
+        self._unsaid = self._specials
         self.syntax = self._find_syntax(call_syntax, uncertified)
+        self._marks = tags_in(" ".join(self._thinking_marks()), self._tags)
+        self._unsaid = either(self._specials, self._marks)
+        self.marks_in_text = all(map(self._marks.search, self._thinking_marks()))
         self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
         one, both = [_PROBES[0]], list(_PROBES)
         self.parallel_calls = self._holds({"content": "", "tool_calls": both})
@@ -228,9 +243,13 @@ class ChatFormat:
             raise InputError("the chat template holds no text beside a call: leave the content of such a turn empty")
         if not self.keeps_thinking:
             message = {key: value for key, value in message.items() if key != "reasoning_content"}
+        content = message.get("content") or ""
+        stray = [mark for mark in self._thinking_marks() if mark in content[self.syntax.thinking.leading(content) :]]
+        if stray and not self.marks_in_text:
+            raise InputError(f"the text of a turn holds {stray[0]}, which is read as thinking: leave it out")
         turn = self._render_turn(message)
         if calls and not self.syntax.exact:
-            self._check_calls(calls, unescape(turn).removesuffix(self.eos_token))
+            self._check_calls(calls, turn.removesuffix(self.eos_token))
         return turn
 
     def _check_calls(self, calls: Sequence[dict[str, Any]], turn: str) -> None:
@@ -249,7 +268,7 @@ class ChatFormat:
         for function in (call["function"] for call in calls):
             texts = {key: {"type": "string"} for key, value in function["arguments"].items() if isinstance(value, str)}
             schemas.setdefault(function["name"], {"properties": {}})["properties"].update(texts)
-        return parse_turn(turn, self.syntax, self.opens_thinking, schemas).calls
+        return self._parse_text(self._spelled(self._encode_escaped(turn)), schemas).calls
 
     def _render_turn(self, message: dict[str, Any]) -> str:
         before = self._open_turn
@@ -274,15 +293,20 @@ class ChatFormat:
         return thought + whole[len(before) : end] + self.eos_token
 
     def _escaped_message(self, message: dict[str, Any], thinking: bool = True) -> dict[str, Any]:
-        """Escape special tokens in text, which keeps tags with a meaning (`<think>`), and all tags in arguments.
+        """Escape special tokens in text, which keeps tags with a meaning, and all tags in arguments.
 
         Reasoning and calls are left out where there are none: templates ask whether the key is there.
         """
-        escaped: dict[str, Any] = {"role": "assistant", "content": escape(message.get("content") or "", self._specials)}
+        escaped: dict[str, Any] = {"role": "assistant", "content": self._escaped_text(message.get("content") or "")}
         if thinking and message.get("reasoning_content"):
             escaped["reasoning_content"] = escape(message["reasoning_content"], self._specials)
         calls = [{**call, "function": escape(call["function"], self._tags)} for call in message.get("tool_calls") or []]
         return self._with_calls(escaped, calls) if calls else escaped
+
+    def _escaped_text(self, text: str) -> str:
+        """Escape an assistant's text; a thought that it begins with keeps its marks, any other mark is no thinking."""
+        start = self.syntax.thinking.leading(text)
+        return str(escape(text[:start], self._specials) + escape(text[start:], self._unsaid))
 
     def _with_calls(self, message: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
         """Give a message its calls as the template takes them; as text where it leaves calls out."""
@@ -345,11 +369,11 @@ class ChatFormat:
     def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
         """Remove the ids of thinking from a prompt and its turn; a token that is half thinking is encoded again."""
         before = before[: len(before) - len(self._thinking_ids)]
-        text = self.decode(turn[:-1])  # without the end-of-turn token
+        text = self._spelled(turn[:-1])  # without the end-of-turn token
         _, visible = split_reasoning(text, self.syntax, self.opens_thinking)
         if visible == text:
             return before + turn
-        visible = visible.lstrip()
+        visible = unescape(visible).lstrip()
         start = bisect_left(range(len(turn)), -len(visible), key=lambda place: -len(self.decode(turn[place:-1])))
         if self.decode(turn[start:-1]) == visible:
             return before + turn[start:]
@@ -412,8 +436,10 @@ class ChatFormat:
                 message = {**message, "content": self.question_template.replace("{question}", message["content"])}
             if message.get("tool_calls"):
                 message = self._with_calls(message, message["tool_calls"])
+            if message["role"] == "assistant":
+                message = {**message, "content": self._escaped_text(message.get("content") or "")}
             shown.append(message)
-        return self._render(shown, tools=json.loads(tools) or None)
+        return unescape(self._render(shown, tools=json.loads(tools) or None))
 
     def _numbered(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Give results the ids that `_with_calls` gives calls, where the template asks for a special form of ids."""
@@ -431,8 +457,18 @@ class ChatFormat:
     def parse(self, token_ids: list[int], tools: str = "[]") -> AssistantTurn:
         """Parse sampled ids into the assistant turn that they spell. tools: the schemas as JSON text, which type it."""
         ended = token_ids[-1:] == [self.eos_id]
-        text = self.decode(token_ids[:-1] if ended else token_ids)
-        return parse_turn(text, self.syntax, self.opens_thinking, self._schemas(tools))
+        return self._parse_text(self._spelled(token_ids[:-1] if ended else token_ids), self._schemas(tools))
+
+    def _parse_text(self, text: str, schemas: Schemas) -> AssistantTurn:
+        turn = parse_turn(text, self.syntax, self.opens_thinking, schemas)
+        return turn.unescaped() if SPLIT in text else turn
+
+    def _thinking_marks(self) -> tuple[str, str]:
+        return self.syntax.thinking.opening, self.syntax.thinking.closing
+
+    def _spelled(self, token_ids: list[int]) -> str:
+        """Decode a turn; what only spells a mark of thinking, with the tokens of ordinary text, is escaped."""
+        return decode_escaped(token_ids, self._marks, self.encode, self.decode)
 
     def truncate(self, text: str, limit: int | None) -> str:
         """Return the text, cut after `limit` tokens with a mark that says how many it had; None: uncut."""

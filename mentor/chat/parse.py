@@ -7,6 +7,7 @@ from typing import Any
 
 from mentor.chat.parsed import ParsedCall, Schemas
 from mentor.chat.syntax import HERMES, CallSyntax
+from mentor.chat.tags import unescape, unescape_value
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class AssistantTurn:
             calls=tuple(ParsedCall(function["name"], function["arguments"]) for function in functions),
             hidden_calls=count_mentions(reasoning, syntax),
         )
+
+    def unescaped(self) -> AssistantTurn:
+        """The turn that was read from an escaped text, with the tags of its texts together again."""
+        calls = (ParsedCall(c.name and unescape(c.name), unescape_value(c.arguments), c.problem) for c in self.calls)
+        return AssistantTurn(unescape(self.content), unescape(self.reasoning), tuple(calls), self.hidden_calls)
 
 
 def parse_turn(

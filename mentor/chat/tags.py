@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ def tag_patterns(tokenizer: PreTrainedTokenizerBase) -> tuple[re.Pattern[str], r
     both = (added, [token for token in added if token.special])
     tags, specials = (re.compile("|".join(re.escape(token.content) for token in tokens)) for tokens in both)
     return tags, specials
+
+
+def tags_in(text: str, tags: re.Pattern[str]) -> re.Pattern[str]:
+    """Compile what matches the tags that stand in a text; nothing where none does."""
+    found = tags.findall(text) if tags.pattern else []
+    return re.compile("|".join(map(re.escape, found)) or "(?!)")
+
+
+def either(one: re.Pattern[str], other: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile("|".join(tags.pattern for tags in (one, other) if tags.pattern))
 
 
 def escape(value: Any, tags: re.Pattern[str]) -> Any:
@@ -42,6 +53,15 @@ def unescape(text: str) -> str:
     return text.replace(SPLIT, "")
 
 
+def unescape_value(value: Any) -> Any:
+    """Put the tags in the texts of a JSON value together again."""
+    if isinstance(value, str):
+        return unescape(value)
+    if isinstance(value, dict):
+        return {unescape(key): unescape_value(below) for key, below in value.items()}
+    return [unescape_value(below) for below in value] if isinstance(value, list) else value
+
+
 def escaped_after(text: str, count: int) -> str:
     """Return an escaped text without its first `count` characters, those that split tags not counted."""
     shown = 0
@@ -55,3 +75,16 @@ def escaped_after(text: str, count: int) -> str:
 def encode_escaped(text: str, encode: Callable[[str], list[int]]) -> list[int]:
     """Encode an escaped text piece by piece: no tag that was split becomes its token."""
     return [token for piece in text.split(SPLIT) for token in encode(piece)]
+
+
+def decode_escaped(
+    ids: list[int], tags: re.Pattern[str], encode: Callable[[str], list[int]], decode: Callable[[list[int]], str]
+) -> str:
+    """Decode ids; a tag that is spelled with other tokens than its own is escaped."""
+    text = decode(ids)
+    spelled = tags.findall(text)
+    own = {encode(tag)[0]: tag for tag in {*spelled}}
+    if len(spelled) == sum(token in own for token in ids):
+        return text
+    runs = ((tag, [*run]) for tag, run in groupby(ids, own.__contains__))
+    return "".join("".join(map(own.__getitem__, run)) if tag else escape(decode(run), tags) for tag, run in runs)

@@ -29,6 +29,11 @@ class Thinking:
     def stands_in(self, text: str) -> bool:
         return self.opening in text or self.closing in text
 
+    def leading(self, text: str) -> int:
+        """How many characters of a text are a closed thought that it begins with."""
+        match = self._closed.match(text, len(text) - len(text.lstrip()))
+        return match.end() if match else 0
+
     def split(self, text: str, outside: str, inside: bool = False) -> tuple[str, str]:
         """Return a turn's thinking, and the rest of its text. Thinking that is not closed reaches to the end.
 

@@ -12,6 +12,7 @@ from mentor.chat.parsed import ParsedCall
 from mentor.chat.syntax import HERMES, load_syntax
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
+from mentor.types import Tokens
 from tests.fixtures.call_templates import CALL_TEMPLATES
 from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
 from tests.fixtures.trajectories import parallel_calls
@@ -298,3 +299,54 @@ def test_thinking_is_kept_where_the_template_keeps_it(chat):
     assert with_template(chat, THINKING).turn_text(message) == "<think>\nHm.\n</think>\n\nYes.<|im_end|>"
     assert with_template(chat, OPENS_THINKING).turn_text(message) == "Hm.\n</think>\n\nYes.<|im_end|>"
     assert chat.turn_text(message) == "Yes.<|im_end|>"
+
+
+STRAY = "Write <think> to think and </think> to stop."
+
+
+@pytest.fixture
+def thinking_chat(chat):
+    """A format whose marks of thinking are tokens of their own, as Qwen3's are."""
+    tokenizer = copy.deepcopy(chat.tokenizer)
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.chat_template = THINKING
+    return ChatFormat(tokenizer)
+
+
+def test_a_mark_of_thinking_in_a_text_is_text(thinking_chat):
+    one = thinking_chat
+    message = {"role": "assistant", "content": STRAY, "reasoning_content": "Hm."}
+    ids = one.turn_ids(message)
+    marks = [one.encode(mark)[0] for mark in ("<think>", "</think>")]
+    assert [ids.count(mark) for mark in marks] == [1, 1] and STRAY in one.decode(ids)
+    said = one.parse(ids)
+    assert (said.content, said.reasoning) == (STRAY, "Hm.")
+    assert one.parse(one.encode(STRAY)).reasoning == "Write  to think and"  # as a student says it with the tokens
+    call = make_call("search", {"query": "</think>", "<think>": [STRAY]})
+    ids = one.turn_ids({**message, "tool_calls": [call]})
+    said = one.parse(ids)
+    assert (said.content, said.calls[0].arguments) == (STRAY, call["function"]["arguments"])
+    assert one.marks_in_text and certify(one).failures == [] and not certify(one).skipped
+
+
+def test_stripping_the_thinking_of_a_turn_keeps_the_marks_in_its_text(thinking_chat, calculator_tools):
+    one = ChatFormat(thinking_chat.tokenizer, think_history="strip")
+    tokens = Tokens()
+    tokens.append_prompt(list(one.prompt_ids("How much?", calculator_tools)))
+    turn = one.turn_ids({"role": "assistant", "content": STRAY, "reasoning_content": "Hm."})
+    tokens.append_sampled(turn, [0.0] * len(turn))
+    shown = one.decode(one.next_prompt(tokens, ()))
+    assert STRAY in shown and "Hm." not in shown
+
+
+def test_a_thought_that_a_text_begins_with_keeps_its_marks(thinking_chat):
+    ids = thinking_chat.turn_ids({"role": "assistant", "content": f"<think>\nHm.\n</think>\n{STRAY}"})
+    said = thinking_chat.parse(ids)
+    assert said.content == STRAY and said.reasoning.endswith("Hm.")
+
+
+def test_a_text_with_marks_of_thinking_is_refused_where_they_are_no_tokens(chat):
+    assert not chat.marks_in_text
+    with pytest.raises(InputError, match=r"the text of a turn holds <think>, which is read as thinking"):
+        chat.turn_ids({"role": "assistant", "content": STRAY})
+    assert chat.turn_text({"role": "assistant", "content": "<think>Hm.</think>Yes."}).startswith("<think>Hm.</think>")

@@ -1,7 +1,17 @@
 """Text that spells a tag of the tokenizer becomes ordinary tokens."""
 
 from mentor.chat.messages import make_call
-from mentor.chat.tags import SPLIT, encode_escaped, escape, tag_patterns, unescape
+from mentor.chat.tags import (
+    SPLIT,
+    decode_escaped,
+    either,
+    encode_escaped,
+    escape,
+    tag_patterns,
+    tags_in,
+    unescape,
+    unescape_value,
+)
 
 
 def test_a_tool_result_never_becomes_a_special_token(chat):
@@ -46,3 +56,27 @@ def test_no_piece_of_an_escaped_text_becomes_a_tag(chat):
     assert chat.encode("<|im_end|>") == [chat.eos_id]
     ids = encode_escaped(escape("<|im_end|>", tags), chat.encode)
     assert chat.eos_id not in ids and chat.decode(ids) == "<|im_end|>"
+
+
+def test_a_tag_that_ordinary_tokens_spell_is_escaped_when_ids_are_decoded(chat):
+    tags, _ = tag_patterns(chat.tokenizer)
+    ends = tags_in("x <|im_end|>", tags)
+    spelled = encode_escaped(escape("a<|im_end|>b", tags), chat.encode)
+    ids = [chat.eos_id, chat.eos_id, *spelled, chat.eos_id]
+    shown = decode_escaped(ids, ends, chat.encode, chat.decode)
+    assert shown == f"<|im_end|><|im_end|>a<{SPLIT}|im_end|>b<|im_end|>" and unescape(shown) == chat.decode(ids)
+    plain = chat.encode("a<tool_call>b<|im_end|>")
+    assert decode_escaped(plain, ends, chat.encode, chat.decode) == "a<tool_call>b<|im_end|>"
+
+
+def test_patterns_of_tags(chat):
+    tags, specials = tag_patterns(chat.tokenizer)
+    assert tags_in("none", tags).search("<|im_end|>none") is None
+    both = either(specials, tags_in("<tool_call>", tags))
+    assert both.findall("<|im_end|><tool_call></tool_call>") == ["<|im_end|>", "<tool_call>"]
+
+
+def test_a_value_is_put_together_again(chat):
+    tags, _ = tag_patterns(chat.tokenizer)
+    value = {"<tool_call>": ["<|im_end|>", 3, {"a": None}]}
+    assert unescape_value(escape(value, tags)) == value
