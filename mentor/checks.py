@@ -25,6 +25,7 @@ from mentor.config import (
     PretrainStage,
     RlTrainer,
     RolloutStage,
+    SamplerConfig,
     ScaledTrainer,
     ScoreStage,
     Section,
@@ -189,6 +190,7 @@ def _check_model_teacher(teacher: ModelTeacher) -> None:
             f"`teacher.sampler.max_turn_tokens={limits.max_turn_tokens}` is more than "
             f"teacher.sampler.max_tokens={limits.max_tokens}"
         )
+    _check_thinking("teacher.sampler", limits)
 
 
 def _check_model(config: Config) -> None:
@@ -213,6 +215,15 @@ def _check_model(config: Config) -> None:
         )
 
 
+def _check_thinking(section: str, limits: SamplerConfig) -> None:
+    """Refuse a bound of the thinking that leaves a turn no token after it."""
+    if limits.max_thinking_tokens is not None and limits.max_thinking_tokens >= limits.max_turn_tokens:
+        raise ConfigError(
+            f"`{section}.max_thinking_tokens={limits.max_thinking_tokens}` leaves nothing of "
+            f"{section}.max_turn_tokens={limits.max_turn_tokens} for what follows; accepted: less"
+        )
+
+
 def _check_call_syntax(name: str) -> None:
     from mentor.chat.syntax import load_syntax
 
@@ -230,6 +241,8 @@ def _check_training(config: Config) -> None:
         raise ConfigError(
             f"`sampler.max_turn_tokens={sampler.max_turn_tokens}` is more than sampler.max_tokens={sampler.max_tokens}"
         )
+    if sampler is not None:
+        _check_thinking("sampler", sampler)
     if stage in ("rl", "check") and sampler is not None and sampler.top_p != 1:
         raise ConfigError(
             f"`sampler.top_p={sampler.top_p}` samples from other probabilities than are trained; accepted: 1"

@@ -342,6 +342,7 @@ class SamplerConfig(Section):
     top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; must be 1 in training
     max_turns: int = count(8)  # assistant turns of one trajectory
     max_turn_tokens: int = count(96)  # sampled tokens of one turn
+    max_thinking_tokens: int | None = count(None)  # of a turn before its thinking is closed for it; no bound when null
     max_tokens: int = count(1024)  # prompt, turns and tool output that a turn is sampled after, and the turn
     max_invalid_turns: int = count(2)  # turns in a row with only invalid calls before a trajectory ends
     max_result_tokens: int | None = count(None)  # of one tool result; a longer one is cut with a visible mark

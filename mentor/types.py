@@ -236,6 +236,8 @@ class Task:
 class Tokens:
     """The token record of one trajectory: what the sampler produced is what is trained on.
 
+    A turn may have tokens between its own that the policy did not produce (`Episode`): they are context.
+
     token_ids: (T,) int; loss_mask: (T,) bool, True where the policy produced the token;
     logprobs: (T,) float, the sampler's logprob where loss_mask is True, 0.0 elsewhere.
     The three grow only through the methods below, so they stay aligned.
@@ -315,6 +317,7 @@ class Trajectory:
     response: the decoded assistant side after the prompt, special tokens included (None for a teacher's).
     isolation: the level its calls ran with (`ToolExecutor.isolation`); None without tools.
     hidden_calls: calls that a student wrote inside its thinking, where they are not run.
+    cut_thoughts: turns whose thinking was closed for the student (`sampler.max_thinking_tokens`).
     """
 
     task: Task
@@ -328,6 +331,7 @@ class Trajectory:
     group_id: str | None = None
     isolation: str | None = None
     hidden_calls: int = 0
+    cut_thoughts: int = 0
 
     @property
     def first_turn(self) -> int:
@@ -395,6 +399,7 @@ class Trajectory:
             "group_id": self.group_id,
             "isolation": self.isolation,
             "hidden_calls": self.hidden_calls,
+            **({"cut_thoughts": self.cut_thoughts} if self.cut_thoughts else {}),
             "response": self.response,
             "eos": self.eos,
             "tokens": None,
@@ -426,6 +431,7 @@ class Trajectory:
             group_id=row.get("group_id"),
             isolation=row.get("isolation"),
             hidden_calls=row.get("hidden_calls", 0),
+            cut_thoughts=row.get("cut_thoughts", 0),
         )
 
 

@@ -21,8 +21,9 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import zip_longest
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from jinja2 import TemplateError
 
 from mentor.chat.conversation import ordered
 from mentor.chat.messages import make_call
-from mentor.chat.parse import AssistantTurn, parse_turn, split_reasoning
+from mentor.chat.parse import AssistantTurn, leaves_thinking_open, parse_turn, split_reasoning
 from mentor.chat.parsed import ParsedCall, Schemas
 from mentor.chat.syntax import HERMES, SYNTAXES, CallSyntax, load_syntax
 from mentor.chat.tags import (
@@ -354,16 +355,15 @@ class ChatFormat:
             "content": escape(text, self._tags),
         }
 
-    def next_prompt(self, tokens: Tokens, results: tuple[tuple[str, str], ...]) -> list[int]:
+    def next_prompt(self, tokens: Tokens, turn: int, results: tuple[tuple[str, str], ...]) -> list[int]:
         """Return all ids that the next turn is sampled after.
 
-        tokens: end with an assistant turn, whose calls gave `results`. The ids continue the last segment of the tokens,
-        unless that turn's thinking has to be removed.
+        tokens: end with an assistant turn of `turn` ids, whose calls gave `results`. The ids continue the last segment
+        of the tokens, unless that turn's thinking has to be removed.
         """
         ids = tokens.last_segment()
         if self.think_history == "strip":
-            sampled = next(i for i, trained in enumerate(reversed(tokens.loss_mask)) if not trained)
-            ids = self._without_thinking(ids[:-sampled], ids[-sampled:])
+            ids = self._without_thinking(ids[:-turn], ids[-turn:])
         return [*ids, *self.tool_ids(results)]
 
     def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
@@ -407,7 +407,8 @@ class ChatFormat:
             if message["role"] != "assistant" or not (turns or any(m["role"] == "user" for m in since)):
                 since.append(message)
                 continue
-            tokens.append_prompt(self._context(tokens, messages[:place], since, tools))
+            last = turns[-1][1] - turns[-1][0] if turns else 0
+            tokens.append_prompt(self._context(tokens, last, messages[:place], since, tools))
             begin, ids = len(tokens), self.turn_ids(message)
             tokens.append_sampled(ids, [0.0] * len(ids))
             turns.append((begin, len(tokens), message.get("weight") != 0))
@@ -418,11 +419,14 @@ class ChatFormat:
         return tokens
 
     def _context(
-        self, tokens: Tokens, before: Sequence[dict[str, Any]], since: Sequence[dict[str, Any]], tools: str
+        self, tokens: Tokens, last: int, before: Sequence[dict[str, Any]], since: Sequence[dict[str, Any]], tools: str
     ) -> list[int]:
-        """Return all ids that the turn after `before` is written after; `since` of these are new to the tokens."""
+        """Return all ids that the turn after `before` is written after; `since` of these are new to the tokens.
+
+        last: how many ids the turn before it has.
+        """
         if all(message["role"] == "tool" for message in since):
-            return self.next_prompt(tokens, tuple((m.get("name", ""), m["content"]) for m in since))
+            return self.next_prompt(tokens, last, tuple((m.get("name", ""), m["content"]) for m in since))
         text, said = self._prompt(before, tools), self.decode(tokens.last_segment())
         if unescape(text).startswith(said):
             return [*tokens.last_segment(), *self._encode_escaped(escaped_after(text, len(said)))]
@@ -453,6 +457,22 @@ class ChatFormat:
                 message = {**message, "tool_call_id": call_id}
             numbered.append(message)
         return numbered
+
+    @cached_property
+    def thinking_end(self) -> str:
+        """What the template writes between a turn's thinking and what follows: alike before text and before a call."""
+        closing = self.syntax.thinking.closing
+        turns: list[dict[str, Any]] = [{"content": _MARK}, {"content": "", "tool_calls": [_PROBES[0]]}]
+        thought = f"{_MARK} thought"
+        texts = [self.turn_text({"role": "assistant", "reasoning_content": thought, **turn}) for turn in turns]
+        behind = [text.partition(thought)[2].partition(_MARK)[0] for text in texts]
+        alike = commonprefix([text for text in behind if closing in text])
+        return alike if closing in alike else f"\n{closing}\n\n"
+
+    def close_thinking(self, token_ids: list[int]) -> list[int]:
+        """Return the ids that close the thinking which the sampled ids of a turn leave open; none where it is not."""
+        open_still = leaves_thinking_open(self.decode(token_ids), self.syntax, self.opens_thinking)
+        return self.encode(self.thinking_end) if open_still else []
 
     def parse(self, token_ids: list[int], tools: str = "[]") -> AssistantTurn:
         """Parse sampled ids into the assistant turn that they spell. tools: the schemas as JSON text, which type it."""

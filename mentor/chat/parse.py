@@ -60,14 +60,22 @@ def split_reasoning(text: str, syntax: CallSyntax = HERMES, thinking_open: bool 
 
     A mark inside the arguments of a well-formed call is part of the call.
     """
-    marks = syntax.thinking
-    outside = _blank_calls(text, syntax) if marks.stands_in(text) else text
-    return marks.split(text, outside, thinking_open)
+    return syntax.thinking.split(text, _outside(text, syntax), thinking_open)
+
+
+def leaves_thinking_open(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False) -> bool:
+    """Whether what follows a text would be reasoning still."""
+    return syntax.thinking.left_open(_outside(text, syntax), thinking_open)
 
 
 def count_mentions(reasoning: str, syntax: CallSyntax) -> int:
     """Count what looks like a call inside reasoning."""
     return len(syntax.mention.findall(reasoning))
+
+
+def _outside(text: str, syntax: CallSyntax) -> str:
+    """A text with its calls blanked where marks of thinking stand in it."""
+    return _blank_calls(text, syntax) if syntax.thinking.stands_in(text) else text
 
 
 def _blank_calls(text: str, syntax: CallSyntax) -> str:

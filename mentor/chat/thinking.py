@@ -50,6 +50,12 @@ class Thinking:
         opening = outside.find(self.opening)
         return (text[opening + len(self.opening) :].strip(), text[:opening]) if opening >= 0 else ("", text)
 
+    def left_open(self, outside: str, inside: bool = False) -> bool:
+        """Whether what follows a turn's text would be thinking; outside, inside: as of `split`."""
+        if self.each:
+            return outside.rfind(self.opening) > outside.rfind(self.closing)
+        return self.closing not in outside and (inside or self.opening in outside)
+
     def removed(self, text: str) -> str:
         """Remove the closed thinking of any number of turns, and the white space behind it."""
         return self._closed.sub("", text)

@@ -1,4 +1,8 @@
-"""One trajectory: sample a turn, run its calls, append their results, until an answer or a limit ends it."""
+"""One trajectory: sample a turn, run its calls, append their results, until an answer or a limit ends it.
+
+Where the thinking of a turn has a limit, the turn is sampled in two requests. What closes the thinking between them was
+not sampled, so it is context, and is never trained.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,8 @@ class Episode:
         self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
         self.calls: list[CallRecord] = []
         self.hidden_calls = 0
+        self.cut_thoughts = 0
+        self.turn: list[int] = []  # the ids of the last turn
         self.out_of_tokens = False  # in the last turn
 
     async def run(self) -> Trajectory:
@@ -99,21 +105,37 @@ class Episode:
         budget = min(self.limits.max_turn_tokens, self.limits.max_tokens - len(prompt))
         if budget < 1:
             return None
-        completion = await self.scheduler.sample(self.index, prompt, self._params(turn, budget))
-        self.tokens.append_sampled(completion.token_ids, completion.logprobs)
-        self.response += completion.token_ids
-        said = self.chat.parse(completion.token_ids, self.tools)
-        self.messages.append(turn_message(said, self._text(completion), len(self.calls)))
+        self.turn = []
+        thinking = self.limits.max_thinking_tokens or budget
+        completion = await self._request(prompt, min(thinking, budget), derive_seed(self.request.seed, turn))
+        if not completion.stopped and thinking < budget:
+            closing = self.chat.close_thinking(self.turn)
+            left = budget - len(self.turn) - len(closing)
+            if left > 0:
+                self._append_closing(closing)
+                seed = derive_seed(self.request.seed, turn, "after thinking")
+                completion = await self._request([*prompt, *self.turn], left, seed)
+        self.response += self.turn
+        said = self.chat.parse(self.turn, self.tools)
+        text = self.chat.decode(self.turn).removesuffix(self.chat.eos_token)
+        self.messages.append(turn_message(said, text, len(self.calls)))
         self.hidden_calls += said.hidden_calls
         self.out_of_tokens = not completion.stopped
         return said
 
-    def _params(self, turn: int, budget: int) -> SamplingParams:
-        seed = derive_seed(self.request.seed, turn)
-        return SamplingParams(budget, self.request.temperature, self.request.top_p, seed)
+    async def _request(self, prompt: list[int], budget: int, seed: int) -> Completion:
+        """Sample and record the tokens of a turn, or of what is left of it."""
+        params = SamplingParams(budget, self.request.temperature, self.request.top_p, seed)
+        completion = await self.scheduler.sample(self.index, prompt, params)
+        self.tokens.append_sampled(completion.token_ids, completion.logprobs)
+        self.turn += completion.token_ids
+        return completion
 
-    def _text(self, completion: Completion) -> str:
-        return self.chat.decode(completion.token_ids).removesuffix(self.chat.eos_token)
+    def _append_closing(self, closing: list[int]) -> None:
+        """Record ids that close the turn's thinking, if any."""
+        self.tokens.append_context(closing)
+        self.turn += closing
+        self.cut_thoughts += bool(closing)
 
     async def _execute(self, executor: ToolExecutor, calls: Sequence[ParsedCall], turn: int) -> list[CallRecord]:
         """Run the calls of a turn; append what the model is shown to the messages and the outcomes to the records."""
@@ -139,7 +161,7 @@ class Episode:
     def _append_results(self, count: int) -> bool:
         """Append the last `count` results for the next turn. Where they leave it no room, append nothing: False."""
         results = tuple((message["name"], message["content"]) for message in self.messages[-count:])
-        prompt = self.chat.next_prompt(self.tokens, results)
+        prompt = self.chat.next_prompt(self.tokens, len(self.turn), results)
         fits = len(prompt) < self.limits.max_tokens
         if fits:
             self.tokens.append_prompt(prompt)
@@ -159,6 +181,7 @@ class Episode:
             group_id=self.request.group_id,
             isolation=isolation,
             hidden_calls=self.hidden_calls,
+            cut_thoughts=self.cut_thoughts,
         )
 
 

@@ -13,8 +13,9 @@ class RolloutLimits:
     """Bounds of one trajectory.
 
     max_tokens: of a turn together with all that it is sampled after (prompt, earlier turns, tool results); the last
-    turn gets what is left. max_invalid_turns: turns in a row whose calls are all invalid. max_result_tokens: of one
-    tool result, a longer one is cut with a mark; None leaves it to the executor's limit.
+    turn gets what is left. max_thinking_tokens: of a turn, after which its thinking, if it is still open, is closed for
+    it; None leaves it to the turn's limit. max_invalid_turns: turns in a row whose calls are all invalid.
+    max_result_tokens: of one tool result, a longer one is cut with a mark; None leaves it to the executor's limit.
     """
 
     max_turns: int = 8
@@ -22,6 +23,7 @@ class RolloutLimits:
     max_tokens: int = 1024
     max_invalid_turns: int = 2
     max_result_tokens: int | None = None
+    max_thinking_tokens: int | None = None
 
 
 @dataclass(frozen=True)

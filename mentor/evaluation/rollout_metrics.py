@@ -33,6 +33,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         "rollout/valid_call_rate": _mean(float(call.well_formed) for call in calls),
         **_failed_calls(calls),
         "rollout/hidden_calls": _mean(float(trajectory.hidden_calls) for trajectory in trajectories),
+        "rollout/cut_thoughts": _share(sum(t.cut_thoughts for t in trajectories), sum(t.turns for t in trajectories)),
         "rollout/tokens": float(sum(t.tokens.sampled for t in trajectories if t.tokens is not None)),
         **{f"rollout/stop_{reason}": stops.count(reason) / len(stops) for reason in sorted(set(stops))},
     }
@@ -97,6 +98,10 @@ def _failed_calls(calls: Sequence[CallRecord]) -> dict[str, float]:
     errors = [call.error for call in calls]
     failures = [kind for kind in CallError if kind is not CallError.NOT_RUN]
     return {f"rollout/call_{kind}": errors.count(kind) / len(calls) for kind in failures}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -68,9 +68,9 @@ class CaseWriter:
         return self.call(*calls) if self.chat.parallel_calls else "".join(map(self.call, calls))
 
     def thinking(self, thought: str, content: str) -> str:
-        """Return a whole turn that thinks, in tags of `<think>` where the template keeps no thinking."""
-        text = self._turn_text(content, reasoning_content=thought)
-        return text if thought in text else f"<think>{thought}</think>{content}"
+        """Return a whole turn that thinks, between the marks of the syntax where the template keeps no thinking."""
+        text, marks = self._turn_text(content, reasoning_content=thought), self.chat.syntax.thinking
+        return text if thought in text else f"{marks.opening}{thought}{marks.closing}{content}"
 
     def malformed(self, call: ToolCall) -> str:
         """Return the text of a call that is read as a malformed one; empty where none was found."""

@@ -45,7 +45,11 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
         **{"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"},
     },
     "tools": {"schemas": None},
-    "model": {"system_prompt": None, "think_history": "keep"},
+    "model": {
+        **{"system_prompt": None, "think_history": "keep", "call_syntax": None, "template_name": None},
+        **{"end_of_turn": None, "uncertified": False},
+    },
+    "sampler": {"max_thinking_tokens": None},
     "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
 }
@@ -73,6 +77,8 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
             name: {**_without(entry, {"terms": {}}), "task": _without(entry["task"], ADDED_LATER["task"])}
             for name, entry in found["benchmark"].items()
         }
+    if "sampler" in found.get("teacher", {}):
+        found["teacher"]["sampler"] = _without(found["teacher"]["sampler"], ADDED_LATER["sampler"])
     if found.get("task") == {}:  # a stage that reads newer keys of it only
         del found["task"]
     return found

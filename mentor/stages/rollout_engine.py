@@ -58,4 +58,5 @@ def rollout_limits(sampling: SamplerConfig) -> RolloutLimits:
         sampling.max_tokens,
         sampling.max_invalid_turns,
         sampling.max_result_tokens,
+        sampling.max_thinking_tokens,
     )

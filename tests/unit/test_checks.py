@@ -44,6 +44,8 @@ def test_valid_configs_pass():
         ("sampler", {"top_p": 0.9}, r"`sampler\.top_p=0\.9`.*accepted: 1"),
         ("sampler", {"max_tokens": 4096}, "max_position_embeddings=2048"),
         ("sampler", {"max_turn_tokens": 2000}, r"more than sampler\.max_tokens"),
+        ("sampler", {"max_thinking_tokens": 96}, r"leaves nothing of sampler\.max_turn_tokens=96"),
+        ("sampler", {"max_thinking_tokens": 0}, "1 or more"),
         ("reward", {"gate": "some"}, "none, outcome, group"),
         ("reward", {"matcher": "bag"}, "bag_f1"),
         ("reward", {"max_ungraded": 1.5}, "0 to 1"),

@@ -14,7 +14,7 @@ from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
 from mentor.types import Tokens
 from tests.fixtures.call_templates import CALL_TEMPLATES
-from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
+from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_AND_LEAVES_OUT, OPENS_THINKING, THINKING, with_template
 from tests.fixtures.trajectories import parallel_calls
 
 
@@ -226,6 +226,27 @@ def test_an_empty_thought_that_the_prompt_opens_is_closed_in_the_turn(chat):
     message = {"role": "assistant", "content": "Yes."}
     assert one.turn_text(message) == "</think>Yes.<|im_end|>"
     assert one.turn_text({**message, "reasoning_content": "Hm."}) == "Hm.\n</think>Yes.<|im_end|>"
+
+
+def test_open_thinking_is_closed_as_the_template_closes_it(chat):
+    opens, thinks = with_template(chat, OPENS_THINKING), with_template(chat, THINKING)
+    for one in (opens, thinks, with_template(chat, OPENS_AND_LEAVES_OUT), chat):
+        assert one.thinking_end == "\n</think>\n\n"
+    short = with_template(chat, THINKING.replace("\n</think>\n\n", "</think>"))
+    assert short.thinking_end == "</think>"
+    spaced = with_template(chat, THINKING.replace("</think>\n\n'", "</think>' + ('\n\n' if message.content else ' ')"))
+    assert spaced.thinking_end == "\n</think>"  # what is alike before a text and before a call
+
+    def closes(one: ChatFormat, text: str) -> bool:
+        found = one.close_thinking(one.encode(text))
+        assert found in ([], one.encode(one.thinking_end))
+        return bool(found)
+
+    assert closes(opens, "Hm") and closes(opens, "") and closes(opens, "<think>Hm")
+    assert closes(thinks, "<think>Hm") and closes(chat, "<think>Hm")
+    assert not closes(opens, "Hm</think>") and not closes(thinks, "Hm") and not closes(thinks, "<think>Hm</think>Yes")
+    assert not closes(thinks, HERMES.write([make_call("add", {"text": "<think>"})]))
+    assert closes(opens, HERMES.write([make_call("add", {"text": "</think>"})]))
 
 
 NO_CALLS = CALL_TEMPLATES["lfm2"].replace("m.tool_calls or []", "[]")

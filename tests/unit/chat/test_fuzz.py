@@ -186,7 +186,7 @@ def check_output(one: ChatFormat, output: str) -> int:
     turn = one.parse(sampled, ADD_TOOL)
     if turn.calls:
         tokens.append_prompt(
-            one.next_prompt(tokens, tuple((call.name or "", call.problem or "5") for call in turn.calls))
+            one.next_prompt(tokens, len(sampled), tuple((call.name or "", call.problem or "5") for call in turn.calls))
         )
     assert tokens.token_ids[prompt : prompt + len(sampled)] == sampled
     assert tokens.loss_mask == [prompt <= t < prompt + len(sampled) for t in range(len(tokens))]

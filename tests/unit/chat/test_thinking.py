@@ -64,3 +64,24 @@ def test_the_thinking_of_several_turns_is_removed():
 )
 def test_each_stretch_may_be_thinking(text, thinking, rest):
     assert EACH.split(text, text) == (thinking, rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "expected"),
+    [
+        ("yes", False, False),
+        ("yes", True, True),
+        ("<think>hm", False, True),
+        ("hm</think>yes", True, False),
+        ("<think>hm</think>yes<think>", False, False),  # as it is read: nothing behind the last closing is thinking
+    ],
+)
+def test_thinking_that_is_left_open(text, inside, expected):
+    assert THINK.left_open(text, inside) is expected
+    further = Thinking(closing="</end>")
+    assert further.left_open(text.replace("</think>", "</end>"), inside) is expected
+
+
+def test_thinking_that_is_left_open_in_one_of_several_stretches():
+    texts = ("<a>x", "<a>x</a>yes", "<a>x</a>yes<a>y", "yes")
+    assert [EACH.left_open(text) for text in texts] == [True, False, True, False]

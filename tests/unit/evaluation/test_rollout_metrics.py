@@ -159,9 +159,12 @@ def test_a_step_of_training_logs_its_tool_use():
         for calls in (made("add", "sqrt"), made("add"))
     ]
     trajectories[0].hidden_calls = 3
+    turns = [{"role": "assistant", "content": ""}] * 2
+    trajectories[0].messages, trajectories[1].messages = turns, turns[:1]
+    trajectories[1].cut_thoughts = 1
     rewards = [RewardBreakdown(value, {"correct": value}) for value in (1.0, 0.0)]
     metrics = group_metrics([TrajectoryGroup(task, trajectories, rewards)], AdvantageSettings())
-    assert metrics["rollout/hidden_calls"] == 1.5
+    assert metrics["rollout/hidden_calls"] == 1.5 and metrics["rollout/cut_thoughts"] == pytest.approx(1 / 3)
     found = {name: value for name, value in metrics.items() if name.startswith("tool_use/")}
     assert found == {
         "tool_use/tool_similarity": pytest.approx(0.97928, abs=1e-5),

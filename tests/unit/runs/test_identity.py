@@ -7,8 +7,10 @@ from mentor.config import (
     Config,
     EvalStage,
     ModelConfig,
+    ModelTeacher,
     PretrainStage,
     RolloutStage,
+    SamplerConfig,
     SftStage,
     TaskConfig,
     dump,
@@ -34,6 +36,20 @@ def test_keys_that_came_later_change_nothing_at_the_value_that_was_theirs_before
     before = {**config, "model": {key: value for key, value in config["model"].items() if key != "think_history"}}
     strip = {**config, "model": {**config["model"], "think_history": "strip"}}
     assert identity(config) == identity(before) != identity(strip)
+    for key in ("call_syntax", "template_name", "end_of_turn", "uncertified"):
+        del before["model"][key]
+    assert identity(config) == identity(before)
+
+
+def test_the_limits_of_a_teachers_sampler_that_came_later_change_nothing_either():
+    def of(thinking):
+        teacher = ModelTeacher("model", path="m", sampler=SamplerConfig("transformers", max_thinking_tokens=thinking))
+        return dump(Config(stage=RolloutStage("rollout"), teacher=teacher))
+
+    before, bounded = of(None), of(8)
+    del before["teacher"]["sampler"]["max_thinking_tokens"]
+    assert identity(before) == identity(of(None)) != identity(bounded)
+    assert before["teacher"]["sampler"] and "max_thinking_tokens" in bounded["teacher"]["sampler"]
 
 
 def test_the_answer_format_counts_where_it_is_not_the_default():
