@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property, lru_cache
 from itertools import zip_longest
 from os.path import commonprefix
@@ -55,7 +56,8 @@ if TYPE_CHECKING:
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
 _REPLACEMENT = "\ufffd"  # what a character decodes to of which some bytes are missing
-_DATE = "26 Jul 2024"  # Llama's templates write a date into the prompt: a run must not change with the day
+_DATE = datetime(2024, 7, 26)  # templates write a date into the prompt (Llama, gpt-oss): a run must not change with it
+_THINKING_KEYS = ("reasoning_content", "thinking")  # the second is that of gpt-oss and LFM2.5
 
 
 _PROBES = (make_call("probe_one", {"key": "value"}), make_call("probe_two", {"key": 2}, 1))
@@ -300,7 +302,7 @@ class ChatFormat:
         """
         escaped: dict[str, Any] = {"role": "assistant", "content": self._escaped_text(message.get("content") or "")}
         if thinking and message.get("reasoning_content"):
-            escaped["reasoning_content"] = escape(message["reasoning_content"], self._specials)
+            escaped |= dict.fromkeys(_THINKING_KEYS, escape(message["reasoning_content"], self._specials))
         calls = [{**call, "function": escape(call["function"], self._tags)} for call in message.get("tool_calls") or []]
         return self._with_calls(escaped, calls) if calls else escaped
 
@@ -442,6 +444,8 @@ class ChatFormat:
                 message = self._with_calls(message, message["tool_calls"])
             if message["role"] == "assistant":
                 message = {**message, "content": self._escaped_text(message.get("content") or "")}
+            if message.get("reasoning_content"):
+                message = message | dict.fromkeys(_THINKING_KEYS, message["reasoning_content"])
             shown.append(message)
         return unescape(self._render(shown, tools=json.loads(tools) or None))
 
@@ -512,7 +516,12 @@ class ChatFormat:
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    messages, tokenize=False, enable_thinking=self.enable_thinking, date_string=_DATE, **options
+                    messages,
+                    tokenize=False,
+                    enable_thinking=self.enable_thinking,
+                    strftime_now=_DATE.strftime,
+                    date_string=_DATE.strftime("%d %b %Y"),
+                    **options,
                 )
             )
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:

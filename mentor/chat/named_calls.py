@@ -87,14 +87,7 @@ class NamedCalls:
         return (match.end() if self._close and match[0] == self._close else match.start()), call
 
     def _json(self, text: str, start: int, parameters: Any) -> tuple[dict[str, Any], int]:
-        start = skip(text, start)
-        if not text.startswith("{", start):
-            raise ValueError("the arguments of a call are a JSON object")
-        try:
-            end = value_end(text, start)
-            return read_json(text[start:end]), end
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"not valid JSON: {str(error)[:80]}") from None
+        return read_arguments(text, start)
 
     def _map(self, text: str, start: int, parameters: Any) -> tuple[dict[str, Any], int]:
         values, end = read_map(text, start)
@@ -125,6 +118,18 @@ class NamedCalls:
         before, after = self._edges
         text = text.removeprefix(before)
         return text.removesuffix(after)
+
+
+def read_arguments(text: str, start: int) -> tuple[dict[str, Any], int]:
+    """Read the JSON object that follows, and where it ends. Raises ValueError for what is none."""
+    start = skip(text, start)
+    if not text.startswith("{", start):
+        raise ValueError("the arguments of a call are a JSON object")
+    try:
+        end = value_end(text, start)
+        return read_json(text[start:end]), end
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not valid JSON: {str(error)[:80]}") from None
 
 
 def _until(between: str) -> str:

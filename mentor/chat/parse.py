@@ -52,7 +52,9 @@ def parse_turn(
         position = piece.end
     content.append(visible[position:])
     calls = tuple(piece.call for piece in found)
-    return AssistantTurn("".join(content).strip(), reasoning, calls, count_mentions(reasoning, syntax))
+    return AssistantTurn(
+        syntax.without_frame("".join(content)).strip(), reasoning, calls, count_mentions(reasoning, syntax)
+    )
 
 
 def split_reasoning(text: str, syntax: CallSyntax = HERMES, thinking_open: bool = False) -> tuple[str, str]:

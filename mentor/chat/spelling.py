@@ -15,7 +15,7 @@ from mentor.chat.literals import write_literal, write_map
 from mentor.chat.plain_values import write_value
 from mentor.errors import InputError
 
-FORMS = ("object", "list", "json", "pairs", "python", "map")
+FORMS = ("object", "list", "json", "pairs", "python", "map", "channel")
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,12 @@ class Spelling:
     call: one call, with `{name}` and `{arguments}`; with `{object}` for forms `object` and `list`, whose calls are JSON
     objects with the `keys` of name and arguments. `{number}` is the call's place in its turn, `{id}` its id.
     arguments: the form they are written in: a JSON object (`json`), `pairs` of plain text, keyword arguments of Python
-    (`python`), Gemma's `map`.
+    (`python`), Gemma's `map`; `channel` is JSON in a message for the tool (gpt-oss).
     pair: one argument, with `{key}` and `{value}`. section: what stands around all calls of a turn. separator: what
     stands between two. before: what may stand before a call that is a whole turn. thinking: what opens and closes the
-    thinking of the models that call so.
+    thinking of the models that call so. frame: of turns of several messages, a regular expression for what opens and
+    ends one, which is no part of its text; each stretch between the marks of thinking is thinking in such a turn.
+    header: what opens the message of a call there, with `{name}`.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Spelling:
     keys: tuple[str, str] = ("name", "arguments")
     before: str = ""
     thinking: tuple[str, str] = ("<think>", "</think>")
+    frame: str = ""
+    header: str = ""
 
     @classmethod
     def from_values(cls, values: Any, origin: str) -> Spelling:
@@ -76,6 +80,10 @@ class Spelling:
             raise InputError(f"{origin}: call={self.call!r} has to begin with a mark before {{name}}")
         if self.arguments in ("list", "python") and not all(self.section) and not (self.arguments == "python"):
             raise InputError(f"{origin}: section={list(self.section)} has to say what opens and closes the list")
+        try:
+            re.compile(self.frame)
+        except re.error as error:
+            raise InputError(f"{origin}: frame={self.frame!r} is no regular expression: {error}") from error
         if not all(mark.strip() for mark in self.thinking):
             raise InputError(f"{origin}: thinking={list(self.thinking)} has to say what opens and closes the thinking")
 
@@ -91,10 +99,10 @@ class Spelling:
             parts["{object}"] = json.dumps(dict(zip(self.keys, (name, arguments), strict=True)), ensure_ascii=False)
         else:
             parts["{arguments}"] = self._write_arguments(arguments)
-        return re.sub(r"\{\w+\}", lambda match: parts.get(match[0], match[0]), self.call)
+        return re.sub(r"\{\w+\}", lambda match: parts.get(match[0], match[0]), self.header + self.call)
 
     def _write_arguments(self, arguments: Mapping[str, Any]) -> str:
-        if self.arguments == "json":
+        if self.arguments in ("json", "channel"):
             return json.dumps(arguments, ensure_ascii=False)
         if self.arguments == "map":
             return write_map(arguments)

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from mentor.chat.channel_calls import FRAME, ChannelCalls
 from mentor.chat.named_calls import NamedCalls
 from mentor.chat.object_calls import BareObject, ObjectList, TaggedObjects
 from mentor.chat.parsed import FoundCall, ParsedCall, Schemas
@@ -95,6 +96,24 @@ TABLE = (
         section=("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
         separator="",
     ),
+    Spelling(
+        "harmony",
+        " to=functions.{name}<|channel|>commentary json<|message|>{arguments}",
+        "channel",
+        separator="<|call|><|start|>assistant",
+        thinking=("<|channel|>analysis<|message|>", "<|end|><|start|>assistant"),
+        frame=FRAME,
+    ),
+    Spelling(
+        "atem",
+        '<atem:function_calls>\n<atem:invoke name="{name}">\n{arguments}</atem:invoke>\n</atem:function_calls>',
+        "pairs",
+        pair='<atem:parameter name="{key}">{value}</atem:parameter>\n',
+        separator="<|eom|><|start|>assistant",
+        thinking=("to=self<|message|>", "<|eom|><|start|>assistant"),
+        frame=r"(?:\A|<\|start\|>assistant)\s*(?:to=[^\s<]{1,300})?<\|message\|>|<\|(?:start\|>assistant|eom\|>)",
+        header=" to={name}<|message|>",
+    ),
 )
 """The syntaxes that a template is tried with, in this order."""
 
@@ -106,6 +125,7 @@ class CallSyntax:
     mention: what a call inside reasoning begins with. write: calls in the OpenAI shape as text; None without a
     spelling. exact: whether any value comes back from any text; where values are plain text, some do not.
     origin: what tells two syntaxes of one name apart. thinking: the marks around the thinking of its models.
+    frame: what is no part of the text of a turn of several messages.
     """
 
     name: str
@@ -115,24 +135,35 @@ class CallSyntax:
     exact: bool = True
     origin: str = ""
     thinking: Thinking = THINK
+    frame: re.Pattern[str] | None = None
 
     def find(self, text: str, schemas: Schemas | None = None) -> list[FoundCall]:
         """Find the calls of a text in order, without overlap. schemas: of the tools, which type plain text."""
         return self.reader(text, schemas or {})
 
+    def without_frame(self, content: str) -> str:
+        """Return the text of a turn without what opens and ends its messages."""
+        pieces = self.frame.split(content) if self.frame else [content]
+        return "\n".join(piece.strip() for piece in pieces if piece.strip())
+
 
 def build_syntax(spelling: Spelling) -> CallSyntax:
     reader = _reader(spelling)
-    exact = spelling.arguments in ("object", "list", "json")
-    thinking = Thinking(*spelling.thinking)
-    return CallSyntax(spelling.name, reader.find, reader.mention, spelling.write, exact, repr(spelling), thinking)
+    exact = spelling.arguments in ("object", "list", "json", "channel")
+    thinking = Thinking(*spelling.thinking, each=bool(spelling.frame))
+    frame = re.compile(spelling.frame, re.DOTALL) if spelling.frame else None
+    return CallSyntax(
+        spelling.name, reader.find, reader.mention, spelling.write, exact, repr(spelling), thinking, frame
+    )
 
 
-def _reader(spelling: Spelling) -> NamedCalls | PythonCalls | TaggedObjects | BareObject | ObjectList:
+def _reader(spelling: Spelling) -> NamedCalls | PythonCalls | TaggedObjects | BareObject | ObjectList | ChannelCalls:
     if spelling.arguments == "object":
         return BareObject(spelling) if spelling.call == "{object}" else TaggedObjects(spelling)
     if spelling.arguments == "list":
         return ObjectList(spelling)
+    if spelling.arguments == "channel":
+        return ChannelCalls(spelling)
     return PythonCalls(spelling) if spelling.arguments == "python" else NamedCalls(spelling)
 
 

@@ -356,7 +356,7 @@ def test_stripping_the_thinking_of_a_turn_keeps_the_marks_in_its_text(thinking_c
     tokens.append_prompt(list(one.prompt_ids("How much?", calculator_tools)))
     turn = one.turn_ids({"role": "assistant", "content": STRAY, "reasoning_content": "Hm."})
     tokens.append_sampled(turn, [0.0] * len(turn))
-    shown = one.decode(one.next_prompt(tokens, ()))
+    shown = one.decode(one.next_prompt(tokens, len(turn), ()))
     assert STRAY in shown and "Hm." not in shown
 
 
