@@ -157,7 +157,10 @@ def fuzz(formats: list[ChatFormat], execute, outputs: int) -> None:
     assert min(seen[kind] for kind in ("ok", *REFUSED, "hidden")) > outputs / 100, seen
 
 
-CALL_MARKS = sorted({mark for one in TABLE for part in (one.call, one.pair, *one.section) for mark in part.split()})
+SPELLED = [
+    part for one in TABLE for part in (one.header, one.call, one.pair, one.separator, *one.section, *one.thinking)
+]
+CALL_MARKS = sorted({mark for part in SPELLED for mark in part.split()})
 MARKED = st.lists(st.sampled_from([*CALL_MARKS, *TAGS]) | st.text(max_size=8) | CALLS, max_size=6).map("".join)
 
 
@@ -195,9 +198,12 @@ def check_output(one: ChatFormat, output: str) -> int:
     return sum(call.problem is None for call in turn.calls)
 
 
-def fuzz_syntax(one: ChatFormat, outputs: int) -> None:
-    """Half of the outputs are calls in the format's own syntax, with noise around them; half are marks at random."""
-    well_formed = 0
+def fuzz_syntaxes(one_of_each: list[ChatFormat], outputs: int) -> Counter[str]:
+    """Half of the outputs are calls in a format's own syntax, with noise around them; half are marks at random.
+
+    What is drawn is spelled in every syntax. Returns how many outputs and well-formed calls each syntax had.
+    """
+    seen: Counter[str] = Counter()
 
     @settings(
         max_examples=outputs // 2,
@@ -208,24 +214,33 @@ def fuzz_syntax(one: ChatFormat, outputs: int) -> None:
     )
     @given(calls=spelled(), before=st.sampled_from(["", "", "Text. "]), after=MARKED, noise=MARKED)
     def check(calls: list[dict[str, Any]], before: str, after: str, noise: str) -> None:
-        nonlocal well_formed
-        assert one.syntax.write is not None
-        well_formed += check_output(one, before + one.syntax.write(calls) + after)
-        check_output(one, noise)
+        for one in one_of_each:
+            assert one.syntax.write is not None
+            well_formed = check_output(one, before + one.syntax.write(calls) + after)
+            well_formed += check_output(one, noise)
+            seen.update({f"{one.syntax.name} outputs": 2, f"{one.syntax.name} calls": well_formed})
 
     check()
-    assert well_formed  # some of those spelled in full
+    return seen
 
 
-@pytest.mark.parametrize("name", CALL_TEMPLATES)
-def test_fuzzed_outputs_of_each_syntax(chat, name):
-    fuzz_syntax(with_template(chat, CALL_TEMPLATES[name]), 20)
+@pytest.fixture(scope="module")
+def one_of_each(chat) -> list[ChatFormat]:
+    return [with_template(chat, template) for template in CALL_TEMPLATES.values()]
+
+
+def assert_each(seen: Counter[str], outputs: int) -> None:
+    for name in CALL_TEMPLATES:
+        assert seen[f"{name} outputs"] >= outputs and seen[f"{name} calls"] > outputs / 50, (name, seen)
+
+
+def test_fuzzed_outputs_of_each_syntax(one_of_each):
+    assert_each(fuzz_syntaxes(one_of_each, 40), 40)
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("name", CALL_TEMPLATES)
-def test_ten_thousand_fuzzed_outputs_of_each_syntax(chat, name):
-    fuzz_syntax(with_template(chat, CALL_TEMPLATES[name]), 10_000)
+def test_ten_thousand_fuzzed_outputs_of_each_syntax(one_of_each):
+    assert_each(fuzz_syntaxes(one_of_each, 10_000), 10_000)
 
 
 def test_fuzzed_outputs(formats, execute):
