@@ -7,6 +7,7 @@ from typing import Any
 
 from mentor.chat.json_text import read_json, value_end
 from mentor.chat.parsed import FoundCall, ParsedCall, Schemas, malformed
+from mentor.chat.sections import find_sections, placed
 from mentor.chat.spelling import Spelling, pattern
 
 OTHER_KEY = {"arguments": "parameters", "parameters": "arguments"}
@@ -75,14 +76,7 @@ class ObjectList:
         if not self._open:
             start = len(text) - len(text.lstrip())
             return self._list(text, start, start, len(text)) if self._begin.match(text, start) else []
-        found: list[FoundCall] = []
-        start = text.find(self._open)
-        while start >= 0:
-            body = start + len(self._open)
-            following = text.find(self._open, body)
-            found += self._list(text, start, body, len(text) if following < 0 else following)
-            start = text.find(self._open, found[-1].end)
-        return found
+        return find_sections(text, self._open, self._list)
 
     def _list(self, text: str, start: int, body: int, limit: int) -> list[FoundCall]:
         """Read the calls of the list that begins at `body`; where it is broken, one malformed call up to `limit`."""
@@ -100,10 +94,7 @@ class ObjectList:
             return [FoundCall(start, limit, malformed(f"{self._open} is not closed by {self._close}"))]
         if not self._open and text[end:].strip():
             return [FoundCall(start, limit, malformed("text after the list of calls"))]
-        ends = [*[body] * (len(entries) - 1), closing.end()]
-        starts = [start, *[body] * (len(entries) - 1)]
-        calls = (call_of(entry, self._keys) for entry in entries)
-        return [FoundCall(a, b, call) for a, b, call in zip(starts, ends, calls, strict=True)]
+        return placed([call_of(entry, self._keys) for entry in entries], start, body, closing.end())
 
 
 def read_object(body: str, keys: tuple[str, str]) -> ParsedCall:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mentor.chat.literals import entries, read_literal, skip
 from mentor.chat.parsed import FoundCall, ParsedCall, Schemas, malformed
+from mentor.chat.sections import find_sections, placed
 from mentor.chat.spelling import Spelling, pattern
 
 HEAD = re.compile(r"\s*(?P<name>[^\W\d][\w.-]{0,255})\s*\(")
@@ -29,14 +30,7 @@ class PythonCalls:
         if not self._open:
             start = skip(text, 0)
             return self._section(text, start, start, len(text)) if BEGIN.match(text, start) else []
-        found: list[FoundCall] = []
-        start = text.find(self._open)
-        while start >= 0:
-            body = start + len(self._open)
-            following = text.find(self._open, body)
-            found += self._section(text, start, body, len(text) if following < 0 else following)
-            start = text.find(self._open, found[-1].end)
-        return found
+        return find_sections(text, self._open, self._section)
 
     def _section(self, text: str, start: int, body: int, limit: int) -> list[FoundCall]:
         """Read the calls of one section; where it is broken, one malformed call up to its closing mark or `limit`."""
@@ -46,9 +40,7 @@ class PythonCalls:
             close = text.find(self._close, body, limit) if self._close else -1
             end = limit if close < 0 else close + len(self._close)
             return [FoundCall(start, end, malformed(f"not calls as Python writes them: {str(error)[:80]}"))]
-        ends = [*[body] * (len(calls) - 1), end]
-        starts = [start, *[body] * (len(calls) - 1)]
-        return [FoundCall(a, b, call) for a, b, call in zip(starts, ends, calls, strict=True)]
+        return placed(calls, start, body, end)
 
     def _calls(self, text: str, start: int) -> tuple[list[ParsedCall], int]:
         calls: list[ParsedCall] = []
