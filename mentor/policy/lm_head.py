@@ -13,8 +13,12 @@ from typing import Any
 
 import torch
 
+from mentor.policy.logits import LogitMap
+
 CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
-"""Positions times vocabulary of one chunk: 16 and 256 MiB in float32, held about twice. A GPU needs more to be busy."""
+"""Positions times vocabulary of one chunk: 16 and 256 MiB in float32, held about twice, three times where logits have
+a cap. A GPU needs more to be busy."""
+IDENTITY = LogitMap()
 
 
 def token_logprobs(
@@ -25,10 +29,11 @@ def token_logprobs(
     dtype: torch.dtype = torch.float32,
     chunk_elements: int | None = None,
     into_grad: bool = False,
+    logit_map: LogitMap = IDENTITY,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute log p(target) and the entropy of p = softmax(hidden @ weight.T / temperature), both (N,) float32.
+    """Compute log p(target) and the entropy of p = softmax(logit_map(hidden @ weight.T) / temperature).
 
-    Both are differentiable.
+    Both are (N,) float32 and differentiable.
 
     hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: of the products; softmax and sums are float32.
     into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
@@ -36,7 +41,14 @@ def token_logprobs(
     """
     chunk_elements = chunk_elements or CHUNK_ELEMENTS[hidden.device.type]
     logprobs, entropies = _TokenLogprobs.apply(
-        hidden, weight, targets, temperature, dtype, chunk_elements, into_grad and weight.dtype == torch.float32
+        hidden,
+        weight,
+        targets,
+        temperature,
+        dtype,
+        chunk_elements,
+        into_grad and weight.dtype == torch.float32,
+        logit_map,
     )
     return logprobs, entropies
 
@@ -52,33 +64,39 @@ class _TokenLogprobs(torch.autograd.Function):
         dtype: torch.dtype,
         chunk_elements: int,
         into_grad: bool,
+        logit_map: LogitMap,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(hidden, weight, targets)
-        ctx.settings = temperature, dtype, chunk_elements
+        ctx.settings = temperature, dtype, chunk_elements, logit_map
         ctx.leaf = weight if into_grad else None
         logprobs = torch.empty(len(targets), device=hidden.device)
         entropies = torch.empty(len(targets), device=hidden.device)
         head = weight.to(dtype)
         for part in _chunks(len(targets), len(weight), chunk_elements):
-            logs = _log_softmax(hidden[part], head, temperature, dtype)
+            logs = _log_softmax(logit_map(_products(hidden[part], head, dtype)), temperature)
             logprobs[part] = logs.gather(1, targets[part, None])[:, 0]
             entropies[part] = _entropy(logs, logs.exp())
         return logprobs, entropies
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[Any, ...]:
-        """With p = softmax(z): d logprob / dz = onehot - p, and d entropy / dz = -p (log p + entropy)."""
+        """With p = softmax(z): d logprob / dz = onehot - p, and d entropy / dz = -p (log p + entropy).
+
+        z are the logits divided by the temperature.
+        """
         grad_logprobs, grad_entropies = grads
         if grad_logprobs is None:
             grad_logprobs = torch.zeros_like(ctx.saved_tensors[2], dtype=torch.float32)
         hidden, weight, targets = ctx.saved_tensors
-        temperature, dtype, chunk_elements = ctx.settings
+        temperature, dtype, chunk_elements, logit_map = ctx.settings
         head = weight.to(dtype)
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = _gradient_of(weight, ctx.leaf) if ctx.needs_input_grad[1] else None
         for part in _chunks(len(targets), len(weight), chunk_elements):
-            logs = _log_softmax(hidden[part], head, temperature, dtype)
+            logits = logit_map(_products(hidden[part], head, dtype))
+            derivative = logit_map.derivative(logits)
+            logs = _log_softmax(logits, temperature)
             upstream = grad_logprobs[part, None]
             if grad_entropies is None:
                 grad_logits = logs.exp_().mul_(-upstream)
@@ -88,14 +106,14 @@ class _TokenLogprobs(torch.autograd.Function):
                 grad_logits -= probs.mul_(upstream)
                 del probs
             grad_logits.scatter_add_(1, targets[part, None], upstream)
-            del logs
-            grad_logits = grad_logits.div_(temperature).to(dtype)
+            del logits, logs
+            grad_logits = grad_logits.div_(temperature).mul_(derivative).to(dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = (grad_logits @ head).to(hidden.dtype)
             if grad_weight is not None:
                 _add_product(grad_weight, grad_logits, hidden[part].to(dtype))
         handed = None if grad_weight is None or ctx.leaf is not None else grad_weight.to(weight.dtype)
-        return grad_hidden, handed, None, None, None, None, None
+        return grad_hidden, handed, None, None, None, None, None, None
 
 
 def embedded(token_ids: torch.Tensor, layer: torch.nn.Embedding) -> torch.Tensor:
@@ -137,9 +155,12 @@ def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice
     return (slice(start, start + rows) for start in range(0, tokens, rows))
 
 
-def _log_softmax(hidden: torch.Tensor, head: torch.Tensor, temperature: float, dtype: torch.dtype) -> torch.Tensor:
-    """Compute log-softmax, (n, V) float32, normalised in place."""
-    logits = (hidden.to(dtype) @ head.T).float()
+def _products(hidden: torch.Tensor, head: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return (hidden.to(dtype) @ head.T).float()
+
+
+def _log_softmax(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Compute log-softmax, (n, V) float32, in place of the logits."""
     if temperature != 1.0:
         logits /= temperature
     return logits.sub_(logits.logsumexp(-1, keepdim=True))

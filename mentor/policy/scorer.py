@@ -10,18 +10,21 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from mentor.policy.lm_head import embedded, token_logprobs
+from mentor.policy.logits import evaluating, few_tokens, read_logit_map
 from mentor.policy.packing import Packing
 
 
 class Scorer(nn.Module):
     """temperature: of the tokens' distribution. dtype: of the forward pass, under autocast where weights are wider.
 
-    into_grad: see `token_logprobs`.
+    into_grad: see `token_logprobs`. Raises PolicyError for a model whose LM head is not understood.
     """
 
     def __init__(self, model: PreTrainedModel, temperature: float, dtype: torch.dtype, into_grad: bool) -> None:
         super().__init__()
         self.model, self.temperature, self.dtype, self.into_grad = model, temperature, dtype, into_grad
+        self.logit_map = read_logit_map(model)
+        self._embeds_in_place = into_grad and _embeds_plainly(model)
 
     def forward(
         self, token_ids: torch.Tensor, attention: torch.Tensor, loss_mask: torch.Tensor, packing: Packing | None = None
@@ -37,7 +40,9 @@ class Scorer(nn.Module):
             hidden = self._hidden(token_ids, attention, loss_mask[:, 1:], packing)
         head: torch.Tensor = self.model.get_output_embeddings().weight
         targets = token_ids[:, 1:][loss_mask[:, 1:]]
-        return token_logprobs(hidden, head, targets, self.temperature, self.dtype, into_grad=self.into_grad)
+        return token_logprobs(
+            hidden, head, targets, self.temperature, self.dtype, into_grad=self.into_grad, logit_map=self.logit_map
+        )
 
     def _hidden(
         self, token_ids: torch.Tensor, attention: torch.Tensor, trained: torch.Tensor, packing: Packing | None
@@ -54,6 +59,20 @@ class Scorer(nn.Module):
     def _tokens(self, token_ids: torch.Tensor) -> dict[str, torch.Tensor]:
         """Make the model's input: token ids, or their embeddings where that gradient can be accumulated in place."""
         embedding = self.model.get_input_embeddings()
-        if not self.into_grad or type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
-            return {"input_ids": token_ids}
-        return {"inputs_embeds": embedded(token_ids, embedding)}
+        if self._embeds_in_place and isinstance(embedding, nn.Embedding):
+            return {"inputs_embeds": embedded(token_ids, embedding)}
+        return {"input_ids": token_ids}
+
+
+def _embeds_plainly(model: PreTrainedModel) -> bool:
+    """Whether the model takes rows of its embedding's weight, which is trained, for the tokens themselves."""
+    embedding = model.get_input_embeddings()
+    if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
+        return False
+    ids = few_tokens(model)
+    with evaluating(model):
+        one, other = (
+            model.base_model(**tokens, use_cache=False).last_hidden_state
+            for tokens in ({"input_ids": ids}, {"inputs_embeds": embedding(ids)})
+        )
+    return torch.equal(one, other)

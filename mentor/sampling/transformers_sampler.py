@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
+from mentor.policy.logits import read_logit_map
 from mentor.sampling.checksum import Checksums
 from mentor.sampling.kv_cache import KVCache
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
@@ -69,6 +70,7 @@ class TransformersSampler:
         self.max_tokens = max_tokens
         self.shared = shared
         self.device = next(model.parameters()).device
+        self._logit_map = read_logit_map(model)
         self._sessions: dict[str, _SessionState] = {}
         self._new_cache()
 
@@ -293,7 +295,7 @@ class TransformersSampler:
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.model.get_output_embeddings()(hidden).float()
+            return self._logit_map(self.model.get_output_embeddings()(hidden).float())
 
     def _sample(self, sessions: list[_SessionState], logits: torch.Tensor) -> list[_SessionState]:
         """Append one sampled token to each session; return those that are done. logits: (B, V) float32."""
