@@ -462,7 +462,7 @@ class TrainerConfig(Section):
     schedule: str = choice("constant", "constant", "linear")  # after the warm-up; linear: to zero at the last step
     max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
     micro_batch_tokens: int = count(8192)  # tokens of one forward and backward, padding included
-    packing: bool = False  # several short sequences share a row instead of padding; none attends to another
+    packing: bool = False  # several short sequences share a row, where the model's layers keep them apart, else padding
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved
 
     @property

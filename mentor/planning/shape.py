@@ -2,6 +2,7 @@
 
 For decoders like Llama, Qwen2 and Qwen3: grouped-query attention, a gated feed-forward part, RMS norms. Biases and the
 norms of queries and keys are not counted; in the models of conf/model they are less than 0.01 % of the parameters.
+Every layer counts as one of full attention, also where a model has sliding windows or layers with a state.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class ModelShape:
         missing = [entry.name for entry in fields(cls) if entry.default is MISSING and entry.name not in values]
         if missing:
             raise ValueError(f"no {', '.join(missing)}")
-        experts = next((key for key in values if "experts" in key), None)
-        if experts is not None:
+        experts = next((key for key, value in values.items() if key.endswith("experts") and value), None)
+        if experts is not None and "moe" in values.get("layers_block_type", ["moe"]):
             raise ValueError(f"{experts}: only dense models are planned")
         return cls(**{entry.name: values[entry.name] for entry in fields(cls) if entry.name in values})
 

@@ -51,7 +51,7 @@ def read_logit_map(model: PreTrainedModel) -> LogitMap:
     hidden states changed on their way to the head, a vocabulary that is cut.
     """
     head: nn.Module | None = model.get_output_embeddings()
-    if not isinstance(head, nn.Linear) or head.bias is not None or model.base_model is model:
+    if not isinstance(head, nn.Linear) or head.bias is not None or model.get_decoder() is model:
         raise _unknown(model, "its LM head is not one weight without a bias")
     products = torch.tensor(PRODUCTS, dtype=torch.float64).repeat(-(-head.out_features // len(PRODUCTS)))
     products = products[: head.out_features].to(head.weight.device)
@@ -63,7 +63,7 @@ def read_logit_map(model: PreTrainedModel) -> LogitMap:
         return products.expand_as(output)
 
     hooks = [
-        model.base_model.register_forward_hook(lambda _, args, output: hidden.append(output.last_hidden_state)),
+        model.get_decoder().register_forward_hook(lambda _, args, output: hidden.append(output.last_hidden_state)),
         head.register_forward_hook(replace),
     ]
     try:

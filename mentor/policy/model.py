@@ -48,7 +48,7 @@ def load_model(path: str | Path, dtype: torch.dtype = torch.float32, to: torch.d
         raise InputError(
             f"model.path={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
         )
-    return _on_device(model, to or device())
+    return on_device(model, to or device())
 
 
 def make_student(
@@ -81,11 +81,16 @@ def make_student(
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
-    return _on_device(Qwen3ForCausalLM(config), device())
+    return on_device(Qwen3ForCausalLM(config), device())
 
 
-def _on_device(model: PreTrainedModel, to: torch.device) -> PreTrainedModel:
-    """Move the model to the device; on a CPU with attention that takes grouped queries without copies."""
-    if device().type == "cpu" and model.config._attn_implementation == "sdpa":
+def on_device(model: PreTrainedModel, to: torch.device) -> PreTrainedModel:
+    """Move the model to the device; on a CPU with attention that takes grouped queries without copies.
+
+    A cap on attention scores (Gemma 2) is kept by transformers' eager attention alone.
+    """
+    if getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
+        model.set_attn_implementation("eager")
+    elif device().type == "cpu" and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(GROUPED)
     return nn.Module.to(model, to)

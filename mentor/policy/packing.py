@@ -1,7 +1,7 @@
 """Several sequences in one row: where each goes, and the token ids and positions of the packed rows.
 
 Positions start from 0 at every sequence, which is how transformers' masks (and flash attention's variable lengths) keep
-one sequence from attending to another.
+one sequence from attending to another. Not every model does (`layers.keeps_sequences_apart`).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.core_model_loading import revert_weight_conversion
 
 from mentor import progress
 from mentor.algorithm.batch import Batch, TokenBatch
@@ -44,7 +45,8 @@ class MicroBatch(Generic[Part]):
 
 
 class Policy:
-    """micro_batch_tokens: the most padded tokens of one forward pass. packing: several sequences in one row."""
+    """micro_batch_tokens: the most padded tokens of one forward pass. packing: several sequences in one row, where the
+    model keeps them apart."""
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Policy:
         ranks: Ranks | None = None,
     ) -> None:
         self.engine, self.tokenizer, self.settings = engine, tokenizer, settings
-        self.micro_batch_tokens, self.packing = micro_batch_tokens, packing
+        self.micro_batch_tokens, self.packing = micro_batch_tokens, packing and engine.scorer.packs
         self.ranks = ranks or Ranks()
 
     @property
@@ -147,7 +149,14 @@ class Policy:
         return PolicyOutput(*self.engine.module(part.token_ids, part.attention, part.loss_mask, micro.packing))
 
     def weights(self) -> Iterable[tuple[str, torch.Tensor]]:
-        """Yield the current parameters by name, whole and with adapters merged in. Every rank consumes all of them."""
+        """Yield the current parameters under the names that a saved model has, which engines load, and in its shapes.
+
+        They are whole, with adapters merged in. Every rank consumes all of them.
+        """
+        for name, value in self._parameters():
+            yield from revert_weight_conversion(self.model, {name: value}).items()
+
+    def _parameters(self) -> Iterable[tuple[str, torch.Tensor]]:
         layers = {f"{name}.base_layer.weight": layer for name, layer in lora.adapted_layers(self.model)}
         for name, value in self.model.named_parameters():
             if ".lora_" in name:
@@ -158,7 +167,7 @@ class Policy:
 
     def save_model(self, folder: Path | None) -> None:
         """Write the model in Hugging Face format, adapters merged in. folder: None on a rank that only gathers."""
-        state = {name: value.detach().to("cpu", copy=True) for name, value in self.weights() if folder is not None}
+        state = {name: value.detach().to("cpu", copy=True) for name, value in self._parameters() if folder is not None}
         if folder is not None:
             self.model.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from mentor.policy.layers import keeps_sequences_apart
 from mentor.policy.lm_head import embedded, token_logprobs
 from mentor.policy.logits import evaluating, few_tokens, read_logit_map
 from mentor.policy.packing import Packing
@@ -17,13 +18,15 @@ from mentor.policy.packing import Packing
 class Scorer(nn.Module):
     """temperature: of the tokens' distribution. dtype: of the forward pass, under autocast where weights are wider.
 
-    into_grad: see `token_logprobs`. Raises PolicyError for a model whose LM head is not understood.
+    into_grad: see `token_logprobs`. packs: whether it takes a `Packing`. Raises PolicyError for a model whose LM head
+    is not understood.
     """
 
     def __init__(self, model: PreTrainedModel, temperature: float, dtype: torch.dtype, into_grad: bool) -> None:
         super().__init__()
         self.model, self.temperature, self.dtype, self.into_grad = model, temperature, dtype, into_grad
         self.logit_map = read_logit_map(model)
+        self.packs = keeps_sequences_apart(model)
         self._embeds_in_place = into_grad and _embeds_plainly(model)
 
     def forward(
@@ -49,10 +52,12 @@ class Scorer(nn.Module):
     ) -> torch.Tensor:
         """Return the last hidden states (N, H) where the next token is trained; trained: (B, T - 1) bool."""
         if packing is None:
-            output = self.model.base_model(**self._tokens(token_ids), attention_mask=attention.long(), use_cache=False)
+            output = self.model.get_decoder()(
+                **self._tokens(token_ids), attention_mask=attention.long(), use_cache=False
+            )
             return output.last_hidden_state[:, :-1][trained]
         ids, positions = packing.pack(token_ids, attention)
-        output = self.model.base_model(**self._tokens(ids), position_ids=positions, use_cache=False)
+        output = self.model.get_decoder()(**self._tokens(ids), position_ids=positions, use_cache=False)
         columns = torch.arange(trained.shape[1], device=ids.device).expand_as(trained)
         return output.last_hidden_state.flatten(0, 1)[packing.index(columns)[trained]]
 
@@ -72,7 +77,7 @@ def _embeds_plainly(model: PreTrainedModel) -> bool:
     ids = few_tokens(model)
     with evaluating(model):
         one, other = (
-            model.base_model(**tokens, use_cache=False).last_hidden_state
+            model.get_decoder()(**tokens, use_cache=False).last_hidden_state
             for tokens in ({"input_ids": ids}, {"inputs_embeds": embedding(ids)})
         )
     return torch.equal(one, other)

@@ -95,9 +95,13 @@ class KVCache(Cache):
             layer.rows, layer.positions, layer.width = rows, positions, width
 
     def copy_row(self, source: int, target: int, length: int) -> None:
-        for layer in self.rows_of:
+        for layer in self._used():
             layer.copy_row(source, target, length)
 
     def swap_rows(self, one: int, other: int, length: int) -> None:
-        for layer in self.rows_of:
+        for layer in self._used():
             layer.swap_rows(one, other, length)
+
+    def _used(self) -> list[KVCacheLayer]:
+        """List the layers that store something: in some models the last ones read the keys of earlier ones."""
+        return [layer for layer in self.rows_of if layer.is_initialized]

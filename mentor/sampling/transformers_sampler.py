@@ -16,6 +16,8 @@ import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
+from mentor.policy.attention import GROUPED
+from mentor.policy.layers import ATTENTION, layer_kinds
 from mentor.policy.logits import read_logit_map
 from mentor.sampling.checksum import Checksums
 from mentor.sampling.kv_cache import KVCache
@@ -23,6 +25,7 @@ from mentor.sampling.sampler import Completion, SamplingParams, check_request, c
 from mentor.sampling.token_sampling import sample_tokens
 
 PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
+MASKED = (GROUPED, "sdpa", "eager")  # implementations of attention that take a mask of queries and keys
 SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 probabilities are held several times
 
 
@@ -41,12 +44,12 @@ class _SessionState:
 
 
 class TransformersSampler:
-    """Implements `Sampler` on a causal language model with full attention in every layer.
+    """Implements `Sampler` on a causal language model whose layers attend to all tokens or to a sliding window.
 
     max_running: slots of the KV cache, so trajectories alive at once; more wait. Where every slot belongs to a session
     without a request, these sessions lose them and are prefilled again with their next request. max_tokens: of one
     session. shared: the model is the policy's, so there are no weights to load. `step` sets it to evaluation mode.
-    Raises SamplerError for a model with another kind of attention layer.
+    Raises SamplerError for a model with layers of another kind. Keys and values outside a window are kept too.
     """
 
     def __init__(
@@ -58,12 +61,16 @@ class TransformersSampler:
         max_tokens: int | None = None,
         shared: bool = False,
     ) -> None:
-        config = model.config
-        everywhere = "sliding_attention" if getattr(config, "sliding_window", None) else "full_attention"
-        kinds = set(getattr(config, "layer_types", None) or [everywhere])
-        if kinds != {"full_attention"}:
-            raise SamplerError(f"sampler=transformers decodes full attention only, this model has {sorted(kinds)}")
+        self._kinds = layer_kinds(model)
+        if state := sorted(self._kinds - ATTENTION):
+            raise SamplerError(
+                "sampler=transformers decodes attention over all tokens or a sliding window, this model has layers of "
+                f"{', '.join(state)}: choose sampler=vllm"
+            )
+        if model.config._attn_implementation not in MASKED:
+            raise SamplerError(f"attention={model.config._attn_implementation}, accepted: {', '.join(MASKED)}")
         self.model = model
+        self._config = model.config.get_text_config(decoder=True)
         self.eos_id = eos_id
         self.max_running = max_running
         self.dtype = dtype
@@ -75,7 +82,7 @@ class TransformersSampler:
         self._new_cache()
 
     def _new_cache(self) -> None:
-        self._cache = KVCache(self.model.config.num_hidden_layers, self.max_running)
+        self._cache = KVCache(self._config.num_hidden_layers, self.max_running)
         self._owner: list[_SessionState | None] = [None] * self.max_running
         self._running = 0  # slots [0, running) are decoding
         self._waiting: list[_SessionState] = []  # requests whose new tokens are not cached yet
@@ -88,7 +95,7 @@ class TransformersSampler:
         known = self._sessions.get(session) or _SessionState(session, [])
         if known.params is not None:
             raise SamplerError(f"session {session} already has a running request")
-        check_request(session, token_ids, params, self.max_tokens, self.model.config.vocab_size)
+        check_request(session, token_ids, params, self.max_tokens, self._config.vocab_size)
         self._sessions[session] = known
         # What was cached holds up to the first difference; at least the last token is computed, to sample after it.
         same = sum(takewhile(bool, map(eq, known.tokens, token_ids[:-1])))
@@ -131,7 +138,7 @@ class TransformersSampler:
         self.model.eval()
         ids = torch.tensor([list(token_ids)], device=self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -count - 1 : -1]
+            hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[0, -count - 1 : -1]
         scores = torch.log_softmax(self._logits(hidden) / temperature, dim=-1)
         found: list[float] = scores.gather(1, ids[0, -count:, None])[:, 0].tolist()
         return found
@@ -253,9 +260,8 @@ class TransformersSampler:
         cached = torch.tensor([session.cached for session in chunk])[:, None]
         positions = cached + torch.arange(length)[None]
         width = int(positions.max()) + 1
-        mask = torch.arange(width)[None, None] <= positions[:, :, None]  # (B, T, width): up to the query itself
         rows = torch.tensor([_slot(session) for session in chunk])
-        hidden = self._forward(ids, positions, mask, rows, width)
+        hidden = self._forward(ids, positions, rows, width)
         last = torch.tensor([len(row) - 1 for row in new], device=self.device)
         for session in chunk:
             session.cached = len(session.tokens)
@@ -267,8 +273,7 @@ class TransformersSampler:
         ids = torch.tensor([[session.tokens[-1]] for session in rows])
         positions = torch.tensor([[session.cached] for session in rows])
         width = int(positions.max()) + 1
-        mask = torch.arange(width)[None, None] <= positions[:, :, None]
-        hidden = self._forward(ids, positions, mask, self._running, width)
+        hidden = self._forward(ids, positions, self._running, width)
         for session in rows:
             session.cached += 1
         finished = self._sample(rows, self._logits(hidden[:, 0]))
@@ -278,20 +283,34 @@ class TransformersSampler:
         return finished
 
     def _forward(
-        self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, rows: int | torch.Tensor, width: int
+        self, ids: torch.Tensor, positions: torch.Tensor, rows: int | torch.Tensor, width: int
     ) -> torch.Tensor:
-        """ids, positions: (B, T); mask: (B, T, width) bool -> hidden states (B, T, H)."""
+        """Run tokens (B, T) at their positions (B, T), which attend to `width` cached ones: hidden states (B, T, H)."""
         to = self.device
+        masks = {kind: self._mask(kind, positions, width).to(to) for kind in self._kinds}
         positions = positions.to(to)
         self._cache.aim(rows if isinstance(rows, int) else rows.to(to), positions, width)
         with torch.autocast(to.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.model.base_model(
+            return self.model.get_decoder()(
                 input_ids=ids.to(to),
-                attention_mask=mask[:, None].to(to),
+                attention_mask=masks if len(masks) > 1 else masks.popitem()[1],
                 position_ids=positions,
                 past_key_values=self._cache,
                 use_cache=True,
             ).last_hidden_state
+
+    def _mask(self, kind: str, positions: torch.Tensor, width: int) -> torch.Tensor:
+        """Mask keys of a layer for queries (B, T): up to the query itself, within the window.
+
+        (B, 1, T, width), bool, for eager attention what it adds to the scores.
+        """
+        keys, queries = torch.arange(width)[None, None], positions[:, :, None]
+        mask = keys <= queries
+        if kind == "sliding_attention":
+            mask &= keys > queries - self._config.sliding_window
+        if self.model.config._attn_implementation == "eager":
+            mask = torch.where(mask, 0.0, torch.finfo(self.model.dtype).min).to(self.model.dtype)
+        return mask[:, None]
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):

@@ -73,7 +73,9 @@ def shape_of_folder(folder: Path) -> ModelShape:
     from transformers import AutoConfig
 
     try:
-        return ModelShape.from_values(AutoConfig.from_pretrained(str(folder)).to_dict())
+        config = AutoConfig.from_pretrained(str(folder)).get_text_config(decoder=True)
+        layers = {"num_hidden_layers": config.num_hidden_layers} if hasattr(config, "num_hidden_layers") else {}
+        return ModelShape.from_values({**config.to_dict(), **layers})
     except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
         reason = one_line(error)
         raise InputError(f"{folder / 'config.json'} has a shape that cannot be planned: {reason}") from error

@@ -45,7 +45,7 @@ from mentor.stages.chat_format import load_chat, texts_around
 from mentor.stages.judging import open_judge
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
-from mentor.stages.training import build_policy, load_student, save_student, seed_everything
+from mentor.stages.training import build_policy, load_student, save_student, say_padding, seed_everything
 from mentor.tasks.requested_format import format_warnings
 from mentor.timer import Timer
 from mentor.tools import Toolbox
@@ -78,6 +78,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     chat = load_chat(base, model)
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
     policy = make(load_student(base, model, trainer), optimizer_steps=trainer.optimizer_steps)
+    say_padding(policy, trainer, logger)
     reference = None
     if trainer.kl_coef > 0:
         frozen = partial(load_student, base, model, trainer, frozen=True)

@@ -94,6 +94,12 @@ def build_policy(
     return Policy(engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks)
 
 
+def say_padding(policy: Policy, trainer: TrainerConfig, logger: Logger) -> None:
+    """Say where `trainer.packing` is asked for and the policy pads."""
+    if trainer.packing and not policy.packing:
+        logger.message("trainer.packing=true: layers of this model would mix packed sequences, so they are padded")
+
+
 def train_and_save(
     student: PreTrainedModel,
     chat: ChatFormat,
@@ -108,6 +114,7 @@ def train_and_save(
     """Train on the records' loss masks and write `model/`; return the totals for the summary."""
     ranks = ranks or Ranks()
     policy = build_policy(student, chat, model, trainer, trainer.steps, ranks=ranks)
+    say_padding(policy, trainer, logger)
     totals = train_supervised(
         policy,
         records,

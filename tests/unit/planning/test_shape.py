@@ -7,8 +7,10 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from mentor.conf_dir import conf_dir
 from mentor.config import ModelConfig
+from mentor.errors import InputError
 from mentor.planning import ModelShape
-from mentor.stages.check_base import shape_of_keys
+from mentor.stages.check_base import shape_of_folder, shape_of_keys
+from tests.fixtures.families import FAMILIES, family_config
 
 SMALL = ModelShape(100, 8, 24, 3, 4, 2, 64, head_dim=4, tie_word_embeddings=True)
 
@@ -59,3 +61,15 @@ def test_from_a_config_json(tmp_path: Path) -> None:
         ModelShape.from_values({"vocab_size": 3, "hidden_size": 4})
     with pytest.raises(ValueError, match="num_experts: only dense"):
         ModelShape.from_values({**vars(SMALL), "num_experts": 8})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_dense_family_can_be_planned_and_experts_are_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    family_config(name).save_pretrained(tmp_path)
+    if name in ("gpt_oss", "qwen3.5_moe"):
+        with pytest.raises(InputError, match="experts: only dense models are planned"):
+            shape_of_folder(tmp_path)
+        return
+    shape = shape_of_folder(tmp_path)
+    assert (shape.vocab_size, shape.hidden_size, shape.num_attention_heads) == (97, 64, 2)
+    assert shape.num_hidden_layers == {"nemotron_h": 3, "gemma4_e": 4}.get(name, 2)

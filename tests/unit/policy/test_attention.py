@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from mentor.errors import PolicyError
 from mentor.policy.attention import GROUPED, grouped_sdpa
+from tests.fixtures.families import FAMILIES, make_family
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -25,3 +27,38 @@ def test_a_single_query_sees_all_keys_without_a_mask():
     found, _ = grouped_sdpa(torch.nn.Module(), query, key, value, None)
     scores = (query @ key.transpose(-1, -2) / 2).softmax(-1)
     assert torch.allclose(found, (scores @ value).transpose(1, 2), atol=1e-6) and GROUPED == "grouped_sdpa"
+
+
+def test_attention_that_is_not_causal_sees_all_keys():
+    query, key, value = (torch.randn(1, 1, 3, 4, generator=torch.Generator().manual_seed(i)) for i in range(3))
+    found, _ = grouped_sdpa(torch.nn.Module(), query, key, value, None, is_causal=False)
+    scores = (query @ key.transpose(-1, -2) / 2).softmax(-1)
+    assert torch.allclose(found, (scores @ value).transpose(1, 2), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softcap", "s_aux", "position_bias"])
+def test_what_changes_the_scores_is_not_ignored(name):
+    query = torch.randn(1, 1, 3, 4)
+    with pytest.raises(PolicyError, match=f"^attention with {name} is not computed"):
+        grouped_sdpa(torch.nn.Module(), query, query, query, None, **{name: torch.ones(1)})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_attention_of_every_family_is_that_of_its_own_eager_code(name):
+    """Sharp scores, so that caps on them count."""
+    model = make_family(name)
+    with torch.no_grad():
+        for parameter, value in model.named_parameters():
+            value.mul_(8.0 if "q_proj" in parameter or "k_proj" in parameter else 1.0)
+        ids = torch.randint(3, 97, (2, 30), generator=torch.Generator().manual_seed(0))
+        mask = torch.ones_like(ids)
+        mask[1, 20:] = 0
+        found = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        model.set_attn_implementation("eager")
+        expected = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    assert torch.allclose(found[mask > 0], expected[mask > 0], atol=2e-5)
+    if name == "gemma2":  # a cap on scores, which transformers' own choice, sdpa, leaves out
+        model.set_attn_implementation("sdpa")
+        with torch.no_grad():
+            uncapped = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        assert not torch.allclose(uncapped[mask > 0], expected[mask > 0], atol=1e-3)

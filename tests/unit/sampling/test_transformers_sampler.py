@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
 
 from mentor.errors import SamplerError
 from mentor.sampling import SamplingParams, TransformersSampler
+from tests.fixtures.families import ATTENDING, make_family
 from tests.fixtures.samplers import drain, prompts, recomputed
 
 
@@ -42,13 +42,27 @@ def test_sessions_that_hold_every_slot_without_a_request_lose_them_and_are_prefi
             tokens[name] = tokens[name] + chat.encode("\n19")
 
 
-def test_a_sliding_window_is_refused():
-    config = MistralConfig(
-        vocab_size=64, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, sliding_window=4,
-    )  # fmt: skip
-    with pytest.raises(SamplerError, match="full attention only"):
-        TransformersSampler(MistralForCausalLM(config), eos_id=0)
+@pytest.mark.parametrize("name", ATTENDING)
+def test_windows_caps_and_sinks_are_those_of_the_model_itself(chat, name):
+    """Turns longer than the window, more sessions than slots."""
+    model = make_family(name, vocab_size=len(chat.tokenizer))
+    sampler = TransformersSampler(model, chat.eos_id, max_running=2)
+    tokens = {str(i): ids for i, ids in enumerate(prompts(chat, 3))}
+    for turn in range(2):
+        for session, ids in tokens.items():
+            sampler.add_request(session, ids, SamplingParams(max_tokens=3 + int(session), seed=turn))
+        for session, completion in drain(sampler).items():
+            tokens[session] = tokens[session] + completion.token_ids
+            count = len(completion.token_ids)
+            assert completion.logprobs == pytest.approx(recomputed(model, tokens[session], count), abs=1e-4)
+            assert sampler.logprobs(tokens[session], count, 1.0) == pytest.approx(completion.logprobs, abs=1e-4)
+            tokens[session] = tokens[session] + chat.encode("\n19")
+
+
+@pytest.mark.parametrize("name, kind", [("lfm2", "conv"), ("qwen3.5", "linear_attention")])
+def test_layers_with_state_are_refused_and_vllm_is_named(chat, name, kind):
+    with pytest.raises(SamplerError, match=f"this model has layers of {kind}: choose sampler=vllm$"):
+        TransformersSampler(make_family(name), chat.eos_id)
 
 
 def test_a_turn_in_the_middle_of_a_decode_finds_its_slot_again(chat, student):

@@ -1,0 +1,43 @@
+"""The kinds of layers a model has, and whether its layers keep the sequences of one row apart."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from mentor.policy.logits import evaluating, few_tokens
+
+ATTENTION = frozenset({"full_attention", "sliding_attention"})
+"""Kinds that see tokens through a mask alone, and count places by positions."""
+NO_MEMORY = frozenset({"mlp", "moe"})
+APART = 0.02  # of the largest hidden state: experts round differently, and a mask that mixes sequences changes far more
+
+
+def layer_kinds(model: PreTrainedModel) -> set[str]:
+    """Name the kinds of a model's layers that see other tokens, as transformers does.
+
+    Those that carry state are `linear_attention` (with Mamba and kin), `conv` or `hybrid`.
+    """
+    config = model.config.get_text_config(decoder=True)
+    everywhere = "sliding_attention" if getattr(config, "sliding_window", None) else "full_attention"
+    kinds = set(getattr(config, "layer_types", None) or [everywhere]) - NO_MEMORY
+    return kinds | ({"linear_attention"} if model._is_stateful and kinds <= ATTENTION else set())
+
+
+def keeps_sequences_apart(model: PreTrainedModel) -> bool:
+    """Whether sequences packed into one row, each with positions from 0, do not change each other.
+
+    A state goes on from one sequence to the next, and some models make their masks without looking at positions (those
+    of gpt-oss, in transformers 5.19). So only attention is packed, and of that two rows are compared that differ in
+    their first sequence alone.
+    """
+    if not layer_kinds(model) <= ATTENTION:
+        return False
+    ids = few_tokens(model)
+    length = ids.shape[1]
+    rows = torch.cat([torch.cat([ids, ids], dim=1), torch.cat([ids.flip(1), ids], dim=1)])
+    positions = torch.arange(length, device=ids.device).repeat(2, 2)
+    with evaluating(model):
+        hidden = model.get_decoder()(input_ids=rows, position_ids=positions, use_cache=False).last_hidden_state
+    one, other = hidden[:, length:]
+    return bool((one - other).abs().max() <= APART * hidden.abs().max())
