@@ -319,7 +319,7 @@ class ModelConfig(Section):
     think_history: str = choice("keep", "keep", "strip")  # earlier turns' thinking in the prompt of later ones
     uncertified: bool = False  # use a chat template, and a call_syntax for it, that fail (docs/chat_formats.md)
     question_template: str = "{question}"  # text of the user turn
-    system_prompt: str | None = None  # system message of a task that has none; shown, and not stored with trajectories
+    system_prompt: str | None = None  # system message of a task that has none, or with {tools}, the tools; not stored
     # The keys below are the shape of a student made by stage=pretrain, and of a hub model for stage=check.
     vocab_size: int = number(640, low=300)  # rows of the embedding; in stage=pretrain entries of its tokenizer
     hidden_size: int = count(128)  # features of a token between the layers

@@ -122,7 +122,8 @@ def _listed(chat: ChatFormat) -> tuple[list[Check], list[str]]:
     missing += [f"{name} of {tool}" for tool, name in named if name not in prompt]
     texts = [tool["description"] for tool in functions]
     texts += [below["description"] for tool in functions for below in tool["parameters"]["properties"].values()]
-    reason = f"the prompt does not show the tools: {', '.join(missing)} are missing" if missing else ""
+    listed = f"{', '.join(missing)} are missing; model.system_prompt shows them where it holds {{tools}}"
+    reason = f"the prompt does not show the tools: {listed}" if missing else ""
     hidden = [text for text in texts if text not in prompt]
     note = "the prompt does not show all descriptions of tools and parameters"
     return [Check(PROMPT, "tools", reason)], [note] if hidden else []

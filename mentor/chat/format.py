@@ -57,6 +57,7 @@ _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
 _REPLACEMENT = "\ufffd"  # what a character decodes to of which some bytes are missing
 _DATE = datetime(2024, 7, 26)  # templates write a date into the prompt (Llama, gpt-oss): a run must not change with it
+_TOOLS = "{tools}"  # in a system prompt: the schemas of the tools, one a line
 _THINKING_KEYS = ("reasoning_content", "thinking")  # the second is that of gpt-oss and LFM2.5
 
 
@@ -81,7 +82,8 @@ class ChatFormat:
 
     question_template: text with `{question}`. enable_thinking: passed to the template. think_history: `keep` or
     `strip`, whether the thinking of earlier turns is in the prompt of later ones. system_prompt: the system message of
-    a conversation that has none. call_syntax: how calls are spelled, found by rendering where it is None.
+    a conversation that has none; with `{tools}`, which shows the tools, it comes before any.
+    call_syntax: how calls are spelled, found by rendering where it is None.
     uncertified: use call_syntax even where it does not read a rendered call. end_of_turn: the token that ends an
     assistant's turn, found by rendering where it is None: `eos_token`, whatever the tokenizer calls its own.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
@@ -198,7 +200,7 @@ class ChatFormat:
 
         Raises InputError where the template leaves out what a system or user message says.
         """
-        shown = [self._escaped(message) for message in self._numbered(self._with_system(messages))]
+        shown = [self._escaped(message) for message in self._numbered(self._with_system(messages, tools))]
         text = self._render(shown, tools=json.loads(tools) or None, add_generation_prompt=True)
         for message in shown if len(shown) > 1 else ():
             said = message["content"].strip()
@@ -206,10 +208,14 @@ class ChatFormat:
                 raise InputError(f"the chat template leaves out a {message['role']} message: {unescape(said)[:60]!r}")
         return text
 
-    def _with_system(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        if not self.system_prompt or messages[0]["role"] == "system":
+    def _with_system(self, messages: Sequence[dict[str, Any]], tools: str) -> list[dict[str, Any]]:
+        """Put the system prompt before a conversation that has none; one that shows the tools before any."""
+        own, rest = (messages[:1], messages[1:]) if messages[0]["role"] == "system" else ([], messages)
+        if not self.system_prompt or (own and _TOOLS not in self.system_prompt):
             return list(messages)
-        return [{"role": "system", "content": self.system_prompt}, *messages]
+        listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in json.loads(tools))
+        texts = [self.system_prompt.replace(_TOOLS, listed), *(message["content"] for message in own)]
+        return [{"role": "system", "content": "\n\n".join(texts)}, *rest]
 
     def _escaped(self, message: dict[str, Any]) -> dict[str, Any]:
         """Escape a message of any role; thinking of earlier turns is left out with think_history=strip."""
@@ -289,7 +295,10 @@ class ChatFormat:
             thought = escape(message.get("reasoning_content") or "", self._specials)
             thought = f"{thought}\n{marks.closing}\n\n".lstrip("\n")
         if not whole.startswith(before):
-            raise InputError("the chat template does not only append: an assistant turn rewrites the prompt before it")
+            raise InputError(
+                "the chat template does not only append: an assistant turn rewrites the prompt before it; "
+                "model.chat_template names another"
+            )
         end = whole.rfind(self.eos_token)
         if end < len(before):
             raise InputError(_no_end(self.eos_token))
@@ -437,7 +446,7 @@ class ChatFormat:
     def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
         """Render a whole conversation by the template alone, thinking included."""
         shown = []
-        for message in self._numbered(self._with_system(messages)):
+        for message in self._numbered(self._with_system(messages, tools)):
             if message["role"] == "user":
                 message = {**message, "content": self.question_template.replace("{question}", message["content"])}
             if message.get("tool_calls"):
@@ -525,7 +534,8 @@ class ChatFormat:
                 )
             )
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
-            raise InputError(f"the chat template refuses a conversation: {one_line(error)}") from error
+            said = f"the chat template refuses a conversation: {one_line(error)}"
+            raise InputError(f"{said}; model.chat_template names another") from error
 
     def _find_end(self, given: str | None) -> str:
         """Find the token that ends an answer: the tokenizer's where it stands there, else the first special one."""

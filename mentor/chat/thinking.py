@@ -11,7 +11,8 @@ from functools import cached_property
 class Thinking:
     """opening, closing: the marks; white space behind them is free.
 
-    each: every stretch between the marks is thinking. Otherwise all up to the last closing mark is, opened or not.
+    each: every stretch between the marks is thinking, as in turns of several messages, where what follows is a header.
+    Otherwise all up to the last closing mark is, opened or not.
     """
 
     opening: str = "<think>"
@@ -57,7 +58,7 @@ class Thinking:
         return self.closing not in outside and (inside or self.opening in outside)
 
     def removed(self, text: str) -> str:
-        """Remove the closed thinking of any number of turns, and the white space behind it."""
+        """Remove the closed thinking of any number of turns, and the white space behind it that is free."""
         return self._closed.sub("", text)
 
     def _split_each(self, text: str, outside: str) -> tuple[str, str]:
@@ -78,7 +79,8 @@ class Thinking:
 
     @cached_property
     def _closed(self) -> re.Pattern[str]:
-        return re.compile(rf"{re.escape(self.opening)}.*?{re.escape(self.closing)}\s*", re.DOTALL)
+        free = "" if self.each else r"\s*"
+        return re.compile(rf"{re.escape(self.opening)}.*?{re.escape(self.closing)}{free}", re.DOTALL)
 
     @cached_property
     def _stretch(self) -> re.Pattern[str]:

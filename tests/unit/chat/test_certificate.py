@@ -133,6 +133,7 @@ def test_a_template_that_does_not_show_all_tools_is_refused(chat, shown, missing
     certificate = certify(with_template(chat, template))
     (check,) = certificate.failures
     assert check.name == "tools" and check.reason.startswith(f"the prompt does not show the tools: {missing}")
+    assert check.reason.endswith("are missing; model.system_prompt shows them where it holds {tools}")
 
 
 def test_a_template_that_loops_over_tools_without_asking_is_certified(chat):

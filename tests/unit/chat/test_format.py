@@ -371,3 +371,16 @@ def test_a_text_with_marks_of_thinking_is_refused_where_they_are_no_tokens(chat)
     with pytest.raises(InputError, match=r"the text of a turn holds <think>, which is read as thinking"):
         chat.turn_ids({"role": "assistant", "content": STRAY})
     assert chat.turn_text({"role": "assistant", "content": "<think>Hm.</think>Yes."}).startswith("<think>Hm.</think>")
+
+
+def test_a_system_prompt_shows_the_tools_of_a_template_that_does_not(chat, calculator_tools):
+    template = CALL_TEMPLATES["glm"].replace("for t in tools", "for t in []")
+    blind = with_template(chat, template)
+    assert "add" not in blind.decode(blind.prompt_ids("How much?", calculator_tools))
+    told = with_template(chat, template, system_prompt="Call these:\n{tools}")
+    shown = told.decode(told.prompt_ids("How much?", calculator_tools))
+    listed = "\n".join(json.dumps(tool) for tool in json.loads(calculator_tools))
+    assert f"<|im_start|>system\nCall these:\n{listed}<|im_end|>" in shown
+    own = told.decode(told.prompt_ids("How much?", calculator_tools, ({"role": "system", "content": "Be kind."},)))
+    assert f"Call these:\n{listed}\n\nBe kind.<|im_end|>" in own
+    assert certify(told).failures == [] and not certify(blind).passed

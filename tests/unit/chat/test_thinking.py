@@ -50,6 +50,7 @@ def test_what_a_prompt_opens(prompt, opened, opens):
 
 
 def test_the_thinking_of_several_turns_is_removed():
+    assert EACH.removed("<a>x</a> to=b") == " to=b"
     assert THINK.removed("a<think>x</think>\n\nb<think>\n\n</think>c<think>d") == "abc<think>d"
 
 
