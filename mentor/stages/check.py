@@ -1,5 +1,6 @@
 """`stage=check`: whether stage=rl with the same groups can run: its files, tools, reward and memory. Writes nothing.
 
+Where the model is on this machine, its chat format is certified and a conversation in it is shown.
 With task.path it says instead what that file holds, and which keys read it.
 
 Works without a GPU, without the network and before any other stage: a hub model that is not on this machine has the
@@ -22,6 +23,7 @@ from mentor.runs import RunFolder
 from mentor.runs.folder import rl_folder
 from mentor.stages import StageResult
 from mentor.stages.check_base import look_at_base
+from mentor.stages.check_chat import show_chat
 from mentor.stages.check_file import describe_file
 from mentor.stages.check_workload import find_device, make_workload, summary
 from mentor.stages.smoke_checks import try_reward, try_teacher, try_tools
@@ -39,7 +41,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     if config.task.path is not None:
         show(describe_file(config.task))
         return StageResult()
-    base = look_at_base(config, folder.root)
+    base = look_at_base(config, folder.root, show_chat)
     lines = [f"model {config.model.name}: {base.name}", base.finding, look_at_run(config, folder.root)]
     lines += [*try_tools(config), *try_teacher(config)]
     lint, lint_lines = try_reward(config, folder.root, base.chat)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose
 
+from mentor.chat import ChatFormat
 from mentor.compose import to_config
 from mentor.config import Config
 from mentor.errors import InputError
@@ -50,12 +51,32 @@ def test_the_shape_is_that_of_the_folder_the_cache_or_the_keys(
     hydra_conf: None, tmp_path: Path, student_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = look_at_base(config_of(f"model.path={student_folder}"), tmp_path)
-    assert (
-        given.name == str(student_folder) and given.chat is not None and "calls in the hermes syntax" in given.finding
-    )
+    assert given.name == str(student_folder) and given.chat is not None and "chat template can be used" in given.finding
     missing = look_at_base(config_of("model.hidden_size=256"), tmp_path)
     assert missing.name == "made by an earlier stage" and missing.shape.hidden_size == 256 and missing.chat is None
     hub = look_at_base(config_of("model=qwen3_0_6b"), tmp_path)
     assert (hub.name, hub.shape.hidden_size) == ("Qwen/Qwen3-0.6B", 1024) and "not on this machine" in hub.finding
     monkeypatch.setattr(check_base, "cached_folder", lambda name: student_folder)
-    assert look_at_base(config_of("model=qwen3_0_6b"), tmp_path).shape == given.shape
+    seen: list[ChatFormat] = []
+    cached = look_at_base(config_of("model=qwen3_0_6b"), tmp_path, seen.append)
+    assert cached.shape == given.shape and seen == [cached.chat] and cached.name == "Qwen/Qwen3-0.6B"
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "config.json").symlink_to(student_folder / "config.json")
+    monkeypatch.setattr(check_base, "cached_folder", lambda name: bare)
+    half = look_at_base(config_of("model=qwen3_0_6b"), tmp_path)
+    assert half.shape == given.shape and half.chat is None and "its tokenizer is not on this machine" in half.finding
+
+
+def test_the_chat_format_is_seen_before_a_shape_that_cannot_be_planned(
+    hydra_conf: None, tmp_path: Path, student_folder: Path
+) -> None:
+    for path in student_folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "config.json").unlink()
+    values = {**json.loads((student_folder / "config.json").read_text()), "num_experts": 8}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    seen: list[ChatFormat] = []
+    with pytest.raises(InputError, match="only dense models"):
+        look_at_base(config_of(f"model.path={tmp_path}"), tmp_path, seen.append)
+    assert [chat.syntax.name for chat in seen] == ["hermes"]
