@@ -81,7 +81,7 @@ def bench(model: Path, arguments: argparse.Namespace) -> None:
     chat = ChatFormat.from_pretrained(model)
     dtype = torch_dtype(arguments.dtype)
     began = time.perf_counter()
-    sampler = build_sampler("vllm", model, chat.eos_id, arguments.max_running, dtype, arguments.max_tokens)
+    sampler = build_sampler("vllm", model, chat.end_ids, arguments.max_running, dtype, arguments.max_tokens)
     assert isinstance(sampler, VllmSampler)
     print(f"engine started in {time.perf_counter() - began:.1f} s, {arguments.threads} threads, {arguments.dtype}")
     same = {"block_size": BLOCK_TOKENS, "max_num_batched_tokens": MIN_BATCH_TOKENS, "enable_chunked_prefill": False}

@@ -4,9 +4,9 @@ One check of the prompt. `tools`: the names of all tools and of their parameters
 Four checks of each conversation. `prefix`: the ids up to each turn begin with those up to the turn before (with
 think_history=strip they equal those of a conversation whose earlier turns did not think), and are, thinking aside, what
 the template renders for the conversation so far; a further question may begin other ids. `round_trip`: a rendered turn
-parses to the calls, text and reasoning it was made of. `mask`: exactly the assistant turns are trained, each up to its
-one end-of-turn token. `literal`: the question and tool results appear character for character, or as one JSON string;
-white space around them may be trimmed.
+parses to the calls, text and reasoning it was made of. `mask`: exactly the assistant turns are trained, each up to the
+one token that ends a turn of its kind. `literal`: the question and tool results appear character for character, or as
+one JSON string; white space around them may be trimmed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Certificate:
     """What `certify` found. skipped: conversations that the template cannot hold, with what it lacks.
 
     thinking: `kept` or `stripped`, of an assistant turn. fingerprint: of the template and the tokenizer's tags.
-    notes: what the template does otherwise than most, and is certified for. version: of the checks.
+    notes: what the template does otherwise than most, and is certified for. ends: the tokens that stop sampling,
+    those of the template first. version: of the checks.
     """
 
     fingerprint: str
@@ -53,6 +54,7 @@ class Certificate:
     checks: tuple[Check, ...]
     skipped: dict[str, str]
     notes: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
     version: int = VERSION
 
     @property
@@ -71,7 +73,7 @@ class Certificate:
         """Raises KeyError or TypeError for a row that is no certificate."""
         checks = tuple(Check(**check) for check in row["checks"])
         known = (row["fingerprint"], row["syntax"], row["thinking"], checks, dict(row["skipped"]))
-        return cls(*known, tuple(row.get("notes", ())), row.get("version", 1))
+        return cls(*known, tuple(row.get("notes", ())), tuple(row.get("ends", ())), row.get("version", 1))
 
 
 def certify(chat: ChatFormat) -> Certificate:
@@ -86,7 +88,7 @@ def fingerprint(chat: ChatFormat) -> str:
     """Hash what the certificate depends on, except the vocabulary: template, tags, thinking, version of the checks."""
     added = chat.tokenizer.added_tokens_decoder
     tags = sorted((number, token.content, token.special) for number, token in added.items())
-    parts = [VERSION, chat.tokenizer.chat_template, chat.eos_token, chat.enable_thinking, chat.think_history, tags]
+    parts = [VERSION, chat.tokenizer.chat_template, chat.end_ids, chat.enable_thinking, chat.think_history, tags]
     parts += [chat.tokenizer.bos_token, chat.question_template, *([chat.system_prompt] if chat.system_prompt else [])]
     parts += [chat.syntax.name, chat.syntax.origin]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -107,7 +109,8 @@ def _certify(chat: ChatFormat, key: str) -> Certificate:
                 reason = str(error)
             checks.append(Check(conversation.name, name, reason))
     thinking = "kept" if chat.keeps_thinking else "stripped"
-    return Certificate(key, chat.syntax.name, thinking, tuple(checks), skipped, (*notes, *_trimmed(chat)))
+    ends = tuple(chat.decode([end]) for end in chat.end_ids)
+    return Certificate(key, chat.syntax.name, thinking, tuple(checks), skipped, (*notes, *_trimmed(chat)), ends)
 
 
 def _listed(chat: ChatFormat) -> tuple[list[Check], list[str]]:
@@ -157,7 +160,8 @@ def prefix(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
         elif continues and ids[: len(earlier)] != earlier:
             yield f"turn {turn}: its ids do not begin with those of the stage before"
         whole = chat.template_text(messages[: end + 1], TOOLS)
-        shown, whole = map(chat.syntax.thinking.removed, (chat.decode(ids), whole))
+        ours = chat.decode(ids[:-1] if chat.end_of(messages[end]).opens_next else ids)
+        shown, whole = map(chat.syntax.thinking.removed, (ours, whole))
         if not whole.startswith(shown):
             yield f"turn {turn}: rendered whole, the template rewrites an earlier message: {_difference(shown, whole)}"
         earlier = ids
@@ -176,12 +180,13 @@ def round_trip(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[s
 def mask(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     tokens = chat.render_messages(conversation.messages, TOOLS)
     trained = [ids for bit, ids in _runs(tokens) if bit]
-    turns = [chat.turn_text(message) for message in _turns(conversation)]
-    if [chat.decode(ids) for ids in trained] != turns:
+    turns = _turns(conversation)
+    if [chat.decode(ids) for ids in trained] != [chat.turn_text(message) for message in turns]:
         yield f"the trained pieces are not the {len(turns)} assistant turns"
-    for turn, ids in enumerate(trained):
-        if ids[-1] != chat.eos_id or ids.count(chat.eos_id) != 1:
-            yield f"turn {turn}: {chat.eos_token} does not stand once, at the end"
+    for turn, (ids, message) in enumerate(zip(trained, turns, strict=False)):
+        end = chat.end_of(message).token
+        if ids[-1:] != chat.encode(end) or sum(token in chat.end_ids for token in ids) != 1:
+            yield f"turn {turn}: {end} does not stand once, at the end, as the only token that ends a turn"
 
 
 def literal(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:

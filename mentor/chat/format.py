@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache
-from itertools import zip_longest
+from functools import cached_property, lru_cache, partial
+from itertools import product, zip_longest
 from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 
 from mentor.chat.conversation import ordered
+from mentor.chat.ends import TurnEnd, answer_end, call_ends, generation_ends, given_end, not_an_end
 from mentor.chat.messages import make_call
 from mentor.chat.parse import AssistantTurn, leaves_thinking_open, parse_turn, split_reasoning
 from mentor.chat.parsed import ParsedCall, Schemas
@@ -85,7 +86,10 @@ class ChatFormat:
     a conversation that has none; with `{tools}`, which shows the tools, it comes before any.
     call_syntax: how calls are spelled, found by rendering where it is None.
     uncertified: use call_syntax even where it does not read a rendered call. end_of_turn: the token that ends an
-    assistant's turn, found by rendering where it is None: `eos_token`, whatever the tokenizer calls its own.
+    answer, or that token, a space and the one that ends a turn with calls; found by rendering where not given.
+    more_ends: ids of further tokens that end a turn where a student writes them.
+    answer_end, call_end: what the template ends an answer and a turn with calls with; `eos_token` and `eos_id` are of
+    an answer. end_ids: the tokens that stop sampling, those two first.
     syntax: how the template spells calls. parallel_calls, text_with_calls, keeps_thinking: whether an assistant turn
     holds several calls, text beside a call, and reasoning. quotes_in_calls, any_argument_names: whether a call holds
     text with quotes and line ends, and names of arguments that are no words. marks_in_text: whether the text of a turn
@@ -106,6 +110,7 @@ class ChatFormat:
         call_syntax: CallSyntax | None = None,
         uncertified: bool = False,
         end_of_turn: str | None = None,
+        more_ends: Sequence[int] = (),
     ) -> None:
         if not tokenizer.chat_template:
             raise InputError("the tokenizer has no chat template: set model.chat_template to a Jinja file")
@@ -117,21 +122,26 @@ class ChatFormat:
         self._prompt_ids = lru_cache(maxsize=4096)(self._encode_prompt)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
         self._tags, self._specials = tag_patterns(tokenizer)
-        self.eos_token = self._find_end(end_of_turn)
-        (self.eos_id,) = self.encode(self.eos_token)
+        self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
+        self._given_ends = self._read_ends(end_of_turn)
+        self.answer_end = self.call_end = self._find_answer_end()
+        self.eos_token, self.eos_id = self.answer_end.token, self.encode(self.answer_end.token)[0]
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self._schemas = lru_cache(maxsize=256)(_schemas_of)
         self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
-        self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
         self._unsaid = self._specials
         self.syntax = self._find_syntax(call_syntax, uncertified)
         self._marks = tags_in(" ".join(self._thinking_marks()), self._tags)
         self._unsaid = either(self._specials, self._marks)
         self.marks_in_text = all(map(self._marks.search, self._thinking_marks()))
         self._thinking_ids = self._find_thinking_ids() if think_history == "strip" else []
+        self.call_end_id = self.encode(self.call_end.token)[0]
+        known = [end for end in more_ends if 0 <= end < len(tokenizer)]
+        self.end_ids = tuple(dict.fromkeys([self.eos_id, self.call_end_id, *known]))
         one, both = [_PROBES[0]], list(_PROBES)
         self.parallel_calls = self._holds({"content": "", "tool_calls": both})
-        self.text_with_calls = self._holds({"content": "probe text", "tool_calls": one})
+        text_with_calls = {"content": "probe text", "tool_calls": one}
+        self.text_with_calls = self._holds(text_with_calls) and self._keeps_before_results(text_with_calls)
         self.keeps_thinking = self._holds({"content": "probe text", "reasoning_content": "probe reasoning"})
         self.quotes_in_calls, self.any_argument_names = (
             self._holds({"content": "", "tool_calls": [make_call("probe_one", arguments)]}) for arguments in _AWKWARD
@@ -177,6 +187,7 @@ class ChatFormat:
             syntax,
             uncertified,
             end_of_turn,
+            generation_ends(path),
         )
 
     @property
@@ -243,6 +254,19 @@ class ChatFormat:
         """Encode `turn_text`; the end-of-turn token stands once, at the end."""
         return self._encode_escaped(self._turn(message))
 
+    def end_of(self, message: dict[str, Any]) -> TurnEnd:
+        """Return what ends an assistant's message."""
+        return self.call_end if message.get("tool_calls") else self.answer_end
+
+    def ended(self, text: str) -> list[int]:
+        """Encode the text of a turn, with the end of its kind."""
+        ids = self.encode(text)
+        return [*ids, self.call_end_id if self.parse(ids).calls else self.eos_id]
+
+    def without_end(self, token_ids: list[int]) -> list[int]:
+        """Return the ids of a turn up to its end, if it has one."""
+        return token_ids[:-1] if token_ids[-1:] and token_ids[-1] in self.end_ids else token_ids
+
     def _turn(self, message: dict[str, Any]) -> str:
         """Render `turn_text` with escaped tags."""
         calls = message.get("tool_calls") or []
@@ -258,7 +282,7 @@ class ChatFormat:
             raise InputError(f"the text of a turn holds {stray[0]}, which is read as thinking: leave it out")
         turn = self._render_turn(message)
         if calls and not self.syntax.exact:
-            self._check_calls(calls, turn.removesuffix(self.eos_token))
+            self._check_calls(calls, turn.removesuffix(self.call_end.token))
         return turn
 
     def _check_calls(self, calls: Sequence[dict[str, Any]], turn: str) -> None:
@@ -299,10 +323,13 @@ class ChatFormat:
                 "the chat template does not only append: an assistant turn rewrites the prompt before it; "
                 "model.chat_template names another"
             )
-        end = whole.rfind(self.eos_token)
-        if end < len(before):
-            raise InputError(_no_end(self.eos_token))
-        return thought + whole[len(before) : end] + self.eos_token
+        end = self.end_of(message)
+        if end.opens_next:
+            return thought + whole[len(before) :] + end.token
+        place = whole.rfind(end.token)
+        if place < len(before):
+            raise not_an_end(end.token)
+        return thought + whole[len(before) : place] + end.token
 
     def _escaped_message(self, message: dict[str, Any], thinking: bool = True) -> dict[str, Any]:
         """Escape special tokens in text, which keeps tags with a meaning, and all tags in arguments.
@@ -342,7 +369,7 @@ class ChatFormat:
         return call
 
     def _tool_ids(self, results: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
-        """Encode what follows an assistant turn: its results as (tool name, text), and the glue up to the next turn."""
+        """Encode what follows the end of a turn with calls: results as (tool name, text), the glue to the next turn."""
         called = results if self.parallel_calls else results[:1]
         calls = [make_call(name or _MARK, {"key": _MARK}, number) for number, (name, _) in enumerate(called)]
         messages: list[dict[str, Any]] = [
@@ -351,10 +378,10 @@ class ChatFormat:
             *(self._tool_message(name, text, number) for number, (name, text) in enumerate(results)),
         ]
         text = self._render(messages, tools=_PROBE_TOOLS, add_generation_prompt=True)
-        end = text.find(self.eos_token, text.index(_MARK))
+        end = text.find(self.call_end.token, text.index(_MARK))
         if end < 0:
-            raise InputError(_no_end(self.eos_token))
-        return tuple(self._encode_escaped(text[end + len(self.eos_token) :]))
+            raise not_an_end(self.call_end.token)
+        return tuple(self._encode_escaped(text[end + len(self.call_end.token) :]))
 
     def _tool_message(self, name: str, text: str, number: int) -> dict[str, Any]:
         """Write the result of the turn's call `number`."""
@@ -375,12 +402,16 @@ class ChatFormat:
         ids = tokens.last_segment()
         if self.think_history == "strip":
             ids = self._without_thinking(ids[:-turn], ids[-turn:])
-        return [*ids, *self.tool_ids(results)]
+        return [*ids, *self.after_turn(ids[-1], results)]
+
+    def after_turn(self, last: int, results: tuple[tuple[str, str], ...]) -> list[int]:
+        """Return what follows a turn with calls whose last token is `last`: its own end where that is another one."""
+        return [*([] if last == self.call_end_id else [self.call_end_id]), *self.tool_ids(results)]
 
     def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
         """Remove the ids of thinking from a prompt and its turn; a token that is half thinking is encoded again."""
         before = before[: len(before) - len(self._thinking_ids)]
-        text = self._spelled(turn[:-1])  # without the end-of-turn token
+        text = self._spelled(turn[:-1])  # without the token that it ended with
         _, visible = split_reasoning(text, self.syntax, self.opens_thinking)
         if visible == text:
             return before + turn
@@ -388,7 +419,7 @@ class ChatFormat:
         start = bisect_left(range(len(turn)), -len(visible), key=lambda place: -len(self.decode(turn[place:-1])))
         if self.decode(turn[start:-1]) == visible:
             return before + turn[start:]
-        return [*before, *self._encode_escaped(escape(visible, self._specials)), self.eos_id]
+        return [*before, *self._encode_escaped(escape(visible, self._specials)), turn[-1]]
 
     def _find_thinking_ids(self) -> list[int]:
         """Find the ids at a prompt's end that open (or open and close) the turn's thinking; none where none does."""
@@ -489,8 +520,7 @@ class ChatFormat:
 
     def parse(self, token_ids: list[int], tools: str = "[]") -> AssistantTurn:
         """Parse sampled ids into the assistant turn that they spell. tools: the schemas as JSON text, which type it."""
-        ended = token_ids[-1:] == [self.eos_id]
-        return self._parse_text(self._spelled(token_ids[:-1] if ended else token_ids), self._schemas(tools))
+        return self._parse_text(self._spelled(self.without_end(token_ids)), self._schemas(tools))
 
     def _parse_text(self, text: str, schemas: Schemas) -> AssistantTurn:
         turn = parse_turn(text, self.syntax, self.opens_thinking, schemas)
@@ -537,20 +567,56 @@ class ChatFormat:
             said = f"the chat template refuses a conversation: {one_line(error)}"
             raise InputError(f"{said}; model.chat_template names another") from error
 
-    def _find_end(self, given: str | None) -> str:
-        """Find the token that ends an answer: the tokenizer's where it stands there, else the first special one."""
-        if given is not None:
-            if len(self.encode(given)) != 1:
-                raise InputError(f"model.end_of_turn={given!r} is not one token of the tokenizer")
-            return given
-        answer = self._render([_QUESTION, {"role": "assistant", "content": _MARK}], tools=_PROBE_TOOLS)
-        behind, own = answer.rpartition(_MARK)[2], self.tokenizer.eos_token
-        found = self._specials.search(behind) if self._specials.pattern else None
-        if found and (own is None or own not in behind):
-            return found[0]
-        if own is None:
+    def _read_ends(self, given: str | None) -> list[str]:
+        """Read `model.end_of_turn`: the token that ends an answer, and the one that ends a turn with calls, or none."""
+        tokens = given.split() if given is not None else []
+        for token in tokens:
+            if len(self.encode(token)) != 1:
+                raise InputError(f"model.end_of_turn={token!r} is not one token of the tokenizer")
+        if given is not None and len(tokens) not in (1, 2):
+            raise InputError(
+                f"model.end_of_turn={given!r} has {len(tokens)} tokens, accepted: the one that ends an answer, or that "
+                "one, a space and the one that ends a turn with calls"
+            )
+        return tokens
+
+    def _find_answer_end(self) -> TurnEnd:
+        """Find what ends an answer. Raises InputError where nothing does and the tokenizer has no eos_token."""
+        messages = [_QUESTION, {"role": "assistant", "content": _MARK}]
+        alone, own = self._render(messages, tools=_PROBE_TOOLS), self.tokenizer.eos_token
+        behind, opening = alone.rpartition(_MARK)[2], partial(self._opening, alone, [*messages, _QUESTION])
+        if self._given_ends:
+            return given_end(self._given_ends[0], behind, opening)
+        found = answer_end(behind, opening, own, self._specials)
+        if found is None and own is None:
             raise InputError("the tokenizer has no eos_token to end a turn with: set model.end_of_turn")
-        return str(own)
+        return found or TurnEnd(str(own))
+
+    def _call_ends(self, message: dict[str, Any]) -> list[TurnEnd]:
+        """List what may end a turn with the probe's call; the end of an answer where the template refuses the turn."""
+        messages = [_QUESTION, self._escaped_message(message)]
+        try:
+            alone = self._render(messages, tools=_PROBE_TOOLS)
+        except InputError:
+            return [self.answer_end]
+        turn = alone[len(commonprefix((self._open_turn, alone))) :]
+        opening = partial(self._opening, alone, [*messages, self._tool_message("probe_one", _MARK, 0)])
+        if self._given_ends[1:]:
+            return [given_end(self._given_ends[1], turn, opening)]
+        return call_ends(turn, opening, self.answer_end, self._specials)
+
+    def _opening(self, alone: str, messages: list[dict[str, Any]]) -> str | None:
+        """Return what the template writes next where `messages` go on.
+
+        None where it writes `alone` differently then, and where that begins as every turn does, the assistant's too.
+        """
+        try:
+            longer = self._render(messages, tools=_PROBE_TOOLS)
+        except InputError:
+            return None
+        assistants = self._open_turn.removeprefix(self._render([_QUESTION], tools=_PROBE_TOOLS))
+        rest = longer.removeprefix(alone)
+        return None if rest == longer or rest.startswith(tuple(self._specials.findall(assistants))) else rest
 
     def _find_syntax(self, given: CallSyntax | None, uncertified: bool) -> CallSyntax:
         """Find the syntax that reads a rendered probe call as that call, and the ids and arguments the template takes.
@@ -559,26 +625,27 @@ class ChatFormat:
         """
         message = {"role": "assistant", "content": "", "tool_calls": [_PROBES[0]]}
         calls = AssistantTurn.from_message(message).calls
-        shown, refusal = "", None
-        for self._call_id in _CALL_IDS:
-            for self._arguments_as_text in (False, True):
-                texts: dict[Thinking, str] = {}
-                for self.syntax in (given,) if given else SYNTAXES:
-                    marks = self.syntax.thinking
-                    try:
-                        text = texts[marks] = texts.get(marks) or self._render_turn(message)
-                    except InputError as error:
-                        refusal = refusal or error
-                        break
-                    if self._read(text).calls == calls:
-                        return self.syntax
-                    shown = shown or text.removesuffix(self.eos_token)
-        self._call_id, self._arguments_as_text, self.syntax = _CALL_IDS[0], False, given or HERMES
+        shown, refusal, self.syntax = "", None, given or HERMES
+        for _ in self._ways_to_call(message):
+            texts: dict[Thinking, str] = {}
+            for self.syntax in (given,) if given else SYNTAXES:
+                marks = self.syntax.thinking
+                try:
+                    text = texts[marks] = texts.get(marks) or self._render_turn(message)
+                except InputError as error:
+                    refusal = refusal or error
+                    break
+                if self._read(message, text).calls == calls:
+                    return self.syntax
+                shown = shown or text.removesuffix(self.call_end.token)
+        self.syntax = given or HERMES
+        next(self._ways_to_call(message))
         if given is None:
             raise refusal if refusal and not shown else InputError(_unknown_syntax(shown))
         if "probe_one" not in shown and given.write is not None:
             self.writes_calls = False
-            if self._read(self._render_turn(message)).calls == calls:
+            next(self._ways_to_call(message))
+            if self._read(message, self._render_turn(message)).calls == calls:
                 return given
         if not uncertified:
             said = f"writes a call as {shown[:120]!r}" if shown else str(refusal)
@@ -589,9 +656,16 @@ class ChatFormat:
         self.writes_calls = True
         return given
 
-    def _read(self, text: str) -> AssistantTurn:
-        """Read a rendered probe."""
-        text = unescape(text).removesuffix(self.eos_token)
+    def _ways_to_call(self, message: dict[str, Any]) -> Iterator[None]:
+        """Set the ids and arguments of calls that a template may take, and what may end the turn, one after another."""
+        for self._call_id, self._arguments_as_text in product(_CALL_IDS, (False, True)):
+            ends = self._call_ends(message)
+            for self.call_end in ends:
+                yield
+
+    def _read(self, message: dict[str, Any], turn: str) -> AssistantTurn:
+        """Read the rendered turn of a probe."""
+        text = unescape(turn).removesuffix(self.end_of(message).token)
         return parse_turn(text, self.syntax, self.opens_thinking, self._schemas(json.dumps(_PROBE_TOOLS)))
 
     def _holds(self, message: dict[str, Any]) -> bool:
@@ -600,7 +674,16 @@ class ChatFormat:
             text = self._render_turn({"role": "assistant", **message})
         except InputError:
             return False
-        return self._read(text) == AssistantTurn.from_message(message, self.syntax)
+        return self._read(message, text) == AssistantTurn.from_message(message, self.syntax)
+
+    def _keeps_before_results(self, message: dict[str, Any]) -> bool:
+        """Whether the content of a turn with a call is not moved behind the call's result."""
+        shown = [_QUESTION, self._escaped_message(message), self._tool_message("probe_one", "probe result", 0)]
+        try:
+            text = self._render(shown, tools=_PROBE_TOOLS)
+        except InputError:
+            return False
+        return text.rfind(message["content"]) < text.rfind("probe result")
 
     def _takes(self, messages: list[dict[str, Any]]) -> bool:
         """Whether the template renders what every message says."""
@@ -625,12 +708,6 @@ def _named_template(given: Any, name: str | None) -> Any:
     if chosen not in given:
         raise InputError(f"model.template_name={chosen} is not a chat template of the tokenizer: {', '.join(given)}")
     return given[chosen]
-
-
-def _no_end(token: str) -> str:
-    return (
-        f"the chat template does not end an assistant turn with {token}: set model.end_of_turn to the token that does"
-    )
 
 
 def _unknown_syntax(shown: str) -> str:

@@ -18,29 +18,28 @@ SPLIT = "\ufdd0"  # a Unicode noncharacter
 
 
 def tag_patterns(tokenizer: PreTrainedTokenizerBase) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Compile what matches any added token of the tokenizer, and any special one."""
+    """Compile what matches any added token of the tokenizer, and any special one; nothing where it has none."""
     added = sorted(tokenizer.added_tokens_decoder.values(), key=lambda token: -len(token.content))
     added = [token for token in added if len(token.content) > 1]
     both = (added, [token for token in added if token.special])
-    tags, specials = (re.compile("|".join(re.escape(token.content) for token in tokens)) for tokens in both)
+    tags, specials = (re.compile("|".join(re.escape(token.content) for token in tokens) or "(?!)") for tokens in both)
     return tags, specials
 
 
 def tags_in(text: str, tags: re.Pattern[str]) -> re.Pattern[str]:
     """Compile what matches the tags that stand in a text; nothing where none does."""
-    found = tags.findall(text) if tags.pattern else []
-    return re.compile("|".join(map(re.escape, found)) or "(?!)")
+    return re.compile("|".join(map(re.escape, tags.findall(text))) or "(?!)")
 
 
 def either(one: re.Pattern[str], other: re.Pattern[str]) -> re.Pattern[str]:
-    return re.compile("|".join(tags.pattern for tags in (one, other) if tags.pattern))
+    return re.compile(f"{one.pattern}|{other.pattern}")
 
 
 def escape(value: Any, tags: re.Pattern[str]) -> Any:
     """Split every tag in the texts of a JSON value."""
     if isinstance(value, str):
         text = value.replace(SPLIT, "\ufffd")
-        return tags.sub(lambda match: match[0][0] + SPLIT + match[0][1:], text) if tags.pattern else text
+        return tags.sub(lambda match: match[0][0] + SPLIT + match[0][1:], text)
     if isinstance(value, dict):
         return {escape(key, tags): escape(below, tags) for key, below in value.items()}
     if isinstance(value, list):

@@ -117,7 +117,7 @@ class Episode:
                 completion = await self._request([*prompt, *self.turn], left, seed)
         self.response += self.turn
         said = self.chat.parse(self.turn, self.tools)
-        text = self.chat.decode(self.turn).removesuffix(self.chat.eos_token)
+        text = self.chat.decode(self.chat.without_end(self.turn))
         self.messages.append(turn_message(said, text, len(self.calls)))
         self.hidden_calls += said.hidden_calls
         self.out_of_tokens = not completion.stopped
@@ -164,8 +164,8 @@ class Episode:
         prompt = self.chat.next_prompt(self.tokens, len(self.turn), results)
         fits = len(prompt) < self.limits.max_tokens
         if fits:
+            self.response += self.chat.after_turn(self.tokens.token_ids[-1], results)
             self.tokens.append_prompt(prompt)
-            self.response += self.chat.tool_ids(results)
         return fits
 
     def _trajectory(self, tools: str, stop_reason: StopReason, isolation: str | None) -> Trajectory:

@@ -90,7 +90,7 @@ class CaseWriter:
 
     def _turn_text(self, content: str, **more: Any) -> str:
         message = {"role": "assistant", "content": content, **more}
-        return self.chat.turn_text(message).removesuffix(self.chat.eos_token)
+        return self.chat.turn_text(message).removesuffix(self.chat.end_of(message).token)
 
     def _read(self, text: str) -> Sequence[ParsedCall]:
         return self.chat.parse(self.chat.encode(self.begin + text)).calls

@@ -92,13 +92,13 @@ def play(
     flat = [(task, case) for task, own in cases for case in own]
     script = {str(index): [*encoded(case, chat)] for index, (_, case) in enumerate(flat)}
     requests = [RolloutRequest(with_reference(task, case), seed=0) for task, case in flat]
-    with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, UNBOUNDED) as environment:
+    with Environment(ScriptedSampler(script, chat.end_ids), toolbox, chat, UNBOUNDED) as environment:
         played = iter(environment.rollout(requests))
     return [(task, own, [next(played) for _ in own]) for task, own in cases]
 
 
 def encoded(case: Case, chat: ChatFormat) -> list[list[int]]:
-    turns = [chat.encode(turn + chat.eos_token) for turn in case.turns]
+    turns = [chat.ended(turn) for turn in case.turns]
     if case.cut:
         turns[-1] = turns[-1][:-1]
     return turns

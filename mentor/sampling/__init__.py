@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from mentor.sampling.weight_push import Canary, push_weights
 def build_sampler(
     name: str,
     source: PreTrainedModel | Path | str,
-    eos_id: int,
+    end_ids: Collection[int],
     max_running: int = 256,
     dtype: torch.dtype = torch.float32,
     max_tokens: int = 1024,
@@ -30,16 +31,16 @@ def build_sampler(
     """Build the sampler of that name.
 
     source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
-    loads. rank, ranks: of the policy, whose ranks use the first GPUs; with placement=separate each engine uses
-    `tensor_parallel` of the GPUs after them. The keyword arguments are for vLLM alone. Raises ValueError for another
-    name.
+    loads. end_ids: the tokens that end a turn. rank, ranks: of the policy, whose ranks use the first GPUs; with
+    placement=separate each engine uses `tensor_parallel` of the GPUs after them. The keyword arguments are for vLLM
+    alone. Raises ValueError for another name.
     """
     if name == "transformers":
         if isinstance(source, PreTrainedModel):
-            return TransformersSampler(source, eos_id, max_running, dtype, max_tokens, shared=True)
+            return TransformersSampler(source, end_ids, max_running, dtype, max_tokens, shared=True)
         from mentor.policy.model import load_model
 
-        return TransformersSampler(load_model(source), eos_id, max_running, dtype, max_tokens)
+        return TransformersSampler(load_model(source), end_ids, max_running, dtype, max_tokens)
     if name == "vllm":
         from mentor.sampling.vllm_engine import VllmSettings
         from mentor.sampling.vllm_sampler import VllmSampler
@@ -57,7 +58,7 @@ def build_sampler(
             gpu_memory_share=gpu_memory_share,
             kv_cache_gib=kv_cache_gib,
         )
-        return VllmSampler(settings, eos_id)
+        return VllmSampler(settings, end_ids)
     raise ValueError(f"sampler.name={name}, accepted: transformers, vllm")
 
 

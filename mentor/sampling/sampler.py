@@ -31,7 +31,7 @@ class Completion:
 
     logprobs: of the sampled tokens under the distribution they were drawn from, so at the request's temperature and
     among the tokens that top_p left; where the request is greedy, at temperature 1 among all tokens. stopped: True when
-    it ended with the end-of-turn token (which is included), False when it ran out of tokens.
+    it ended with a token that ends a turn (which is included), False when it ran out of tokens.
     """
 
     session: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 
@@ -10,13 +10,16 @@ from mentor.sampling.sampler import Completion, SamplingParams
 
 
 class ScriptedSampler:
-    """`script[session]` holds the token ids of the session's turns, in order; logprobs are 0. It has no weights."""
+    """`script[session]` holds the token ids of the session's turns, in order; logprobs are 0. It has no weights.
+
+    end_ids: the tokens that end a turn.
+    """
 
     dtype = torch.float32
 
-    def __init__(self, script: Mapping[str, Sequence[Sequence[int]]], eos_id: int) -> None:
+    def __init__(self, script: Mapping[str, Sequence[Sequence[int]]], end_ids: Collection[int]) -> None:
         self._turns = {session: iter(turns) for session, turns in script.items()}
-        self._eos_id = eos_id
+        self._end_ids = end_ids
         self._asked: list[str] = []
 
     @property
@@ -31,7 +34,7 @@ class ScriptedSampler:
         return [self._completion(session, list(next(self._turns[session]))) for session in asked]
 
     def _completion(self, session: str, token_ids: list[int]) -> Completion:
-        return Completion(session, token_ids, [0.0] * len(token_ids), stopped=token_ids[-1] == self._eos_id)
+        return Completion(session, token_ids, [0.0] * len(token_ids), stopped=token_ids[-1] in self._end_ids)
 
     def end_session(self, session: str) -> None:
         self._turns.pop(session)

@@ -7,7 +7,7 @@ task) are prefilled once and copied. Each request draws its uniform numbers from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from operator import eq
@@ -47,15 +47,16 @@ class TransformersSampler:
     """Implements `Sampler` on a causal language model whose layers attend to all tokens or to a sliding window.
 
     max_running: slots of the KV cache, so trajectories alive at once; more wait. Where every slot belongs to a session
-    without a request, these sessions lose them and are prefilled again with their next request. max_tokens: of one
-    session. shared: the model is the policy's, so there are no weights to load. `step` sets it to evaluation mode.
+    without a request, these sessions lose them and are prefilled again with their next request. end_ids: the tokens
+    that end a turn. max_tokens: of one session. shared: the model is the policy's, so there are no weights to load.
+    `step` sets it to evaluation mode.
     Raises SamplerError for a model with layers of another kind. Keys and values outside a window are kept too.
     """
 
     def __init__(
         self,
         model: PreTrainedModel,
-        eos_id: int,
+        end_ids: Collection[int],
         max_running: int = 256,
         dtype: torch.dtype = torch.float32,
         max_tokens: int | None = None,
@@ -71,7 +72,7 @@ class TransformersSampler:
             raise SamplerError(f"attention={model.config._attn_implementation}, accepted: {', '.join(MASKED)}")
         self.model = model
         self._config = model.config.get_text_config(decoder=True)
-        self.eos_id = eos_id
+        self.end_ids = end_ids
         self.max_running = max_running
         self.dtype = dtype
         self.max_tokens = max_tokens
@@ -331,13 +332,13 @@ class TransformersSampler:
             session.sampled.append(token)
             session.tokens.append(token)
             session.logprobs.append(logprob)
-            if token == self.eos_id or len(session.sampled) == p.max_tokens:
+            if token in self.end_ids or len(session.sampled) == p.max_tokens:
                 finished.append(session)
         return finished
 
     def _complete(self, session: _SessionState) -> Completion:
         session.params = None
-        stopped = session.sampled[-1] == self.eos_id
+        stopped = session.sampled[-1] in self.end_ids
         return Completion(session.name, session.sampled, session.logprobs, stopped)
 
     def _move(self, session: _SessionState, slot: int) -> None:

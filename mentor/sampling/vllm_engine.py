@@ -73,7 +73,7 @@ class VllmEngine:
     def add(self, request_id: str, tokens: list[int], **params: Any) -> None:
         """Add a request with vLLM's SamplingParams.
 
-        Only max_tokens and stop_token_ids end it: other end tokens, which the model's files may name, are ignored.
+        Only max_tokens and stop_token_ids end it: vLLM adds no end token that it finds in the model's files.
         """
         from vllm import SamplingParams
         from vllm.inputs import tokens_input

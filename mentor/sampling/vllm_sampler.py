@@ -9,7 +9,7 @@ Not run on a GPU yet: `sleep` and waking, and the choice of GPUs of a separate e
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,13 +39,13 @@ class _Request:
 
 
 class VllmSampler:
-    """Implements `Sampler`. settings.max_running: requests decoded at once, more wait.
+    """Implements `Sampler`. settings.max_running: requests decoded at once, more wait. end_ids: what ends a turn.
 
     Raises SamplerError for a model that vLLM cannot run, and for what fails inside the engine; then only `close` works.
     """
 
-    def __init__(self, settings: VllmSettings, eos_id: int) -> None:
-        self.settings, self.eos_id, self.dtype = settings, eos_id, settings.dtype
+    def __init__(self, settings: VllmSettings, end_ids: Collection[int]) -> None:
+        self.settings, self.end_ids, self.dtype = settings, end_ids, settings.dtype
         self._running: set[str] = set()
         self._requests: dict[str, _Request] = {}  # by vLLM's name for them
         self._asked = 0
@@ -55,7 +55,7 @@ class VllmSampler:
         self._on_gpu = torch.cuda.is_available()
         try:
             # A layer that has no kernel on this machine fails in a forward pass only.
-            self.logprobs([eos_id, eos_id], 1, 1.0)
+            self.logprobs([0, 0], 1, 1.0)
         except SamplerError as error:
             self.close()
             raise SamplerError(f"vLLM cannot run model.path={settings.model}: {error}") from error
@@ -80,7 +80,7 @@ class VllmSampler:
                 temperature=params.temperature,
                 top_p=params.top_p,
                 seed=params.seed,
-                stop_token_ids=[self.eos_id],
+                stop_token_ids=list(self.end_ids),
                 logprobs=0,  # of the sampled token
             )
         except Exception as error:
@@ -186,7 +186,7 @@ class VllmSampler:
     def _complete(self, request: _Request) -> Completion:
         assert request.session is not None
         self._running.remove(request.session)
-        stopped = request.token_ids[-1] == self.eos_id
+        stopped = request.token_ids[-1] in self.end_ids
         return Completion(request.session, request.token_ids, request.logprobs, stopped)
 
     def _must_be_idle(self, what: str) -> None:

@@ -40,7 +40,7 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
     if stored is not None and stored.fingerprint != fingerprint(chat):
         warn(
             f"{base}: trained in a different chat format from the one it is used in now; one of model.chat_template, "
-            "question_template, system_prompt, enable_thinking, think_history, call_syntax differs"
+            "question_template, system_prompt, enable_thinking, think_history, call_syntax, end_of_turn differs"
         )
         stored = None
     certificate = stored or certify(chat)

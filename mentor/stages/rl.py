@@ -89,7 +89,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
-        open_sampler(sampling, base, chat.eos_id, policy.dtype, policy.model, ranks) as sampler,
+        open_sampler(sampling, base, chat.end_ids, policy.dtype, policy.model, ranks) as sampler,
         open_judge(config, folder.path, logger.message, ranks.size, ranks.rank) as judge,
         build_reward(report=logger.message, judge=judge, **asdict(reward_settings)) as reward,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from mentor.sampling import Sampler, build_sampler
 def open_sampler(
     settings: SamplerConfig,
     path: Path | str,
-    eos_id: int,
+    end_ids: Collection[int],
     dtype: torch.dtype,
     model: PreTrainedModel | None = None,
     ranks: Ranks | None = None,
@@ -33,7 +33,7 @@ def open_sampler(
     sampler = build_sampler(
         settings.name,
         model if model is not None and settings.name == "transformers" else path,
-        eos_id,
+        end_ids,
         settings.max_running,
         dtype,
         settings.max_tokens,

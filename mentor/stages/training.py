@@ -132,7 +132,12 @@ def train_and_save(
 
 
 def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ranks) -> None:
-    """Write `model/`, whole: the weights, the tokenizer and the certificate of the chat format."""
+    """Write `model/`, whole: the weights, the tokenizer and the certificate of the chat format.
+
+    Its generation_config.json names every token that stopped sampling here, so that others stop there too.
+    """
+    first, *more = chat.end_ids
+    policy.model.generation_config.eos_token_id = [first, *more] if more else first
 
     def write(target: Path | None) -> None:
         policy.save_model(target)

@@ -7,6 +7,7 @@ import pytest
 
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import certify, fingerprint
+from mentor.chat.ends import TurnEnd
 from mentor.chat.messages import make_call
 from mentor.chat.parsed import ParsedCall
 from mentor.chat.syntax import HERMES, load_syntax
@@ -130,7 +131,9 @@ class RewritingTokenizer:
 def test_a_template_whose_turns_end_otherwise_than_the_tokenizer_says_is_refused(shared):
     data = shared / "data"
     chat = ChatFormat.from_pretrained(data / "tokenizer/qwen3", str(data / "chat_templates/qwen3.jinja"))
-    chat.eos_token = "<|endoftext|>"  # as in a base model's tokenizer, whose chat template ends turns with <|im_end|>
+    chat.call_end = TurnEnd(
+        "<|endoftext|>"
+    )  # as in a base model's tokenizer, whose chat template ends turns with <|im_end|>
     with pytest.raises(InputError, match="does not end an assistant turn with <.endoftext.>"):
         chat.tool_ids((("add", "5"),))
 

@@ -153,10 +153,10 @@ def check_policy(chat: ChatFormat, model, done: list[Trajectory], tolerance: flo
 
 
 def test_the_embedded_sampler_goes_on_behind_the_closed_thinking(opens, student):
-    sampler = TransformersSampler(student, opens.eos_id, max_running=16)
+    sampler = TransformersSampler(student, opens.end_ids, max_running=16)
     done = bounded(opens, sampler)
     check_policy(opens, student, done, 1e-4)
-    again = roll_out(opens, TransformersSampler(student, opens.eos_id, max_running=4), BOUNDED, lockstep=True)
+    again = roll_out(opens, TransformersSampler(student, opens.end_ids, max_running=4), BOUNDED, lockstep=True)
     assert [trajectory.tokens.token_ids for trajectory in again] == [t.tokens.token_ids for t in done]
     free = roll_out(opens, sampler, replace(BOUNDED, max_thinking_tokens=None))
     for trajectory, bound in zip(free, done, strict=True):

@@ -21,7 +21,7 @@ from tests.unit.tasks.test_rl_rows import ENV, MENTOR, RECALL, SCHEMA, VERL
 
 def test_lockstep_with_more_trajectories_than_the_sampler_has_slots_ends(chat, student):
     def responses(max_running, lockstep):
-        sampler = _EndsEveryTurn(student, chat.eos_id, max_running)
+        sampler = _EndsEveryTurn(student, chat.end_ids, max_running)
         toolbox = Toolbox(Toolset.builtin("calculator"))
         limits = RolloutLimits(max_turns=3, max_turn_tokens=8)
         with Environment(sampler, toolbox, chat, limits, lockstep) as environment:
@@ -53,7 +53,7 @@ class _CallsEveryTurn:
 
 
 def test_sampler_logprobs_of_real_rollouts_equal_the_policys(chat, student):
-    sampler = TransformersSampler(student, chat.eos_id, max_running=16)
+    sampler = TransformersSampler(student, chat.end_ids, max_running=16)
     toolbox = Toolbox(Toolset.builtin("calculator"))
     with Environment(sampler, toolbox, chat, RolloutLimits(max_turns=3, max_turn_tokens=24)) as environment:
         trajectories = environment.rollout([RolloutRequest(make_task(i), seed=i) for i in range(40)])
@@ -72,7 +72,7 @@ OWN_TOOLS_LIMITS = RolloutLimits(max_turns=4, max_turn_tokens=200, max_tokens=40
 def roll_out(chat, toolbox: Toolbox, tasks: list[Task], *turns: list[str], limits: RolloutLimits = OWN_TOOLS_LIMITS):
     """Trajectories of scripted students; checks what training relies on."""
     script = {str(i): [chat.encode(turn + chat.eos_token) for turn in own] for i, own in enumerate(turns)}
-    with Environment(ScriptedSampler(script, chat.eos_id), toolbox, chat, limits) as environment:
+    with Environment(ScriptedSampler(script, chat.end_ids), toolbox, chat, limits) as environment:
         done = environment.rollout([RolloutRequest(task, seed=0) for task in tasks])
     for trajectory, own in zip(done, turns, strict=True):
         tokens = trajectory.tokens

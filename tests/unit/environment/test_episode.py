@@ -5,6 +5,7 @@ from mentor.environment import RolloutLimits
 from mentor.environment.episode import call_error, turn_message
 from mentor.tools import Toolset
 from mentor.types import CallError, StopReason, Trajectory
+from tests.fixtures.foreign_ends import OTHER, SAID, foreign_chat, foreign_lesson
 from tests.fixtures.rollouts import END, call, one
 
 
@@ -23,6 +24,18 @@ def test_a_call_is_run_and_its_result_shown_and_only_sampled_tokens_are_trained(
     assert trajectory.response == (
         f"{turns[0]}\n<|im_start|>user\n<tool_response>\n5\n</tool_response>{END}\n<|im_start|>assistant\n{turns[1]}"
     )
+
+
+def test_a_turn_that_ends_otherwise_than_its_template_is_completed_with_what_is_not_trained(chat):
+    other = foreign_chat(chat)
+    trajectory, lesson = one(other, SAID), foreign_lesson(other)
+    assert (trajectory.stop_reason, trajectory.final_text) == (StopReason.ANSWERED, "The answer is \\boxed{5}.")
+    assert (trajectory.tokens.token_ids, trajectory.tokens.loss_mask) == (lesson.token_ids, lesson.loss_mask)
+    assert trajectory.response == (
+        f"{SAID[0]}{END}\n<|im_start|>user\n<tool_response>\n5\n</tool_response>{END}\n<|im_start|>assistant\n{SAID[1]}"
+    )
+    malformed = one(other, [call(arguments="{") + OTHER, SAID[1]])
+    assert malformed.messages[1]["content"] == call(arguments="{"), "the end is no part of the text"
 
 
 def test_every_result_of_parallel_calls_is_shown_zero_and_errors_included(chat):

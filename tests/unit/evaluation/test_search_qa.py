@@ -30,7 +30,7 @@ def roll_out(chat, tasks: list[Task], corpus: Path, answers: list[str], **stage)
     wanted = requests(tasks, EvalStage("eval", samples=0, **stage), SamplerConfig("transformers"), seed=0)
     turns = [[search_call(request.task.question), answer] for request, answer in zip(wanted, answers, strict=True)]
     script = {str(i): [chat.encode(turn + chat.eos_token) for turn in own] for i, own in enumerate(turns)}
-    sampler = ScriptedSampler(script, chat.eos_id)
+    sampler = ScriptedSampler(script, chat.end_ids)
     with Environment(sampler, Toolbox(Toolset.search(corpus)), chat, LIMITS) as environment:
         done = environment.rollout(wanted)
     return [judged(trajectory, request, QaGrader()) for trajectory, request in zip(done, wanted, strict=True)]

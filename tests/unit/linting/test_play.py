@@ -16,6 +16,7 @@ from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, StopReason, Task, ToolCall
 from tests.fixtures.call_templates import CALL_TEMPLATES
 from tests.fixtures.chat_templates import OPENS_AND_LEAVES_OUT, OPENS_THINKING, THINKING, with_template
+from tests.fixtures.end_templates import THREE_ENDS, with_ends
 from tests.fixtures.judge_server import JudgeServer, write_rubric
 from tests.fixtures.own_rewards import write_rewards
 from tests.unit.endpoints.test_background import opened
@@ -32,6 +33,15 @@ TASK = Task(
 def lint(name: str, chat, toolbox: Toolbox | None = None, task: Task = TASK, **changes) -> Lint:
     with build_reward(**{**load_preset(name), **changes}) as reward:
         return lint_reward(reward, [task], toolbox or Toolbox(Toolset.builtin("calculator")), chat)
+
+
+def test_turns_are_played_with_the_end_of_their_kind(chat):
+    one = with_ends(chat, THREE_ENDS)
+    ((_, cases, played),) = play([TASK], Toolbox(Toolset.builtin("calculator")), one)
+    (honest,) = (trajectory for case, trajectory in zip(cases, played, strict=True) if case.name == "honest")
+    text = one.decode(honest.tokens.token_ids)
+    assert honest.stop_reason is StopReason.ANSWERED and text.count("</tool_call><|call|><|start|>tool") == 2
+    assert text.count("<|call|>") == 2 and text.count("<|return|>") == 1 and text.endswith("<|return|>")
 
 
 def whys(found: Lint) -> set[str]:

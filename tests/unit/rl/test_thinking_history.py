@@ -247,7 +247,7 @@ def test_a_student_taught_on_stripped_turns_samples_what_it_was_taught_under_the
     for _ in range(60):
         loss = policy.update(batch, supervised_loss)["loss/train"]
     assert loss < 0.05
-    sampler = TransformersSampler(policy.model, strip.eos_id, shared=True)
+    sampler = TransformersSampler(policy.model, strip.end_ids, shared=True)
     (greedy,) = roll_out(strip, sampler, temperature=0.0)
     assert greedy.messages[1:] == worked()[1:]
     assert (greedy.tokens.token_ids, greedy.tokens.loss_mask) == (lesson.token_ids, lesson.loss_mask)

@@ -1,12 +1,22 @@
 """One contract for every sampler: what the environment and the training loop rely on."""
 
+import copy
 from collections import Counter
 
 import pytest
 import torch
 
+from mentor.algorithm.loss import LossSettings
+from mentor.chat import ChatFormat
+from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.errors import SamplerError
+from mentor.rl.update import make_loss_function
 from mentor.sampling import SamplingParams, build_sampler
+from mentor.tools import Toolbox, Toolset
+from mentor.types import StopReason, Trajectory
+from tests.fixtures.foreign_ends import OTHER, SAID, foreign_chat, foreign_lesson, teach
+from tests.fixtures.policies import make_policy, policy_batch
+from tests.fixtures.rollouts import make_task
 from tests.fixtures.samplers import KINDS, drain, open_pair, plain_logits, prompts, recomputed
 from tests.fixtures.students import make_wide_student
 
@@ -80,21 +90,54 @@ def test_a_prompt_may_drop_or_change_tokens_of_the_turns_before(chat, pair):
             }[name]
 
 
-def test_a_turn_ends_with_the_end_token_or_without_room(chat, pair):
+def test_a_turn_ends_with_any_end_token_or_without_room(chat, pair):
     ids = prompts(chat, 1)[0]
     whole = ask(pair.sampler, "whole", ids)
     assert len(whole.token_ids) == 12 and not whole.stopped
     end = whole.token_ids[3]
     first = whole.token_ids.index(end) + 1
-    pair.sampler.eos_id = end
+    pair.sampler.end_ids = (chat.eos_id, end)
     try:
         cut = ask(pair.sampler, "cut", ids)
         short = ask(pair.sampler, "short", ids, SamplingParams(max_tokens=first - 1 or 1, temperature=0.0))
     finally:
-        pair.sampler.eos_id = chat.eos_id
+        pair.sampler.end_ids = chat.end_ids
     assert (cut.token_ids, cut.stopped) == (whole.token_ids[:first], True)
     assert len(cut.logprobs) == first
     assert short.stopped == (first == 1)
+
+
+def test_a_student_that_ends_its_turns_otherwise_stops_there_and_is_trained_on_it(chat, pair):
+    other = foreign_chat(chat)
+    lesson = foreign_lesson(other)
+    policy = make_policy(copy.deepcopy(pair.model), other)
+    teach(policy, lesson, other.pad_id)
+    pair.sampler.load_weights(policy.weights())
+
+    def roll_out(one: ChatFormat) -> Trajectory:
+        pair.sampler.end_ids = one.end_ids
+        limits = RolloutLimits(max_turn_tokens=60, max_tokens=256)
+        with Environment(pair.sampler, Toolbox(Toolset.builtin("calculator")), one, limits) as environment:
+            return environment.rollout([RolloutRequest(make_task(), seed=0, temperature=0.0)])[0]
+
+    try:
+        played, cut = roll_out(other), roll_out(chat)
+    finally:
+        pair.sampler.end_ids = chat.end_ids
+    assert (played.stop_reason, played.final_text) == (StopReason.ANSWERED, "The answer is \\boxed{5}.")
+    assert (played.tokens.token_ids, played.tokens.loss_mask) == (lesson.token_ids, lesson.loss_mask)
+    assert played.response.startswith(f"{SAID[0]}<|im_end|>\n<|im_start|>user\n<tool_response>\n5\n</tool_response>")
+    assert cut.stop_reason is StopReason.LENGTH, "where no file names its end, it goes on"
+
+    length = len(lesson) - 1
+    own = dict(enumerate(recomputed(policy.model, lesson.token_ids, length), start=1))
+    assert all(own[i] == pytest.approx(played.tokens.logprobs[i], abs=1e-3) for i in own if lesson.loss_mask[i])
+    ends = [i for i, token in enumerate(lesson.token_ids) if lesson.loss_mask[i] and token in chat.encode(OTHER)]
+    assert len(ends) == 2
+    worse = policy_batch([played.tokens], [-1.0], other.pad_id)
+    make_policy(policy.model, other).update(worse, make_loss_function(LossSettings(0.2, 0.28)))
+    after = dict(enumerate(recomputed(policy.model, lesson.token_ids, length), start=1))
+    assert all(after[i] < own[i] for i in ends), "an end that was sampled is trained on as any token"
 
 
 def test_a_session_waiting_for_its_tool_blocks_no_other(chat, pair):
@@ -259,4 +302,4 @@ def test_requests_that_make_no_sense_are_refused(chat, pair):
 
 def test_an_unknown_sampler_is_refused(chat, student):
     with pytest.raises(ValueError, match="sampler.name=sglang, accepted: transformers, vllm"):
-        build_sampler("sglang", student, chat.eos_id)
+        build_sampler("sglang", student, chat.end_ids)

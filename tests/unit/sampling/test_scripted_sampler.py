@@ -8,7 +8,7 @@ PARAMS = SamplingParams(max_tokens=8)
 
 
 def test_each_session_replays_its_turns_in_order():
-    sampler = ScriptedSampler({"a": [[5, 6], [7, 1]], "b": [[8, 1]]}, eos_id=1)
+    sampler = ScriptedSampler({"a": [[5, 6], [7, 1]], "b": [[8, 1]]}, end_ids=[1])
     assert not sampler.busy and sampler.step() == []
     sampler.add_request("b", [0], PARAMS)
     sampler.add_request("a", [0], PARAMS)
@@ -27,7 +27,7 @@ def test_each_session_replays_its_turns_in_order():
 
 
 def test_it_has_no_weights_and_reads_those_it_is_given():
-    sampler = ScriptedSampler({}, eos_id=1)
+    sampler = ScriptedSampler({}, end_ids=[1])
     read = []
     sampler.load_weights((read.append(name), (name, torch.zeros(1)))[1] for name in ("a", "b"))
     assert read == ["a", "b"] and sampler.checksums() is None and sampler.logprobs([1, 2, 3], 2, 1.0) == [0.0, 0.0]

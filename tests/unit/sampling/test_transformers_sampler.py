@@ -10,7 +10,7 @@ from tests.fixtures.samplers import drain, prompts, recomputed
 
 
 def test_equal_prompts_are_prefilled_once_and_still_sampled_apart(chat, student):
-    sampler = TransformersSampler(student, chat.eos_id, max_running=16)
+    sampler = TransformersSampler(student, chat.end_ids, max_running=16)
     ids = prompts(chat, 1)[0]
     fed = []
     forward = sampler._forward
@@ -26,7 +26,7 @@ def test_equal_prompts_are_prefilled_once_and_still_sampled_apart(chat, student)
 
 
 def test_sessions_that_hold_every_slot_without_a_request_lose_them_and_are_prefilled_again(chat, student):
-    sampler = TransformersSampler(student, chat.eos_id, max_running=2)
+    sampler = TransformersSampler(student, chat.end_ids, max_running=2)
     tokens = {str(i): ids for i, ids in enumerate(prompts(chat, 5))}
     for turn in range(2):
         for name, ids in tokens.items():
@@ -46,7 +46,7 @@ def test_sessions_that_hold_every_slot_without_a_request_lose_them_and_are_prefi
 def test_windows_caps_and_sinks_are_those_of_the_model_itself(chat, name):
     """Turns longer than the window, more sessions than slots."""
     model = make_family(name, vocab_size=len(chat.tokenizer))
-    sampler = TransformersSampler(model, chat.eos_id, max_running=2)
+    sampler = TransformersSampler(model, chat.end_ids, max_running=2)
     tokens = {str(i): ids for i, ids in enumerate(prompts(chat, 3))}
     for turn in range(2):
         for session, ids in tokens.items():
@@ -62,12 +62,12 @@ def test_windows_caps_and_sinks_are_those_of_the_model_itself(chat, name):
 @pytest.mark.parametrize("name, kind", [("lfm2", "conv"), ("qwen3.5", "linear_attention")])
 def test_layers_with_state_are_refused_and_vllm_is_named(chat, name, kind):
     with pytest.raises(SamplerError, match=f"this model has layers of {kind}: choose sampler=vllm$"):
-        TransformersSampler(make_family(name), chat.eos_id)
+        TransformersSampler(make_family(name), chat.end_ids)
 
 
 def test_a_turn_in_the_middle_of_a_decode_finds_its_slot_again(chat, student):
     """Slots move as sessions finish: one that comes back is prefilled from its first new token on."""
-    sampler = TransformersSampler(student, chat.eos_id, max_running=4)
+    sampler = TransformersSampler(student, chat.end_ids, max_running=4)
     ids = prompts(chat, 3)
     for i, prompt in enumerate(ids):
         sampler.add_request(str(i), prompt, SamplingParams(max_tokens=2 + 4 * i, temperature=0.0))
@@ -86,6 +86,6 @@ def test_a_turn_in_the_middle_of_a_decode_finds_its_slot_again(chat, student):
 
 
 def test_weights_of_another_model_are_refused(chat, student):
-    sampler = TransformersSampler(student, chat.eos_id)
+    sampler = TransformersSampler(student, chat.end_ids)
     with pytest.raises(SamplerError, match="weight model.nothing is not one of the sampler's model"):
         sampler.load_weights([("model.nothing", torch.zeros(1))])

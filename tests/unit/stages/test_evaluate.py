@@ -40,7 +40,7 @@ def test_rows_of_both_ways_and_a_domain_that_is_known_later(chat, tmp_path: Path
     settings = config()
     job = Evaluation(tmp_path / "model", "m", "mine", dump(settings))
     script = {str(i): [chat.encode(answer + chat.eos_token)] for i, answer in enumerate(ANSWERS)}
-    sampler, toolbox = ScriptedSampler(script, chat.eos_id), Toolbox(Toolset.builtin("calculator"))
+    sampler, toolbox = ScriptedSampler(script, chat.end_ids), Toolbox(Toolset.builtin("calculator"))
     with Grader() as answers, Environment(sampler, toolbox, chat, RolloutLimits()) as environment:
         given = (settings, tmp_path / "eval", environment, answers, Logger(Console(False)))
         with_tools, without = evaluate(job, TASKS, *given)
@@ -66,7 +66,7 @@ def test_a_judge_keeps_its_answers_in_the_folder_of_the_evaluation(chat, tmp_pat
         settings = replace(config(), judge=judge, stage=stage, benchmark={"mine": entry})
         job = Evaluation(tmp_path / "model", "m", "mine", dump(settings))
         script = {str(i): [chat.encode(f"It is {said}.{chat.eos_token}")] for i, said in enumerate((72, 71))}
-        sampler, toolbox = ScriptedSampler(script, chat.eos_id), Toolbox(Toolset.builtin("calculator"))
+        sampler, toolbox = ScriptedSampler(script, chat.end_ids), Toolbox(Toolset.builtin("calculator"))
         with Grader() as answers, Environment(sampler, toolbox, chat, RolloutLimits()) as environment:
             for _ in range(2):  # the second time it is done, and nobody is asked
                 given = (settings, tmp_path / "eval", environment, answers, Logger(Console(False)))

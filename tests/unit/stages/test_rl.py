@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from mentor.chat.messages import make_call
 from mentor.config import (
     Config,
     ModelConfig,
@@ -19,6 +20,12 @@ from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.stages import rl
 from mentor.stages.rl import check_format
+from mentor.tools import Toolset
+from mentor.types import CallRecord, StopReason, Trajectory
+from tests.fixtures.foreign_ends import OTHER, foreign_chat, foreign_lesson, teach
+from tests.fixtures.policies import make_policy
+from tests.fixtures.rollouts import make_task
+from tests.fixtures.students import make_small_student
 from tests.fixtures.traces import sums_row, traced
 from tests.fixtures.training_run import make_run, run_stage
 
@@ -114,3 +121,38 @@ def test_traces_without_answers_or_code_for_their_tools_are_named(chat, tmp_path
     make_run(tmp_path / "b", chat, traced(tmp_path, other))
     with pytest.raises(InputError, match="no code, so no call of them can run: sum_up, add; accepted: tools=file"):
         run_stage(rl.run, config(1), tmp_path / "b", "rl-flexible-s0")
+
+
+def test_a_student_that_ends_its_turns_otherwise_is_trained_on_that_end(chat, tmp_path):
+    base = make_run(tmp_path, chat, [worked()])
+    policy = make_policy(make_small_student(chat), chat)
+    teach(policy, foreign_lesson(foreign_chat(chat)), chat.pad_id)
+    policy.save_model(base)
+    other, own = chat.encode(OTHER)[0], chat.eos_id
+    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": [other, own]}))
+    settings = config(2)
+    settings.sampler.max_turn_tokens = 60
+    settings.trainer.prompts_per_step, settings.trainer.group_size = 1, 8
+    run_stage(rl.run, settings, tmp_path, "rl-flexible-s0")
+
+    folder = tmp_path / "rl-flexible-s0"
+    rows = [row["tokens"] for row in read_jsonl(folder / "trajectories" / "trajectories.jsonl")]
+    ended = 0
+    for row in rows:
+        ids, mask = row["token_ids"], row["loss_mask"]
+        for place in (place for place, token in enumerate(ids) if token == other):
+            assert mask[place] and (place + 1 == len(ids) or (ids[place + 1], mask[place + 1]) == (own, False))
+            ended += 1
+    assert len(rows) == 16 and ended > 16
+    assert sum(row["policy/updates"] for row in read_jsonl(folder / "metrics.jsonl")) > 0
+    assert json.loads((folder / "model" / "generation_config.json").read_text())["eos_token_id"] == [own, other]
+
+
+def worked() -> Trajectory:
+    """A teacher's trajectory for the task of the lesson."""
+    called = {"role": "assistant", "content": "", "tool_calls": [make_call("add", {"a": 2, "b": 3})]}
+    result = {"role": "tool", "tool_call_id": "call_0", "name": "add", "content": "5"}
+    answer = {"role": "assistant", "content": "The answer is \\boxed{5}."}
+    messages = [*make_task().prompt, called, result, answer]
+    record = CallRecord(0, "add", {"a": 2, "b": 3}, True)
+    return Trajectory(make_task(), messages, Toolset.builtin("calculator").schemas_json, StopReason.ANSWERED, [record])

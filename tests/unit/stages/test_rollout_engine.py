@@ -21,7 +21,7 @@ def test_limits_of_a_rollout_are_those_of_the_settings():
 def test_an_embedded_sampler_shares_the_policys_model_and_is_closed_at_the_end(chat):
     model = make_small_student(chat)
     settings = SamplerConfig(name="transformers", max_running=2, max_tokens=100)
-    with open_sampler(settings, "nowhere", chat.eos_id, torch.float32, model, Ranks()) as sampler:
+    with open_sampler(settings, "nowhere", chat.end_ids, torch.float32, model, Ranks()) as sampler:
         assert isinstance(sampler, TransformersSampler) and sampler.model is model and sampler.shared
         assert (sampler.max_running, sampler.max_tokens) == (2, 100)
         sampler.add_request("s", prompts(chat, 1)[0], SamplingParams(max_tokens=2))
@@ -32,6 +32,6 @@ def test_an_embedded_sampler_shares_the_policys_model_and_is_closed_at_the_end(c
 def test_without_a_policy_the_model_is_loaded_from_its_folder(chat, tmp_path):
     saved = save_student(chat, tmp_path)
     settings = SamplerConfig(name="transformers")
-    with open_sampler(settings, tmp_path, chat.eos_id, torch.float32) as sampler:
+    with open_sampler(settings, tmp_path, chat.end_ids, torch.float32) as sampler:
         assert isinstance(sampler, TransformersSampler) and not sampler.shared
         assert torch.equal(sampler.model.get_input_embeddings().weight, saved.get_input_embeddings().weight)

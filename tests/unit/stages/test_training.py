@@ -1,14 +1,18 @@
 """A policy from its trainer's settings, and the model that training leaves."""
 
+import json
 import random
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
+from mentor.chat.certificate import fingerprint
 from mentor.config import DeepSpeedConfig, LoraConfig, ModelConfig, RlTrainer, SftTrainer, SupervisedTrainer
 from mentor.policy import TorchEngine
 from mentor.policy.ranks import Ranks
 from mentor.runs import RunFolder
+from mentor.stages.chat_format import load_chat, stored_certificate
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
 from tests.fixtures.policies import make_batch
 
@@ -66,3 +70,18 @@ def test_a_saved_student_loads_again(base, chat, tmp_path):
     save_student(policy, chat, RunFolder(tmp_path / "sft-s0", tmp_path), Ranks())
     again = load_student(tmp_path / "sft-s0" / "model", MODEL, SftTrainer())
     assert all(torch.equal(p, dict(policy.model.named_parameters())[name]) for name, p in again.named_parameters())
+
+
+@pytest.mark.parametrize("files", [None, "<|endoftext|>", "<|im_start|><|endoftext|><|im_end|>"])
+def test_the_files_of_a_saved_student_name_all_that_ended_its_turns(base, chat, tmp_path, files):
+    if files is not None:
+        (base / "generation_config.json").write_text(json.dumps({"eos_token_id": chat.encode(files)}))
+    trained = load_chat(base, MODEL)
+    policy = build_policy(load_student(base, MODEL, SftTrainer()), trained, MODEL, SupervisedTrainer(), 1)
+    save_student(policy, trained, RunFolder(tmp_path / "sft-s0", tmp_path), Ranks())
+    saved = tmp_path / "sft-s0" / "model"
+    ends = GenerationConfig.from_pretrained(saved).eos_token_id
+    expected = {"<|im_end|>", *(chat.decode([token]) for token in chat.encode(files or ""))}
+    assert set(stored_certificate(saved).ends) == expected and stored_certificate(saved).ends[0] == "<|im_end|>"
+    assert ends == (chat.eos_id if files is None else list(trained.end_ids))
+    assert fingerprint(load_chat(saved, MODEL)) == fingerprint(trained), "it is used as it was trained"
