@@ -515,7 +515,7 @@ class ChatFormat:
 
     def close_thinking(self, token_ids: list[int]) -> list[int]:
         """Return the ids that close the thinking which the sampled ids of a turn leave open; none where it is not."""
-        open_still = leaves_thinking_open(self.decode(token_ids), self.syntax, self.opens_thinking)
+        open_still = leaves_thinking_open(self._spelled(token_ids), self.syntax, self.opens_thinking)
         return self.encode(self.thinking_end) if open_still else []
 
     def parse(self, token_ids: list[int], tools: str = "[]") -> AssistantTurn:

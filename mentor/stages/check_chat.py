@@ -31,7 +31,7 @@ class Stretch:
 
 
 def show_chat(chat: ChatFormat) -> None:
-    """Print what was certified, and the stretches of a conversation: in colours on a terminal, unless NO_COLOR is set."""
+    """Print what was certified, and a conversation: in colours on a terminal, unless NO_COLOR is set."""
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     console.print(Text("\n".join(described(chat))))
     for stretch in stretches(chat):

@@ -249,6 +249,12 @@ def test_open_thinking_is_closed_as_the_template_closes_it(chat):
     assert closes(thinks, "<think>Hm") and closes(chat, "<think>Hm")
     assert not closes(opens, "Hm</think>") and not closes(thinks, "Hm") and not closes(thinks, "<think>Hm</think>Yes")
     assert not closes(thinks, HERMES.write([make_call("add", {"text": "<think>"})]))
+    spelled = opens.encode("Hm<") + opens.encode("/think>")  # ordinary tokens that spell the mark, where it is a token
+    with_marks = copy.deepcopy(opens.tokenizer)
+    with_marks.add_tokens(["<think>", "</think>"])
+    marked = ChatFormat(with_marks)
+    assert opens.close_thinking(spelled) == [] and marked.close_thinking(spelled) == marked.encode(marked.thinking_end)
+    assert marked.close_thinking(marked.encode("Hm</think>")) == []
     assert closes(opens, HERMES.write([make_call("add", {"text": "</think>"})]))
 
 

@@ -1,6 +1,9 @@
 """Calls in the syntaxes of chat templates."""
 
 import random
+import re
+import sys
+import threading
 import time
 
 import pytest
@@ -15,6 +18,35 @@ BARE = '{"name": "add", "parameters": {"a": 1, "b": 2}}'
 ADD = ParsedCall("add", {"a": 1, "b": 2})
 SCHEMAS = {"add": {"type": "object", "properties": {"s": {"type": "string"}, "x": {}, "a": {"type": "integer"}}}}
 ALL = [pytest.param(syntax, id=syntax.name) for syntax in SYNTAXES]
+
+
+@pytest.mark.parametrize("syntax", ALL)
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_deep_nesting_ends_alike_on_a_thread_with_a_small_stack(syntax, depth):
+    written = syntax.write([make_call("add", {"x": "DEEP", "a": 1})])
+    text = re.sub(r'(<\|"\|>|"|)DEEP\1', "[" * depth + "]" * depth, written)
+    assert "[" * depth in text
+    found = []
+
+    def read(frames: int) -> None:
+        read(frames - 1) if frames else found.append(parse_turn(text, syntax, schemas=SCHEMAS))
+
+    before = threading.stack_size(256 * 1024)
+    try:
+        threads = [threading.Thread(target=read, args=(frames,)) for frames in (0, 300)]
+        for thread in threads:
+            thread.start()
+            thread.join()
+    finally:
+        threading.stack_size(before)
+    read(0)
+    read(sys.getrecursionlimit() // 2)
+    assert len(found) == 4 and found.count(found[0]) == 4
+    (call,) = found[0].calls
+    if call.problem is None:  # plain text, which may be any: what is no JSON that can be read stays text
+        assert not syntax.exact and call.arguments["x"] == "[" * depth + "]" * depth
+    else:
+        assert TOO_DEEP in call.problem
 
 
 def tagged(arguments: str) -> str:

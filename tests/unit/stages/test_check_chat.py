@@ -3,7 +3,7 @@
 import pytest
 
 from mentor.chat import ChatFormat
-from mentor.stages.check_chat import Stretch, described, stretches, show_chat
+from mentor.stages.check_chat import Stretch, described, show_chat, stretches
 from tests.fixtures.chat_templates import ONE_BARE_CALL, OPENS_THINKING, THINKING, with_template
 
 CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 12, "b": 7}}\n</tool_call><|im_end|>'
