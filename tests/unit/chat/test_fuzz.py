@@ -14,7 +14,7 @@ from mentor.chat import ChatFormat
 from mentor.chat.golden import TOOLS as ADD_TOOL
 from mentor.chat.messages import make_call
 from mentor.chat.parsed import ParsedCall
-from mentor.chat.syntax import TABLE
+from mentor.chat.syntax import SYNTAXES, TABLE
 from mentor.tools import ToolExecutor, Toolset, error_text
 from mentor.types import CallError, Tokens, ToolResult
 from tests.fixtures.call_templates import CALL_TEMPLATES
@@ -226,11 +226,12 @@ def fuzz_syntaxes(one_of_each: list[ChatFormat], outputs: int) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def one_of_each(chat) -> list[ChatFormat]:
-    return [with_template(chat, template) for template in CALL_TEMPLATES.values()]
+    """A format of each syntax: those of the tiny student and of Llama's manner, and of a template for each other."""
+    return [chat, *(with_template(chat, template) for template in (ONE_BARE_CALL, *CALL_TEMPLATES.values()))]
 
 
 def assert_each(seen: Counter[str], outputs: int) -> None:
-    for name in CALL_TEMPLATES:
+    for name in (syntax.name for syntax in SYNTAXES):
         assert seen[f"{name} outputs"] >= outputs and seen[f"{name} calls"] > outputs / 50, (name, seen)
 
 
