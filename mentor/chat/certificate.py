@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
 
 from mentor.chat.format import ChatFormat
@@ -161,7 +161,7 @@ def prefix(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
             yield f"turn {turn}: its ids do not begin with those of the stage before"
         whole = chat.template_text(messages[: end + 1], TOOLS)
         ours = chat.decode(ids[:-1] if chat.end_of(messages[end]).opens_next else ids)
-        shown, whole = map(chat.syntax.thinking.removed, (ours, whole))
+        shown, whole = (_comparable(chat, text) for text in (ours, whole))
         if not whole.startswith(shown):
             yield f"turn {turn}: rendered whole, the template rewrites an earlier message: {_difference(shown, whole)}"
         earlier = ids
@@ -181,7 +181,9 @@ def mask(chat: ChatFormat, conversation: GoldenConversation) -> Iterator[str]:
     tokens = chat.render_messages(conversation.messages, TOOLS)
     trained = [ids for bit, ids in _runs(tokens) if bit]
     turns = _turns(conversation)
-    if [chat.decode(ids) for ids in trained] != [chat.turn_text(message) for message in turns]:
+    counts = accumulate((len(message.get("tool_calls", ())) for message in turns), initial=0)
+    texts = [chat.turn_text(message, calls) for message, calls in zip(turns, counts, strict=False)]
+    if [chat.decode(ids) for ids in trained] != texts:
         yield f"the trained pieces are not the {len(turns)} assistant turns"
     for turn, (ids, message) in enumerate(zip(trained, turns, strict=False)):
         end = chat.end_of(message).token
@@ -242,6 +244,12 @@ def _exact(value: Any) -> str:
 def _runs(tokens: Tokens) -> list[tuple[bool, list[int]]]:
     pairs = zip(tokens.loss_mask, tokens.token_ids, strict=True)
     return [(bit, [token for _, token in run]) for bit, run in groupby(pairs, key=lambda pair: pair[0])]
+
+
+def _comparable(chat: ChatFormat, text: str) -> str:
+    """A rendered text without thinking. Where thinking is stripped, white space around it is the template's."""
+    text = chat.syntax.thinking.removed(text)
+    return text if chat.think_history == "keep" else "".join(text.split())
 
 
 def _difference(ours: str, whole: str) -> str:

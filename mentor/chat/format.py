@@ -75,7 +75,8 @@ _PROBE_TOOLS: list[dict[str, Any]] = [
     }
     for name, kind in (("probe_one", "string"), ("probe_two", "integer"))
 ]
-_CALL_IDS = ("call_{}", "call{:05}", "functions.{name}:{}")  # any, Mistral's nine letters, Kimi's
+_COUNTED = "functions.{name}:{}"  # Kimi's ids, which count through the conversation
+_CALL_IDS = ("call_{}", "call{:05}", _COUNTED)  # any, Mistral's nine letters, Kimi's
 
 
 class ChatFormat:
@@ -122,13 +123,13 @@ class ChatFormat:
         self._prompt_ids = lru_cache(maxsize=4096)(self._encode_prompt)  # a group asks for one prompt G times
         self.tool_ids = lru_cache(maxsize=16384)(self._tool_ids)
         self._tags, self._specials = tag_patterns(tokenizer)
+        self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
         self._open_turn = self._render([_QUESTION], tools=_PROBE_TOOLS, add_generation_prompt=True)
         self._given_ends = self._read_ends(end_of_turn)
         self.answer_end = self.call_end = self._find_answer_end()
         self.eos_token, self.eos_id = self.answer_end.token, self.encode(self.answer_end.token)[0]
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.eos_id
         self._schemas = lru_cache(maxsize=256)(_schemas_of)
-        self._call_id, self._arguments_as_text, self.writes_calls = _CALL_IDS[0], False, True
         self._unsaid = self._specials
         self.syntax = self._find_syntax(call_syntax, uncertified)
         self._marks = tags_in(" ".join(self._thinking_marks()), self._tags)
@@ -211,7 +212,7 @@ class ChatFormat:
 
         Raises InputError where the template leaves out what a system or user message says.
         """
-        shown = [self._escaped(message) for message in self._numbered(self._with_system(messages, tools))]
+        shown = [self._escaped(message) for message in self._with_system(messages, tools)]
         text = self._render(shown, tools=json.loads(tools) or None, add_generation_prompt=True)
         for message in shown if len(shown) > 1 else ():
             said = message["content"].strip()
@@ -242,17 +243,17 @@ class ChatFormat:
         text = escape(content, self._tags)
         return {"role": role, "content": self.question_template.replace("{question}", text) if role == "user" else text}
 
-    def turn_text(self, message: dict[str, Any]) -> str:
+    def turn_text(self, message: dict[str, Any], calls_before: int = 0) -> str:
         """Render this assistant message as the text that the student would have to produce, end-of-turn token included.
 
-        Reasoning is left out where the template keeps none. Raises InputError for what the template cannot hold:
-        several calls, or text beside a call.
+        Reasoning is left out where the template keeps none. calls_before: how many calls the conversation has had, for
+        ids that count them. Raises InputError for what the template cannot hold: several calls, or text beside a call.
         """
-        return unescape(self._turn(message))
+        return unescape(self._turn(message, calls_before))
 
-    def turn_ids(self, message: dict[str, Any]) -> list[int]:
+    def turn_ids(self, message: dict[str, Any], calls_before: int = 0) -> list[int]:
         """Encode `turn_text`; the end-of-turn token stands once, at the end."""
-        return self._encode_escaped(self._turn(message))
+        return self._encode_escaped(self._turn(message, calls_before))
 
     def end_of(self, message: dict[str, Any]) -> TurnEnd:
         """Return what ends an assistant's message."""
@@ -267,7 +268,7 @@ class ChatFormat:
         """Return the ids of a turn up to its end, if it has one."""
         return token_ids[:-1] if token_ids[-1:] and token_ids[-1] in self.end_ids else token_ids
 
-    def _turn(self, message: dict[str, Any]) -> str:
+    def _turn(self, message: dict[str, Any], calls_before: int) -> str:
         """Render `turn_text` with escaped tags."""
         calls = message.get("tool_calls") or []
         if len(calls) > 1 and not self.parallel_calls:
@@ -280,7 +281,7 @@ class ChatFormat:
         stray = [mark for mark in self._thinking_marks() if mark in content[self.syntax.thinking.leading(content) :]]
         if stray and not self.marks_in_text:
             raise InputError(f"the text of a turn holds {stray[0]}, which is read as thinking: leave it out")
-        turn = self._render_turn(message)
+        turn = self._render_turn(message, calls_before)
         if calls and not self.syntax.exact:
             self._check_calls(calls, turn.removesuffix(self.call_end.token))
         return turn
@@ -303,9 +304,9 @@ class ChatFormat:
             schemas.setdefault(function["name"], {"properties": {}})["properties"].update(texts)
         return self._parse_text(self._spelled(self._encode_escaped(turn)), schemas).calls
 
-    def _render_turn(self, message: dict[str, Any]) -> str:
+    def _render_turn(self, message: dict[str, Any], calls_before: int = 0) -> str:
         before = self._open_turn
-        whole = self._render([_QUESTION, self._escaped_message(message)], tools=_PROBE_TOOLS)
+        whole = self._render([_QUESTION, self._escaped_message(message)], calls_before, tools=_PROBE_TOOLS)
         thought = ""
         marks = self.syntax.thinking
         opened = marks.opened(before) if self.opens_thinking else None
@@ -315,7 +316,7 @@ class ChatFormat:
         elif opened and not whole.startswith(before):  # turns leave the thinking out that the prompt opens
             before = before[: opened.start()]
             shown = self._escaped_message({key: value for key, value in message.items() if key != "reasoning_content"})
-            whole = self._render([_QUESTION, shown], tools=_PROBE_TOOLS)
+            whole = self._render([_QUESTION, shown], calls_before, tools=_PROBE_TOOLS)
             thought = escape(message.get("reasoning_content") or "", self._specials)
             thought = f"{thought}\n{marks.closing}\n\n".lstrip("\n")
         if not whole.startswith(before):
@@ -350,17 +351,15 @@ class ChatFormat:
     def _with_calls(self, message: dict[str, Any], calls: list[dict[str, Any]]) -> dict[str, Any]:
         """Give a message its calls as the template takes them; as text where it leaves calls out."""
         if self.writes_calls or self.syntax.write is None:
-            return {**message, "tool_calls": [self._as_template_takes(call, i) for i, call in enumerate(calls)]}
+            return {**message, "tool_calls": [self._as_template_takes(call) for call in calls]}
         content = message["content"]
         shown = {**message, "content": content + ("\n" if content else "") + self.syntax.write(calls)}
         shown.pop("tool_calls", None)
         return shown
 
-    def _as_template_takes(self, call: dict[str, Any], number: int) -> dict[str, Any]:
-        """Give a call the id that the template asks for, and its arguments as text where it takes no object."""
+    def _as_template_takes(self, call: dict[str, Any]) -> dict[str, Any]:
+        """Give a call its arguments as text where the template takes no object."""
         function = call["function"]
-        if self._call_id != _CALL_IDS[0]:
-            call = {**call, "id": self._call_id.format(number, name=function["name"])}
         if self._arguments_as_text:
             call = {
                 **call,
@@ -368,7 +367,7 @@ class ChatFormat:
             }
         return call
 
-    def _tool_ids(self, results: tuple[tuple[str, str], ...]) -> tuple[int, ...]:
+    def _tool_ids(self, results: tuple[tuple[str, str], ...], calls_before: int = 0) -> tuple[int, ...]:
         """Encode what follows the end of a turn with calls: results as (tool name, text), the glue to the next turn."""
         called = results if self.parallel_calls else results[:1]
         calls = [make_call(name or _MARK, {"key": _MARK}, number) for number, (name, _) in enumerate(called)]
@@ -377,36 +376,46 @@ class ChatFormat:
             self._escaped_message({"content": _MARK if self.text_with_calls else "", "tool_calls": calls}),
             *(self._tool_message(name, text, number) for number, (name, text) in enumerate(results)),
         ]
-        text = self._render(messages, tools=_PROBE_TOOLS, add_generation_prompt=True)
+        text = self._render(messages, calls_before, tools=_PROBE_TOOLS, add_generation_prompt=True)
         end = text.find(self.call_end.token, text.index(_MARK))
         if end < 0:
             raise not_an_end(self.call_end.token)
-        return tuple(self._encode_escaped(text[end + len(self.call_end.token) :]))
+        return tuple(self._encode_escaped(self._opened_alike(text[end + len(self.call_end.token) :])))
+
+    def _opened_alike(self, glue: str) -> str:
+        """Open the thinking of a turn after results as after a question: some templates open only one of them."""
+        marks = self.syntax.thinking
+        own, asked = marks.opened(glue), marks.opened(self._open_turn)
+        if own and not asked:
+            return glue[: own.start()]
+        return glue + asked[0] if asked and not own else glue
 
     def _tool_message(self, name: str, text: str, number: int) -> dict[str, Any]:
         """Write the result of the turn's call `number`."""
-        call_id = self._call_id.format(number, name=name)
         return {
             "role": "tool",
-            "tool_call_id": call_id,
+            "tool_call_id": f"call_{number}",
             "name": escape(name, self._tags),
             "content": escape(text, self._tags),
         }
 
-    def next_prompt(self, tokens: Tokens, turn: int, results: tuple[tuple[str, str], ...]) -> list[int]:
+    def next_prompt(
+        self, tokens: Tokens, turn: int, results: tuple[tuple[str, str], ...], calls_before: int = 0
+    ) -> list[int]:
         """Return all ids that the next turn is sampled after.
 
         tokens: end with an assistant turn of `turn` ids, whose calls gave `results`. The ids continue the last segment
-        of the tokens, unless that turn's thinking has to be removed.
+        of the tokens, unless that turn's thinking has to be removed. calls_before: the calls of the turns before it.
         """
         ids = tokens.last_segment()
         if self.think_history == "strip":
             ids = self._without_thinking(ids[:-turn], ids[-turn:])
-        return [*ids, *self.after_turn(ids[-1], results)]
+        return [*ids, *self.after_turn(ids[-1], results, calls_before)]
 
-    def after_turn(self, last: int, results: tuple[tuple[str, str], ...]) -> list[int]:
+    def after_turn(self, last: int, results: tuple[tuple[str, str], ...], calls_before: int = 0) -> list[int]:
         """Return what follows a turn with calls whose last token is `last`: its own end where that is another one."""
-        return [*([] if last == self.call_end_id else [self.call_end_id]), *self.tool_ids(results)]
+        glue = self.tool_ids(results, calls_before) if self._call_id == _COUNTED else self.tool_ids(results)
+        return [*([] if last == self.call_end_id else [self.call_end_id]), *glue]
 
     def _without_thinking(self, before: list[int], turn: list[int]) -> list[int]:
         """Remove the ids of thinking from a prompt and its turn; a token that is half thinking is encoded again."""
@@ -415,11 +424,12 @@ class ChatFormat:
         _, visible = split_reasoning(text, self.syntax, self.opens_thinking)
         if visible == text:
             return before + turn
-        visible = unescape(visible).lstrip()
+        shown = visible if self.syntax.thinking.each else escape(unescape(visible).lstrip(), self._specials)
+        visible = unescape(shown)
         start = bisect_left(range(len(turn)), -len(visible), key=lambda place: -len(self.decode(turn[place:-1])))
         if self.decode(turn[start:-1]) == visible:
             return before + turn[start:]
-        return [*before, *self._encode_escaped(escape(visible, self._specials)), turn[-1]]
+        return [*before, *self._encode_escaped(shown), turn[-1]]
 
     def _find_thinking_ids(self) -> list[int]:
         """Find the ids at a prompt's end that open (or open and close) the turn's thinking; none where none does."""
@@ -451,7 +461,7 @@ class ChatFormat:
                 continue
             last = turns[-1][1] - turns[-1][0] if turns else 0
             tokens.append_prompt(self._context(tokens, last, messages[:place], since, tools))
-            begin, ids = len(tokens), self.turn_ids(message)
+            begin, ids = len(tokens), self.turn_ids(message, _calls_of(messages[:place]))
             tokens.append_sampled(ids, [0.0] * len(ids))
             turns.append((begin, len(tokens), message.get("weight") != 0))
             since = []
@@ -468,7 +478,8 @@ class ChatFormat:
         last: how many ids the turn before it has.
         """
         if all(message["role"] == "tool" for message in since):
-            return self.next_prompt(tokens, last, tuple((m.get("name", ""), m["content"]) for m in since))
+            results = tuple((m.get("name", ""), m["content"]) for m in since)
+            return self.next_prompt(tokens, last, results, _calls_of(before) - len(since))
         text, said = self._prompt(before, tools), self.decode(tokens.last_segment())
         if unescape(text).startswith(said):
             return [*tokens.last_segment(), *self._encode_escaped(escaped_after(text, len(said)))]
@@ -477,7 +488,7 @@ class ChatFormat:
     def template_text(self, messages: Sequence[dict[str, Any]], tools: str) -> str:
         """Render a whole conversation by the template alone, thinking included."""
         shown = []
-        for message in self._numbered(self._with_system(messages, tools)):
+        for message in self._with_system(messages, tools):
             if message["role"] == "user":
                 message = {**message, "content": self.question_template.replace("{question}", message["content"])}
             if message.get("tool_calls"):
@@ -489,16 +500,22 @@ class ChatFormat:
             shown.append(message)
         return unescape(self._render(shown, tools=json.loads(tools) or None))
 
-    def _numbered(self, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Give results the ids that `_with_calls` gives calls, where the template asks for a special form of ids."""
+    def _numbered(self, messages: list[dict[str, Any]], calls_before: int) -> list[dict[str, Any]]:
+        """Give calls and results the ids that the template asks for: counted in a turn, or on from `calls_before`."""
         if self._call_id == _CALL_IDS[0]:
-            return list(messages)
-        numbered, results = [], 0
+            return messages
+        numbered, called, answered = [], calls_before, calls_before
         for message in messages:
-            results = results + 1 if message["role"] == "tool" else 0
+            if message["role"] == "assistant" and self._call_id != _COUNTED:
+                called = answered = 0
+            if message.get("tool_calls"):
+                calls = [(call, call["function"]["name"]) for call in message["tool_calls"]]
+                ids = [self._call_id.format(number, name=name) for number, (_, name) in enumerate(calls, called)]
+                listed = [{**call, "id": call_id} for (call, _), call_id in zip(calls, ids, strict=True)]
+                message, called = {**message, "tool_calls": listed}, called + len(calls)
             if message["role"] == "tool":
-                call_id = self._call_id.format(results - 1, name=message.get("name", ""))
-                message = {**message, "tool_call_id": call_id}
+                call_id = self._call_id.format(answered, name=message.get("name", ""))
+                message, answered = {**message, "tool_call_id": call_id}, answered + 1
             numbered.append(message)
         return numbered
 
@@ -551,11 +568,12 @@ class ChatFormat:
     def _encode_escaped(self, text: str) -> list[int]:
         return encode_escaped(text, self.encode)
 
-    def _render(self, messages: list[dict[str, Any]], **options: Any) -> str:
+    def _render(self, messages: list[dict[str, Any]], calls_before: int = 0, **options: Any) -> str:
+        """Render messages as they are, with the ids of calls that the template asks for."""
         try:
             return str(
                 self.tokenizer.apply_chat_template(
-                    messages,
+                    self._numbered(messages, calls_before),
                     tokenize=False,
                     enable_thinking=self.enable_thinking,
                     strftime_now=_DATE.strftime,
@@ -632,9 +650,9 @@ class ChatFormat:
                 marks = self.syntax.thinking
                 try:
                     text = texts[marks] = texts.get(marks) or self._render_turn(message)
-                except InputError as error:
+                except InputError as error:  # with other marks, what the prompt opens may be thinking
                     refusal = refusal or error
-                    break
+                    continue
                 if self._read(message, text).calls == calls:
                     return self.syntax
                 shown = shown or text.removesuffix(self.call_end.token)
@@ -692,6 +710,11 @@ class ChatFormat:
         except InputError:
             return False
         return all(message["content"] in text for message in messages)
+
+
+def _calls_of(messages: Sequence[dict[str, Any]]) -> int:
+    """How many calls the messages make."""
+    return sum(len(message.get("tool_calls") or ()) for message in messages)
 
 
 def _schemas_of(tools: str) -> Schemas:

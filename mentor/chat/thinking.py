@@ -79,12 +79,13 @@ class Thinking:
 
     @cached_property
     def _closed(self) -> re.Pattern[str]:
-        free = "" if self.each else r"\s*"
-        return re.compile(rf"{re.escape(self.opening)}.*?{re.escape(self.closing)}{free}", re.DOTALL)
+        thought = rf"{re.escape(self.opening)}.*?{re.escape(self.closing)}"
+        return re.compile(rf"(?<!\s)\s*{thought}" if self.each else rf"{thought}\s*", re.DOTALL)
 
     @cached_property
     def _stretch(self) -> re.Pattern[str]:
-        return re.compile(rf"{re.escape(self.opening)}(.*?)(?:{re.escape(self.closing)}|\Z)", re.DOTALL)
+        opening, closing = re.escape(self.opening), re.escape(self.closing)
+        return re.compile(rf"(?<!\s)\s*{opening}(.*?)(?:{closing}|\Z)", re.DOTALL)
 
 
 THINK = Thinking()

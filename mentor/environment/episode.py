@@ -40,6 +40,7 @@ class Episode:
         self.messages = request.task.prompt
         self.tools = "[]"  # the schemas of the prompt, once it is known
         self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
+        self.earlier_calls = sum(len(message.get("tool_calls") or ()) for message in self.messages)
         self.calls: list[CallRecord] = []
         self.hidden_calls = 0
         self.cut_thoughts = 0
@@ -161,10 +162,11 @@ class Episode:
     def _append_results(self, count: int) -> bool:
         """Append the last `count` results for the next turn. Where they leave it no room, append nothing: False."""
         results = tuple((message["name"], message["content"]) for message in self.messages[-count:])
-        prompt = self.chat.next_prompt(self.tokens, len(self.turn), results)
+        calls_before = self.earlier_calls + len(self.calls) - count
+        prompt = self.chat.next_prompt(self.tokens, len(self.turn), results, calls_before)
         fits = len(prompt) < self.limits.max_tokens
         if fits:
-            self.response += self.chat.after_turn(self.tokens.token_ids[-1], results)
+            self.response += self.chat.after_turn(self.tokens.token_ids[-1], results, calls_before)
             self.tokens.append_prompt(prompt)
         return fits
 

@@ -12,7 +12,7 @@ from mentor.chat.messages import make_call
 from mentor.chat.tiny import TEMPLATE
 from mentor.errors import InputError
 from tests.fixtures.call_templates import CALL_TEMPLATES
-from tests.fixtures.chat_templates import with_template
+from tests.fixtures.chat_templates import THINKING, with_template
 
 CONTENT, ARGUMENTS = "message.content or ''", "call.function.arguments | tojson"
 RESULT, END = "'\\n<tool_response>\\n' + message.content", "{{- '<|im_end|>' }}"
@@ -270,3 +270,31 @@ def test_the_templates_of_llama_are_certified(shared, llama_tokenizer, calculato
 def test_a_template_of_llama_that_knows_no_tools_is_refused(shared, llama_tokenizer):
     with pytest.raises(InputError, match="writes a call as ''"):
         ChatFormat.from_pretrained(llama_tokenizer, str(shared / "data/chat_templates/llama3.jinja"))
+
+
+# --- thinking ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["harmony", "atem"])
+def test_the_thinking_of_a_turn_of_several_messages_is_stripped(chat, name):
+    one = with_template(chat, CALL_TEMPLATES[name], think_history="strip")
+    certificate = certify(one)
+    assert (certificate.failures, certificate.thinking) == ([], "kept")
+
+
+@pytest.mark.parametrize("think_history", ["keep", "strip"])
+@pytest.mark.parametrize("asked", ["", "<think>\\n"])
+@pytest.mark.parametrize("answered", ["", "<think>\\n"])
+def test_thinking_opens_alike_after_a_question_and_after_results(chat, asked, answered, think_history):
+    before, opening, after = THINKING.rpartition("<|im_start|>assistant\\n")
+    opened = f"' + ('{answered}' if messages[-1].role == 'tool' else '{asked}') + '"
+    one = with_template(chat, f"{before}{opening}{opened}{after}", think_history=think_history)
+    assert certify(one).failures == [] and one.opens_thinking is bool(asked)
+    assert one.decode(list(one.tool_ids((("add", "5"),)))).endswith(f"assistant\n{asked}".replace("\\n", "\n"))
+
+
+def test_an_empty_thought_that_a_template_always_writes_is_certified_where_thinking_is_stripped(chat):
+    before, opening, after = THINKING.rpartition("<|im_start|>assistant\\n")
+    template = f"{before}{opening}<think>\\n\\n</think>{after}".replace("</think>\n\n'", "</think>\n'")
+    one = with_template(chat, template, think_history="strip")
+    assert certify(one).failures == []

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 
@@ -393,3 +394,18 @@ def test_a_system_prompt_shows_the_tools_of_a_template_that_does_not(chat, calcu
     own = told.decode(told.prompt_ids("How much?", calculator_tools, ({"role": "system", "content": "Be kind."},)))
     assert f"Call these:\n{listed}\n\nBe kind.<|im_end|>" in own
     assert certify(told).failures == [] and not certify(blind).passed
+
+
+def test_ids_that_count_go_on_through_a_conversation(chat, calculator_tools):
+    template = CALL_TEMPLATES["kimi"].replace("<tool_response>", "<tool_response>{{ m.tool_call_id }}")
+    one = with_template(chat, template)
+    call, answer = make_call("add", {"a": 1, "b": 2}), {"role": "assistant", "content": "3"}
+    asks = [{"role": "assistant", "content": "", "tool_calls": calls} for calls in ([call, call], [call])]
+    result = {"role": "tool", "name": "add", "content": "3"}
+    messages = [{"role": "user", "content": "How much?"}, asks[0], result, result, asks[1], result, answer]
+    text = one.decode(one.render_messages(messages, calculator_tools).token_ids)
+    ids = re.findall(r"functions\.add:\d", text)
+    assert ids == [f"functions.add:{number}" for number in (0, 1, 0, 1, 2, 2)]
+    assert text.rstrip() == one.template_text(messages, calculator_tools).rstrip() and certify(one).failures == []
+    earlier = one.decode(one.prompt_ids("And?", calculator_tools, tuple(messages)))
+    assert re.findall(r"functions\.add:\d", earlier) == ids

@@ -59,6 +59,7 @@ def test_the_thinking_of_several_turns_is_removed():
     [
         ("<a>x</a>yes<a>\ny</a> no", "x\n\ny", "yes no"),
         ("yes</a>", "", "yes</a>"),
+        (" \n<a>x</a> to=b", "x", " to=b"),
         ("yes<a>x", "x", "yes"),
         ("yes", "", "yes"),
     ],
