@@ -22,7 +22,7 @@ from typing import Any
 from mentor.config import Config, load
 from mentor.errors import MentorError, RunFolderError, StorageError, one_line
 from mentor.loggers import Logger, build_logger, silent_logger
-from mentor.progress import RENDEZVOUS
+from mentor.progress import STORE
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.leave import leave
@@ -49,6 +49,8 @@ METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
+    if arguments.log is not None:
+        _write_to(arguments.log)
     status = StatusWriter.of_this_process()
     if arguments.lock_fd is not None:
         if _is_main():
@@ -73,9 +75,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _write_to(log: Path) -> None:
+    """Append all output of this process to a file."""
+    log.parent.mkdir(exist_ok=True)
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(fd, stream.fileno())
+    os.close(fd)
+
+
 def _is_main() -> bool:
     """Return whether this process writes the stage's files: rank 0 does."""
-    return RENDEZVOUS not in os.environ or os.environ["RANK"] == "0"
+    return STORE not in os.environ or os.environ["RANK"] == "0"
 
 
 def _help_with_stage(arguments: argparse.Namespace) -> BaseException | None:
@@ -124,6 +136,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, required=True, help="where the run's other stages are")
     parser.add_argument("--resumed", action="store_true", help="the folder holds earlier work of this config")
     parser.add_argument("--lock-fd", type=int, help="inherited descriptor of the folder's lock")
+    parser.add_argument("--log", type=Path, help="where this process writes its output, on nodes other than the first")
     parser.add_argument("--parent-fd", type=int, help="read end of a pipe whose other end closes with the parent")
     return parser.parse_args(argv)
 

@@ -25,6 +25,7 @@ from mentor.readers import refuse, refuse_unread
 from mentor.runs import pipeline
 from mentor.runs.folder import run_root
 from mentor.runs.launch import run_stage
+from mentor.runs.meeting import meet
 from mentor.sweeps.job import PointJob
 from mentor.sweeps.multirun import Multirun, PointFailed
 from mentor.sweeps.names import sweep_id
@@ -89,7 +90,11 @@ class Command:
             refuse(composed.verdicts)
             root = run_root(composed.config)
             steps = composed.steps
-            headline = run_stage(composed.config, root) if steps is None else pipeline.run(steps, root)
+            with meet(steps or [composed.config]) as meeting:
+                if steps is None:
+                    headline = run_stage(composed.config, root, meeting=meeting)
+                else:
+                    headline = pipeline.run(steps, root, meeting=meeting)
         except Exception as error:
             self.error = error
             return None

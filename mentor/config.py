@@ -482,7 +482,8 @@ class SupervisedTrainer(TrainerConfig):
 class ScaledTrainer(TrainerConfig):
     """For sft and rl: several ranks, DeepSpeed, adapters, gradient checkpointing."""
 
-    num_processes: int = count(1)  # ranks, each with a part of the rollouts and of every batch; needs DeepSpeed
+    nodes: int = count(1)  # machines, on each of which the same command is started; needs DeepSpeed
+    num_processes: int = count(1)  # ranks of each node, each with a part of the rollouts and batches; needs DeepSpeed
     gradient_checkpointing: bool = False  # recompute each layer in the backward pass, not keep its activations
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)  # trainer/deepspeed= chooses a preset
     lora: LoraConfig = field(default_factory=LoraConfig)  # adapters instead of all weights
@@ -539,9 +540,10 @@ class SlurmConfig(Section):
     partition: str | None = None  # the cluster's default when null
     account: str | None = None  # who is charged; the cluster's default when null
     time_min: int = count(240)  # minutes; near the limit a point is queued again and resumes
-    gpus: int = number(1, low=0)  # for each point
-    cpus: int = count(8)  # cores for each point
-    memory_gib: float = number(64.0, low=0.1)  # for each point
+    nodes: int = count(1)  # for each point; the trainer.nodes of its stages
+    gpus: int = number(1, low=0)  # for each point on each of its nodes
+    cpus: int = count(8)  # cores for each point on each of its nodes
+    memory_gib: float = number(64.0, low=0.1)  # for each point on each of its nodes
     requeues: int = number(10, low=0)  # times a point that ran out of time is queued again
     setup: list[str] = field(default_factory=list)  # shell lines before a point starts, such as module load
     options: dict[str, str] = field(default_factory=dict)  # further options of sbatch by name, such as qos
@@ -555,6 +557,9 @@ class LauncherConfig(Section):
         None
     )  # CPU threads of one process; when null OMP_NUM_THREADS, else a share of the cores
     slurm: SlurmConfig = field(default_factory=SlurmConfig)  # what launcher=slurm asks for
+    node_rank: int | None = number(None, low=0)  # which of trainer.nodes this is; null: a launcher's variables say it
+    master_addr: str | None = None  # host or address of node 0, as all nodes reach it
+    master_port: int = number(29500, low=1, high=65535)  # of node 0, where all nodes meet; free, and open to the others
     stall_timeout_s: float = number(45.0, low=1)  # a rank without progress for so long ends the stage
     device_memory_gib: float | None = number(
         None, low=0.1

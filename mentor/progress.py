@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-RENDEZVOUS = "MENTOR_RENDEZVOUS"  # environment variable: the folder in which the ranks of a stage find each other
+STORE = (
+    "MENTOR_STORE"  # environment variable: the prefix of a stage's keys in the store where its ranks find each other
+)
+STORE_FD = "MENTOR_STORE_FD"  # of the rank that opens the store: the inherited socket on which it listens
 
 
 @dataclass

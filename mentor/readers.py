@@ -74,6 +74,8 @@ def _said(key: str) -> str:
 
 ALWAYS = Condition((), lambda look: True, "any choice")
 IN_SWEEP = Condition((SWEEP,), lambda look: bool(look(SWEEP)), SWEEP)
+NO_SWEEP = Condition((SWEEP,), lambda look: not look(SWEEP), f"no {SWEEP}")
+SEVERAL_NODES = above("trainer.nodes", 1) & stage_not_in("check")
 SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 JUDGED = Condition(
@@ -161,7 +163,9 @@ LAUNCHER = {
     "name": Condition((SWEEP, ".name"), lambda look: look(SWEEP) or look(".name") == "local", SWEEP),
     "jobs": IN_SWEEP,
     "slurm": IN_SWEEP & one_of(".name", "slurm"),
-    "stall_timeout_s": above("trainer.num_processes", 1) & stage_not_in("check"),
+    "slurm.nodes": IN_SWEEP & one_of(".name", "slurm") & SEVERAL_NODES,
+    **dict.fromkeys(("node_rank", "master_addr", "master_port"), SEVERAL_NODES & NO_SWEEP),
+    "stall_timeout_s": (above("trainer.num_processes", 1) | above("trainer.nodes", 1)) & stage_not_in("check"),
     "device_memory_gib": stage_in("check"),
 }
 TOP_LEVEL = {

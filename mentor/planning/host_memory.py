@@ -1,11 +1,11 @@
-"""Estimate the host memory of all processes of a run together."""
+"""Estimate the host memory of the processes of one node together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from mentor.planning import model_state
-from mentor.planning.terms import Terms, add, gib
+from mentor.planning.terms import Terms, add, gib, scaled
 from mentor.planning.workload import Workload
 
 SHARD = 2**30  # bytes of a checkpoint file, built in host memory
@@ -14,16 +14,17 @@ CPU_PROCESS_GIB = 0.8  # of one without CUDA
 
 
 def host_phases(workload: Workload) -> dict[str, Terms]:
-    """Return the terms of the phases with host memory: start, run and save."""
+    """Return the terms of the phases with host memory: start, run and save. The first node alone saves."""
     per_process = PROCESS_GIB if workload.device.is_gpu else CPU_PROCESS_GIB
-    lasting = add({"processes": per_process * workload.num_processes}, gib(_offloaded(workload)))
+    everywhere = add({"processes": per_process * workload.num_processes}, gib(_offloaded(workload)))
+    lasting = scaled(everywhere, 1 / workload.nodes)  # the nodes are alike
     model = workload.weight_width * workload.held
     shard = min(12 * workload.trained, SHARD + 12 * model_state.largest_trained(workload))
     separate = workload.sampler == "vllm" and workload.placement == "separate"
     sent = workload.width * workload.shape.parameters if separate else 0
     return {
-        "start": add(lasting, gib({"weights being read": workload.num_processes * model})),
-        "run": add(lasting, gib({"weights on their way to vLLM": sent * workload.num_processes})),
+        "start": add(lasting, gib({"weights being read": workload.local_processes * model})),
+        "run": add(lasting, gib({"weights on their way to vLLM": sent * workload.local_processes})),
         "save": add(lasting, gib({"what is written": max(model, shard)})),
     }
 

@@ -61,7 +61,7 @@ def make_plan(workload: Workload) -> Plan:
     on_gpu, available = workload.device.is_gpu, workload.device.gib * (1 - FREE_SHARE)
     policy, host = _policy_phases(workload), host_phases(workload)
     if not on_gpu:
-        alike = {name: scaled(terms, 1 / workload.num_processes) for name, terms in host.items()}
+        alike = {name: scaled(terms, 1 / workload.local_processes) for name, terms in host.items()}
         merged = {name: add(terms, alike.get(name, alike["run"])) for name, terms in policy.items()}
         phases = [Phase(name, "process", terms, available) for name, terms in merged.items()]
         if workload.sampler == "vllm":

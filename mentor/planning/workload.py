@@ -19,12 +19,16 @@ class Device:
 
 @dataclass(frozen=True)
 class Workload:
-    """The settings of a run that determine its memory; names and units are those of the configuration."""
+    """The settings of a run that determine its memory; names and units are those of the configuration.
+
+    num_processes: on all nodes together.
+    """
 
     shape: ModelShape
     device: Device
     dtype: str = "bfloat16"
     num_processes: int = 1
+    nodes: int = 1
     zero_stage: int = 0
     offload: bool = False
     bucket_elements: int = 50_000_000
@@ -47,6 +51,11 @@ class Workload:
     def width(self) -> int:
         """Return the bytes of a number in the forward pass."""
         return 2 if self.dtype == "bfloat16" else 4
+
+    @property
+    def local_processes(self) -> int:
+        """Count the processes of one node."""
+        return self.num_processes // self.nodes
 
     @property
     def weight_width(self) -> int:

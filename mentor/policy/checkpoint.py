@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from mentor import progress
+from mentor.errors import PolicyError
 from mentor.files import write_folder
+from mentor.policy.ranks import Ranks
 
 KEEP = 2  # newest checkpoints left on disk
+SEEN_S = 90.0  # for what one node wrote to be seen on the others, whose NFS remembers folders for a minute
 
 
 def save_folder(target: Path, write: Callable[[Path | None], None], is_main: bool = True) -> None:
@@ -37,6 +41,24 @@ def latest_checkpoint(folder: Path) -> tuple[int, Path] | None:
     """Return (steps done, folder) of the newest whole checkpoint, None without one."""
     whole = _whole(folder)
     return whole[-1] if whole else None
+
+
+def agreed_checkpoint(folder: Path, ranks: Ranks) -> tuple[int, Path] | None:
+    """Return the newest whole checkpoint that rank 0 sees, once all ranks see it.
+
+    Raises PolicyError where one does not within SEEN_S: it has another folder under this name.
+    """
+    deadline = time.monotonic() + SEEN_S
+    while True:
+        found = latest_checkpoint(folder)
+        steps = ranks.all_gather(found and found[0])
+        if len(set(steps)) == 1:
+            return found
+        if ranks.all_gather(time.monotonic() > deadline)[0]:
+            raise PolicyError(
+                f"the ranks see different checkpoints in {folder}, after steps {steps}: all nodes need the same folder"
+            )
+        time.sleep(1.0)
 
 
 def _whole(folder: Path) -> list[tuple[int, Path]]:

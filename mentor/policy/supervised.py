@@ -13,7 +13,7 @@ from mentor.algorithm.batch import Batch, supervised_batch
 from mentor.errors import InputError
 from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
-from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
+from mentor.policy.checkpoint import agreed_checkpoint, save_checkpoint
 from mentor.policy.interface import PolicyOutput
 from mentor.policy.policy import Policy
 from mentor.policy.ranks import Ranks
@@ -88,7 +88,7 @@ def train_supervised(
     loss is the last step's, even where an earlier process took it; the tokens are this process's.
     """
     start = 0
-    if found := latest_checkpoint(folder / "checkpoints"):
+    if found := agreed_checkpoint(folder / "checkpoints", ranks):
         start, path = found
         policy.load_state(path)
         logger.message(f"resuming after step {start}")

@@ -19,7 +19,7 @@ ABSENT = "(absent)"
 
 
 SPREAD: dict[str, tuple[str, ...]] = {
-    "trainer": ("num_processes", "deepspeed", "gradient_checkpointing"),
+    "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing"),
     "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s",),
     "judge": (

@@ -5,25 +5,33 @@ A single stage, a step of a pipeline and a point of a sweep all run through here
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from mentor.config import Config, ScaledTrainer, dump
-from mentor.errors import MentorError
+from mentor.errors import MentorError, RunFolderError
 from mentor.runs.folder import FOLDERLESS, RunFolder, claim, settle, stage_folder, write_config
-from mentor.runs.launch_ranks import Ending, run_ranks
+from mentor.runs.launch_ranks import Ending, be_rank, run_ranks
 from mentor.runs.lock import FolderLock
+from mentor.runs.meeting import EndedElsewhere, Meeting
 from mentor.runs.preflight import preflight
+from mentor.runs.process_environment import process_environment
 from mentor.runs.provenance import Headline, headline, note_failure, read_summary
+from mentor.runs.seat import is_spread, scaled_trainer
 from mentor.runs.watchdog import pipe_to_children
 
 REMADE = ("eval", "report")
 """Stages whose folder takes any config: eval compares configs per evaluation, a report is always made anew."""
+SHARED_S = 90.0  # for a file of the first node to be seen on the others, whose NFS remembers folders for a minute
+LOGS = "logs"
+MARK = ".nodes-{}.partial"  # not a file of the stage, as one that is being written
 LIGHT = ("rollout", "score", "report")
 """Stages that import little: sooner done in a new process than after waiting for a fork server to start."""
 
@@ -45,13 +53,34 @@ class ChildFailed(MentorError):
 
 
 def run_stage(
-    config: Config, root: Path, own_root: Path | None = None, on_start: Callable[[], None] = lambda: None
+    config: Config,
+    root: Path,
+    own_root: Path | None = None,
+    on_start: Callable[[], None] = lambda: None,
+    meeting: Meeting | None = None,
 ) -> Headline | None:
     """Run one stage and return its headline (None if it has none). A stage that is done is not run again.
 
     root: folder of the earlier stages. own_root: where the folder of this stage is made; root if None.
-    on_start: called just before the child starts.
+    on_start: called just before the child starts. meeting: with the processes of the same command on other machines,
+    which take part in a stage that is spread over nodes, and wait while the first runs another.
     """
+    if meeting is None:
+        return _run_held(config, root, own_root, on_start, None)
+    meeting.begin(dump(config))
+    if not meeting.is_first:
+        return _take_part(config, root, own_root, on_start, meeting)
+    meeting.report(f"start of stage={config.stage.name}")
+    all_take_part = meeting.seat.is_rank or is_spread(config)
+    found = _run_held(config, root, own_root, on_start, meeting if all_take_part else None)
+    meeting.done(found)
+    return found
+
+
+def _run_held(
+    config: Config, root: Path, own_root: Path | None, on_start: Callable[[], None], meeting: Meeting | None
+) -> Headline | None:
+    """Run a stage as the process that holds its folder. meeting: of the others that take part in it."""
     if config.stage.name in FOLDERLESS or getattr(config.teacher, "dry_run", False):
         on_start()
         return _run_folderless(config, root)
@@ -68,7 +97,8 @@ def run_stage(
             return headline(summary)
         write_config(folder.path, values)  # resumed: with this command's logger and launcher
         on_start()
-        ending = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd)
+        with _shown_to_others(folder.path, resumed, meeting):
+            ending = _run_child(config, RunFolder(folder.path, root, resumed), lock.fd, meeting)
         left = read_summary(folder.path)
         if ending.code == 2 and lock.created:
             lock.remove()
@@ -76,6 +106,47 @@ def run_stage(
             settle(folder.path, restore=ending.code == 2)
         _raise_failed(config, ending, left)
         return headline(read_summary(folder.path))
+
+
+@contextmanager
+def _shown_to_others(folder: Path, resumed: bool, meeting: Meeting | None) -> Iterator[None]:
+    """Start the stage on the other nodes. A file in its folder shows them that they see the same one."""
+    if meeting is None:
+        yield
+        return
+    for left in folder.glob(MARK.format("*")):  # by a process that was killed
+        left.unlink()
+    mark = folder / MARK.format(uuid4().hex)
+    mark.touch()
+    try:
+        meeting.start({"resumed": resumed, "mark": mark.name})
+        yield
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _take_part(
+    config: Config, root: Path, own_root: Path | None, on_start: Callable[[], None], meeting: Meeting
+) -> Headline | None:
+    """Run this node's ranks of a stage whose folder the first node holds, or wait for a stage that is not spread."""
+    meeting.report("waiting for the first node")
+    how = meeting.hear_start()
+    if how is not None:
+        folder = RunFolder((own_root or root) / stage_folder(config), root, how["resumed"])
+        deadline = time.monotonic() + SHARED_S
+        while not (folder.path / how["mark"]).exists():
+            meeting.check()
+            if time.monotonic() > deadline:
+                raise RunFolderError(
+                    f"{folder.path.absolute()} is not the folder that the first node has under this name; accepted: "
+                    "paths.outputs=<a folder that all nodes see>"
+                )
+            time.sleep(1.0)
+        on_start()
+        ending = _run_child(config, folder, None, meeting)
+        _raise_failed(config, ending, None)
+    result: Headline | None = meeting.hear_result()
+    return result
 
 
 def say(text: str) -> None:
@@ -89,7 +160,7 @@ def _run_folderless(config: Config, root: Path) -> Headline | None:
     with tempfile.TemporaryDirectory(prefix=f"mentor-{config.stage.name}-") as temporary:
         folder = RunFolder(Path(temporary), root)
         write_config(folder.path, dump(config))
-        ending = _run_child(config, folder, None)
+        ending = _run_child(config, folder, None, None)
         _raise_failed(config, ending, read_summary(folder.path))
         return headline(read_summary(folder.path))
 
@@ -99,6 +170,8 @@ def _raise_failed(config: Config, ending: Ending, summary: Mapping[str, Any] | N
     stage, again = f"stage={config.stage.name}", "running it again resumes it"
     if ending.code < 0:
         raise MentorError(f"{stage} was ended by {signal.Signals(-ending.code).name}; {again}")
+    if ending.cause is not None and ending.code == 2:
+        raise EndedElsewhere(f"{stage}: {ending.cause}", 2)
     if ending.cause is not None:
         raise MentorError(f"{stage}: {ending.cause}; {again}")
     if ending.code:
@@ -107,52 +180,58 @@ def _raise_failed(config: Config, ending: Ending, summary: Mapping[str, Any] | N
         )
 
 
-def _run_child(config: Config, folder: RunFolder, lock_fd: int | None) -> Ending:
-    """Run the stage in new processes (one, or as many ranks as its trainer asks for) and wait for them.
+def _run_child(config: Config, folder: RunFolder, lock_fd: int | None, meeting: Meeting | None) -> Ending:
+    """Run the stage in new processes (one, or as many ranks as its trainer asks for) and wait for them; in this process
+    where a launcher has made it a rank.
 
     Raises ChildStopped after a signal, which was passed on to them.
     """
     arguments = ["--folder", str(folder.path), "--root", str(folder.root)]
     arguments += ["--resumed"] if folder.resumed else []
     arguments += ["--lock-fd", str(lock_fd)] if lock_fd is not None else []
-    only_plans = config.stage.name == "check"  # plans for the ranks of another stage, and asks no hub
-    trainer = config.trainer if isinstance(config.trainer, ScaledTrainer) and not only_plans else ScaledTrainer()
-    environment = {**os.environ, **_threads(config.launcher.threads, trainer.num_processes)}
-    environment.setdefault("GOMP_SPINCOUNT", "1000")  # spinning threads starve others on shared cores
-    environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # gloo warns of a backend it does not need
-    if not sys.stderr.isatty():
-        environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
-    if only_plans or not _names_the_hub(config):
-        environment.setdefault("HF_HUB_OFFLINE", "1")  # transformers asks the hub even about local folders, and retries
+    trainer, environment = scaled_trainer(config) or ScaledTrainer(), process_environment(config)
     waits = config.tools.timeout_s if config.tools is not None else 0.0  # a rank may wait this long for a tool
-    with pipe_to_children() as watched:
-        ending = run_ranks(
+    limit = config.launcher.stall_timeout_s + waits
+    holds = meeting is None or meeting.is_first
+
+    def tell(ending: Ending) -> None:
+        sys.stderr.write(ending.report)
+        if ending.cause is not None and holds:
+            note_failure(folder.path, ending.cause)
+
+    def tell_all(ending: Ending) -> None:
+        tell(ending)
+        say(f"stage={config.stage.name}: {ending.cause}")
+
+    if meeting is not None and meeting.seat.is_rank:
+        ending = be_rank(
             "mentor.child",
-            [*arguments, "--parent-fd", str(watched)],
+            arguments,
             environment,
-            [watched] if lock_fd is None else [watched, lock_fd],
-            count=trainer.num_processes,
-            distributed=trainer.deepspeed.stage > 0,
-            stall_timeout_s=config.launcher.stall_timeout_s + waits,
-            wait=config.stage.name not in LIGHT,
+            local_size=trainer.num_processes,
+            stall_timeout_s=limit,
+            meeting=meeting,
+            on_stuck=tell_all,
         )
-    sys.stderr.write(ending.report)
+    else:
+        if meeting is not None and not meeting.is_first:
+            log = folder.path / LOGS / f"node-{meeting.seat.index}.log"
+            say(f"{meeting.name} takes part in stage={config.stage.name}; what its ranks say: {log}")
+            arguments += ["--log", str(log)]
+        with pipe_to_children() as watched:
+            ending = run_ranks(
+                "mentor.child",
+                [*arguments, "--parent-fd", str(watched)],
+                environment,
+                [watched] if lock_fd is None else [watched, lock_fd],
+                count=trainer.num_processes,
+                distributed=trainer.deepspeed.stage > 0,
+                stall_timeout_s=limit,
+                wait=config.stage.name not in LIGHT,
+                meeting=meeting,
+            )
     if ending.received is not None:
+        sys.stderr.write(ending.report)
         raise ChildStopped(ending.received)
-    if ending.cause is not None:
-        note_failure(folder.path, ending.cause)
+    tell(ending)
     return ending
-
-
-def _threads(wanted: int | None, processes: int) -> dict[str, str]:
-    """Return the threads of each process: by the config, else by the user's shell, else an equal part of the cores."""
-    if wanted is None and os.environ.get("OMP_NUM_THREADS"):
-        return {}
-    return {"OMP_NUM_THREADS": str(wanted or max(1, len(os.sched_getaffinity(0)) // processes))}
-
-
-def _names_the_hub(config: Config) -> bool:
-    """Return whether a model or data set of this stage is no local file, so that the hub is asked for it."""
-    tasks = [config.task, *(benchmark.task for benchmark in config.benchmark.values())]
-    paths = [config.model.path if config.model else None, *(task.path for task in tasks if task is not None)]
-    return any(path is not None and not Path(path).exists() for path in paths)

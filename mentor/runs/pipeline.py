@@ -13,14 +13,20 @@ from mentor.errors import ConfigError
 from mentor.runs.folder import FOLDERLESS, stage_folder
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.launch import run_stage, say
+from mentor.runs.meeting import Meeting
 from mentor.runs.provenance import Headline
 from mentor.runs.start import shared_fork_servers
 
 
-def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lambda: None) -> Headline | None:
+def run(
+    steps: Sequence[Config],
+    root: Path,
+    on_start: Callable[[], None] = lambda: None,
+    meeting: Meeting | None = None,
+) -> Headline | None:
     """Run every step below `root` and return the last headline.
 
-    on_start: called whenever a child starts.
+    on_start: called whenever a child starts. meeting: as for `run_stage`.
     """
     refuse_clashes(steps)
     last = None
@@ -28,7 +34,7 @@ def run(steps: Sequence[Config], root: Path, on_start: Callable[[], None] = lamb
         for number, config in enumerate(steps, 1):
             folder = "" if config.stage.name in FOLDERLESS else f" in {root / stage_folder(config)}"
             say(f"step {number}/{len(steps)}: stage={config.stage.name}{folder}")
-            last = run_stage(config, root, on_start=on_start) or last
+            last = run_stage(config, root, on_start=on_start, meeting=meeting) or last
     return last
 
 

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from mentor.progress import RENDEZVOUS
+from mentor.progress import STORE, STORE_FD
 from mentor.runs.fork_server import GO, NUMBER, OWNER, Request
 from mentor.runs.status import VARIABLE as STATUS
 
@@ -37,7 +37,10 @@ IMPORTED = (
     "mentor.stages.rollout",
     "mentor.stages.sft",
 )
-OF_RANKS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", RENDEZVOUS, STATUS)
+OF_RANKS = (
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *(STORE, STORE_FD, STATUS),
+)
 """Variables that differ between the ranks of a stage; no library reads them when it is imported."""
 POLL_S = 0.02
 FORK_S = 30.0  # for a server to fork

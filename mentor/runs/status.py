@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -64,10 +65,11 @@ class StatusWriter:
 
     def _write(self, status: Status) -> None:
         with self._lock:
-            if self._last.failed_at is not None or not self._path.parent.is_dir():
-                return  # already failed, or the parent has ended and removed its folder
+            if self._last.failed_at is not None:
+                return
             self._last = status
-            write_file(self._path, json.dumps(asdict(status)), durable=False)
+            with suppress(FileNotFoundError):  # who watches has ended and removed the folder
+                write_file(self._path, json.dumps(asdict(status)), durable=False)
 
 
 def read_status(path: Path) -> Status:

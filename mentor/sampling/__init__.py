@@ -25,15 +25,15 @@ def build_sampler(
     tensor_parallel: int = 1,
     gpu_memory_share: float = 0.5,
     kv_cache_gib: float = 1.0,
-    rank: int = 0,
-    ranks: int = 1,
+    local_rank: int = 0,
+    local_size: int = 1,
 ) -> Sampler:
     """Build the sampler of that name.
 
     source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
-    loads. end_ids: the tokens that end a turn. rank, ranks: of the policy, whose ranks use the first GPUs; with
-    placement=separate each engine uses `tensor_parallel` of the GPUs after them. The keyword arguments are for vLLM
-    alone. Raises ValueError for another name.
+    loads. end_ids: the tokens that end a turn. local_rank, local_size: of the policy's ranks on this machine, which use
+    its first GPUs; with placement=separate each engine uses `tensor_parallel` of the GPUs after them. The keyword
+    arguments are for vLLM alone. Raises ValueError for another name.
     """
     if name == "transformers":
         if isinstance(source, PreTrainedModel):
@@ -54,7 +54,7 @@ def build_sampler(
             max_tokens=max_tokens,
             separate=placement == "separate",
             tensor_parallel=tensor_parallel,
-            first_gpu=ranks + rank * tensor_parallel,
+            first_gpu=local_size + local_rank * tensor_parallel,
             gpu_memory_share=gpu_memory_share,
             kv_cache_gib=kv_cache_gib,
         )

@@ -20,7 +20,8 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         shape,
         device,
         dtype=model.dtype,
-        num_processes=trainer.num_processes,
+        num_processes=trainer.nodes * trainer.num_processes,
+        nodes=trainer.nodes,
         zero_stage=trainer.deepspeed.stage,
         offload=trainer.deepspeed.offload and trainer.deepspeed.stage > 0,
         bucket_elements=trainer.deepspeed.bucket_elements,
@@ -46,10 +47,11 @@ def summary(workload: Workload) -> str:
     trained = f"adapters of rank {workload.lora_rank}" if workload.lora_rank else "all parameters"
     spread = f"ZeRO {workload.zero_stage}" if workload.zero_stage else "plain torch"
     offload = " with offload" if workload.offload else ""
+    nodes = f" on {workload.nodes} nodes" if workload.nodes > 1 else ""
     engine = f"{workload.sampler} {workload.placement}" if workload.sampler == "vllm" else workload.sampler
     return (
         f"training {trained} of {workload.shape.parameters:,} with {spread}{offload}, "
-        f"processes: {workload.num_processes}, tokens of a forward: {workload.tokens}, sampler: {engine}"
+        f"processes: {workload.num_processes}{nodes}, tokens of a forward: {workload.tokens}, sampler: {engine}"
     )
 
 

@@ -27,7 +27,7 @@ from mentor.evaluation.history import History
 from mentor.jsonl import read_jsonl, roll_back
 from mentor.loggers import Logger
 from mentor.policy import Policy
-from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint
+from mentor.policy.checkpoint import agreed_checkpoint, save_checkpoint
 from mentor.policy.ranks import Ranks, join_ranks
 from mentor.policy.reference import build_reference
 from mentor.rewards import build_reward
@@ -272,7 +272,7 @@ def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], ste
 def resume(folder: RunFolder, policy: Policy, logger: Logger, ranks: Ranks) -> int:
     """Load the newest checkpoint, roll back the records written after it, and return the steps already done."""
     start = 0
-    if found := latest_checkpoint(folder.path / "checkpoints"):
+    if found := agreed_checkpoint(folder.path / "checkpoints", ranks):
         start, path = found
         policy.load_state(path)
         logger.message(f"resuming after step {start}")

@@ -41,8 +41,8 @@ def open_sampler(
         tensor_parallel=settings.tensor_parallel,
         gpu_memory_share=settings.gpu_memory_share,
         kv_cache_gib=settings.kv_cache_gib,
-        rank=ranks.rank,
-        ranks=ranks.size,
+        local_rank=ranks.local_rank,
+        local_size=ranks.local_size,
     )
     try:
         yield sampler

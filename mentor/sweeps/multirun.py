@@ -6,6 +6,7 @@ points of a grid, a few of an optimiser.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +18,13 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 
 from mentor.compose import compose_stage
-from mentor.errors import MentorError, one_line
+from mentor.errors import ConfigError, MentorError, one_line
 from mentor.readers import Verdicts, merge, refuse
 from mentor.runs import pipeline
 from mentor.runs.identity import config_hash
 from mentor.runs.launch import ChildFailed, say
+from mentor.runs.outside import launched
+from mentor.runs.seat import scaled_trainer
 from mentor.sweeps.job import PointJob, PointResult, point_job
 from mentor.sweeps.local import run_points
 from mentor.sweeps.manifest import ManifestEntry, record
@@ -128,6 +131,7 @@ def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, PointResult]]:
     if not jobs:
         return
     launcher = jobs[0].steps[0].launcher
+    _refuse_nodes(jobs, launcher.name)
     shared = find_shared(jobs)
     for stage in sorted(shared.differing):
         say(f"stage={stage} differs between the points, or from what the run holds: each makes its own")
@@ -139,6 +143,21 @@ def _do(jobs: list[PointJob]) -> Iterator[tuple[PointJob, PointResult]]:
             pipeline.run(steps, root)
     jobs = [without_shared(job, shared) for job in jobs]
     yield from submit_points(jobs, launcher) if launcher.name == "slurm" else run_points(jobs, launcher.jobs)
+
+
+def _refuse_nodes(jobs: list[PointJob], launcher: str) -> None:
+    """Raise ConfigError where the points or this command would need several machines, and no cluster starts them."""
+    outside = launched(os.environ)
+    if outside is not None:
+        raise ConfigError(
+            f"{outside.by} started {outside.size} processes, and one starts the points of -m; accepted: one"
+        )
+    for trainer in filter(None, (scaled_trainer(step) for job in jobs for step in job.steps)):
+        if launcher != "slurm" and trainer.nodes > 1:
+            raise ConfigError(
+                f"`trainer.nodes={trainer.nodes}` with -m needs a cluster that starts the nodes of each point; "
+                f"accepted: launcher=slurm launcher.slurm.nodes={trainer.nodes}"
+            )
 
 
 def _ended(outcome: PointResult) -> str:

@@ -18,6 +18,7 @@ from mentor.errors import MentorError, RunFolderError, one_line
 from mentor.runs import pipeline
 from mentor.runs.launch import ChildFailed, ChildStopped, run_stage, say
 from mentor.runs.lock import FolderLock
+from mentor.runs.meeting import Meeting
 from mentor.runs.provenance import Headline
 from mentor.runs.watchdog import exit_with_parent
 from mentor.sweeps.job import PointJob, PointResult
@@ -36,11 +37,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return outcome.code
 
 
-def run_point(job: PointJob) -> PointResult:
-    """Run the stages of a point that are not done. A point that another process holds is refused and not noted."""
+def run_point(job: PointJob, meeting: Meeting | None = None) -> PointResult:
+    """Run the stages of a point that are not done. A point that another process holds is refused and not noted.
+
+    meeting: with the other nodes of the point, of which the first holds its folder.
+    """
+    if meeting is not None and not meeting.is_first:
+        return _take_part(job, meeting)
     try:
         with FolderLock(job.folder) as lock:
-            outcome = _run_held(job)
+            outcome = _run_held(job, meeting)
             if outcome.code == 2 and lock.created and not any(job.folder.glob("*/")):
                 lock.remove()  # bad input, found before anything was made
             return outcome
@@ -49,7 +55,15 @@ def run_point(job: PointJob) -> PointResult:
         return PointResult(error.exit_code, error=str(error))
 
 
-def _run_held(job: PointJob) -> PointResult:
+def _take_part(job: PointJob, meeting: Meeting) -> PointResult:
+    """Run this node's ranks of the point; the first node notes the result."""
+    try:
+        return PointResult(0, _run(job, lambda: None, meeting))
+    except (Exception, ChildStopped) as error:
+        return PointResult(_report(error), error=one_line(error))
+
+
+def _run_held(job: PointJob, meeting: Meeting | None) -> PointResult:
     started = False
 
     def on_start() -> None:
@@ -59,7 +73,8 @@ def _run_held(job: PointJob) -> PointResult:
         started = True
 
     try:
-        headline = _do(job, on_start)
+        job.link_shared()
+        headline = _run(job, on_start, meeting)
     except (Exception, ChildStopped) as error:
         job.note("failed", error=one_line(error))
         return PointResult(_report(error), error=one_line(error))
@@ -69,11 +84,10 @@ def _run_held(job: PointJob) -> PointResult:
     return PointResult(0, headline, ran=started)
 
 
-def _do(job: PointJob, on_start: Callable[[], None]) -> Headline | None:
-    job.link_shared()
+def _run(job: PointJob, on_start: Callable[[], None], meeting: Meeting | None) -> Headline | None:
     if job.pipeline:
-        return pipeline.run(job.steps, job.folder, on_start)
-    return run_stage(job.steps[0], job.root, job.folder, on_start)
+        return pipeline.run(job.steps, job.folder, on_start, meeting)
+    return run_stage(job.steps[0], job.root, job.folder, on_start, meeting)
 
 
 def _report(error: BaseException) -> int:

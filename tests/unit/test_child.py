@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from mentor.child import Stopped, _interrupt, _note_failure, _report, main
 from mentor.config import Config, LoggerConfig, RolloutStage, TaskConfig, ToolsConfig, WorkedTeacher, dump
 from mentor.errors import InputError, StorageError
+from mentor.progress import STORE
 from mentor.runs.folder import claim
 from mentor.runs.status import VARIABLE, read_status
 
@@ -119,3 +123,12 @@ def test_without_a_loop_a_signal_stops_at_once():
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_rank_of_another_node_writes_what_it_says_into_a_log(tmp_path: Path):
+    log = tmp_path / "logs" / "node-1.log"
+    command = [sys.executable, "-m", "mentor.child", *arguments(tmp_path / "none"), "--log", str(log)]
+    for _ in range(2):
+        done = subprocess.run(command, env={**os.environ, STORE: "ranks", "RANK": "1"}, capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr == done.stdout == ""
+    assert log.read_text().count("none has no config.yaml") == 2

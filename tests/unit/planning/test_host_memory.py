@@ -15,3 +15,12 @@ def test_host_memory_of_offload_and_of_the_start() -> None:
     assert lasting["weights"] == pytest.approx(2 * N) and lasting["reference"] == pytest.approx(2 * N)
     assert host(plan, "start")["weights being read"] == pytest.approx(4 * 2 * N)
     assert "states" not in host(make_plan(GPU), "run")
+
+
+def test_of_two_nodes_each_holds_half_of_what_is_partitioned_and_its_own_processes() -> None:
+    one = make_plan(replace(GPU, zero_stage=3, offload=True, num_processes=4))
+    two = make_plan(replace(GPU, zero_stage=3, offload=True, num_processes=4, nodes=2))
+    assert host(two, "run") == {name: pytest.approx(value / 2) for name, value in host(one, "run").items()}
+    assert host(two, "start")["weights being read"] == pytest.approx(2 * 2 * N)
+    assert host(two, "save")["what is written"] == host(one, "save")["what is written"]
+    assert [phase for phase in two.phases if phase.memory == "GPU"] == [p for p in one.phases if p.memory == "GPU"]

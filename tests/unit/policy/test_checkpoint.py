@@ -1,6 +1,9 @@
 import pytest
 
-from mentor.policy.checkpoint import latest_checkpoint, save_checkpoint, save_folder
+from mentor.errors import PolicyError
+from mentor.policy import checkpoint
+from mentor.policy.checkpoint import agreed_checkpoint, latest_checkpoint, save_checkpoint, save_folder
+from mentor.policy.ranks import Ranks
 
 
 def test_a_checkpoint_that_was_not_finished_is_not_there(tmp_path):
@@ -29,3 +32,28 @@ def test_a_folder_is_replaced_whole(tmp_path):
     save_folder(tmp_path / "model", lambda folder: (folder / "b").write_text("2"))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["b"]
+
+
+class TwoRanks(Ranks):
+    """Rank 0 of two, of which the other sees these steps, one after the other and the last for ever."""
+
+    size = 2
+
+    def __init__(self, *steps: int | None) -> None:
+        self.steps = list(steps)
+
+    def all_gather(self, value):
+        if isinstance(value, bool):
+            return [value, value]
+        return [value, self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]]
+
+
+def test_ranks_wait_until_all_see_the_newest_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "SEEN_S", 0.0)
+    monkeypatch.setattr(checkpoint.time, "sleep", lambda seconds: None)
+    assert agreed_checkpoint(tmp_path, TwoRanks(None)) is None and agreed_checkpoint(tmp_path, Ranks()) is None
+    (tmp_path / "step-00000003").mkdir()
+    with pytest.raises(PolicyError, match=r"different checkpoints in .*, after steps \[3, None\]"):
+        agreed_checkpoint(tmp_path, TwoRanks(None))
+    monkeypatch.setattr(checkpoint, "SEEN_S", 60.0)
+    assert agreed_checkpoint(tmp_path, TwoRanks(None, None, 3)) == (3, tmp_path / "step-00000003")

@@ -15,7 +15,7 @@ from mentor.policy.ranks import join_ranks
 from tests.fixtures import deepspeed_worker as worker
 from tests.fixtures.installed import needs
 from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
-from tests.fixtures.ranks import run_worker
+from tests.fixtures.ranks import be_the_only_rank, run_worker
 from tests.fixtures.students import make_small_student
 
 pytestmark = needs("deepspeed")
@@ -65,8 +65,7 @@ def distance(found, expected, start) -> float:
 
 def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp_path, monkeypatch):
     """Stages 2 and 3: a step, the checkpoint it leaves, and the step that follows from it."""
-    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MENTOR_RENDEZVOUS": str(tmp_path)}.items():
-        monkeypatch.setenv(name, value)
+    be_the_only_rank(monkeypatch)
     start = weights_of(torch_policy(base, chat))
     with join_ranks(deepspeed=True) as ranks:
         for case in ("zero2", "zero3"):

@@ -6,6 +6,7 @@ import time
 import torch
 
 from mentor.policy.ranks import DistributedRanks, Ranks, join_ranks
+from tests.fixtures.ranks import be_the_only_rank
 
 
 def test_the_only_rank_waits_for_nobody_and_gathers_its_own():
@@ -16,8 +17,9 @@ def test_the_only_rank_waits_for_nobody_and_gathers_its_own():
     assert isinstance(ranks, Ranks)
 
 
-def test_a_barrier_opens_when_the_last_rank_has_come(tmp_path):
-    first, second = (DistributedRanks(rank, 2, tmp_path) for rank in (0, 1))
+def test_a_barrier_opens_when_the_last_rank_has_come():
+    store = torch.distributed.HashStore()
+    first, second = (DistributedRanks(rank, 2, store) for rank in (0, 1))
     assert first.is_main and not second.is_main
     passed = []
 
@@ -35,9 +37,8 @@ def test_a_barrier_opens_when_the_last_rank_has_come(tmp_path):
     assert passed and passed[0] >= came
 
 
-def test_one_rank_of_a_process_group_reduces_and_gathers(tmp_path, monkeypatch):
-    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MENTOR_RENDEZVOUS": str(tmp_path)}.items():
-        monkeypatch.setenv(name, value)
+def test_one_rank_of_a_process_group_reduces_and_gathers(monkeypatch):
+    be_the_only_rank(monkeypatch)
     with join_ranks(deepspeed=True) as ranks:
         assert isinstance(ranks, DistributedRanks) and torch.distributed.is_initialized()
         assert ranks.all_gather({"a": 1}) == [{"a": 1}] and ranks.all_reduce(torch.tensor([3.0])).tolist() == [3.0]

@@ -1,7 +1,6 @@
 """One stage from its parent's side: a fresh child, done ones skipped, and what is said of one that failed."""
 
 import json
-import os
 import signal
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from mentor.config import (
     LoggerConfig,
     ModelConfig,
     RolloutStage,
-    ScoreStage,
     SftStage,
     TaskConfig,
     ToolsConfig,
@@ -67,21 +65,3 @@ def test_how_a_child_ended_becomes_an_error(ending: Ending, message: str, kind: 
 def test_a_signal_ends_with_its_number():
     stopped = ChildStopped(signal.SIGTERM)
     assert stopped.exit_code == 143 and str(stopped) == "stopped by SIGTERM"
-
-
-def test_threads_are_the_configs_then_the_shells_then_a_part_of_the_cores(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6))
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    assert launch._threads(3, 2) == {"OMP_NUM_THREADS": "3"} and launch._threads(None, 2) == {}
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert launch._threads(None, 2) == {"OMP_NUM_THREADS": "3"} and launch._threads(None, 9) == {"OMP_NUM_THREADS": "1"}
-
-
-def test_only_names_that_are_no_file_here_ask_the_hub(tmp_path: Path):
-    def config(model: str | None, task: str | None) -> Config:
-        return Config(stage=ScoreStage("score"), model=ModelConfig("m", model), task=TaskConfig("gsm8k", path=task))
-
-    assert launch._names_the_hub(config("Qwen/Qwen3-0.6B", None)) and launch._names_the_hub(
-        config(None, "openai/gsm8k")
-    )
-    assert not launch._names_the_hub(config(str(tmp_path), None)) and not launch._names_the_hub(config(None, None))

@@ -19,6 +19,9 @@ ASKED = [
     "launcher.slurm.setup=['module load cuda']",
     "+launcher.slurm.options.qos=high",
     "launcher.jobs=3",
+    "launcher.slurm.nodes=2",
+    "trainer.nodes=2",
+    "trainer/deepspeed=zero2",
 ]
 
 
@@ -38,6 +41,7 @@ def test_a_sweep_is_an_array_of_jobs_that_are_queued_again(tmp_path: Path, monke
     script = min((tmp_path / "jobs").glob("*.sh"))
     asked = {line.removeprefix("#SBATCH ") for line in script.read_text().splitlines() if line.startswith("#SBATCH ")}
     wanted = {"partition=gpu", "account=lab", "time=90", "gpus-per-node=2", "cpus-per-task=4", "mem=32GB", "qos=high"}
+    wanted |= {"nodes=2", "ntasks-per-node=1"}
     assert {f"--{option}" for option in wanted} <= asked
     assert "--array=0-3%3" in asked and any(line.startswith("--signal=USR2@") for line in asked)
     assert "module load cuda" in script.read_text()
