@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from mentor.policy.logits import evaluating, few_tokens
 
@@ -13,14 +13,19 @@ NO_MEMORY = frozenset({"mlp", "moe"})
 APART = 0.02  # of the largest hidden state: experts round differently, and a mask that mixes sequences changes far more
 
 
-def layer_kinds(model: PreTrainedModel) -> set[str]:
+def configured_kinds(config: PreTrainedConfig) -> set[str]:
     """Name the kinds of a model's layers that see other tokens, as transformers does.
 
     Those that carry state are `linear_attention` (with Mamba and kin), `conv` or `hybrid`.
     """
-    config = model.config.get_text_config(decoder=True)
-    everywhere = "sliding_attention" if getattr(config, "sliding_window", None) else "full_attention"
-    kinds = set(getattr(config, "layer_types", None) or [everywhere]) - NO_MEMORY
+    text = config.get_text_config(decoder=True)
+    everywhere = "sliding_attention" if getattr(text, "sliding_window", None) else "full_attention"
+    return set(getattr(text, "layer_types", None) or [everywhere]) - NO_MEMORY
+
+
+def layer_kinds(model: PreTrainedModel) -> set[str]:
+    """Name the kinds of a model's layers, also of one that carries state and names no layers."""
+    kinds = configured_kinds(model.config)
     return kinds | ({"linear_attention"} if model._is_stateful and kinds <= ATTENTION else set())
 
 

@@ -24,7 +24,8 @@ def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
     except ImportError as error:
         raise PolicyError("trainer.lora needs peft: pip install 'mentor[lora]'") from error
     head = model.get_output_embeddings()
-    linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear) and layer is not head]
+    inside = set(model.get_decoder().modules()) - {head}
+    linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear) and layer in inside]
     dtype = next(model.parameters()).dtype
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear), model)
     for name, parameter in model.named_parameters():

@@ -51,6 +51,13 @@ def load_model(path: str | Path, dtype: torch.dtype = torch.float32, to: torch.d
     return on_device(model, to or device())
 
 
+def freeze_all_but_text(model: PreTrainedModel) -> None:
+    """Train no part of a model that text does not pass through: towers of images and sound."""
+    text = {*model.get_decoder().parameters(), *model.get_output_embeddings().parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter in text)
+
+
 def make_student(
     seed: int,
     *,

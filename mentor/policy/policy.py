@@ -166,9 +166,14 @@ class Policy:
                 yield lora.plain_name(name), value.detach() if layer is None else lora.merged(value.detach(), layer)
 
     def save_model(self, folder: Path | None) -> None:
-        """Write the model in Hugging Face format, adapters merged in. folder: None on a rank that only gathers."""
+        """Write the model in Hugging Face format, adapters merged in. folder: None on a rank that only gathers.
+
+        Some models also store tensors that are not trained (Gemma 4 a scalar of every layer): they are written as well.
+        """
         state = {name: value.detach().to("cpu", copy=True) for name, value in self._parameters() if folder is not None}
         if folder is not None:
+            stored = self.model.state_dict().keys()
+            state |= {name: value.cpu() for name, value in self.model.named_buffers() if name in stored}
             self.model.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)
 

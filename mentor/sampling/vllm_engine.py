@@ -90,9 +90,14 @@ class VllmEngine:
         return outputs
 
     def reason(self, error: BaseException) -> str:
-        """Say in one line what went wrong. The error of a separate process is found only in what it printed."""
+        """Say in one line what went wrong. The error of a separate process is found only in what it printed.
+
+        So is that of the process in which vLLM looks at a model's class.
+        """
         if not self.separate:
-            return short_reason(error)
+            said = short_reason(error)
+            cause = self._output.last_error() if self._output is not None and "to be inspected" in said else None
+            return f"{said}: {cause}" if cause else said
         core = getattr(self, "core", None)
         if core is not None and (killed := killed_by(core.engine_core)):
             return f"its process was ended by {killed}"
@@ -137,9 +142,12 @@ def require_vllm() -> None:
 
 def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
     import vllm.envs
+    from transformers import AutoConfig
     from vllm.engine.arg_utils import EngineArgs
     from vllm.platforms import current_platform
     from vllm.v1.engine.llm_engine import LLMEngine
+
+    from mentor.policy.layers import ATTENTION, configured_kinds
 
     vllm.envs.disable_envs_cache()  # of an engine that this process had before
     if quiet:
@@ -155,7 +163,8 @@ def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
         max_num_batched_tokens=max(MIN_BATCH_TOKENS, settings.max_running, settings.max_tokens),
         # A prompt that is computed in two steps has its random numbers rewound, which vLLM cannot do on a CPU.
         enable_chunked_prefill=None if not on_cpu else False,
-        enable_prefix_caching=True,
+        # In vLLM 0.32 a prefix with a state is cached with chunked prefill alone.
+        enable_prefix_caching=not on_cpu or configured_kinds(AutoConfig.from_pretrained(settings.model)) <= ATTENTION,
         logprobs_mode="processed_logprobs",
         disable_log_stats=True,
         use_tqdm_on_load=False,

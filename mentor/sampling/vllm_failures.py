@@ -11,12 +11,16 @@ import tempfile
 import time
 from typing import IO, Any
 
+VALIDATION = ("Value error, ", "Assertion failed, ")  # what pydantic puts before a reason
+
 
 def short_reason(error: BaseException) -> str:
     """Return the first sentence of an error, its type where it has no text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next((line for line in lines if line.startswith("Value error, ")), lines[0] if lines else "")
-    return first_sentence(said.removeprefix("Value error, ")) or type(error).__name__
+    said = next((line for line in lines if line.startswith(VALIDATION)), lines[0] if lines else "")
+    for prefix in VALIDATION:
+        said = said.removeprefix(prefix)
+    return first_sentence(said) or type(error).__name__
 
 
 def first_sentence(text: str) -> str:

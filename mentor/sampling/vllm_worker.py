@@ -16,11 +16,12 @@ import vllm.v1.sample.sampler as vllm_sampling
 from safetensors import safe_open
 from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
 from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelLinear, RowParallelLinear
+from vllm.model_executor.layers.mamba.abstract import MambaBase
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
 from vllm.platforms import current_platform
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
-from mentor.sampling.checksum import Checksums
+from mentor.sampling.checksum import Checksums, bit_sum, part_of, wrapped
 
 UNITS = 512  # unit vectors sent through a layer at once
 PR_SET_PDEATHSIG = 1
@@ -43,10 +44,14 @@ class WorkerExtension:
     model_runner: Any
     model_config: Any
     reload_weights: Any
+    mentor_received: dict[str, int] = {}
 
     def mentor_load(self, weights: Iterable[tuple[str, torch.Tensor]] | str) -> None:
         """Load weights, by Hugging Face names or from a folder of safetensors files."""
-        self.reload_weights(weights_iterator=_stored(Path(weights)) if isinstance(weights, str) else weights)
+        self.mentor_received = {}
+        self.reload_weights(
+            weights_iterator=self._noted(_stored(Path(weights)) if isinstance(weights, str) else weights)
+        )
         embedding, lm_head = self._vocabulary()
         if lm_head is not None and embedding is not None and self._tied:
             # On a CPU the LM head keeps a packed copy of its weight, which reloading the embedding does not renew.
@@ -54,17 +59,26 @@ class WorkerExtension:
             lm_head.quant_method.process_weights_after_loading(lm_head)
 
     def mentor_checksums(self) -> dict[str, int]:
-        """Sum up this worker's part of the weights; an LM head tied to the embedding counts only where it differs."""
+        """Sum up this worker's part of the weights; an LM head tied to the embedding counts only where it differs.
+
+        What a layer keeps changed counts as it was received.
+        """
         sums = Checksums(self.model_config.dtype)
         embedding, lm_head = self._vocabulary()
         first = get_tensor_model_parallel_rank() == 0
+        received: dict[str, int] = {}
         for path, module in self.model_runner.model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
                 if module is lm_head and self._tied or not (first or _is_partitioned(module, name)):
                     continue
+                if name == "A" and isinstance(module, MambaBase):
+                    received = self.mentor_received
+                    continue
                 for piece in _values(module, name, parameter):
                     sums.add(f"{path}.{name}", piece)
         parts = sums.parts()
+        for part, value in received.items() if first else ():
+            parts[part] = wrapped(parts.get(part, 0) + value)
         if lm_head is not None and embedding is not None and self._tied:
             tied, own = Checksums(self.model_config.dtype), Checksums(self.model_config.dtype)
             tied.add("weight", embedding.weight)
@@ -73,6 +87,13 @@ class WorkerExtension:
             if own.parts() != tied.parts():
                 parts["lm_head"] = own.parts()["weight"]
         return parts
+
+    def _noted(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
+        """Note the sums of weights that a layer keeps changed: Mamba has A = -exp(A_log)."""
+        for name, value in weights:
+            if name.endswith(".A_log"):
+                self.mentor_received[part_of(name)] = bit_sum(value, self.model_config.dtype)
+            yield name, value
 
     @property
     def _tied(self) -> bool:

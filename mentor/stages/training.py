@@ -16,7 +16,7 @@ from mentor.policy import OptimizerSettings, Policy, TorchEngine
 from mentor.policy.checkpoint import save_folder
 from mentor.policy.interface import Engine
 from mentor.policy.lora import add_adapters
-from mentor.policy.model import load_model, torch_dtype
+from mentor.policy.model import freeze_all_but_text, load_model, torch_dtype
 from mentor.policy.ranks import Ranks
 from mentor.policy.supervised import train_supervised
 from mentor.runs import RunFolder
@@ -43,6 +43,7 @@ def load_student(base: Path | str, model: ModelConfig, trainer: ScaledTrainer, f
     if frozen:
         student.requires_grad_(False)
         return student
+    freeze_all_but_text(student)
     if trainer.lora.rank:
         add_adapters(student, trainer.lora.rank, trainer.lora.alpha)
     if trainer.gradient_checkpointing:

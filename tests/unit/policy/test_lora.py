@@ -3,6 +3,7 @@ from transformers import AutoModelForCausalLM
 
 from mentor.policy.lora import adapted_layers, adapters_off, add_adapters
 from mentor.policy.supervised import supervised_loss
+from tests.fixtures.families import make_family
 from tests.fixtures.installed import needs
 from tests.fixtures.policies import make_batch, make_policy
 from tests.fixtures.students import make_small_student
@@ -62,3 +63,10 @@ def test_a_checkpoint_holds_the_adapters_alone_and_goes_on_exactly(chat, tmp_pat
         policy.update(make_batch(), supervised_loss)
     ours, theirs = dict(unbroken.weights()), dict(restored.weights())
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_layers_of_images_get_no_adapters():
+    model = make_family("gemma3_mm")
+    add_adapters(model, rank=4, alpha=8)
+    adapted = [name for name, _ in adapted_layers(model)]
+    assert len(adapted) == 2 * 7 and all(".language_model." in name for name in adapted)

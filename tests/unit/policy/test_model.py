@@ -7,6 +7,7 @@ import pytest
 
 from mentor.errors import InputError
 from mentor.policy.model import load_model, make_student
+from tests.fixtures.families import make_family
 
 
 @pytest.fixture
@@ -33,3 +34,9 @@ def test_weights_that_the_config_does_not_fit_are_bad_input(folder: Path, change
     (folder / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(InputError, match="lacks .* weights of the shape"):
         load_model(folder)
+
+
+def test_eyes_are_not_trained() -> None:
+    trained = {name.split(".")[1] for name, p in make_family("gemma3_mm").named_parameters() if p.requires_grad}
+    assert trained == {"language_model"}
+    assert all(parameter.requires_grad for parameter in make_family("gpt_oss").parameters())

@@ -10,6 +10,7 @@ from mentor.errors import InputError, PolicyError
 from mentor.policy.model import load_model
 from mentor.policy.supervised import supervised_loss
 from mentor.rl.update import make_loss_function
+from tests.fixtures.families import FAMILIES, make_family
 from tests.fixtures.policies import gradients_of, make_batch, make_policy, weights_of
 from tests.fixtures.students import make_small_student
 
@@ -89,3 +90,19 @@ def test_a_saved_model_is_loaded_by_transformers_with_its_tokenizer(student, cha
     assert ChatFormat.from_pretrained(tmp_path).encode("12 plus") == chat.encode("12 plus")
     with pytest.raises(InputError, match="cannot be loaded"):
         load_model(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_weights_have_the_names_and_shapes_of_a_saved_model(name, chat, tmp_path):
+    """Which differ from those in memory for experts and for models with eyes."""
+    model = make_family(name)
+    policy = make_policy(model, chat)
+    policy.save_model(tmp_path)
+    saved, given = load_file(tmp_path / "model.safetensors"), dict(policy.weights())
+    buffers = {key for key in saved if key.endswith(".layer_scalar")}
+    assert saved.keys() == given.keys() | buffers and bool(buffers) == name.startswith("gemma4")
+    assert all(torch.equal(saved[key], value) for key, value in given.items())
+    again = dict(load_model(tmp_path).named_parameters())
+    assert all(torch.equal(again[key], value) for key, value in model.named_parameters())
+    renamed = given.keys() != dict(model.named_parameters()).keys()
+    assert renamed == (name in ("gemma3_mm", "qwen3.5_moe")) or name == "nemotron_h"

@@ -22,6 +22,9 @@ def test_the_first_sentence_of_an_error():
     assert short_reason(ValueError("1 validation error for X\n  Value error, bad dtype [type=value_error, a=1]\n")) == (
         "bad dtype"
     )
+    assert (
+        short_reason(ValueError("1 validation error\n  Assertion failed, It is. [type=assertion_error]\n")) == "It is"
+    )
     assert short_reason(KeyError()) == "KeyError"
 
 
