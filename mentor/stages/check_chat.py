@@ -55,9 +55,12 @@ def described(chat: ChatFormat) -> list[str]:
     held = "several calls in a turn" if chat.parallel_calls else "one call in a turn"
     text = "text beside them" if chat.text_with_calls else "no text beside them"
     opened = ", opened by the prompt" if chat.opens_thinking else ""
+    end = chat.answer_end.token
+    calls_end = "" if chat.call_end.token == end else f", of a turn with calls {chat.call_end.token}"
     lines = [
         f"chat format: {result}",
         f"  calls: {chat.syntax.name}, {held}, {text}",
+        f"  end of a turn: {end}{calls_end}",
         f"  thinking: {certificate.thinking}{opened}; of earlier turns: {chat.think_history}",
     ]
     lines += [f"  note: {note}" for note in certificate.notes]
