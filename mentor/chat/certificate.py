@@ -100,7 +100,7 @@ def _certify(chat: ChatFormat, key: str) -> Certificate:
     for conversation in CONVERSATIONS:
         lacks = [need for need in conversation.needs if not getattr(chat, need)]
         if lacks:
-            skipped[conversation.name] = f"the template has no {', '.join(lacks)}"
+            skipped[conversation.name] = f"the format has no {', '.join(lacks)}"
             continue
         for name, check in CHECKS.items():
             try:

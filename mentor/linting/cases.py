@@ -50,7 +50,7 @@ class CaseWriter:
         gold = self.task.answer[0]
         self.right = answer_format(self.task.answer_format).write(gold)
         self.wrong = self.say(wrong_answer(gold))
-        self.begin = self._turn_text("MENTORMARK").partition("MENTORMARK")[0]
+        self.begin = self._turn_text("MENTORMARK").partition("MENTORMARK")[0] if self.chat.opens_thinking else ""
 
     def say(self, answer: str) -> str:
         """Return the text of a turn with the answer, in the task's format."""

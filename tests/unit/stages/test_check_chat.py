@@ -33,7 +33,7 @@ def test_what_the_format_holds_is_said_in_lines(chat: ChatFormat) -> None:
     said = "\n".join(described(with_template(chat, ONE_BARE_CALL)))
     assert " conversations pass\n  calls: llama, one call in a turn, no text beside them\n" in said
     assert "\n  end of a turn: <|im_end|>\n" in said
-    assert "  skipped: parallel calls, the template has no parallel_calls" in said
+    assert "  skipped: parallel calls, the format has no parallel_calls" in said
     assert "  thinking: kept; of earlier turns: strip" in described(
         with_template(chat, THINKING, think_history="strip")
     )
