@@ -15,6 +15,7 @@ import pytest
 from mentor.chat.golden import CONVERSATIONS, TOOLS
 from mentor.chat.syntax import TABLE, load_syntax
 from tests.fixtures.byte_tokenizer import byte_tokenizer
+from tests.fixtures.installed import needs
 
 PARSERS = {
     "hermes": "hermes",
@@ -97,12 +98,14 @@ def written(value: Any) -> str:
 
 @pytest.fixture(scope="module")
 def vllm_parsers():
-    parsers = pytest.importorskip("vllm.tool_parsers", reason="vllm is not installed")
+    from vllm import tool_parsers
+
     logging.getLogger("vllm").setLevel(logging.CRITICAL)  # it logs each call that it cannot read
-    return parsers.ToolParserManager
+    return tool_parsers.ToolParserManager
 
 
 @pytest.mark.slow
+@needs("vllm")
 @pytest.mark.parametrize("name", PARSERS)
 def test_calls_are_read_as_by_vllm(vllm_parsers, name):
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest, ChatCompletionToolsParam
