@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, needs("deepspeed")]
 STEPS = 6
 COMMON = ["run=default", "debug=default", "logger=quiet", f"trainer.steps={STEPS}", "trainer.save_every=1"]
 SFT = ["stage=sft", *COMMON, "trainer.batch_tokens=512"]
+RL = ["stage=rl", *COMMON, "sampler=vllm", "sampler.deterministic=true"]
 PORT = 29517
 
 
@@ -111,3 +112,68 @@ def test_two_hosts_compute_what_one_does_and_go_on_after_the_first_died(taught: 
     assert "resuming after step" in finish(by_torchrun(hosts, command, taught))[0]
     assert alike(metrics(folder), wanted)
     assert not list(folder.glob(".*.partial")) and json.loads((folder / "summary.json").read_text())["status"] == "done"
+
+
+def test_another_command_on_the_second_host_is_refused_there_and_on_the_first(taught: Path, hosts: list[Host]):
+    shared = [*SFT, "seed=3", "trainer/deepspeed=zero2", "trainer.nodes=2"]
+    shared += [f"launcher.master_addr={hosts[0].address}", "launcher.master_port=29600"]
+    first, second = (
+        host.start(
+            [*shared, f"launcher.node_rank={host.number}", f"trainer.learning_rate={1 + host.number}e-3"], taught
+        )
+        for host in hosts
+    )
+    lines = [process.communicate(timeout=300)[1].splitlines()[-1] for process in (first, second)]
+    assert first.returncode == second.returncode == 2
+    assert all(
+        re.search(r"node 1 \(.+\) was given another .*trainer\.learning_rate: 0\.001 -> 0\.002", x) for x in lines
+    )
+    assert not (taught / "outputs" / "default" / "sft-s3").exists()
+
+
+def test_submitit_starts_the_nodes_of_a_point(taught: Path):
+    """Its local executor, with a task for each node."""
+    pytest.importorskip("submitit")
+    command = [*SFT, "trainer/deepspeed=zero2", "seed=5", f"init={taught / 'outputs/default/pretrain-s0/model'}"]
+    nodes = ["launcher=slurm", "launcher.slurm.cluster=local", "launcher.slurm.nodes=2", "trainer.nodes=2"]
+    with chdir(taught):
+        assert main(["-m", *command, *nodes, "launcher.slurm.gpus=0"]) == 0
+        assert main(["-m", *command, "trainer.nodes=2"]) == 2, "without a cluster"
+    (folder,) = (taught / "outputs" / "default" / "sweeps").glob("*/*/sft-s5")
+    assert len(metrics(folder)) == STEPS and (folder / "logs" / "node-1.log").is_file()
+
+
+@pytest.fixture(scope="module")
+def able(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `taught`, with a base that is right sometimes."""
+    folder = tmp_path_factory.mktemp("able")
+    with chdir(folder):
+        assert main(["stage=pretrain", "run=default", "debug=default"]) == 0
+        assert main(["stage=rollout", "run=default", "debug=default"]) == 0
+    return folder
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("start", [by_keys, by_torchrun])
+@pytest.mark.parametrize("zero", ["zero2", "zero3"])
+@pytest.mark.parametrize("stage", ["sft", "rl"])
+def test_every_way_computes_what_one_host_does_and_goes_on(able: Path, hosts: list[Host], stage, zero, start):
+    """The second host is killed. The run goes on on two hosts, and once more on one."""
+    if stage == "rl":
+        pytest.importorskip("vllm")
+    seed = 10 + 4 * (stage == "rl") + 2 * (zero == "zero3") + (start is by_torchrun)
+    command = [*(SFT if stage == "sft" else RL), f"trainer/deepspeed={zero}", f"seed={seed}"]
+    command += [f"init={able / 'outputs/default/pretrain-s0/model'}"]
+    folder = able / "outputs" / "default" / (f"sft-s{seed}" if stage == "sft" else f"rl-flexible-s{seed}")
+    wanted = one_host(command, folder)
+    said = kill_one(hosts, start(hosts, command, able), 1, folder)
+    name = r"node 1 \(.+\)" if start is by_keys else r"rank 1 of 2 \(.+\)"
+    assert re.search(rf"{name} gave no sign of life for 3\d s in phase [\w ]+; running it again resumes it", said)
+    finish(start(hosts, command, able))
+    assert alike(metrics(folder), wanted)
+    kept = sorted((folder / "checkpoints").iterdir())
+    for path in (kept[-1], folder / "model", folder / "summary.json"):  # as if it had been killed before the last step
+        subprocess.run(["rm", "-r", path], check=True)
+    with chdir(able):
+        assert main([*command, "trainer.num_processes=2"]) == 0
+    assert alike(metrics(folder), wanted)
