@@ -32,9 +32,9 @@ def layer_kinds(model: PreTrainedModel) -> set[str]:
 def keeps_sequences_apart(model: PreTrainedModel) -> bool:
     """Whether sequences packed into one row, each with positions from 0, do not change each other.
 
-    A state goes on from one sequence to the next, and some models make their masks without looking at positions (those
-    of gpt-oss, in transformers 5.19). So only attention is packed, and of that two rows are compared that differ in
-    their first sequence alone.
+    A state is carried from one sequence into the next, so only attention is packed. Some models make their masks
+    without positions (gpt-oss, in transformers 5.19), so two rows are tried that differ in their first sequence alone:
+    the hidden states of the second must be the same.
     """
     if not layer_kinds(model) <= ATTENTION:
         return False

@@ -269,7 +269,7 @@ class Meeting:
                     if self._store.check(["verdict"]):
                         self._cause = Failure(**json.loads(self._store.get("verdict")))
                 self._wake.wait(EVERY_S)
-        except RuntimeError:  # torch's DistError: whoever holds the store has gone
+        except RuntimeError:  # of the store, as torch's DistError: its holder has gone, which the caller is told
             self._lost = True
 
     def _judge(self) -> None:

@@ -158,7 +158,7 @@ def able(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("zero", ["zero2", "zero3"])
 @pytest.mark.parametrize("stage", ["sft", "rl"])
 def test_every_way_computes_what_one_host_does_and_goes_on(able: Path, hosts: list[Host], stage, zero, start):
-    """The second host is killed. The run goes on on two hosts, and once more on one."""
+    """The second host is killed. The run resumes on two hosts, and then on one."""
     if stage == "rl":
         pytest.importorskip("vllm")
     seed = 10 + 4 * (stage == "rl") + 2 * (zero == "zero3") + (start is by_torchrun)
