@@ -182,8 +182,7 @@ def _check_model_teacher(teacher: ModelTeacher) -> None:
         raise ConfigError("`teacher.path` is not set: teacher=model loads a model folder, teacher.path=<folder>")
     if "{question}" not in teacher.question_template:
         raise ConfigError(f"`teacher.question_template={teacher.question_template!r}` lacks {{question}}")
-    if teacher.chat_template is not None and not Path(teacher.chat_template).is_file():
-        raise ConfigError(f"`teacher.chat_template={teacher.chat_template}` is not a file")
+    _check_chat_template("teacher", teacher.chat_template)
     limits = teacher.sampler
     if limits.max_turn_tokens > limits.max_tokens:
         raise ConfigError(
@@ -199,8 +198,7 @@ def _check_model(config: Config) -> None:
         return
     if "{question}" not in model.question_template:
         raise ConfigError(f"`model.question_template={model.question_template!r}` lacks {{question}}")
-    if model.chat_template is not None and not Path(model.chat_template).is_file():
-        raise ConfigError(f"`model.chat_template={model.chat_template}` is not a file")
+    _check_chat_template("model", model.chat_template)
     if model.call_syntax is not None:
         _check_call_syntax(model.call_syntax)
     for key, divisor in (("hidden_size", "num_attention_heads"), ("num_attention_heads", "num_key_value_heads")):
@@ -222,6 +220,16 @@ def _check_thinking(section: str, limits: SamplerConfig) -> None:
             f"`{section}.max_thinking_tokens={limits.max_thinking_tokens}` leaves nothing of "
             f"{section}.max_turn_tokens={limits.max_turn_tokens} for what follows; accepted: less"
         )
+
+
+def _check_chat_template(section: str, given: str | None) -> None:
+    from mentor.chat.templates import template_file
+
+    if given is not None:
+        try:
+            template_file(given, f"{section}.chat_template")
+        except InputError as error:
+            raise ConfigError(str(error)) from error
 
 
 def _check_call_syntax(name: str) -> None:

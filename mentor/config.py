@@ -311,7 +311,7 @@ class ModelConfig(Section):
     name: str = "???"  # label of the preset
     path: str | None = None  # model folder or hub name; the run's own pretrained student when null
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
-    chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
+    chat_template: str | None = None  # replaces the tokenizer's own: a Jinja file, or deepseek or tiny
     template_name: str | None = None  # which of several named templates of a tokenizer; tool_use or default when null
     end_of_turn: str | None = None  # token that ends an answer, or it and, after a space, a call's; found when null
     call_syntax: str | None = None  # how calls are spelled: a name, a .yaml or a .py; found by rendering when null
@@ -361,7 +361,7 @@ class ModelTeacher(SampledTeacher):
 
     path: str | None = None  # model folder or hub name; required
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass
-    chat_template: str | None = None  # Jinja file that replaces the tokenizer's own
+    chat_template: str | None = None  # replaces the tokenizer's own: a Jinja file, or deepseek or tiny
     question_template: str = "{question}"  # text of the user turn
     enable_thinking: bool = False  # handed to the chat template
     think_history: str = choice("keep", "keep", "strip")  # earlier turns' thinking in the prompt of later ones

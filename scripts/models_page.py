@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, PreTr
 
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import certify
+from mentor.chat.templates import template_file
 from mentor.errors import InputError
 from mentor.policy.layers import ATTENTION, layer_kinds
 
@@ -44,7 +45,8 @@ class Family:
 
     files: of templates, without `.jinja`; `*` is any. kind: of the configuration in transformers, None where it has
     none. end, begin: the tokenizer's eos_token and bos_token. syntax: of a template made by hand, where no file is at
-    hand. values: of the configuration, where the released models differ from its default.
+    hand. values: of the configuration, where the released models differ from its default. mended: the template that
+    comes with the project and stands in for the family's.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Family:
     begin: str | None = None
     syntax: str = ""
     values: tuple[tuple[str, Any], ...] = ()
+    mended: str = ""
 
 
 CONVOLUTIONS = (("full_attn_idxs", [2]),)
@@ -78,6 +81,7 @@ FAMILIES = (
     Family("Llama 4", ("llama4",), "llama4_text", "<|eot|>", "<|begin_of_text|>", "pythonic"),
     Family("Gemma 3", ("gemma3",), "gemma3_text", "<end_of_turn>", "<bos>"),
     Family("Gemma 4", ("gemma4", "gemma4_v*"), "gemma4_text", "<turn|>", "<bos>"),
+    Family("DiffusionGemma", ("diffusion_gemma",), "diffusion_gemma", "<turn|>", "<bos>"),
     Family("gpt-oss", ("gptoss",), "gpt_oss", "<|return|>", "<|startoftext|>"),
     Family("GLM-4.5 and later", ("glm4moe",), "glm4_moe", "<|endoftext|>"),
     Family("LFM2", ("lfm2", "lfm2_v2"), "lfm2", IM_END, "<|startoftext|>", values=CONVOLUTIONS),
@@ -94,9 +98,9 @@ FAMILIES = (
     Family("Seed-OSS", ("seed_oss",), "seed_oss", "<seed:eos>", "<seed:bos>", "seed_oss"),
     Family("Kimi K2", ("kimi_k2",), "deepseek_v3", IM_END, syntax="kimi"),
     Family("MiniMax M2", ("minimax_m2",), "minimax_m2", "[e~[", syntax="minimax"),
-    Family("DeepSeek V3", ("deepseekv3",), "deepseek_v3", SENTENCE, "<｜begin▁of▁sentence｜>"),
+    Family("DeepSeek V3", ("deepseekv3",), "deepseek_v3", SENTENCE, "<｜begin▁of▁sentence｜>", mended="deepseek"),
     Family("DeepSeek V3.1", ("deepseekv3_1",), "deepseek_v3", SENTENCE, "<｜begin▁of▁sentence｜>", "deepseek_v3_1"),
-    Family("R1 distills", ("deepseek_r1_distill",), "qwen2", SENTENCE, "<｜begin▁of▁sentence｜>"),
+    Family("R1 distills", ("deepseek_r1_distill",), "qwen2", SENTENCE, "<｜begin▁of▁sentence｜>", mended="deepseek"),
     Family("Muse Glimmer", ("muse_glimmer",), None, "<|eot|>"),
 )
 
@@ -181,13 +185,21 @@ def describe(template: str, family: Family) -> Described:
     tried = {thinks: try_format(tokenizer, thinks) for thinks in (False, True)}
     good = {thinks: found for thinks, found in tried.items() if isinstance(found, ChatFormat)}
     if not good:
-        return Described(f"no: {plain(str(tried[False]))}")
+        return _stood_in(family, f"no: {plain(str(tried[False]))}")
     chat = next(iter(good.values()))
     only = "" if len(good) == 2 else f", with `model.enable_thinking={str(next(iter(good))).lower()}`"
     held = "several calls" if chat.parallel_calls else "one call"
     text = "text beside" if chat.text_with_calls else "no text beside"
     calls = f"`{chat.syntax.name}`: {held}, {text}"
     return Described(f"yes{only}", calls, ends(chat), thinking(good))
+
+
+def _stood_in(family: Family, refused: str) -> Described:
+    """Describe the template that stands in for a refused one of the family, if there is one."""
+    if not family.mended:
+        return Described(refused)
+    found = describe(template_file(family.mended).read_text(encoding="utf-8"), replace(family, mended=""))
+    return replace(found, certified=f"{found.certified}, as `model.chat_template={family.mended}`; its own: {refused}")
 
 
 def ends(chat: ChatFormat) -> str:
@@ -253,7 +265,7 @@ def architecture(family: Family) -> tuple[str, str]:
     config = AutoConfig.for_model(family.kind, **dict(family.values))
     model_class = AutoModelForCausalLM._model_mapping.get(type(config), None)
     if model_class is None:
-        return "", "with images: no causal language model in transformers"
+        return "", "no causal language model in transformers"
     kinds = layer_kinds(SimpleNamespace(config=config, _is_stateful=model_class._is_stateful))
     layers = " and ".join(sorted(kind.replace("_", " ") for kind in kinds))
     samplers = "`transformers`, `vllm`" if kinds <= ATTENTION else "`vllm`"

@@ -47,6 +47,7 @@ from mentor.chat.tags import (
     tags_in,
     unescape,
 )
+from mentor.chat.templates import named_template, template_file
 from mentor.chat.thinking import Thinking
 from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
@@ -163,7 +164,7 @@ class ChatFormat:
         template_name: str | None = None,
         end_of_turn: str | None = None,
     ) -> ChatFormat:
-        """Load the tokenizer of a model folder or hub name; `chat_template` is a file that replaces its template.
+        """Load the tokenizer of a model folder or hub name; `chat_template` replaces its template, as `template_file`.
 
         call_syntax: a name or a file of `load_syntax`. template_name: which of several templates of a tokenizer.
         """
@@ -174,10 +175,8 @@ class ChatFormat:
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"model.path={path} holds no tokenizer: {str(error).splitlines()[0]}") from error
         if chat_template is not None:
-            if not Path(chat_template).is_file():
-                raise InputError(f"model.chat_template={chat_template} is not a file")
-            tokenizer.chat_template = Path(chat_template).read_text(encoding="utf-8")
-        tokenizer.chat_template = _named_template(tokenizer.chat_template, template_name)
+            tokenizer.chat_template = template_file(chat_template).read_text(encoding="utf-8")
+        tokenizer.chat_template = named_template(tokenizer.chat_template, template_name)
         syntax = None if call_syntax is None else load_syntax(call_syntax)
         return cls(
             tokenizer,
@@ -721,16 +720,6 @@ def _schemas_of(tools: str) -> Schemas:
     """The parameters of each tool of a text of schemas."""
     functions = [schema["function"] for schema in json.loads(tools)]
     return {function["name"]: function.get("parameters") or {} for function in functions}
-
-
-def _named_template(given: Any, name: str | None) -> Any:
-    """Choose among the named templates of a tokenizer; without a name the one for tools, as transformers does."""
-    if not isinstance(given, dict):
-        return given  # as a student's that was trained with one of several
-    chosen = name or ("tool_use" if "tool_use" in given else "default")
-    if chosen not in given:
-        raise InputError(f"model.template_name={chosen} is not a chat template of the tokenizer: {', '.join(given)}")
-    return given[chosen]
 
 
 def _unknown_syntax(shown: str) -> str:

@@ -1,5 +1,6 @@
 """The page of models from templates made by hand, and from those of TRL where they are here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,13 @@ def test_why_a_template_is_not_certified_fits_into_a_cell():
     assert unknown.certified.startswith("no: the chat template writes a call as") and len(unknown.certified) < 260
 
 
+def test_a_template_that_stands_in_is_said_with_why_the_own_is_refused():
+    family = replace(CALLERS, end="<｜end▁of▁sentence｜>", begin="<｜begin▁of▁sentence｜>", mended="deepseek")
+    found = describe("{{ messages[0].content }}{{ messages[1].tool_calls }}", family)
+    assert found.certified.startswith("yes, as `model.chat_template=deepseek`; its own: no: ")
+    assert found.calls == "`deepseek_v3`: several calls, text beside"
+
+
 def test_thinking_is_said_with_and_without_it():
     switched = f"{{% if enable_thinking %}}{OPENS_THINKING}{{% else %}}{TEMPLATE}{{% endif %}}"
     said = "left out; with `model.enable_thinking=true` kept, opened by the prompt"
@@ -84,7 +92,7 @@ def test_thinking_is_said_with_and_without_it():
 @pytest.mark.parametrize(
     ("family", "samplers", "layers"),
     [
-        (Family("", (), "qwen3_vl", END), "", "with images: no causal language model in transformers"),
+        (Family("", (), "qwen3_vl", END), "", "no causal language model in transformers"),
         (Family("", (), "qwen3_5_text", END), "`vllm`", "full attention and linear attention"),
         (Family("", (), "lfm2", END, values=models_page.CONVOLUTIONS), "`vllm`", "conv and full attention"),
         (Family("", (), "gpt_oss", END), "`transformers`, `vllm`", "full attention and sliding attention"),
