@@ -47,7 +47,7 @@ from mentor.chat.tags import (
     tags_in,
     unescape,
 )
-from mentor.chat.templates import named_template, template_file
+from mentor.chat.templates import named_template, stand_in, template_file
 from mentor.chat.thinking import Thinking
 from mentor.errors import InputError, one_line
 from mentor.types import Tokens, Trajectory
@@ -635,6 +635,14 @@ class ChatFormat:
         rest = longer.removeprefix(alone)
         return None if rest == longer or rest.startswith(tuple(self._specials.findall(assistants))) else rest
 
+    def _unknown_syntax(self, shown: str) -> str:
+        accepted = ", ".join(syntax.name for syntax in SYNTAXES)
+        return (
+            f"the chat template writes a call as {shown[:120]!r}, which is no call syntax of {accepted}: set "
+            "model.call_syntax to one of them or to a file of your own (docs/chat_formats.md)"
+            f"{stand_in(self.tokenizer.chat_template)}"
+        )
+
     def _find_syntax(self, given: CallSyntax | None, uncertified: bool) -> CallSyntax:
         """Find the syntax that reads a rendered probe call as that call, and the ids and arguments the template takes.
 
@@ -658,7 +666,7 @@ class ChatFormat:
         self.syntax = given or HERMES
         next(self._ways_to_call(message))
         if given is None:
-            raise refusal if refusal and not shown else InputError(_unknown_syntax(shown))
+            raise refusal if refusal and not shown else InputError(self._unknown_syntax(shown))
         if "probe_one" not in shown and given.write is not None:
             self.writes_calls = False
             next(self._ways_to_call(message))
@@ -720,14 +728,6 @@ def _schemas_of(tools: str) -> Schemas:
     """The parameters of each tool of a text of schemas."""
     functions = [schema["function"] for schema in json.loads(tools)]
     return {function["name"]: function.get("parameters") or {} for function in functions}
-
-
-def _unknown_syntax(shown: str) -> str:
-    accepted = ", ".join(syntax.name for syntax in SYNTAXES)
-    return (
-        f"the chat template writes a call as {shown[:120]!r}, which is no call syntax of {accepted}: set "
-        "model.call_syntax to one of them or to a file of your own (docs/chat_formats.md)"
-    )
 
 
 def _stands_in(said: str, text: str) -> bool:

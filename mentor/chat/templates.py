@@ -12,6 +12,7 @@ from typing import Any
 from mentor.errors import InputError
 
 NAMES = ("deepseek", "tiny")
+_DEEPSEEK_CALLS = "<｜tool▁calls▁begin｜>"
 
 
 def template_file(given: str, key: str = "model.chat_template") -> Path:
@@ -30,3 +31,8 @@ def named_template(given: Any, name: str | None) -> Any:
     if chosen not in given:
         raise InputError(f"model.template_name={chosen} is not a chat template of the tokenizer: {', '.join(given)}")
     return given[chosen]
+
+
+def stand_in(template: str) -> str:
+    """Name the template that stands in for a refused one, as the end of a message; empty where none does."""
+    return "; model.chat_template=deepseek stands in for it" if _DEEPSEEK_CALLS in template else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from mentor.chat import ChatFormat
 from mentor.chat.certificate import Certificate, certify, fingerprint
 from mentor.chat.golden import VERSION
+from mentor.chat.templates import stand_in
 from mentor.config import ModelConfig
 from mentor.errors import InputError
 
@@ -49,6 +50,7 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
         raise InputError(
             f"the chat template of {model.chat_template or base} fails {share}, first `{check.name}` of "
             f"{check.conversation!r}: {check.reason}; model.uncertified=true uses it anyway"
+            f"{stand_in(chat.tokenizer.chat_template)}"
         )
     return chat
 

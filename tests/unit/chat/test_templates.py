@@ -76,3 +76,10 @@ def test_a_named_template_is_the_one_for_tools_unless_it_is_chosen():
     assert [named_template(named, name) for name in (None, "default")] == ["b", "a"]
     with pytest.raises(InputError, match="model.template_name=rag is not a chat template of the tokenizer: default"):
         named_template(named, "rag")
+
+
+def test_the_refusal_of_a_template_names_the_one_that_stands_in_for_it():
+    tokenizer = deepseek()
+    tokenizer.chat_template = tokenizer.chat_template.replace("call▁begin｜>function", "call▁begin｜>tool ")
+    with pytest.raises(InputError, match="set model.call_syntax .*; model.chat_template=deepseek stands in for it$"):
+        ChatFormat(tokenizer)
