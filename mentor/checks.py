@@ -251,9 +251,10 @@ def _check_training(config: Config) -> None:
         )
     if sampler is not None:
         _check_thinking("sampler", sampler)
-    if stage in ("rl", "check") and sampler is not None and sampler.top_p != 1:
+    if stage in ("rl", "check") and sampler is not None and sampler.top_p != 1 and sampler.top_k is None:
         raise ConfigError(
-            f"`sampler.top_p={sampler.top_p}` samples from other probabilities than are trained; accepted: 1"
+            f"`sampler.top_p={sampler.top_p}` alone keeps any number of tokens, which training has to remember; "
+            "accepted: 1, or with it sampler.top_k"
         )
     if stage == "sft" and config.init == "sft":
         raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")

@@ -339,7 +339,8 @@ class SamplerConfig(Section):
     )  # rollout engine: transformers in the process of the stage, or vLLM
     max_running: int = count(256)  # trajectories decoded at once by one process
     temperature: float = number(1.0, low=0.01)  # of sampled tokens, in rl and in sampled evaluation
-    top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; must be 1 in training
+    top_p: float = number(1.0, low=0.01, high=1)  # share of probability sampled from; below 1 in rl with top_k alone
+    top_k: int | None = count(None)  # most likely tokens sampled from, of which top_p keeps a part; null: all
     max_turns: int = count(8)  # assistant turns of one trajectory
     max_turn_tokens: int = count(96)  # sampled tokens of one turn
     max_thinking_tokens: int | None = count(None)  # of a turn before its thinking is closed for it; no bound when null

@@ -131,7 +131,7 @@ MODEL = {
 }
 VLLM = one_of(".name", "vllm")
 SAMPLER = {
-    **dict.fromkeys(("temperature", "top_p"), SAMPLES),
+    **dict.fromkeys(("temperature", "top_p", "top_k"), SAMPLES),
     **dict.fromkeys(("placement", "kv_cache_gib"), VLLM),
     "gpu_memory_share": VLLM & one_of(".placement", "colocated"),
     "tensor_parallel": VLLM & one_of(".placement", "separate"),

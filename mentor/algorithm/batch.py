@@ -22,12 +22,15 @@ B = TypeVar("B", bound="TokenBatch")
 class TokenBatch:
     """token_ids: (B, T) int64, right-padded. attention: (B, T) bool, True on real tokens. loss_mask: (B, T) bool, True
     on trained ones. trajectories: (B,) int64, the number of the row's trajectory, whose rows follow each other.
+    kept: (B, T, K) int32, the tokens that each trained one was drawn from, itself included; None where it was drawn
+    from all. What the policy scores is renormalised among them.
     """
 
     token_ids: torch.Tensor
     attention: torch.Tensor
     loss_mask: torch.Tensor
     trajectories: torch.Tensor
+    kept: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.token_ids)

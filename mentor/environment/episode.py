@@ -126,7 +126,8 @@ class Episode:
 
     async def _request(self, prompt: list[int], budget: int, seed: int) -> Completion:
         """Sample and record the tokens of a turn, or of what is left of it."""
-        params = SamplingParams(budget, self.request.temperature, self.request.top_p, seed)
+        request = self.request
+        params = SamplingParams(budget, request.temperature, request.top_p, seed, request.top_k)
         completion = await self.scheduler.sample(self.index, prompt, params)
         self.tokens.append_sampled(completion.token_ids, completion.logprobs)
         self.turn += completion.token_ids

@@ -35,6 +35,7 @@ class RolloutRequest:
     group_id: str | None = None
     temperature: float = 1.0
     top_p: float = 1.0
+    top_k: int | None = None
 
 
 def derive_seed(*parts: int | str) -> int:

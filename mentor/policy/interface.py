@@ -19,10 +19,11 @@ from mentor.policy.state import Entry
 
 class PolicyOutput(NamedTuple):
     """Of the N trained tokens of a batch, row by row: logprobs (N,) and entropies (N,) float32, in nats, both at the
-    policy's sampling temperature and both with gradient."""
+    policy's sampling temperature and both with gradient; and kept (N, K) int32, the tokens that both are among."""
 
     logprobs: torch.Tensor
     entropies: torch.Tensor
+    kept: torch.Tensor | None = None
 
 
 B = TypeVar("B", bound=Batch)

@@ -9,6 +9,7 @@ and any number of trained tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,42 @@ CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
 """Positions times vocabulary of one chunk: 16 and 256 MiB in float32, held about twice, three times where logits have
 a cap. A GPU needs more to be busy."""
 IDENTITY = LogitMap()
+LEFT_OUT = -1e30  # logit of a token that is not drawn: its probability is 0, and times its log still 0
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """Tokens are drawn from the top_k most likely ones, and of these from the fewest that have top_p of the mass."""
+
+    top_k: int
+    top_p: float = 1.0
+
+
+@torch.no_grad()
+def kept_tokens(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    truncation: Truncation,
+    temperature: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+    chunk_elements: int | None = None,
+    logit_map: LogitMap = IDENTITY,
+) -> torch.Tensor:
+    """Find the tokens that truncated sampling draws from: (N, top_k) int32, the target in every place left.
+
+    The arguments are those of `token_logprobs`.
+    """
+    head = weight.to(dtype)
+    count = min(truncation.top_k, len(weight))
+    kept = targets[:, None].repeat(1, truncation.top_k)
+    chunk_elements = chunk_elements or CHUNK_ELEMENTS[hidden.device.type]
+    for part in _chunks(len(targets), len(weight), chunk_elements):
+        logits, tokens = logit_map(_products(hidden[part], head, dtype)).topk(count)
+        probs = (logits.double() / temperature).softmax(-1)
+        outside = probs.cumsum(-1) - probs >= truncation.top_p
+        kept[part, :count] = tokens.where(~outside, targets[part, None])
+    return kept.int()
 
 
 def token_logprobs(
@@ -30,6 +67,7 @@ def token_logprobs(
     chunk_elements: int | None = None,
     into_grad: bool = False,
     logit_map: LogitMap = IDENTITY,
+    kept: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute log p(target) and the entropy of p = softmax(logit_map(hidden @ weight.T) / temperature).
 
@@ -37,7 +75,8 @@ def token_logprobs(
 
     hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: of the products; softmax and sums are float32.
     into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
-    for a leaf whose gradient nothing else watches.
+    for a leaf whose gradient nothing else watches. kept: (N, K), the tokens besides the target that p is among; all
+    where None.
     """
     chunk_elements = chunk_elements or CHUNK_ELEMENTS[hidden.device.type]
     logprobs, entropies = _TokenLogprobs.apply(
@@ -49,6 +88,7 @@ def token_logprobs(
         chunk_elements,
         into_grad and weight.dtype == torch.float32,
         logit_map,
+        kept,
     )
     return logprobs, entropies
 
@@ -65,16 +105,18 @@ class _TokenLogprobs(torch.autograd.Function):
         chunk_elements: int,
         into_grad: bool,
         logit_map: LogitMap,
+        kept: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(hidden, weight, targets)
+        ctx.save_for_backward(hidden, weight, targets, kept)
         ctx.settings = temperature, dtype, chunk_elements, logit_map
         ctx.leaf = weight if into_grad else None
         logprobs = torch.empty(len(targets), device=hidden.device)
         entropies = torch.empty(len(targets), device=hidden.device)
         head = weight.to(dtype)
         for part in _chunks(len(targets), len(weight), chunk_elements):
-            logs = _log_softmax(logit_map(_products(hidden[part], head, dtype)), temperature)
+            logits = _among(logit_map(_products(hidden[part], head, dtype)), kept, targets, part)
+            logs = _log_softmax(logits, temperature)
             logprobs[part] = logs.gather(1, targets[part, None])[:, 0]
             entropies[part] = _entropy(logs, logs.exp())
         return logprobs, entropies
@@ -88,7 +130,7 @@ class _TokenLogprobs(torch.autograd.Function):
         grad_logprobs, grad_entropies = grads
         if grad_logprobs is None:
             grad_logprobs = torch.zeros_like(ctx.saved_tensors[2], dtype=torch.float32)
-        hidden, weight, targets = ctx.saved_tensors
+        hidden, weight, targets, kept = ctx.saved_tensors
         temperature, dtype, chunk_elements, logit_map = ctx.settings
         head = weight.to(dtype)
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
@@ -96,7 +138,7 @@ class _TokenLogprobs(torch.autograd.Function):
         for part in _chunks(len(targets), len(weight), chunk_elements):
             logits = logit_map(_products(hidden[part], head, dtype))
             derivative = logit_map.derivative(logits)
-            logs = _log_softmax(logits, temperature)
+            logs = _log_softmax(_among(logits, kept, targets, part), temperature)
             upstream = grad_logprobs[part, None]
             if grad_entropies is None:
                 grad_logits = logs.exp_().mul_(-upstream)
@@ -113,7 +155,7 @@ class _TokenLogprobs(torch.autograd.Function):
             if grad_weight is not None:
                 _add_product(grad_weight, grad_logits, hidden[part].to(dtype))
         handed = None if grad_weight is None or ctx.leaf is not None else grad_weight.to(weight.dtype)
-        return grad_hidden, handed, None, None, None, None, None, None
+        return grad_hidden, handed, None, None, None, None, None, None, None
 
 
 def embedded(token_ids: torch.Tensor, layer: torch.nn.Embedding) -> torch.Tensor:
@@ -157,6 +199,14 @@ def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice
 
 def _products(hidden: torch.Tensor, head: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return (hidden.to(dtype) @ head.T).float()
+
+
+def _among(logits: torch.Tensor, kept: torch.Tensor | None, targets: torch.Tensor, part: slice) -> torch.Tensor:
+    """Leave out all tokens but the kept ones and the target of each row of the chunk `part`; logits: (n, V)."""
+    if kept is None:
+        return logits
+    tokens = torch.cat([kept[part].long(), targets[part, None]], dim=1)
+    return torch.full_like(logits, LEFT_OUT).scatter_(1, tokens, logits.gather(1, tokens))
 
 
 def _log_softmax(logits: torch.Tensor, temperature: float) -> torch.Tensor:

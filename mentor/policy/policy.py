@@ -22,6 +22,7 @@ from mentor.algorithm.batch import Batch, TokenBatch
 from mentor.errors import PolicyError
 from mentor.policy import lora
 from mentor.policy.interface import B, Engine, LossFunction, PolicyOutput
+from mentor.policy.lm_head import Truncation
 from mentor.policy.optimizer import OptimizerSettings, trained_parameters
 from mentor.policy.packing import Packing, packed_parts
 from mentor.policy.partition import balanced_partition
@@ -78,18 +79,34 @@ class Policy:
     def trained_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         return trained_parameters(self.model)
 
-    @torch.no_grad()
     def logprobs(self, batch: TokenBatch) -> torch.Tensor:
         """Score each trained token: its logprob, (B, T) float32 without gradient, 0 elsewhere."""
+        return self._score(batch, None)[0]
+
+    def truncated(self, batch: TokenBatch, truncation: Truncation) -> tuple[torch.Tensor, torch.Tensor]:
+        """Find the tokens that truncated sampling draws from, and score each trained token among them.
+
+        Returns the logprobs, (B, T) float32, and the batch's `kept`, (B, T, top_k) int32, which is 0 elsewhere.
+        """
+        return self._score(batch, truncation)
+
+    @torch.no_grad()
+    def _score(self, batch: TokenBatch, truncation: Truncation | None) -> tuple[torch.Tensor, torch.Tensor]:
         self.engine.module.eval()
-        result = torch.zeros(batch.loss_mask.shape)
+        scores = torch.zeros(batch.loss_mask.shape)
+        kept = torch.zeros(*batch.loss_mask.shape, truncation.top_k if truncation else 0, dtype=torch.int32)
         for micro in self.micro_batches(batch):
             progress.beat()
-            values = torch.zeros(micro.part.loss_mask.shape, device=self.engine.device)
-            values[micro.part.loss_mask] = self._forward(micro).logprobs
-            if not micro.filler:
-                result[micro.rows, : values.shape[1]] = values.cpu()
-        return self.ranks.all_reduce(result)
+            output = self._forward(micro, truncation)
+            if micro.filler:
+                continue
+            mask = micro.part.loss_mask.cpu()
+            rows, columns = mask.nonzero(as_tuple=True)
+            places = micro.rows[rows], columns
+            scores[places] = output.logprobs.cpu()
+            if truncation is not None and output.kept is not None:
+                kept[places] = output.kept.cpu()
+        return self.ranks.all_reduce(scores), self.ranks.all_reduce(kept) if truncation else kept
 
     def update(self, batch: B, loss_function: LossFunction[B]) -> dict[str, float]:
         """Take one optimiser step over a whole minibatch; return the summed stats, and the step's.
@@ -143,10 +160,12 @@ class Policy:
             part = replace(part, weights=torch.zeros_like(part.weights))
         return MicroBatch(rows, part, filler=True)
 
-    def _forward(self, micro: MicroBatch[Part]) -> PolicyOutput:
+    def _forward(self, micro: MicroBatch[Part], truncation: Truncation | None = None) -> PolicyOutput:
         """Compute logprobs and entropies of the trained tokens, with gradient where enabled."""
         part = micro.part
-        return PolicyOutput(*self.engine.module(part.token_ids, part.attention, part.loss_mask, micro.packing))
+        kept = None if part.kept is None else part.kept[part.loss_mask]
+        tokens = part.token_ids, part.attention, part.loss_mask
+        return PolicyOutput(*self.engine.module(*tokens, micro.packing, kept, truncation))
 
     def weights(self) -> Iterable[tuple[str, torch.Tensor]]:
         """Yield the current parameters under the names that a saved model has, which engines load, and in its shapes.

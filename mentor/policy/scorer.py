@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from mentor.policy.layers import keeps_sequences_apart
-from mentor.policy.lm_head import embedded, token_logprobs
+from mentor.policy.lm_head import Truncation, embedded, kept_tokens, token_logprobs
 from mentor.policy.logits import evaluating, few_tokens, read_logit_map
 from mentor.policy.packing import Packing
 
@@ -30,11 +30,18 @@ class Scorer(nn.Module):
         self._embeds_in_place = into_grad and _embeds_plainly(model)
 
     def forward(
-        self, token_ids: torch.Tensor, attention: torch.Tensor, loss_mask: torch.Tensor, packing: Packing | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute logprobs and entropies (N,) of trained tokens, row by row.
+        self,
+        token_ids: torch.Tensor,
+        attention: torch.Tensor,
+        loss_mask: torch.Tensor,
+        packing: Packing | None = None,
+        kept: torch.Tensor | None = None,
+        truncation: Truncation | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Compute logprobs and entropies (N,) of trained tokens, row by row, and what they are among.
 
-        token_ids (B, T) int64, attention and loss_mask (B, T) bool.
+        token_ids (B, T) int64, attention and loss_mask (B, T) bool. kept: (N, K) int32, the tokens that each is drawn
+        from, or truncation to find them by; they are returned. Without either it is drawn from all.
 
         The token at t is predicted at t - 1. Logits are made only where a token is trained.
         """
@@ -43,9 +50,13 @@ class Scorer(nn.Module):
             hidden = self._hidden(token_ids, attention, loss_mask[:, 1:], packing)
         head: torch.Tensor = self.model.get_output_embeddings().weight
         targets = token_ids[:, 1:][loss_mask[:, 1:]]
-        return token_logprobs(
-            hidden, head, targets, self.temperature, self.dtype, into_grad=self.into_grad, logit_map=self.logit_map
+        drawn = self.temperature, self.dtype
+        if truncation is not None:
+            kept = kept_tokens(hidden, head, targets, truncation, *drawn, logit_map=self.logit_map)
+        logprobs, entropies = token_logprobs(
+            hidden, head, targets, *drawn, into_grad=self.into_grad, logit_map=self.logit_map, kept=kept
         )
+        return logprobs, entropies, kept
 
     def _hidden(
         self, token_ids: torch.Tensor, attention: torch.Tensor, trained: torch.Tensor, packing: Packing | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -22,7 +22,7 @@ class Experience:
     """members: (group, index in it) of each trajectory, numbered in this order in `tokens.trajectories`.
 
     The logprobs are (B, T) float32, over the rows of `tokens`: the rollout engine's, the policy's own before the step's
-    first update (None where the algorithm does not ask for them), the reference model's (None without one).
+    first update (None where nothing asks for them), the reference model's (None without one).
     """
 
     members: list[tuple[TrajectoryGroup, int]]
@@ -72,7 +72,10 @@ def gather_experience(
 ) -> Experience:
     """Gather what a step trains on: no zero-variance groups, no ungraded or empty trajectories.
 
-    The reference model, and with an importance correction the policy, score all of it once.
+    The reference model, and with an importance correction the policy, score all of it once. Where sampling was
+    truncated, the policy says here which tokens it drew from, and every logprob of the step is among these
+    ("keep sampling mask", arXiv:2512.02556). The rollout engine's own set can differ where rounding moves a token over
+    its border.
     """
     members = [
         (group, member)
@@ -83,11 +86,16 @@ def gather_experience(
     ]
     records = [group.trajectories[member].tokens or Tokens() for group, member in members]
     tokens = collate(records, pad_id)
-    recompute = settings.loss.importance_cap is not None
+    old_logprobs = None
+    if members and settings.truncation is not None:
+        old_logprobs, kept = policy.truncated(tokens, settings.truncation)
+        tokens = replace(tokens, kept=kept)
+    elif members and settings.loss.importance_cap is not None:
+        old_logprobs = policy.logprobs(tokens)
     return Experience(
         members,
         tokens,
         sampler_logprobs(records),
-        old_logprobs=policy.logprobs(tokens) if members and recompute else None,
+        old_logprobs,
         ref_logprobs=reference.logprobs(tokens) if members and reference is not None else None,
     )

@@ -22,6 +22,8 @@ def group_requests(
     temperature: float,
     number: int = 0,
     rounds: int = 1,
+    top_p: float = 1.0,
+    top_k: int | None = None,
 ) -> list[RolloutRequest]:
     """List the P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times, each with a seed.
 
@@ -35,6 +37,8 @@ def group_requests(
             seed=derive_seed(seed, place, member),
             group_id=f"{step}-{place}",
             temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
         )
         for place in range(first, first + prompts_per_step)
         for member in range(group_size)

@@ -39,11 +39,22 @@ class GroupSampler:
     seed: int
     temperature: float
     rounds: int = 1
+    top_p: float = 1.0
+    top_k: int | None = None
 
     def sample(self, step: int, number: int) -> list[TrajectoryGroup]:
         """Sample the groups of the step's sampling round `number`, from 0."""
         requests = group_requests(
-            self.tasks, step, self.prompts, self.group_size, self.seed, self.temperature, number, self.rounds
+            self.tasks,
+            step,
+            self.prompts,
+            self.group_size,
+            self.seed,
+            self.temperature,
+            number,
+            self.rounds,
+            self.top_p,
+            self.top_k,
         )
         return as_groups(self._trajectories(requests), self.group_size)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.algorithm.loss import LossSettings
+from mentor.policy import Truncation
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class UpdateSettings:
 class AlgorithmSettings:
     """prompts: P, the groups with a signal that a step wants. rounds: the most sampling rounds it may take for them.
 
+    truncation: of the sampling, None where tokens are drawn from all.
     The KL term is in the loss or in the reward: at most one of shaping.kl_coef and loss.kl_coef is above 0.
     """
 
@@ -42,3 +44,4 @@ class AlgorithmSettings:
     update: UpdateSettings
     prompts: int
     rounds: int = 1
+    truncation: Truncation | None = None

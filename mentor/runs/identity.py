@@ -49,7 +49,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
         **{"system_prompt": None, "think_history": "keep", "call_syntax": None, "template_name": None},
         **{"end_of_turn": None, "uncertified": False},
     },
-    "sampler": {"max_thinking_tokens": None},
+    "sampler": {"max_thinking_tokens": None, "top_k": None},
     "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
 }

@@ -17,12 +17,16 @@ from mentor.errors import SamplerError
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """temperature 0 is greedy; `seed` alone decides the random numbers of the request, whatever else runs."""
+    """temperature 0 is greedy. top_k: None keeps all tokens; top_p is of the mass that it leaves.
+
+    `seed` alone decides the random numbers of the request, whatever else runs.
+    """
 
     max_tokens: int
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int | None = None
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Completion:
     """One finished turn.
 
     logprobs: of the sampled tokens under the distribution they were drawn from, so at the request's temperature and
-    among the tokens that top_p left; where the request is greedy, at temperature 1 among all tokens. stopped: True when
-    it ended with a token that ends a turn (which is included), False when it ran out of tokens.
+    among the tokens that top_k and top_p left; where the request is greedy, at temperature 1 among all tokens.
+    stopped: True when it ended with a token that ends a turn (which is included), False when it ran out of tokens.
     """
 
     session: str

@@ -323,8 +323,9 @@ class TransformersSampler:
         temperature = torch.tensor([p.temperature for p in params], device=self.device)
         uniforms = torch.stack([s.uniforms[len(s.sampled)] for s in sessions]).to(self.device)
         top_p = torch.tensor([p.top_p for p in params], device=self.device)
+        top_k = torch.tensor([p.top_k or logits.shape[1] for p in params], device=self.device)
         rows = max(1, SAMPLE_ELEMENTS // logits.shape[1])
-        parts = zip(*(x.split(rows) for x in (logits, temperature, top_p, uniforms)), strict=True)
+        parts = zip(*(x.split(rows) for x in (logits, temperature, top_p, top_k, uniforms)), strict=True)
         drawn = [sample_tokens(*part) for part in parts]
         tokens, logprobs = (torch.cat(column) for column in zip(*drawn, strict=True))
         finished = []

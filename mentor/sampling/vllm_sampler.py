@@ -79,6 +79,7 @@ class VllmSampler:
                 max_tokens=params.max_tokens,
                 temperature=params.temperature,
                 top_p=params.top_p,
+                top_k=params.top_k or 0,  # 0: all tokens
                 seed=params.seed,
                 stop_token_ids=list(self.end_ids),
                 logprobs=0,  # of the sampled token

@@ -196,7 +196,7 @@ def requests(tasks: Sequence[Task], stage: EvalStage, sampling: SamplerConfig, s
         for sample in range(stage.samples):
             for task in offered:
                 own = derive_seed(seed, task.id, sample)
-                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p))
+                wanted.append(RolloutRequest(task, own, None, sampling.temperature, sampling.top_p, sampling.top_k))
     return wanted
 
 

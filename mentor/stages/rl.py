@@ -26,7 +26,7 @@ from mentor.errors import InputError, StageError
 from mentor.evaluation.history import History
 from mentor.jsonl import read_jsonl, roll_back
 from mentor.loggers import Logger
-from mentor.policy import Policy
+from mentor.policy import Policy, Truncation
 from mentor.policy.checkpoint import agreed_checkpoint, save_checkpoint
 from mentor.policy.ranks import Ranks, join_ranks
 from mentor.policy.reference import build_reference
@@ -85,7 +85,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         reference = build_reference(policy, lambda: make(frozen(), optimizer_steps=0))
     start = resume(folder, policy, logger, ranks)
     canary = Canary(chat.prompt_ids(tasks[0].question, toolbox.schemas_json(tasks[0]), tasks[0].earlier))
-    algorithm = algorithm_settings(trainer, sampling.max_tokens)
+    algorithm = algorithm_settings(trainer, sampling)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
@@ -107,6 +107,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             seed=config.seed,
             temperature=sampling.temperature,
             rounds=algorithm.rounds,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
         )
         sampler.sleep()
         push_weights(policy, sampler, canary, sampling.temperature, start, Timer())
@@ -209,8 +211,9 @@ def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Calla
     return cache(lambda task_id: len(chat.render(by_task[task_id])))
 
 
-def algorithm_settings(trainer: RlTrainer, max_tokens: int) -> AlgorithmSettings:
-    """Read the algorithm from the trainer. max_tokens: of a trajectory."""
+def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> AlgorithmSettings:
+    """Read the algorithm from the trainer, and how tokens are drawn."""
+    max_tokens = sampling.max_tokens
     in_reward = trainer.kl_placement == "reward"
     return AlgorithmSettings(
         AdvantageSettings(trainer.advantage, trainer.normalize_std),
@@ -233,6 +236,7 @@ def algorithm_settings(trainer: RlTrainer, max_tokens: int) -> AlgorithmSettings
         UpdateSettings(trainer.minibatches, max_tokens, trainer.epochs, trainer.loss_mean),
         prompts=trainer.prompts_per_step,
         rounds=trainer.max_sampling_rounds,
+        truncation=Truncation(sampling.top_k, sampling.top_p) if sampling.top_k is not None else None,
     )
 
 

@@ -37,7 +37,8 @@ class InProcessTeacher(SamplingTeacher):
             at_once = max(1, sampler.max_running // samples)
             for start in range(0, len(tasks), at_once):
                 part = [named(task, toolbox) for task in tasks[start : start + at_once]]
-                tries = tries_at(part, environment, samples, self.seed, sampler.temperature, sampler.top_p)
+                drawn = (sampler.temperature, sampler.top_p, sampler.top_k)
+                tries = tries_at(part, environment, samples, self.seed, *drawn)
                 for task, attempts in zip(part, tries, strict=True):
                     outcomes.write(task, verifier.conclude(task, [verifier.judged(attempt) for attempt in attempts]))
         return {}
@@ -54,14 +55,20 @@ def named(task: Task, toolbox: Toolbox) -> Task:
 
 
 def tries_at(
-    tasks: Sequence[Task], environment: Environment, samples: int, seed: int, temperature: float, top_p: float
+    tasks: Sequence[Task],
+    environment: Environment,
+    samples: int,
+    seed: int,
+    temperature: float,
+    top_p: float = 1.0,
+    top_k: int | None = None,
 ) -> list[list[Trajectory]]:
     """Sample `samples` trajectories of each task, each with its own seed.
 
     They hold no tokens, as those of every teacher: a student may have another tokenizer.
     """
     requests = [
-        RolloutRequest(task, derive_seed(seed, task.id, sample), None, temperature, top_p)
+        RolloutRequest(task, derive_seed(seed, task.id, sample), None, temperature, top_p, top_k)
         for task in tasks
         for sample in range(samples)
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mentor.policy.lm_head import embedded, token_logprobs
+from mentor.policy.lm_head import Truncation, embedded, kept_tokens, token_logprobs
 
 TOKENS, WIDTH, VOCABULARY = 37, 16, 53
 
@@ -55,6 +55,48 @@ def test_values_and_gradients_are_those_of_whole_logits(chunk_elements, temperat
         results.append((logprobs.detach(), entropies.detach(), hidden.grad, weight.grad))
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk_elements", [1, VOCABULARY * 5, 10**6])
+@pytest.mark.parametrize("into_grad", [False, True])
+def test_values_and_gradients_among_kept_tokens_are_those_of_the_other_logits_left_out(chunk_elements, into_grad):
+    kept = torch.randint(VOCABULARY, (TOKENS, 6), generator=torch.Generator().manual_seed(1), dtype=torch.int32)
+
+    def masked(hidden, weight, targets):
+        logits = hidden @ weight.T / 0.7
+        among = (
+            torch.zeros_like(logits, dtype=torch.bool).scatter(1, kept.long(), True).scatter(1, targets[:, None], True)
+        )
+        logs = torch.log_softmax(logits.masked_fill(~among, float("-inf")), -1)
+        return logs.gather(1, targets[:, None])[:, 0], -(logs.exp() * logs.masked_fill(~among, 0.0)).sum(-1)
+
+    def chunked(hidden, weight, targets):
+        return token_logprobs(
+            hidden, weight, targets, 0.7, chunk_elements=chunk_elements, into_grad=into_grad, kept=kept
+        )
+
+    results = []
+    for function in (masked, chunked):
+        hidden, weight, targets, upstream = inputs()
+        logprobs, entropies = function(hidden, weight, targets)
+        ((logprobs * upstream[0]).sum() + (entropies * upstream[1]).sum()).backward()
+        results.append((logprobs.detach(), entropies.detach(), hidden.grad, weight.grad))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_kept_tokens_by_hand():
+    # p = 0.4, 0.3, 0.2, 0.1: of the three most likely (4, 3, 2 of 9) the first two have 0.7 and more
+    hidden, weight = torch.ones(3, 1), torch.tensor([[0.4], [0.3], [0.2], [0.1]]).log()
+    targets = torch.tensor([0, 1, 3])
+    found = kept_tokens(hidden, weight, targets, Truncation(3, 0.7), chunk_elements=8)
+    assert found.tolist() == [[0, 1, 0], [0, 1, 1], [0, 1, 3]] and found.dtype == torch.int32
+    assert kept_tokens(hidden, weight, targets, Truncation(2)).tolist() == [[0, 1]] * 3
+    # at temperature 0.5 the first of 16, 9 and 4 has 0.55; there are no more than four tokens
+    assert kept_tokens(hidden, weight, targets, Truncation(3, 0.5), temperature=0.5)[:, 1].tolist() == [0, 1, 3]
+    assert kept_tokens(hidden, weight, targets, Truncation(6)).tolist() == [[0, 1, 2, 3, t, t] for t in (0, 1, 3)]
+    logprobs, _ = token_logprobs(hidden, weight, targets, kept=found)
+    assert logprobs.exp().tolist() == pytest.approx([4 / 7, 3 / 7, 1 / 8])
 
 
 def test_a_loss_on_entropy_alone_has_its_gradient():

@@ -40,7 +40,7 @@ def test_both_ways_of_summing_a_gradient_agree(chat):
     gradients = []
     for into_grad in (False, True):
         student, batch = make_small_student(chat), make_batch()
-        logprobs, _ = Scorer(student, 1.0, torch.float32, into_grad)(batch.token_ids, batch.attention, batch.loss_mask)
+        logprobs, *_ = Scorer(student, 1.0, torch.float32, into_grad)(batch.token_ids, batch.attention, batch.loss_mask)
         logprobs.sum().backward()
         gradients.append({name: p.grad for name, p in student.named_parameters()})
     for name, value in gradients[0].items():

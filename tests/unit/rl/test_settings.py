@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.conf_dir import conf_dir
-from mentor.config import RlTrainer, build
+from mentor.config import RlTrainer, SamplerConfig, build
 from mentor.policy.ranks import Ranks
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
@@ -25,7 +25,7 @@ EXTRAS = {"kl_coef": 0.05, "entropy_coef": 0.01, "importance_cap": 2.0}
 def preset(name: str, **more) -> AlgorithmSettings:
     values = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "algorithm" / f"{name}.yaml"))
     trainer = build(RlTrainer, {"minibatches": 1, "prompts_per_step": 2, **values, **more})
-    return algorithm_settings(trainer, max_tokens=24)
+    return algorithm_settings(trainer, SamplerConfig(max_tokens=24))
 
 
 def step(algorithm, policy, reference, groups, seed="seed") -> dict[str, float]:

@@ -47,7 +47,7 @@ def test_the_limits_of_a_teachers_sampler_that_came_later_change_nothing_either(
         return dump(Config(stage=RolloutStage("rollout"), teacher=teacher))
 
     before, bounded = of(None), of(8)
-    del before["teacher"]["sampler"]["max_thinking_tokens"]
+    del before["teacher"]["sampler"]["max_thinking_tokens"], before["teacher"]["sampler"]["top_k"]
     assert identity(before) == identity(of(None)) != identity(bounded)
     assert before["teacher"]["sampler"] and "max_thinking_tokens" in bounded["teacher"]["sampler"]
 

@@ -210,13 +210,16 @@ def test_logprobs_are_those_at_the_temperature(chat, pair, temperature):
     assert done.logprobs == pytest.approx(expected, abs=1e-3)
 
 
-def test_logprobs_are_those_among_what_top_p_leaves(chat, pair):
-    ids, temperature, top_p = prompts(chat, 1)[0], 1.2, 0.7
-    pair.sampler.add_request("greedy beside it", ids, SamplingParams(10, 0.0, top_p))
-    pair.sampler.add_request("s", ids, SamplingParams(10, temperature, top_p, seed=3))
+@pytest.mark.parametrize(("top_p", "top_k"), [(0.7, None), (1.0, 5), (0.7, 5)])
+def test_logprobs_are_those_among_what_top_k_and_top_p_leave(chat, pair, top_p, top_k):
+    ids, temperature = prompts(chat, 1)[0], 1.2
+    pair.sampler.add_request("greedy beside it", ids, SamplingParams(10, 0.0, top_p, top_k=top_k))
+    pair.sampler.add_request("s", ids, SamplingParams(10, temperature, top_p, seed=3, top_k=top_k))
     done = drain(pair.sampler)
     logits = plain_logits(pair.model, ids + done["s"].token_ids, 10) / temperature
     probs, order = torch.softmax(logits, -1).sort(descending=True)
+    probs = probs[:, :top_k] / probs[:, :top_k].sum(-1, keepdim=True)
+    order = order[:, :top_k]
     kept = probs.where(probs.cumsum(-1) - probs < top_p, 0.0)
     kept = (kept / kept.sum(-1, keepdim=True)).log()
     place = (order == torch.tensor(done["s"].token_ids)[:, None]).int().argmax(-1)
@@ -224,6 +227,21 @@ def test_logprobs_are_those_among_what_top_p_leaves(chat, pair):
     greedy = done["greedy beside it"]
     expected = recomputed(pair.model, ids + greedy.token_ids, 10)
     assert greedy.logprobs == pytest.approx(expected, abs=1e-3)
+
+
+def test_truncated_tokens_come_as_often_as_their_renormalised_probabilities_say(chat, pair):
+    ids, top_p, top_k, draws = prompts(chat, 1)[0], 0.8, 6, 240
+    likely = torch.topk(torch.softmax(plain_logits(pair.model, [*ids, 0], 1)[0], -1), top_k)
+    probs = likely.values / likely.values.sum()
+    probs = probs.where(probs.cumsum(-1) - probs < top_p, 0.0)
+    probs, counts = (probs / probs.sum()).tolist(), Counter[int]()
+    for seed in range(draws):
+        pair.sampler.add_request(str(seed), ids, SamplingParams(1, 1.0, top_p, seed, top_k))
+    counts.update(completion.token_ids[0] for completion in drain(pair.sampler).values())
+    assert 0.0 in probs and set(counts) <= {t for t, p in zip(likely.indices.tolist(), probs, strict=True) if p}
+    for token, probability in zip(likely.indices.tolist(), probs, strict=True):
+        deviation = (draws * probability * (1 - probability)) ** 0.5
+        assert abs(counts[token] - draws * probability) < 4 * deviation + 1
 
 
 def test_logprobs_of_given_tokens_equal_a_plain_forward(chat, pair):

@@ -35,7 +35,7 @@ def test_tries_come_by_task_and_the_right_one_with_fewest_calls_is_kept(chat, tm
         JsonlWriter(tmp_path / "samples.jsonl") as log,
         Grader() as grader,
     ):
-        tries = tries_at(tasks, environment, samples=2, seed=0, temperature=1.0, top_p=1.0)
+        tries = tries_at(tasks, environment, samples=2, seed=0, temperature=1.0)
         assert [[entry.task.id for entry in attempts] for attempts in tries] == [[task.id] * 2 for task in tasks]
         verifier = Verifier(grader, "fewest_calls", log)
         judged = [[verifier.judged(entry) for entry in attempts] for attempts in tries]
