@@ -76,6 +76,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         logger.message(line)
     base = base_model(config, folder.root)
     chat = load_chat(base, model)
+    canary = Canary(fitting_prompt(tasks, toolbox, chat, sampling.max_tokens))
     make = partial(build_policy, chat=chat, model=model, trainer=trainer, temperature=sampling.temperature, ranks=ranks)
     policy = make(load_student(base, model, trainer), optimizer_steps=trainer.optimizer_steps)
     say_padding(policy, trainer, logger)
@@ -84,7 +85,6 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         frozen = partial(load_student, base, model, trainer, frozen=True)
         reference = build_reference(policy, lambda: make(frozen(), optimizer_steps=0))
     start = resume(folder, policy, logger, ranks)
-    canary = Canary(chat.prompt_ids(tasks[0].question, toolbox.schemas_json(tasks[0]), tasks[0].earlier))
     algorithm = algorithm_settings(trainer, sampling)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
@@ -203,6 +203,21 @@ def check_format(tasks: Sequence[Task], reward: RewardConfig) -> None:
             f"{other.answer_format}; accepted: a reward of the family project, or a rollout with "
             "task.answer_format=boxed"
         )
+
+
+def fitting_prompt(tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat, max_tokens: int) -> Sequence[int]:
+    """Return the first prompt that leaves room for an answer. Raises InputError where none does."""
+    lengths: dict[str, int] = {}
+    for task in tasks:
+        prompt = chat.prompt_ids(task.question, toolbox.schemas_json(task), task.earlier)
+        if len(prompt) < max_tokens:
+            return prompt
+        lengths[task.id] = len(prompt)
+    shortest = min(lengths, key=lengths.__getitem__)
+    raise InputError(
+        f"sampler.max_tokens={max_tokens} leaves no room for an answer to any of {len(tasks)} tasks: the shortest "
+        f"prompt, of task {shortest}, has {lengths[shortest]} tokens with its tools; accepted: more than that"
+    )
 
 
 def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Callable[[str], int]:

@@ -17,6 +17,8 @@ ALARMS = {
     "alarm/all_fail": "most of the advantage came from groups without a correct answer, so the student mostly learned "
     "the other terms of the reward",
     "alarm/zero_variance": "most groups had equal rewards and so no advantage",
+    "alarm/canary": "rollout engine and policy differed several times as much as after the first weight push, although "
+    "all weights had arrived",
 }
 """What each alarm that an RL stage counts in `counts.alarms` says about the steps before it."""
 

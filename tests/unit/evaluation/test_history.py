@@ -54,7 +54,11 @@ def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
     assert metrics["throughput/update_tokens_per_s"] == 30.0 and metrics["time/reward_s"] == 0.5
     assert history.seconds() == SECONDS
     counts = history.counts()
-    assert counts == {"updates": 3, "sampled_tokens": 50, "alarms": {"alarm/all_fail": 1, "alarm/zero_variance": 0}}
+    assert counts == {
+        "updates": 3,
+        "sampled_tokens": 50,
+        "alarms": {"alarm/all_fail": 1, "alarm/zero_variance": 0, "alarm/canary": 0},
+    }
     assert history.headline() == ("reward/correct", 0.5)
 
 

@@ -20,7 +20,7 @@ from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.stages import rl
 from mentor.stages.rl import check_format
-from mentor.tools import Toolset
+from mentor.tools import Toolbox, Toolset
 from mentor.types import CallRecord, StopReason, Trajectory
 from tests.fixtures.foreign_ends import OTHER, foreign_chat, foreign_lesson, teach
 from tests.fixtures.policies import make_policy
@@ -75,6 +75,19 @@ def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_pat
     with pytest.raises(StageError, match="holds no trajectory: run `mentor stage=rollout` again"):
         run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
     assert rl.without_teacher(tmp_path) == 2 and rl.without_teacher(tmp_path / "none") == 0
+
+
+def test_the_canary_is_a_prompt_that_fits_and_where_none_does_the_shortest_is_named(taught, chat):
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    lengths = [len(chat.prompt_ids(t.task.question, toolbox.schemas_json(t.task))) for t in taught]
+    tasks = [replace(taught[0].task, id="long", question="What is 1 plus 2? " * 9), taught[0].task]
+    assert len(rl.fitting_prompt(tasks, toolbox, chat, lengths[0] + 1)) == lengths[0]
+    with pytest.raises(
+        InputError,
+        match=rf"^sampler.max_tokens={lengths[0]} leaves no room .* any of 2 tasks: .* of "
+        rf"task {tasks[1].id}, has {lengths[0]} tokens with its tools; accepted: more",
+    ):
+        rl.fitting_prompt(tasks, toolbox, chat, lengths[0])
 
 
 def test_a_released_reward_is_refused_for_another_answer_format(taught):
