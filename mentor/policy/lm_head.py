@@ -1,6 +1,9 @@
 """LM head and embedding for a large vocabulary: logprobs without (tokens x vocabulary) logits, and an embedding whose
 gradient needs no second (vocabulary x hidden) tensor.
 
+Logits are float32 in every type of the forward pass: rounded to bfloat16 they would be off by up to 0.06 near 20, more
+than all layers before the head together. Samplers compute them alike.
+
 The LM head is applied to a chunk of positions at a time and the chunk's logits are dropped; the backward pass makes
 them again. Memory beyond the hidden states and the head's gradient is a few times CHUNK_ELEMENTS, for any vocabulary
 and any number of trained tokens.
@@ -46,12 +49,12 @@ def kept_tokens(
 
     The arguments are those of `token_logprobs`.
     """
-    head = weight.to(dtype)
+    head = rounded_head(weight, dtype)
     count = min(truncation.top_k, len(weight))
     kept = targets[:, None].repeat(1, truncation.top_k)
     chunk_elements = chunk_elements or CHUNK_ELEMENTS[hidden.device.type]
     for part in _chunks(len(targets), len(weight), chunk_elements):
-        logits, tokens = logit_map(_products(hidden[part], head, dtype)).topk(count)
+        logits, tokens = logit_map(products(hidden[part], head, dtype)).topk(count)
         probs = (logits.double() / temperature).softmax(-1)
         outside = probs.cumsum(-1) - probs >= truncation.top_p
         kept[part, :count] = tokens.where(~outside, targets[part, None])
@@ -73,7 +76,8 @@ def token_logprobs(
 
     Both are (N,) float32 and differentiable.
 
-    hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: of the products; softmax and sums are float32.
+    hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: what both are rounded to; products, sums and softmax are
+    float32, and on a GPU what is multiplied in the backward pass is of this dtype.
     into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
     for a leaf whose gradient nothing else watches. kept: (N, K), the tokens besides the target that p is among; all
     where None.
@@ -91,6 +95,20 @@ def token_logprobs(
         kept,
     )
     return logprobs, entropies
+
+
+def rounded_head(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Round the LM head's weight (V, H) to dtype, as `products` takes it: of that type on a GPU, else float32."""
+    rounded = weight.to(dtype)
+    return rounded if rounded.is_cuda else rounded.float()
+
+
+def products(hidden: torch.Tensor, head: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Multiply hidden (n, H), rounded to dtype, with a `rounded_head`: (n, V) float32, never rounded to dtype."""
+    rounded = hidden.to(dtype)
+    if head.dtype == torch.float32:
+        return rounded.float() @ head.T
+    return torch.mm(rounded, head.T, out_dtype=torch.float32)  # of tensor cores; torch has it on GPUs alone
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -113,9 +131,9 @@ class _TokenLogprobs(torch.autograd.Function):
         ctx.leaf = weight if into_grad else None
         logprobs = torch.empty(len(targets), device=hidden.device)
         entropies = torch.empty(len(targets), device=hidden.device)
-        head = weight.to(dtype)
+        head = rounded_head(weight, dtype)
         for part in _chunks(len(targets), len(weight), chunk_elements):
-            logits = _among(logit_map(_products(hidden[part], head, dtype)), kept, targets, part)
+            logits = _among(logit_map(products(hidden[part], head, dtype)), kept, targets, part)
             logs = _log_softmax(logits, temperature)
             logprobs[part] = logs.gather(1, targets[part, None])[:, 0]
             entropies[part] = _entropy(logs, logs.exp())
@@ -132,11 +150,11 @@ class _TokenLogprobs(torch.autograd.Function):
             grad_logprobs = torch.zeros_like(ctx.saved_tensors[2], dtype=torch.float32)
         hidden, weight, targets, kept = ctx.saved_tensors
         temperature, dtype, chunk_elements, logit_map = ctx.settings
-        head = weight.to(dtype)
+        head = rounded_head(weight, dtype)
         grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         grad_weight = _gradient_of(weight, ctx.leaf) if ctx.needs_input_grad[1] else None
         for part in _chunks(len(targets), len(weight), chunk_elements):
-            logits = logit_map(_products(hidden[part], head, dtype))
+            logits = logit_map(products(hidden[part], head, dtype))
             derivative = logit_map.derivative(logits)
             logs = _log_softmax(_among(logits, kept, targets, part), temperature)
             upstream = grad_logprobs[part, None]
@@ -149,11 +167,11 @@ class _TokenLogprobs(torch.autograd.Function):
                 del probs
             grad_logits.scatter_add_(1, targets[part, None], upstream)
             del logits, logs
-            grad_logits = grad_logits.div_(temperature).mul_(derivative).to(dtype)
+            grad_logits = grad_logits.div_(temperature).mul_(derivative).to(head.dtype)
             if grad_hidden is not None:
                 grad_hidden[part] = (grad_logits @ head).to(hidden.dtype)
             if grad_weight is not None:
-                _add_product(grad_weight, grad_logits, hidden[part].to(dtype))
+                _add_product(grad_weight, grad_logits, hidden[part].to(dtype).to(head.dtype))
         handed = None if grad_weight is None or ctx.leaf is not None else grad_weight.to(weight.dtype)
         return grad_hidden, handed, None, None, None, None, None, None, None
 
@@ -195,10 +213,6 @@ def _gradient_of(weight: torch.Tensor, leaf: torch.Tensor | None) -> torch.Tenso
 def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice]:
     rows = max(1, chunk_elements // vocabulary)
     return (slice(start, start + rows) for start in range(0, tokens, rows))
-
-
-def _products(hidden: torch.Tensor, head: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return (hidden.to(dtype) @ head.T).float()
 
 
 def _among(logits: torch.Tensor, kept: torch.Tensor | None, targets: torch.Tensor, part: slice) -> torch.Tensor:

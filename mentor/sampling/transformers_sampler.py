@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from mentor.errors import SamplerError
 from mentor.policy.attention import GROUPED
 from mentor.policy.layers import ATTENTION, layer_kinds
+from mentor.policy.lm_head import products, rounded_head
 from mentor.policy.logits import read_logit_map
 from mentor.sampling.checksum import Checksums
 from mentor.sampling.kv_cache import KVCache
@@ -314,8 +315,9 @@ class TransformersSampler:
         return mask[:, None]
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self._logit_map(self.model.get_output_embeddings()(hidden).float())
+        """Compute logits (n, V) float32 as the policy does; hidden: (n, H)."""
+        head = rounded_head(self.model.get_output_embeddings().weight, self.dtype)
+        return self._logit_map(products(hidden, head, self.dtype))
 
     def _sample(self, sessions: list[_SessionState], logits: torch.Tensor) -> list[_SessionState]:
         """Append one sampled token to each session; return those that are done. logits: (B, V) float32."""

@@ -158,6 +158,7 @@ def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
         skip_tokenizer_init=True,
         generation_config="vllm",
         dtype=str(settings.dtype).removeprefix("torch."),
+        hf_overrides={"head_dtype": "float32"},  # logits as the policy computes them (mentor/policy/lm_head.py)
         max_model_len=settings.max_tokens,
         max_num_seqs=settings.max_running,
         max_num_batched_tokens=max(MIN_BATCH_TOKENS, settings.max_running, settings.max_tokens),

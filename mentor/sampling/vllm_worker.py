@@ -74,7 +74,7 @@ class WorkerExtension:
                 if name == "A" and isinstance(module, MambaBase):
                     received = self.mentor_received
                     continue
-                for piece in _values(module, name, parameter):
+                for piece in self._values(module, name, parameter):
                     sums.add(f"{path}.{name}", piece)
         parts = sums.parts()
         for part, value in received.items() if first else ():
@@ -82,7 +82,7 @@ class WorkerExtension:
         if lm_head is not None and embedding is not None and self._tied:
             tied, own = Checksums(self.model_config.dtype), Checksums(self.model_config.dtype)
             tied.add("weight", embedding.weight)
-            for piece in _values(lm_head, "weight", lm_head.weight):
+            for piece in self._values(lm_head, "weight", lm_head.weight):
                 own.add("weight", piece)
             if own.parts() != tied.parts():
                 parts["lm_head"] = own.parts()["weight"]
@@ -94,6 +94,25 @@ class WorkerExtension:
             if name.endswith(".A_log"):
                 self.mentor_received[part_of(name)] = bit_sum(value, self.model_config.dtype)
             yield name, value
+
+    def _values(self, module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Read the values of a parameter that the layer computes with.
+
+        On a CPU a linear layer computes with a packed copy that cannot be read: applied to unit vectors, it gives its
+        weight exactly, since every product is the weight or zero. An embedding looks up rows of its parameter, and an
+        LM head whose logits are of a wider type than the model multiplies with its parameter.
+        """
+        if isinstance(module, ParallelLMHead):
+            packed = self.model_config.head_dtype == self.model_config.dtype
+        else:
+            packed = not isinstance(module, VocabParallelEmbedding)
+        if name == "weight" and packed and hasattr(module, "cpu_linear"):
+            for start in range(0, width := _width(module), UNITS):
+                units = torch.eye(min(UNITS, width - start), width - start, dtype=module.params_dtype)
+                units = torch.nn.functional.pad(units, (start, 0))
+                yield _counted(module, module.cpu_linear(units, parameter, None).t())
+            return
+        yield _counted(module, parameter)
 
     @property
     def _tied(self) -> bool:
@@ -120,24 +139,6 @@ def _is_partitioned(module: Any, name: str) -> bool:
     if isinstance(module, RowParallelLinear):
         return name == "weight"
     return isinstance(module, ColumnParallelLinear | VocabParallelEmbedding)
-
-
-def _values(module: Any, name: str, parameter: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Read the values of a parameter that the layer computes with.
-
-    On a CPU a linear layer computes with a packed copy that cannot be read: applied to unit vectors, it gives its
-    weight exactly, since every product is the weight or zero. An embedding looks up rows of its parameter.
-    """
-    packed = hasattr(module, "cpu_linear") and (
-        isinstance(module, ParallelLMHead) or not isinstance(module, VocabParallelEmbedding)
-    )
-    if name == "weight" and packed:
-        for start in range(0, width := _width(module), UNITS):
-            units = torch.eye(min(UNITS, width - start), width - start, dtype=module.params_dtype)
-            units = torch.nn.functional.pad(units, (start, 0))
-            yield _counted(module, module.cpu_linear(units, parameter, None).t())
-        return
-    yield _counted(module, parameter)
 
 
 def _width(module: Any) -> int:

@@ -89,3 +89,14 @@ def test_weights_of_another_model_are_refused(chat, student):
     sampler = TransformersSampler(student, chat.end_ids)
     with pytest.raises(SamplerError, match="weight model.nothing is not one of the sampler's model"):
         sampler.load_weights([("model.nothing", torch.zeros(1))])
+
+
+def test_logits_of_a_bfloat16_model_are_products_in_float32(chat, student):
+    sampler = TransformersSampler(student, chat.end_ids, dtype=torch.bfloat16)
+    ids, count = prompts(chat, 1)[0], 8
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        hidden = student.get_decoder()(input_ids=torch.tensor([ids])).last_hidden_state[0, -count - 1 : -1]
+    weight = student.get_output_embeddings().weight.detach()
+    logits = hidden.bfloat16().double() @ weight.bfloat16().double().T
+    exact = torch.log_softmax(logits, -1).gather(1, torch.tensor(ids[-count:])[:, None])[:, 0]
+    assert sampler.logprobs(ids, count, 1.0) == pytest.approx(exact.tolist(), abs=1e-4)

@@ -9,9 +9,10 @@ import torch
 
 from mentor.errors import SamplerError
 from mentor.sampling import build_sampler
+from mentor.sampling.checksum import Checksums, differing
 from mentor.sampling.vllm_engine import VllmEngine, VllmSettings
 from tests.fixtures.samplers import needs_vllm, plain_logits, prompts, save_student
-from tests.fixtures.students import make_small_student
+from tests.fixtures.students import make_small_student, make_wide_student
 
 pytestmark = needs_vllm
 
@@ -41,6 +42,23 @@ def test_an_engine_leaves_the_process_as_it_was_and_gives_tokens(chat, tmp_path)
     assert engine.reason(ValueError("Too long. Try less.")) == "Too long"
     engine.close()
     assert not hasattr(engine, "core")
+
+
+def test_a_bfloat16_model_has_an_lm_head_in_float32_whose_weight_is_renewed(chat, tmp_path):
+    """Such a head multiplies with its parameter, not with the copy that vLLM packs for a CPU."""
+    save_student(chat, tmp_path, tied=False)
+    other = make_wide_student(chat, seed=3, tied=False)
+    sums = Checksums(torch.bfloat16)
+    for name, value in other.named_parameters():
+        sums.add(name, value)
+    engine = VllmEngine(VllmSettings(str(tmp_path), torch.bfloat16, max_running=4, max_tokens=64, kv_cache_gib=0.1))
+    try:
+        assert engine.core.model_config.head_dtype == torch.float32
+        engine.core.collective_rpc("mentor_load", args=(iter(list(other.named_parameters())),))
+        (held,) = engine.core.collective_rpc("mentor_checksums")
+        assert "lm_head" in held and differing(held, sums.parts()) == []
+    finally:
+        engine.close()
 
 
 def refusal(chat, folder, max_tokens=64, **settings):
