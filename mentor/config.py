@@ -561,7 +561,7 @@ class LauncherConfig(Section):
     node_rank: int | None = number(None, low=0)  # which of trainer.nodes this is; null: a launcher's variables say it
     master_addr: str | None = None  # host or address of node 0, as all nodes reach it
     master_port: int = number(29500, low=1, high=65535)  # of node 0, where all nodes meet; free, and open to the others
-    stall_timeout_s: float = number(45.0, low=1)  # a rank without progress for so long ends the stage
+    stall_timeout_s: float = number(45.0, low=1)  # a rank without progress for so long ends the stage (start: x 10)
     device_memory_gib: float | None = number(
         None, low=0.1
     )  # of one GPU, for stage=check; that of this machine when null

@@ -5,10 +5,16 @@ Both are filled beside their place and renamed. A process that dies leaves the o
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from mentor import progress
+
+FLUSHED_BYTES = 16 * 2**20  # between two beats
 
 
 def is_partial(path: Path) -> bool:
@@ -50,8 +56,7 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
         fill(partial)
         for written in partial.rglob("*"):
             if written.is_file():
-                with written.open("rb") as file:
-                    os.fsync(file.fileno())
+                flush_file(written)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -63,3 +68,25 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     path.rename(old)
     partial.rename(path)
     shutil.rmtree(old)
+
+
+def flush_file(path: Path) -> None:
+    """Wait until a file is on its disk or server, with a beat after each part: all of it may take many minutes.
+
+    What is mapped is what was written, however that was done. Where a file system maps no files for writing, the whole
+    is one part. Raises OSError.
+    """
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if size:
+            try:
+                view = mmap.mmap(file.fileno(), size)
+            except OSError as error:
+                if error.errno not in (errno.ENODEV, errno.EINVAL):
+                    raise
+            else:
+                with view:
+                    for start in range(0, size, FLUSHED_BYTES):
+                        view.flush(start, min(FLUSHED_BYTES, size - start))
+                        progress.beat()
+        os.fsync(file.fileno())

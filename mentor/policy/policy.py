@@ -178,6 +178,7 @@ class Policy:
     def _parameters(self) -> Iterable[tuple[str, torch.Tensor]]:
         layers = {f"{name}.base_layer.weight": layer for name, layer in lora.adapted_layers(self.model)}
         for name, value in self.model.named_parameters():
+            progress.beat()
             if ".lora_" in name:
                 continue
             layer = layers.get(name)
@@ -201,7 +202,9 @@ class Policy:
         meta = {"step": self.step, "torch_rng": torch.get_rng_state(), "python_rng": random.getstate()}
         if self.engine.device.type == "cuda":
             meta["cuda_rng"] = torch.cuda.get_rng_state()
-        write_state(folder, meta, ((name, self.engine.read(p)) for name, p in self.trained_parameters()))
+        write_state(
+            folder, meta, ((name, self.engine.read(p)) for name, p in self.trained_parameters()), self.ranks.barrier
+        )
 
     def load_state(self, folder: Path) -> None:
         """Restore what `save_state` wrote, whichever engine and however many ranks wrote it."""

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import mentor
+from mentor import progress
 from mentor.errors import GraderError
 
 START_TIMEOUT_S = 120.0  # importing a library on a busy machine takes seconds
+BEAT_S = 1.0  # between two beats while it waits, which is never longer than its timeout
 
 
 class WorkerProcess:
@@ -77,8 +79,13 @@ class WorkerProcess:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN | select.POLLHUP)
         while b"\n" not in self._buffer:
-            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                return None
+            left = max(0.0, deadline - time.monotonic())
+            ready = poll.poll(min(left, BEAT_S) * 1000)
+            progress.beat()
+            if not ready:
+                if left <= BEAT_S:
+                    return None
+                continue
             chunk = os.read(descriptor, 65536)
             if not chunk:
                 self._closed = True

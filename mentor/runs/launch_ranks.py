@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from mentor.progress import STORE, STORE_FD
 from mentor.runs.meeting import Failure, Meeting
+from mentor.runs.stalls import StallWatch
 from mentor.runs.start import Process, start_process
 from mentor.runs.status import VARIABLE, Status, read_status
 
@@ -29,8 +30,6 @@ LOOPBACK = "127.0.0.1"
 POLL_S = 0.1
 GRACE_S = 4.0  # for other ranks to report their errors, once one has failed
 TERMINATE_S = 6.0  # between SIGTERM and SIGKILL
-PATIENT = 10  # times the limit, in phases that report no progress (loading, starting an engine, writing)
-PATIENT_PHASES = ("start", "save")
 
 
 @dataclass(frozen=True)
@@ -228,7 +227,7 @@ def _watch(
 ) -> Ending:
     """Wait for all ranks of this machine, or until all have to end: one stalls, or fails (after GRACE_S for the others
     to report), or one elsewhere."""
-    seen = [(-1, time.monotonic())] * len(children)  # beats, and the time of the last one
+    stalls = StallWatch([child.pid for child in children], stall_timeout_s, time.monotonic())
     while any(child.poll() is None for child in children):
         time.sleep(POLL_S)
         statuses = [read_status(_status_file(folder, index)) for index in range(len(children))]
@@ -244,15 +243,10 @@ def _watch(
             meeting.report(statuses[0].phase)
             if (found := meeting.cause()) is not None:
                 return Ending(found.code, found.cause, found.report)
-        now = time.monotonic()
-        for index, (child, status) in enumerate(zip(children, statuses, strict=True)):
-            if status.beats != seen[index][0]:
-                seen[index] = (status.beats, now)
-            limit = stall_timeout_s * (PATIENT if status.phase in PATIENT_PHASES else 1)
-            silent = now - seen[index][1]
-            if child.poll() is None and silent > limit:
-                cause = f"{group.name(index)} made no progress for {limit:.0f} s in phase {status.phase}"
-                return Ending(1, cause, _stack(status), at=time.time() - silent)
+        for index, limit, silent in stalls.look(statuses, time.monotonic()):
+            if children[index].poll() is None:
+                cause = f"{group.name(index)} made no progress for {limit:.0f} s in phase {statuses[index].phase}"
+                return Ending(1, cause, _stack(statuses[index]), at=time.time() - silent)
     if any(child.returncode for child in children):  # all at once
         return _after_failure(children, group, folder)
     return Ending(0)

@@ -1,10 +1,13 @@
 """Files and folders that appear only whole."""
 
+import errno
+import mmap
 import os
 
 import pytest
 
-from mentor.files import write_file, write_folder
+from mentor import files, progress
+from mentor.files import flush_file, write_file, write_folder
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -75,3 +78,31 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
 def test_no_folder_is_made_above_the_one_that_holds_it(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_folder(tmp_path / "gone" / "checkpoints" / "step-1", lambda folder: None)
+
+
+def test_a_file_is_flushed_part_by_part_with_a_beat_after_each(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FLUSHED_BYTES", 4 * mmap.PAGESIZE)
+    path = tmp_path / "weights"
+    content = os.urandom(9 * mmap.PAGESIZE + 5)
+    path.write_bytes(content)
+    (_, before) = progress.position()
+    flush_file(path)
+    assert progress.position()[1] == before + 3 and path.read_bytes() == content
+    path.write_bytes(b"")
+    flush_file(path)
+    write_folder(tmp_path / "model", lambda folder: (folder / "weights").write_bytes(content) and None)
+    assert progress.position()[1] == before + 6
+
+
+@pytest.mark.parametrize("code", [errno.ENODEV, errno.EIO])
+def test_a_file_that_cannot_be_mapped_is_flushed_whole_and_a_disk_that_fails_is_an_error(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files.mmap, "mmap", refuse)
+    (tmp_path / "weights").write_bytes(b"x")
+    if code == errno.ENODEV:
+        flush_file(tmp_path / "weights")
+    else:
+        with pytest.raises(OSError, match="Input/output error"):
+            flush_file(tmp_path / "weights")

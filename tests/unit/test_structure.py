@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("mentor", "hydra_plugins", "scripts")
 
 LAYERS = """
-    errors types conf_dir progress closing files
-    reward_keys
+    errors types conf_dir progress closing
+    files reward_keys
     config jsonl algorithm calls chat timer
     loggers rows readers
     tools policy key_help endpoints

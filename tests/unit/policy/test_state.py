@@ -5,13 +5,23 @@ import torch
 from mentor.policy import state
 
 
+class Barrier:
+    count = 0
+
+    def __call__(self):
+        self.count += 1
+
+
 def test_a_state_reads_back_whatever_the_size_of_its_shards(tmp_path, monkeypatch):
     entries = {f"p{i}": {"weight": torch.full((4,), float(i)), "exp_avg": torch.arange(4.0) * i} for i in range(5)}
-    for limit, files in ((2**30, 1), (40, 3)):  # an entry has 32 bytes
+    for limit, files, waits in ((2**30, 1, 0), (40, 3, 2)):  # an entry has 32 bytes
         folder = tmp_path / str(limit)
         folder.mkdir()
         monkeypatch.setattr(state, "SHARD_BYTES", limit)
-        state.write_state(folder, {"step": 7}, entries.items())
+        barriers = [Barrier(), Barrier()]
+        state.write_state(folder, {"step": 7}, entries.items(), barriers[0])
+        state.write_state(None, {"step": 7}, entries.items(), barriers[1])
+        assert [barrier.count for barrier in barriers] == [waits, waits], "every rank waits as often"
         assert len(list(folder.glob("parameters-*.pt"))) == files
         assert state.read_meta(folder) == {"step": 7}
         found = dict(state.read_parameters(folder))
@@ -27,5 +37,5 @@ def test_a_rank_that_only_gathers_reads_every_parameter_and_writes_nothing(tmp_p
             seen.append(name)
             yield name, {"weight": torch.zeros(1)}
 
-    state.write_state(None, {"step": 1}, parameters())
+    state.write_state(None, {"step": 1}, parameters(), lambda: None)
     assert seen == ["a", "b"] and not list(tmp_path.iterdir())

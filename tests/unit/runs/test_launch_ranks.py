@@ -30,6 +30,7 @@ def run(way: str, stall_timeout_s: float = 2) -> tuple[Ending, float]:
     [
         ("killed", "rank 1 of 2 was ended by SIGKILL in phase rollout"),
         ("stalled", "rank 1 of 2 made no progress for 2 s in phase rollout"),
+        ("blocked", "rank 1 of 2 made no progress for 2 s in phase save"),
         ("stopped", "rank 1 of 2 made no progress for 2 s in phase rollout"),
         ("failed", "rank 1 of 2 failed in phase rollout"),
     ],
@@ -44,3 +45,7 @@ def test_the_one_to_blame_is_named_with_its_phase_and_stack(way, cause):
 
 def test_what_all_say_alike_is_said_once_with_their_code():
     assert run("alike")[0] == Ending(2, None, "mentor: the same everywhere\n")
+
+
+def test_a_rank_that_writes_without_a_beat_is_left_alone():
+    assert run("writing")[0] == Ending(0)
