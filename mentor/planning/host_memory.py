@@ -19,13 +19,14 @@ def host_phases(workload: Workload) -> dict[str, Terms]:
     everywhere = add({"processes": per_process * workload.num_processes}, gib(_offloaded(workload)))
     lasting = scaled(everywhere, 1 / workload.nodes)  # the nodes are alike
     model = workload.weight_width * workload.held
+    written = 4 * workload.shape.parameters if workload.lora_rank else model  # merged adapters are float32
     shard = min(12 * workload.trained, SHARD + 12 * model_state.largest_trained(workload))
     separate = workload.sampler == "vllm" and workload.placement == "separate"
     sent = workload.width * workload.shape.parameters if separate else 0
     return {
         "start": add(lasting, gib({"weights being read": workload.local_processes * model})),
         "run": add(lasting, gib({"weights on their way to vLLM": sent * workload.local_processes})),
-        "save": add(lasting, gib({"what is written": max(model, shard)})),
+        "save": add(lasting, gib({"what is written": max(written, shard)})),
     }
 
 

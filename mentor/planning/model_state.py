@@ -111,8 +111,10 @@ def _freed(workload: Workload) -> int:
 
 
 def save(workload: Workload) -> Terms:
-    """Count ZeRO's float32 master and moments of one gathered parameter."""
-    return gib({"one parameter": 12 * largest_trained(workload)}) if workload.zero_stage else {}
+    """Count ZeRO's float32 master and moments of one gathered parameter, or one weight with its adapter merged in."""
+    state = 12 * largest_trained(workload) if workload.zero_stage else 0
+    merging = 16 * workload.shape.largest_linear if workload.lora_rank else 0
+    return gib({"one parameter": max(state, merging)}) if state or merging else {}
 
 
 def partition(workload: Workload) -> float:

@@ -1,20 +1,26 @@
-"""Low-rank adapters (arXiv:2106.09685) inside a model, and the weights of the model they amount to.
+"""Low-rank adapters (arXiv:2106.09685) inside a model, the weights of the model they amount to, and their own files.
 
 peft puts the adapters into the model itself, so that it stays the transformers model it was. A base layer's weight W
-with adapters A (r, in) and B (out, r) acts as W + alpha / r * B A.
+with adapters A (r, in) and B (out, r) acts as W + alpha / r * B A. The sum is made in float32 and stays float32: next
+to W most of a small update is lost in bfloat16.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
 from mentor.errors import PolicyError
 
 INFIX = ".base_layer"  # peft's name of the layer that an adapter wraps
+WEIGHTS = "adapter_model.safetensors"  # peft's name of the file
 
 
 def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
@@ -27,7 +33,8 @@ def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
     inside = set(model.get_decoder().modules()) - {head}
     linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear) and layer in inside]
     dtype = next(model.parameters()).dtype
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear), model)
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear, task_type="CAUSAL_LM")
+    inject_adapter_in_model(config, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".lora_" in name)
         parameter.data = parameter.data.to(dtype)
@@ -43,10 +50,29 @@ def plain_name(name: str) -> str:
     return name.replace(INFIX, "")
 
 
+@torch.no_grad()
 def merged(weight: torch.Tensor, layer: torch.nn.Module) -> torch.Tensor:
-    """Merge the adapter into the layer's weight, summed in float32, in the weight's type."""
+    """Merge the adapter into the layer's weight, in float32."""
     ((a, b, scaling),) = adapters(layer)
-    return (weight.float() + scaling * (b.float() @ a.float())).to(weight.dtype)
+    return weight.float() + scaling * (b.float() @ a.float())
+
+
+def tensors(name: str, layer: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield A and B of the layer of that name, in float32, as peft names them in a file."""
+    ((a, b, _),) = adapters(layer)
+    yield f"{name}.lora_A.weight", a.detach().float()
+    yield f"{name}.lora_B.weight", b.detach().float()
+
+
+def write_adapter(folder: Path, model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> None:
+    """Write the adapters as peft does, naming the model they belong to; weights: `tensors` of all adapted layers."""
+    held: Any = model
+    config = copy(held.peft_config["default"])
+    base = str(model.name_or_path)
+    config.base_model_name_or_path = str(Path(base).resolve()) if Path(base).is_dir() else base
+    config.inference_mode = True
+    config.save_pretrained(folder)
+    save_file({f"base_model.model.{name}": value.contiguous() for name, value in weights.items()}, folder / WEIGHTS)
 
 
 def adapters(layer: torch.nn.Module) -> Iterable[tuple[torch.Tensor, torch.Tensor, float]]:

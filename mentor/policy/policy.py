@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -170,7 +171,7 @@ class Policy:
     def weights(self) -> Iterable[tuple[str, torch.Tensor]]:
         """Yield the current parameters under the names that a saved model has, which engines load, and in its shapes.
 
-        They are whole, with adapters merged in. Every rank consumes all of them.
+        They are whole, with adapters merged in, in float32 then. Every rank consumes all of them.
         """
         for name, value in self._parameters():
             yield from revert_weight_conversion(self.model, {name: value}).items()
@@ -185,17 +186,46 @@ class Policy:
             with self.engine.gathered([value] if layer is None else list(layer.parameters())):
                 yield lora.plain_name(name), value.detach() if layer is None else lora.merged(value.detach(), layer)
 
-    def save_model(self, folder: Path | None) -> None:
-        """Write the model in Hugging Face format, adapters merged in. folder: None on a rank that only gathers.
+    @property
+    def has_adapters(self) -> bool:
+        return any(lora.adapted_layers(self.model))
 
+    def adapter(self) -> Iterable[tuple[str, torch.Tensor]]:
+        """Yield A (r, in) and B (out, r) of all adapters, whole, in float32, by peft's names, to every rank."""
+        for name, layer in lora.adapted_layers(self.model):
+            with self.engine.gathered([p for p in layer.parameters() if p.requires_grad]):
+                yield from lora.tensors(name, layer)
+
+    def save_model(self, folder: Path | None) -> None:
+        """Write the model in Hugging Face format. folder: None on a rank that only gathers.
+
+        With adapters they are merged in, and all of it is float32: in bfloat16 small updates would be rounded away.
         Some models also store tensors that are not trained (Gemma 4 a scalar of every layer): they are written as well.
         """
-        state = {name: value.detach().to("cpu", copy=True) for name, value in self._parameters() if folder is not None}
+        wide = torch.float32 if self.has_adapters else None
+        state = {
+            name: value.detach().to("cpu", wide, copy=True) for name, value in self._parameters() if folder is not None
+        }
         if folder is not None:
             stored = self.model.state_dict().keys()
             state |= {name: value.cpu() for name, value in self.model.named_buffers() if name in stored}
             self.model.save_pretrained(folder, state_dict=state)
+            if wide is not None:
+                self._say_type(folder, wide)
             self.tokenizer.save_pretrained(folder)
+
+    def _say_type(self, folder: Path, dtype: torch.dtype) -> None:
+        """Write the type of the stored weights, which is not that of the model's own, into its configuration."""
+        config = deepcopy(self.model.config)
+        for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+            part.dtype = dtype
+        config.save_pretrained(folder)
+
+    def save_adapter(self, folder: Path | None) -> None:
+        """Write the adapters as peft does. folder: None on a rank that only gathers."""
+        weights = {name: value.to("cpu", copy=True) for name, value in self.adapter() if folder is not None}
+        if folder is not None:
+            lora.write_adapter(folder, self.model, weights)
 
     def save_state(self, folder: Path | None) -> None:
         """Write all that `load_state` needs to resume exactly: weights, optimiser, step, random states."""

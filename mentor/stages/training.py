@@ -136,6 +136,7 @@ def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ran
     """Write `model/`, whole: the weights, the tokenizer and the certificate of the chat format.
 
     Its generation_config.json names every token that stopped sampling here, so that others stop there too.
+    A policy with adapters first writes them alone into `adapter/`, as peft does.
     """
     first, *more = chat.end_ids
     policy.model.generation_config.eos_token_id = [first, *more] if more else first
@@ -145,4 +146,6 @@ def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ran
         if target is not None:
             save_certificate(target, chat)
 
+    if policy.has_adapters:
+        save_folder(folder.path / "adapter", policy.save_adapter, ranks.is_main)
     save_folder(folder.path / "model", write, ranks.is_main)

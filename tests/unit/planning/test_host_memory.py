@@ -24,3 +24,7 @@ def test_of_two_nodes_each_holds_half_of_what_is_partitioned_and_its_own_process
     assert host(two, "start")["weights being read"] == pytest.approx(2 * 2 * N)
     assert host(two, "save")["what is written"] == host(one, "save")["what is written"]
     assert [phase for phase in two.phases if phase.memory == "GPU"] == [p for p in one.phases if p.memory == "GPU"]
+
+
+def test_a_model_with_its_adapters_merged_in_is_written_in_float32() -> None:
+    assert host(make_plan(replace(GPU, lora_rank=16)), "save")["what is written"] == pytest.approx(4 * N)

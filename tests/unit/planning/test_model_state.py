@@ -54,3 +54,5 @@ def test_adapters_train_little_and_need_no_reference() -> None:
     assert found["weights"] == pytest.approx(2 * (N + adapters))
     assert found["moments"] == pytest.approx(8 * adapters)
     assert "reference" not in found and "head gradient" not in found
+    save = terms(replace(GPU, lora_rank=16), "save")
+    assert save["one parameter"] == pytest.approx(16 * SHAPE.largest_linear)

@@ -9,10 +9,11 @@ from safetensors.torch import load_file
 
 from mentor.policy import Policy
 from mentor.policy.checkpoint import save_folder
-from mentor.policy.lora import add_adapters
+from mentor.policy.lora import WEIGHTS, add_adapters
 from mentor.policy.model import load_model
 from mentor.policy.ranks import join_ranks
 from tests.fixtures import deepspeed_worker as worker
+from tests.fixtures.distributions import kl_divergence, next_token_logprobs
 from tests.fixtures.installed import needs
 from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
 from tests.fixtures.ranks import be_the_only_rank, run_worker
@@ -144,3 +145,23 @@ def test_bfloat16_weights_have_float32_masters(base, chat, tmp_path):
     assert furthest < 0.01  # of weights that move by 0.001 a step
     exported = load_file(tmp_path / "zero2-bf16-1-model" / "model.safetensors")
     assert exported["model.embed_tokens.weight"].dtype == torch.bfloat16
+
+
+@pytest.mark.slow
+def test_what_adapters_learn_in_bfloat16_is_in_the_exported_model(base, tmp_path):
+    """The policy is its bfloat16 base and its adapters apart; the export is their sum in float32."""
+    from peft import PeftModel
+
+    run(base, tmp_path, 2, "zero2-lora-bf16", "zero3-lora-bf16")
+    for stage in ("zero2", "zero3"):
+        folder, adapter = (tmp_path / f"{stage}-lora-bf16-2-{kind}" for kind in ("model", "adapter"))
+        assert json.loads((folder / "config.json").read_text())["dtype"] == "float32"
+        for file in (folder / "model.safetensors", adapter / WEIGHTS):
+            assert {value.dtype for value in load_file(file).values()} == {torch.float32}
+        start = load_model(base, torch.bfloat16).float()
+        before = next_token_logprobs(start, make_batch())
+        trained = next_token_logprobs(PeftModel.from_pretrained(start, adapter).get_base_model(), make_batch())
+        exported = load_model(folder)
+        lost = kl_divergence(next_token_logprobs(exported, make_batch()), trained)
+        rounded = kl_divergence(next_token_logprobs(exported.bfloat16().float(), make_batch()), trained)
+        assert lost < 1e-4 * kl_divergence(trained, before) and lost < 1e-2 * rounded

@@ -1,11 +1,15 @@
+import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from mentor.policy import OptimizerSettings
 from mentor.policy.lora import adapted_layers, adapters_off, add_adapters
+from mentor.policy.model import load_model
 from mentor.policy.supervised import supervised_loss
+from tests.fixtures.distributions import kl_divergence, next_token_logprobs
 from tests.fixtures.families import make_family
 from tests.fixtures.installed import needs
-from tests.fixtures.policies import make_batch, make_policy
+from tests.fixtures.policies import build_policy, make_batch, make_policy
 from tests.fixtures.students import make_small_student
 
 pytestmark = needs("peft")
@@ -51,6 +55,50 @@ def test_merged_export_equals_the_adapter_model_and_loads_in_transformers(chat, 
     assert not report["missing_keys"] and not report["unexpected_keys"]
     again = make_policy(loaded, chat)
     assert torch.allclose(again.logprobs(make_batch()), policy.logprobs(make_batch()), atol=1e-5)
+
+
+@pytest.fixture
+def base(chat, tmp_path):
+    make_small_student(chat).save_pretrained(tmp_path / "base")
+    chat.tokenizer.save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+def test_the_adapters_load_in_peft_on_the_base_that_they_name(base, chat, tmp_path):
+    from peft import PeftConfig, PeftModel
+
+    student = load_model(base)
+    add_adapters(student, rank=4, alpha=6)
+    policy = make_policy(student, chat)
+    for _ in range(3):
+        policy.update(make_batch(), supervised_loss)
+    policy.save_adapter(tmp_path / "adapter")
+    config = PeftConfig.from_pretrained(tmp_path / "adapter")
+    assert (config.r, config.lora_alpha, config.base_model_name_or_path) == (4, 6, str(base))
+    before = make_policy(load_model(base), chat).logprobs(make_batch())
+    loaded = PeftModel.from_pretrained(load_model(config.base_model_name_or_path), tmp_path / "adapter")
+    found = make_policy(loaded.get_base_model(), chat).logprobs(make_batch())
+    assert torch.allclose(found, policy.logprobs(make_batch()), rtol=0, atol=1e-5)
+    assert not torch.allclose(found, before, atol=1e-2)
+
+
+def test_an_export_after_bfloat16_training_is_the_policy(base, chat, tmp_path):
+    """48 updates at a rate at which rounding the merged weights to bfloat16 would lose a part of what was learned."""
+    student = load_model(base)
+    add_adapters(student, rank=4, alpha=8)
+    settings = OptimizerSettings("adamw", 1e-5)
+    policy = build_policy(student, chat.tokenizer, settings, torch.bfloat16)
+    for _ in range(48):
+        policy.update(make_batch(), supervised_loss)
+    policy.save_model(tmp_path / "model")
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    assert loaded.dtype == torch.float32 and loaded.config.dtype == torch.float32
+    trained = next_token_logprobs(student, make_batch())
+    with adapters_off(student):
+        moved = kl_divergence(trained, next_token_logprobs(student, make_batch()))
+    lost = kl_divergence(next_token_logprobs(loaded, make_batch()), trained)
+    rounded = kl_divergence(next_token_logprobs(loaded.bfloat16().float(), make_batch()), trained)
+    assert lost < 1e-4 * moved < 1e-2 * rounded
 
 
 def test_a_checkpoint_holds_the_adapters_alone_and_goes_on_exactly(chat, tmp_path):

@@ -14,6 +14,7 @@ from mentor.policy.ranks import Ranks
 from mentor.runs import RunFolder
 from mentor.stages.chat_format import load_chat, stored_certificate
 from mentor.stages.training import build_policy, load_student, save_student, seed_everything
+from tests.fixtures.installed import needs
 from tests.fixtures.policies import make_batch
 
 MODEL = ModelConfig("tiny")
@@ -70,6 +71,16 @@ def test_a_saved_student_loads_again(base, chat, tmp_path):
     save_student(policy, chat, RunFolder(tmp_path / "sft-s0", tmp_path), Ranks())
     again = load_student(tmp_path / "sft-s0" / "model", MODEL, SftTrainer())
     assert all(torch.equal(p, dict(policy.model.named_parameters())[name]) for name, p in again.named_parameters())
+
+
+@needs("peft")
+def test_a_student_with_adapters_is_saved_merged_and_apart(base, chat, tmp_path):
+    trainer = SftTrainer(lora=LoraConfig(rank=4))
+    policy = build_policy(load_student(base, MODEL, trainer), chat, MODEL, trainer, 1)
+    save_student(policy, chat, RunFolder(tmp_path / "sft-s0", tmp_path), Ranks())
+    assert sorted(path.name for path in (tmp_path / "sft-s0").iterdir()) == ["adapter", "model"]
+    config = json.loads((tmp_path / "sft-s0" / "adapter" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (4, 32, str(base))
 
 
 @pytest.mark.parametrize("files", [None, "<|endoftext|>", "<|im_start|><|endoftext|><|im_end|>"])
