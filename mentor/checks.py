@@ -307,6 +307,8 @@ def _check_engines(config: Config) -> None:
                 "`sampler.name=transformers` samples with the policy's own weights, which ZeRO stage 3 partitions; "
                 "accepted: sampler=vllm, or trainer/deepspeed=none, zero1, zero2"
             )
+    if config.model is not None and config.model.attn_implementation is not None:
+        _check_attention(config.model.attn_implementation, config.model.dtype, sampler)
     if sampler is None:
         return
     if sampler.placement == "separate" and sampler.name != "vllm":
@@ -314,6 +316,18 @@ def _check_engines(config: Config) -> None:
     if sampler.tensor_parallel > 1 and sampler.placement != "separate":
         raise ConfigError(
             f"`sampler.tensor_parallel={sampler.tensor_parallel}` needs GPUs of its own: sampler.placement=separate"
+        )
+
+
+def _check_attention(name: str, dtype: str, sampler: SamplerConfig | None) -> None:
+    if name in ("sdpa", "eager"):
+        return
+    if dtype == "float32" and "flash" in name:
+        raise ConfigError(f"`model.attn_implementation={name}` needs narrow numbers; accepted: model.dtype=bfloat16")
+    if sampler is not None and sampler.name == "transformers":
+        raise ConfigError(
+            f"`model.attn_implementation={name}` does not take the mask that sampler=transformers decodes with; "
+            "accepted: sdpa, eager, or sampler=vllm"
         )
 
 

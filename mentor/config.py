@@ -300,7 +300,7 @@ class ToolsConfig(Section):
     timeout_s: float = number(2.0, low=0.01, high=86400)  # wall clock of one call
     load_timeout_s: float = number(10.0, low=0.1, high=86400)  # wall clock of running your tools' source once
     memory_mib: int = number(64, low=8, high=2**20)  # memory of one call's sandbox
-    workers: int = count(2)  # calls at once
+    workers: int | None = count(None)  # calls at once in one process; null: its share of the cores, 2 to 16
     max_output_chars: int = number(2000, low=16)  # a longer result is cut with a visible marker
 
 
@@ -311,6 +311,7 @@ class ModelConfig(Section):
     name: str = "???"  # label of the preset
     path: str | None = None  # model folder or hub name; the run's own pretrained student when null
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
+    attn_implementation: str | None = None  # sdpa, eager, flash_attention_2 or _3, a kernel; null: sdpa where it can
     chat_template: str | None = None  # replaces the tokenizer's own: a Jinja file, or deepseek or tiny
     template_name: str | None = None  # which of several named templates of a tokenizer; tool_use or default when null
     end_of_turn: str | None = None  # token that ends an answer, or it and, after a space, a call's; found when null

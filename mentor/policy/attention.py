@@ -1,20 +1,24 @@
-"""Scaled-dot-product attention that never copies keys and values for grouped queries.
+"""The attention a model computes with: transformers' own choice, the one that is asked for, or grouped on a CPU.
 
-transformers repeats them for every query head when there is a mask; torch's CPU kernel takes the groups as they are,
-with equal results. On a GPU transformers' own choice stays.
+Grouped: scaled-dot-product attention that never copies keys and values for grouped queries. transformers repeats them
+for every query head when there is a mask; torch's CPU kernel takes the groups as they are, with equal results. Flash
+attention, from its own packages or from the `kernels` package, takes the lengths of packed sequences instead of a mask.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
+from transformers.utils.generic import is_flash_attention_requested
 
-from mentor.errors import PolicyError
+from mentor.errors import InputError, PolicyError, one_line
 
 GROUPED = "grouped_sdpa"
 SCORES = ("softcap", "s_aux", "position_bias")  # what models hand to attention besides a mask: caps, sinks, biases
@@ -49,3 +53,48 @@ def grouped_sdpa(
 
 AttentionInterface.register(GROUPED, grouped_sdpa)
 AttentionMaskInterface.register(GROUPED, sdpa_mask)
+
+
+def choose_attention(model: PreTrainedModel, name: str | None) -> None:
+    """Set the attention of a model: what transformers chose for its class where None, else what is asked for.
+
+    A cap on attention scores (Gemma 2) is kept by eager and flash attention alone. On a CPU sdpa takes groups as they
+    are. Raises InputError for a name that the model, this machine or its packages do not have.
+    """
+    capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None
+    if name == "sdpa" and capped:
+        raise _unavailable(name, "it leaves out this model's cap on attention scores; accepted: eager, flash attention")
+    wanted = name or ("eager" if capped else None)
+    if wanted is not None and wanted != model.config._attn_implementation:
+        try:
+            model.set_attn_implementation(wanted)
+        except (ImportError, ValueError, OSError, RuntimeError) as error:
+            raise _unavailable(wanted, one_line(error)) from error
+        if model.config._attn_implementation in ("sdpa", "eager") and model.config._attn_implementation != wanted:
+            raise _unavailable(wanted, f"{type(model).__name__} has one attention alone")
+    if model.config._attn_implementation == "sdpa" and not torch.cuda.is_available():
+        model.set_attn_implementation(GROUPED)
+
+
+def _unavailable(name: str, reason: str) -> InputError:
+    return InputError(f"model.attn_implementation={name} cannot be used here: {reason}")
+
+
+def takes_lengths(model: PreTrainedModel) -> bool:
+    """Whether the model's attention is told the lengths of packed sequences, and needs no mask of them."""
+    config = model.config.get_text_config(decoder=True)
+    return bool(is_flash_attention_requested(requested_attention_implementation=config._attn_implementation))
+
+
+@contextmanager
+def masked_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Replace flash attention, which runs on a GPU alone, by attention with a mask while the context is open."""
+    before = model.config._attn_implementation
+    if not takes_lengths(model):
+        yield
+        return
+    model.config._attn_implementation = "sdpa" if model._supports_sdpa else "eager"
+    try:
+        yield
+    finally:
+        model.config._attn_implementation = before

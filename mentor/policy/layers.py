@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from mentor.policy.attention import takes_lengths
 from mentor.policy.logits import evaluating, few_tokens
+from mentor.policy.packing import Packing
 
 ATTENTION = frozenset({"full_attention", "sliding_attention"})
 """Kinds that see tokens through a mask alone, and count places by positions."""
@@ -34,15 +36,22 @@ def keeps_sequences_apart(model: PreTrainedModel) -> bool:
 
     A state is carried from one sequence into the next, so only attention is packed. Some models make their masks
     without positions (gpt-oss, in transformers 5.19), so two rows are tried that differ in their first sequence alone:
-    the hidden states of the second must be the same.
+    the hidden states of the second must be the same. By lengths all four sequences are in one row. Flash attention
+    cannot be tried while ZeRO-3 has the weights in the CPU's memory: then nothing is packed.
     """
-    if not layer_kinds(model) <= ATTENTION:
-        return False
+    by_lengths = takes_lengths(model)
     ids = few_tokens(model)
+    if not layer_kinds(model) <= ATTENTION or by_lengths and torch.cuda.is_available() and not ids.is_cuda:
+        return False
     length = ids.shape[1]
     rows = torch.cat([torch.cat([ids, ids], dim=1), torch.cat([ids.flip(1), ids], dim=1)])
     positions = torch.arange(length, device=ids.device).repeat(2, 2)
+    packing = Packing(2 * length, 2, torch.arange(4) * length)
+    if by_lengths:
+        rows, positions = rows.view(1, -1), positions.view(1, -1)
+        packing = Packing(4 * length, 1, packing.places, by_lengths=True)
+    told = packing.attention_arguments(ids.device)
     with evaluating(model):
-        hidden = model.get_decoder()(input_ids=rows, position_ids=positions, use_cache=False).last_hidden_state
-    one, other = hidden[:, length:]
+        hidden = model.get_decoder()(input_ids=rows, position_ids=positions, use_cache=False, **told).last_hidden_state
+    one, other = hidden.view(2, 2 * length, -1)[:, length:]
     return bool((one - other).abs().max() <= APART * hidden.abs().max())

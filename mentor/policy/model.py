@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwe
 from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from mentor.errors import InputError
-from mentor.policy.attention import GROUPED
+from mentor.policy.attention import choose_attention
 
 if torch.cuda.device_count() == 0:  # is_available() would initialise CUDA, and forks of this process could not use it
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns, also where transformers merely looks for it
@@ -29,8 +29,16 @@ def torch_dtype(name: str) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def load_model(path: str | Path, dtype: torch.dtype = torch.float32, to: torch.device | None = None) -> PreTrainedModel:
-    """Load a causal language model. to: the device when None. Raises InputError naming the path when it is not one."""
+def load_model(
+    path: str | Path,
+    dtype: torch.dtype = torch.float32,
+    to: torch.device | None = None,
+    attention: str | None = None,
+) -> PreTrainedModel:
+    """Load a causal language model. to: the device when None. attention: see `choose_attention`.
+
+    Raises InputError naming the path when it is not one.
+    """
     verbosity = get_verbosity()
     set_verbosity_error()  # its table of unfitting weights is said in one line here
     try:
@@ -48,7 +56,7 @@ def load_model(path: str | Path, dtype: torch.dtype = torch.float32, to: torch.d
         raise InputError(
             f"model.path={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
         )
-    return on_device(model, to or device())
+    return on_device(model, to or device(), attention)
 
 
 def freeze_all_but_text(model: PreTrainedModel) -> None:
@@ -72,6 +80,7 @@ def make_student(
     pad_token_id: int,
     head_dim: int | None = None,
     tie_word_embeddings: bool = True,
+    attention: str | None = None,
 ) -> PreTrainedModel:
     """Make a randomly initialised model of Qwen3's architecture."""
     torch.manual_seed(seed)
@@ -88,16 +97,10 @@ def make_student(
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
     )
-    return on_device(Qwen3ForCausalLM(config), device())
+    return on_device(Qwen3ForCausalLM(config), device(), attention)
 
 
-def on_device(model: PreTrainedModel, to: torch.device) -> PreTrainedModel:
-    """Move the model to the device; on a CPU with attention that takes grouped queries without copies.
-
-    A cap on attention scores (Gemma 2) is kept by transformers' eager attention alone.
-    """
-    if getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
-        model.set_attn_implementation("eager")
-    elif device().type == "cpu" and model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(GROUPED)
+def on_device(model: PreTrainedModel, to: torch.device, attention: str | None = None) -> PreTrainedModel:
+    """Choose the model's attention and move it to the device."""
+    choose_attention(model, attention)
     return nn.Module.to(model, to)

@@ -147,7 +147,7 @@ class Policy:
         """Cut these rows into micro-batches of at most `micro_batch_tokens`."""
         part, device = batch.take(rows), self.engine.device
         if self.packing:
-            for inside, packing in packed_parts(part.lengths, self.micro_batch_tokens):
+            for inside, packing in packed_parts(part.lengths, self.micro_batch_tokens, self.engine.scorer.by_lengths):
                 yield MicroBatch(rows[inside], part.take(inside).to(device), packing)
         else:
             for inside, micro in part.micro_batches(self.micro_batch_tokens):

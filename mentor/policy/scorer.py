@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from mentor.policy.attention import masked_attention, takes_lengths
 from mentor.policy.layers import keeps_sequences_apart
 from mentor.policy.lm_head import Truncation, embedded, kept_tokens, token_logprobs
 from mentor.policy.logits import evaluating, few_tokens, read_logit_map
@@ -18,16 +19,24 @@ from mentor.policy.packing import Packing
 class Scorer(nn.Module):
     """temperature: of the tokens' distribution. dtype: of the forward pass, under autocast where weights are wider.
 
-    into_grad: see `token_logprobs`. packs: whether it takes a `Packing`. Raises PolicyError for a model whose LM head
-    is not understood.
+    into_grad: see `token_logprobs`. packs: whether it takes a `Packing`; by_lengths: by the sequences' lengths. Raises
+    PolicyError for a model whose LM head is not understood.
     """
 
     def __init__(self, model: PreTrainedModel, temperature: float, dtype: torch.dtype, into_grad: bool) -> None:
         super().__init__()
         self.model, self.temperature, self.dtype, self.into_grad = model, temperature, dtype, into_grad
-        self.logit_map = read_logit_map(model)
-        self.packs = keeps_sequences_apart(model)
-        self._embeds_in_place = into_grad and _embeds_plainly(model)
+        with self._computing():
+            with masked_attention(model):
+                self.logit_map = read_logit_map(model)
+                self._embeds_in_place = into_grad and _embeds_plainly(model)
+            self.packs = keeps_sequences_apart(model)
+        self.by_lengths = takes_lengths(model)
+
+    def _computing(self) -> torch.autocast:
+        """Compute in `dtype`, under autocast where the weights are wider."""
+        weight = next(self.model.parameters())
+        return torch.autocast(weight.device.type, dtype=self.dtype, enabled=self.dtype != weight.dtype)
 
     def forward(
         self,
@@ -45,8 +54,7 @@ class Scorer(nn.Module):
 
         The token at t is predicted at t - 1. Logits are made only where a token is trained.
         """
-        narrower = self.dtype != next(self.model.parameters()).dtype
-        with torch.autocast(token_ids.device.type, dtype=self.dtype, enabled=narrower):
+        with self._computing():
             hidden = self._hidden(token_ids, attention, loss_mask[:, 1:], packing)
         head: torch.Tensor = self.model.get_output_embeddings().weight
         targets = token_ids[:, 1:][loss_mask[:, 1:]]
@@ -68,7 +76,8 @@ class Scorer(nn.Module):
             )
             return output.last_hidden_state[:, :-1][trained]
         ids, positions = packing.pack(token_ids, attention)
-        output = self.model.get_decoder()(**self._tokens(ids), position_ids=positions, use_cache=False)
+        told = packing.attention_arguments(ids.device)
+        output = self.model.get_decoder()(**self._tokens(ids), position_ids=positions, use_cache=False, **told)
         columns = torch.arange(trained.shape[1], device=ids.device).expand_as(trained)
         return output.last_hidden_state.flatten(0, 1)[packing.index(columns)[trained]]
 

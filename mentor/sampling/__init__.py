@@ -21,6 +21,7 @@ def build_sampler(
     dtype: torch.dtype = torch.float32,
     max_tokens: int = 1024,
     *,
+    attention: str | None = None,
     placement: str = "colocated",
     tensor_parallel: int = 1,
     gpu_memory_share: float = 0.5,
@@ -32,15 +33,15 @@ def build_sampler(
 
     source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
     loads. end_ids: the tokens that end a turn. local_rank, local_size: of the policy's ranks on this machine, which use
-    its first GPUs; with placement=separate each engine uses `tensor_parallel` of the GPUs after them. The keyword
-    arguments are for vLLM alone. Raises ValueError for another name.
+    its first GPUs; with placement=separate each engine uses `tensor_parallel` of the GPUs after them. attention: of a
+    model that `transformers` loads; the other keyword arguments are for vLLM alone. Raises ValueError for another name.
     """
     if name == "transformers":
         if isinstance(source, PreTrainedModel):
             return TransformersSampler(source, end_ids, max_running, dtype, max_tokens, shared=True)
         from mentor.policy.model import load_model
 
-        return TransformersSampler(load_model(source), end_ids, max_running, dtype, max_tokens)
+        return TransformersSampler(load_model(source, attention=attention), end_ids, max_running, dtype, max_tokens)
     if name == "vllm":
         from mentor.sampling.vllm_engine import VllmSettings
         from mentor.sampling.vllm_sampler import VllmSampler

@@ -69,8 +69,11 @@ class TransformersSampler:
                 "sampler=transformers decodes attention over all tokens or a sliding window, this model has layers of "
                 f"{', '.join(state)}: choose sampler=vllm"
             )
-        if model.config._attn_implementation not in MASKED:
-            raise SamplerError(f"attention={model.config._attn_implementation}, accepted: {', '.join(MASKED)}")
+        if (attention := model.config._attn_implementation) not in MASKED:
+            raise SamplerError(
+                f"sampler=transformers decodes with a mask, which attention={attention} does not take; "
+                f"accepted: {', '.join(MASKED)}, or sampler=vllm"
+            )
         self.model = model
         self._config = model.config.get_text_config(decoder=True)
         self.end_ids = end_ids

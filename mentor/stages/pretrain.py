@@ -62,6 +62,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         pad_token_id=chat.pad_id,
         head_dim=model.head_dim,
         tie_word_embeddings=model.tie_word_embeddings,
+        attention=model.attn_implementation,
     )
     totals = train_and_save(student, chat, records, model, trainer, config.seed, folder, logger)
     parameters = sum(p.numel() for p in student.parameters())

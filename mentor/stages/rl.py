@@ -67,7 +67,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     assert isinstance(tools, ToolsConfig) and isinstance(sampling, SamplerConfig) and isinstance(model, ModelConfig)
     began = perf_counter()
     seed_everything(config.seed)
-    toolbox = configured_toolbox(tools, logger.message)
+    toolbox = configured_toolbox(tools, logger.message, ranks.local_size)
     own_grader = reward_settings.grader != ANSWER  # which needs no answer
     taught = teacher_trajectories(folder, toolbox, any_answer=own_grader)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]

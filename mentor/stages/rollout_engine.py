@@ -23,11 +23,13 @@ def open_sampler(
     dtype: torch.dtype,
     model: PreTrainedModel | None = None,
     ranks: Ranks | None = None,
+    attention: str | None = None,
 ) -> Iterator[Sampler]:
     """Open the sampler of the settings; close it and free its memory at the end.
 
     model: the policy's, which the embedded sampler shares. vLLM loads the weights at `path`, so the policy's have to be
-    pushed to it. ranks: of the policy; every rank opens a sampler at the same time.
+    pushed to it. ranks: of the policy; every rank opens a sampler at the same time. attention: of a model that the
+    embedded sampler loads.
     """
     ranks = ranks or Ranks()
     sampler = build_sampler(
@@ -37,6 +39,7 @@ def open_sampler(
         settings.max_running,
         dtype,
         settings.max_tokens,
+        attention=attention,
         placement=settings.placement,
         tensor_parallel=settings.tensor_parallel,
         gpu_memory_share=settings.gpu_memory_share,

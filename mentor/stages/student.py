@@ -21,7 +21,9 @@ def student_environment(
     """Open the environment of the model at `path`; its weights and cache are freed at the end."""
     chat = load_chat(path, model)
     with (
-        open_sampler(sampling, path, chat.end_ids, torch_dtype(model.dtype)) as sampler,
+        open_sampler(
+            sampling, path, chat.end_ids, torch_dtype(model.dtype), attention=model.attn_implementation
+        ) as sampler,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
     ):
         yield environment

@@ -38,7 +38,10 @@ def load_student(base: Path | str, model: ModelConfig, trainer: ScaledTrainer, f
     """
     zero = trainer.deepspeed.stage
     student = load_model(
-        base, torch_dtype(model.dtype) if zero else torch.float32, torch.device("cpu") if zero == 3 else None
+        base,
+        torch_dtype(model.dtype) if zero else torch.float32,
+        torch.device("cpu") if zero == 3 else None,
+        model.attn_implementation,
     )
     if frozen:
         student.requires_grad_(False)

@@ -63,6 +63,12 @@ def test_valid_configs_pass():
         ("trainer", {"deepspeed": DeepSpeedConfig(0, offload=True)}, r"trainer\.deepspeed\.stage=1 to 3"),
         ("trainer", {"deepspeed": DeepSpeedConfig(3)}, "accepted: sampler=vllm"),
         ("sampler", {"placement": "separate"}, "needs vLLM"),
+        ("model", {"attn_implementation": "flash_attention_2"}, r"narrow numbers; accepted: model\.dtype=bfloat16"),
+        (
+            "model",
+            {"attn_implementation": "flash_attention_2", "dtype": "bfloat16"},
+            "does not take the mask that sampler=transformers decodes with; accepted: sdpa, eager, or sampler=vllm",
+        ),
         ("sampler", {"name": "vllm", "tensor_parallel": 2}, r"sampler\.placement=separate"),
     ],
 )

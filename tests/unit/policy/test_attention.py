@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mentor.errors import PolicyError
-from mentor.policy.attention import GROUPED, grouped_sdpa
+from mentor.errors import InputError, PolicyError
+from mentor.policy.attention import GROUPED, choose_attention, grouped_sdpa, masked_attention, takes_lengths
 from tests.fixtures.families import FAMILIES, make_family
+from tests.fixtures.flash import NAME, attend_by_lengths
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -62,3 +63,38 @@ def test_attention_of_every_family_is_that_of_its_own_eager_code(name):
         with torch.no_grad():
             uncapped = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         assert not torch.allclose(uncapped[mask > 0], expected[mask > 0], atol=1e-3)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there the kernels may be")
+@pytest.mark.parametrize(
+    ("family", "name", "reason"),
+    [
+        ("llama", "flash_attention_2", "FlashAttention2"),
+        ("llama", "flash_attention_3", "FlashAttention3"),
+        ("llama", "kernels-community/flash-attn2", "kernels"),
+        ("llama", "fast", "is not supported"),
+        ("gemma2", "sdpa", "leaves out this model's cap on attention scores; accepted: eager"),
+        ("gpt_oss", "sdpa", "does not support"),
+    ],
+)
+def test_attention_that_is_not_there_is_refused_in_one_line(family, name, reason):
+    with pytest.raises(InputError) as refused:
+        choose_attention(make_family(family), name)
+    said = str(refused.value)
+    assert said.startswith(f"model.attn_implementation={name} cannot be used here: ") and reason in said
+    assert "\n" not in said
+
+
+def test_attention_is_what_is_asked_for():
+    model = make_family("llama")
+    for name, found in (("eager", "eager"), ("sdpa", GROUPED), (None, GROUPED)):
+        choose_attention(model, name)
+        assert model.config._attn_implementation == found
+
+
+def test_flash_attention_is_set_aside_for_a_mask_and_comes_back():
+    model = attend_by_lengths(make_family("llama"))
+    assert takes_lengths(model) and model.config._attn_implementation == NAME
+    with masked_attention(model):
+        assert model.config._attn_implementation == "sdpa" and not takes_lengths(model)
+    assert takes_lengths(model)

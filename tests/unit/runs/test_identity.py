@@ -75,6 +75,10 @@ def test_where_work_is_spread_decides_no_result():
     trainer = {"learning_rate": 1e-3, "num_processes": 2, "gradient_checkpointing": True}
     values = {"stage": {"name": "sft"}, "trainer": trainer, "seed": 0}
     assert identity(values)["trainer"] == {"learning_rate": 1e-3}
+    rollout = {"stage": {"name": "rollout"}, "tools": {"name": "python", "workers": 2}, "seed": 0}
+    assert identity(rollout)["tools"] == {"name": "python"}
+    rl = {"stage": {"name": "rl"}, "model": {"dtype": "bfloat16", "attn_implementation": "eager"}, "seed": 0}
+    assert identity(rl)["model"] == {"dtype": "bfloat16"}
 
 
 def test_nested_values_are_flattened_by_dotted_key():

@@ -21,6 +21,14 @@ def test_one_toolset_for_all_tasks_or_those_that_rows_bring():
         configured_toolbox(ToolsConfig(name="file"))
 
 
+@pytest.mark.parametrize(("cores", "processes", "workers"), [(1, 1, 2), (8, 1, 8), (96, 8, 12), (96, 1, 16)])
+def test_without_a_number_the_cores_say_how_many_calls_run_at_once(cores, processes, workers, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
+    for wanted, found in ((None, workers), (5, 5)):
+        toolbox = configured_toolbox(ToolsConfig(name="calculator", workers=wanted), processes=processes)
+        assert toolbox._make.keywords["workers"] == found
+
+
 def test_counts_and_tools_that_never_worked_are_said_where_there_are_any():
     said: list[str] = []
     toolbox = Toolbox(None)
