@@ -89,9 +89,10 @@ def _leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Field[Any
 def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
     choices = entry.metadata.get("choices")
     own = entry.metadata.get("own") and ":" in str(value)
-    if choices and value not in choices and not own:
-        hint = suggestion(str(value), list(choices))
-        raise ConfigError(f"`{key}={value}` is not accepted{hint}")
+    for each in value if choices and isinstance(value, list | tuple) else [value]:
+        if choices and each not in choices and not own:
+            hint = suggestion(str(each), list(choices))
+            raise ConfigError(f"`{key}={each}` is not accepted{hint}")
     low, high = entry.metadata.get("low"), entry.metadata.get("high")
     if value is None or (low is None and high is None):
         return

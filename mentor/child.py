@@ -32,7 +32,7 @@ from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error
 from mentor.runs.watchdog import exit_with_parent
 from mentor.stages import StageResult, stage_function
-from mentor.sweeps.names import wandb_names
+from mentor.sweeps.names import tracker_names
 
 
 class Stopped(KeyboardInterrupt):
@@ -154,7 +154,7 @@ def _run_logged(config: Config, folder: RunFolder, values: dict[str, Any]) -> St
 
 def _logger(config: Config, folder: RunFolder, values: dict[str, Any]) -> Logger:
     own_folder = folder.path if config.stage.name in METRIC_STAGES else None
-    name, group = wandb_names(folder.path, config.run)
+    name, group = tracker_names(folder.path, config.run)
     return build_logger(config.logger, own_folder, name, group, values)
 
 

@@ -42,6 +42,11 @@ def choice(default: str, *accepted: str) -> Any:
     return field(default=default, metadata={"choices": accepted})
 
 
+def choices(*default: str, accepted: tuple[str, ...]) -> Any:
+    """A list of strings, each one of `accepted`; `check` refuses others."""
+    return field(default_factory=lambda: [*default], metadata={"choices": accepted})
+
+
 def choice_or_own(default: str, *accepted: str) -> Any:
     """A string field that takes one of `accepted`, or names something of the user's own: text with a colon."""
     return field(default=default, metadata={"choices": accepted, "own": True})
@@ -527,11 +532,17 @@ class PipelineTrainer(RlTrainer, SftTrainer):
     """The keys of every trainer, which a pipeline passes to the steps that read them."""
 
 
+BACKENDS = ("wandb", "tensorboard", "trackio", "mlflow")
+
+
 @dataclass
 class LoggerConfig(Section):
     console: bool = True  # progress on stderr; messages are shown either way
-    wandb: str = choice("offline", "offline", "online", "disabled")  # offline: files in the stage's folder, not sent
-    wandb_project: str = "mentor"  # the W&B project; the run is its group, the stage's folder its name
+    backends: list[str] = choices("wandb", accepted=BACKENDS)  # where metrics go beside metrics.jsonl; [] nowhere else
+    wandb: str = choice("offline", "offline", "online")  # offline: files in the stage's folder, not sent
+    project: str = (
+        "mentor"  # the trackers' project (MLflow's experiment); the run is its group, the stage's folder its name
+    )
 
 
 @dataclass
@@ -667,7 +678,8 @@ TEACHERS: dict[str, type[TeacherConfig]] = {
 """The schema of each teacher, by `teacher.name`."""
 
 RENAMED_KEYS: dict[str, str] = {
-    f"task.{name}_key": f"task.columns.{name}" for name in ("question", "answer", "reference", "id")
+    **{f"task.{name}_key": f"task.columns.{name}" for name in ("question", "answer", "reference", "id")},
+    "logger.wandb_project": "logger.project",
 }
 """Dotted keys (or whole sections, or groups as `trainer/group`) of earlier versions, and what they are called now."""
 

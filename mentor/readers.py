@@ -67,6 +67,12 @@ def given(key: str) -> Condition:
     return Condition((key,), lambda look: look(key) is not None, _said(key))
 
 
+def lists(key: str, *values: str) -> Condition:
+    """Where a list holds one of the values."""
+    words = f"{' or '.join(values)} in {_said(key)}"
+    return Condition((key,), lambda look: any(value in look(key) for value in values), words)
+
+
 def _said(key: str) -> str:
     """A key in a message: a group's name is its preset."""
     return ("{0}" if key.startswith(".") else "") + key.removesuffix(".name")
@@ -187,7 +193,7 @@ READ_WHEN: dict[str, Mapping[str, Condition]] = {
     "reward": REWARD,
     "judge": {entry.name: JUDGED for entry in fields(JudgeConfig)},
     "trainer": TRAINER,
-    "logger": {"wandb_project": one_of(".wandb", "offline", "online")},
+    "logger": {"wandb": lists(".backends", "wandb"), "project": lists(".backends", "wandb", "trackio", "mlflow")},
     "launcher": LAUNCHER,
     "paths": {"outputs": stage_not_in("score")},
 }

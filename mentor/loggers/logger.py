@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mentor.config import LoggerConfig
+from mentor.errors import StageError
 from mentor.loggers.console import Console, Progress
 from mentor.loggers.metrics_file import MetricsFile
+from mentor.loggers.tracked import TrackedRun
 
 Record = dict[str, float | None]
 """Of one step: `time` in unix seconds and every metric; None stands for a number that is not finite."""
@@ -54,7 +56,7 @@ class Logger:
     def roll_back(self, step: int) -> int:
         """Move the records after `step` to metrics.rolled_back.jsonl, as a resume requires; return how many.
 
-        W&B keeps what it was sent: after a resume it shows the later of two values for a step.
+        The others keep what they were sent: after a resume they hold two values for a step, or show the later one.
         """
         return self._metrics_file.roll_back(step) if self._metrics_file else 0
 
@@ -72,17 +74,37 @@ def build_logger(
 ) -> Logger:
     """Build the logger of a stage that writes into `folder`; without a folder only the console.
 
-    name and group: what W&B calls the run and the experiment. config: what W&B stores with it.
+    name, group and config: as `TrackedRun`. Raises StageError where a backend's package is missing.
     """
     console = Console(settings.console)
     if folder is None:
         return Logger(console)
     others: list[Backend] = []
-    if settings.wandb != "disabled":
-        from mentor.loggers.wandb_backend import WandbBackend
-
-        others.append(WandbBackend(folder, settings.wandb, settings.wandb_project, name, group, config or {}))
+    run = TrackedRun(folder, settings.project, name, group, config or {})
+    for backend in settings.backends:
+        others.append(_build_backend(backend, run, settings.wandb))
     return Logger(console, MetricsFile(folder / "metrics.jsonl"), others)
+
+
+def _build_backend(name: str, run: TrackedRun, wandb_mode: str) -> Backend:
+    try:
+        if name == "wandb":
+            from mentor.loggers.wandb_backend import WandbBackend
+
+            return WandbBackend(run, wandb_mode)
+        if name == "tensorboard":
+            from mentor.loggers.tensorboard_backend import TensorboardBackend
+
+            return TensorboardBackend(run)
+        if name == "trackio":
+            from mentor.loggers.trackio_backend import TrackioBackend
+
+            return TrackioBackend(run)
+        from mentor.loggers.mlflow_backend import MlflowBackend
+
+        return MlflowBackend(run)
+    except ImportError as error:
+        raise StageError(f"logger.backends={name} needs a package: pip install 'mentor[{name}]' ({error})") from error
 
 
 def silent_logger() -> Logger:

@@ -5,24 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import wandb
+
+from mentor.loggers.tracked import TrackedRun
 
 
 class WandbBackend:
     """`mode` is offline or online. The id is kept in `<folder>/wandb/run_id`."""
 
-    def __init__(self, folder: Path, mode: str, project: str, name: str, group: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, run: TrackedRun, mode: str) -> None:
         self._run = wandb.init(
             mode="online" if mode == "online" else "offline",
-            dir=str(folder),
-            project=project,
-            name=name or None,
-            group=group or None,
-            id=_run_id(folder),
+            dir=str(run.folder),
+            project=run.project,
+            name=run.name or None,
+            group=run.group or None,
+            id=_run_id(run.folder),
             resume="allow",
-            config=dict(config),
+            config=dict(run.config),
             settings=wandb.Settings(
                 silent=True, console="off", x_disable_stats=True, save_code=False, disable_git=True
             ),

@@ -1,4 +1,4 @@
-"""Names of a sweep and of its points: folder names, and what W&B shows."""
+"""Names of a sweep and of its points: folder names, and what trackers show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def point_name(swept: str, number: int) -> str:
     return name if name == swept else f"{name}-{hashlib.sha256(swept.encode()).hexdigest()[:6]}"
 
 
-def wandb_names(folder: Path, run: str) -> tuple[str, str]:
-    """Return W&B's names of a stage and of its group: the run, or the sweep that the point belongs to."""
+def tracker_names(folder: Path, run: str) -> tuple[str, str]:
+    """Return what trackers call a stage and its group: the run, or the sweep that the point belongs to."""
     *_, above, sweep_id, point, stage = ("", "", "", *folder.parts)
     return (f"{point} {stage}", f"{run} {SWEEPS}/{sweep_id}") if above == SWEEPS else (stage, run)

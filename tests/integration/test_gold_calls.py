@@ -45,7 +45,7 @@ def as_toolrl(question: str, call: Call) -> dict[str, Any]:
 
 
 def mentor(folder: Path, *words: str) -> None:
-    command = [sys.executable, "-m", "mentor.cli", *words, "logger.wandb=disabled"]
+    command = [sys.executable, "-m", "mentor.cli", *words, "logger.backends=[]"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

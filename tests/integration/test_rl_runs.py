@@ -61,7 +61,7 @@ def test_a_sweep_has_a_process_and_a_folder_for_every_point():
 def repeated(work: Path) -> None:
     """`rl-a`, which W&B follows, and `rl-b`, which is the same otherwise."""
     few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true"]
-    assert main([*few, "name=a", "logger.wandb=offline"]) == 0
+    assert main([*few, "name=a", "logger.backends=[wandb]"]) == 0
     assert main([*few, "name=b"]) == 0
 
 

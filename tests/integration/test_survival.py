@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(
 ):
     """Of its last step's metrics, its checkpoint and W&B's files, any may be what no longer fits."""
     monkeypatch.chdir(taught)
-    command = [*SFT, "logger.wandb=offline"]
+    command = [*SFT, "logger.backends=[wandb]"]
     folder = taught / "outputs" / "default" / "sft-s0"
     small_disk(folder, "27m")  # two checkpoints of about 10 MB, and part of a third
     assert main(command) == 1

@@ -133,7 +133,7 @@ def test_a_signal_ends_every_point_and_the_sweep_goes_on(tmp_path: Path, capfd: 
 
 @pytest.mark.slow
 def test_a_point_has_one_wandb_run_which_is_closed_when_it_is_stopped(tmp_path: Path):
-    command = ["-m", "stage=rollout", "task.size=4000,3", "stage.concurrency=8", "logger.wandb=offline"]
+    command = ["-m", "stage=rollout", "task.size=4000,3", "stage.concurrency=8", "logger.backends=[wandb]"]
     parent = start([*command, "launcher.threads=1", "launcher.jobs=2"], tmp_path)
     until(lambda: "task.size=4000" in working())
     os.kill(pid("task.size=4000"), signal.SIGTERM)

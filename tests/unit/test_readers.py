@@ -100,7 +100,10 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=pretrain task=jsonl", "`task` is not read by stage=pretrain; of task it reads task.answer_format"),
         ("stage=report seed=1", "`seed` is read with stage="),
         ("stage=report overwrite=true", "`overwrite` is read with stage="),
-        ("stage=rl logger.wandb=disabled logger.wandb_project=x", "logger.wandb=offline or online only"),
+        (
+            "stage=rl logger.backends=[tensorboard] logger.project=x",
+            "wandb or trackio or mlflow in logger.backends only",
+        ),
         ("stage=rl launcher.jobs=2", "`launcher.jobs` is read with -m only"),
         ("stage=rl launcher=slurm", "`launcher` is read with -m only"),
         ("-m stage=rl launcher.slurm.cpus=2", "-m and launcher=slurm only"),

@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
 
 from mentor.config import LoggerConfig
+from mentor.errors import StageError
 from mentor.loggers import build_logger
 
 
@@ -15,7 +17,7 @@ def records(path: Path) -> list[dict[str, float]]:
 
 
 def test_metrics_are_written_at_once_with_step_and_time(tmp_path: Path):
-    logger = build_logger(LoggerConfig(wandb="disabled"), tmp_path)
+    logger = build_logger(LoggerConfig(backends=[]), tmp_path)
     assert not list(tmp_path.iterdir())
     logger.log(0, {"reward/mean": 0.5, "policy/kl": math.inf})
     (record,) = records(tmp_path / "metrics.jsonl")
@@ -31,3 +33,10 @@ def test_without_a_folder_only_the_console(tmp_path: Path, monkeypatch: pytest.M
     logger.log(0, {"reward/mean": 1.0})
     logger.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_backend_without_its_package_is_refused_with_what_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.delitem(sys.modules, "mentor.loggers.mlflow_backend", raising=False)
+    with pytest.raises(StageError, match=r"logger.backends=mlflow needs a package: pip install 'mentor\[mlflow\]'"):
+        build_logger(LoggerConfig(backends=["mlflow"]), tmp_path)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from mentor.sweeps.names import point_name, sweep_id, wandb_names
+from mentor.sweeps.names import point_name, sweep_id, tracker_names
 
 
 def test_wandb_tells_points_apart():
-    assert wandb_names(Path("outputs/demo/rl-flexible-s0"), "demo") == ("rl-flexible-s0", "demo")
+    assert tracker_names(Path("outputs/demo/rl-flexible-s0"), "demo") == ("rl-flexible-s0", "demo")
     point = Path("outputs/demo/sweeps/12345678/seed=1/rl-flexible-s1")
-    assert wandb_names(point, "demo") == ("seed=1 rl-flexible-s1", "demo sweeps/12345678")
-    assert wandb_names(Path("rl"), "demo") == ("rl", "demo")
+    assert tracker_names(point, "demo") == ("seed=1 rl-flexible-s1", "demo sweeps/12345678")
+    assert tracker_names(Path("rl"), "demo") == ("rl", "demo")
 
 
 def test_point_names_are_folder_names_and_stay_apart():
