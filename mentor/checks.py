@@ -276,6 +276,24 @@ def _check_training(config: Config) -> None:
             f"sampler.max_tokens={sampler.max_tokens}; accepted: less than that"
         )
 
+    if isinstance(trainer, RlTrainer) and trainer.old_logprobs == "sampler":
+        _check_old_logprobs(trainer, config.model.dtype if config.model is not None else "float32")
+
+
+def _check_old_logprobs(trainer: RlTrainer, dtype: str) -> None:
+    """Check what needs the policy's own logprobs of the rollout."""
+    accepted = "accepted: trainer.old_logprobs=policy"
+    if trainer.importance_cap is not None:
+        raise ConfigError(
+            f"`trainer.importance_cap={trainer.importance_cap:g}` corrects old logprobs that the policy recomputes; "
+            f"{accepted}, or null"
+        )
+    if trainer.ratio == "sequence" and dtype == "bfloat16":
+        raise ConfigError(
+            "`trainer.ratio=sequence` with model.dtype=bfloat16 and trainer.old_logprobs=sampler clips the difference "
+            f"of two engines, which is above its bounds before any update; {accepted}"
+        )
+
 
 def _check_engines(config: Config) -> None:
     """Check what DeepSpeed, vLLM and several ranks need of each other."""

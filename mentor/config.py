@@ -517,6 +517,9 @@ class RlTrainer(ScaledTrainer):
     kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
     kl_placement: str = choice("loss", "loss", "reward")  # added to the loss, or taken from rewards before advantages
     entropy_coef: float = number(0.0, low=0)  # bonus on the policy's entropy
+    old_logprobs: str = choice(
+        "sampler", "sampler", "policy"
+    )  # of the ratio: as sampled, or of the policy before the step's first update, for one more forward pass
     importance_cap: float | None = number(None, low=1)  # truncated correction of the sampler's logprobs; null: none
     max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups have a variance (dynamic sampling)
     overlong_buffer_tokens: int = number(0, low=0)  # last tokens before sampler.max_tokens where the penalty grows

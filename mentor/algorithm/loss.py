@@ -4,12 +4,12 @@ L = -mean( w * min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) )
     + kl_coef * mean(KL(policy || reference)) - entropy_coef * mean(entropy)
 
 ratio = exp(policy - old logprob), one per token, or one per sequence: exp of the mean over its trained tokens (GSPO,
-arXiv:2507.18071, Eq. 5 and 7; of a trajectory of several segments, one per segment). The old policy is the one that
-sampled, and w is 1. With an `importance_cap` it is the policy's own logprobs before the step's first update, and
-w = min(exp(old - sampler logprob), importance_cap) corrects for the difference between the two engines (truncated
-importance sampling; Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training"); like
-the ratio, w is one per sequence with ratio=sequence. No gradient flows through w, and the KL and entropy terms are
-without it.
+arXiv:2507.18071, Eq. 5 and 7; of a trajectory of several segments, one per segment). The old logprobs are those that
+the sampler gave, or the policy's own before the step's first update. In the latter case an `importance_cap` corrects
+for the difference between the two engines by w = min(exp(old - sampler logprob), importance_cap) (truncated importance
+sampling; Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training"); like the ratio, w
+is one per sequence with ratio=sequence. Without a cap w is 1. No gradient flows through w, and the KL and entropy terms
+are without it.
 
 The mean is over trained tokens (`token`), or over trajectories of each trajectory's token mean (`sequence`); `constant`
 is the sum over trained tokens divided by (trajectories * max_tokens) (Dr.GRPO, arXiv:2503.20783). Normalisers are
@@ -27,7 +27,7 @@ from mentor.algorithm.kl import kl_divergence
 
 @dataclass(frozen=True)
 class LossSettings:
-    """ratio: token or sequence. importance_cap: None takes the ratio against the sampler and corrects nothing."""
+    """ratio: token or sequence. importance_cap: None corrects nothing."""
 
     clip_low: float
     clip_high: float
@@ -43,8 +43,8 @@ class TrainedTokens:
     """What the loss needs beside the policy's own numbers, all (N,) over the trained tokens of a micro-batch.
 
     advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence (a row
-    of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update, where they
-    are known.
+    of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update; None where
+    the sampler's stand for them.
     """
 
     sampler_logprobs: torch.Tensor
@@ -105,9 +105,9 @@ def policy_loss(
     """
     weights, advantages = tokens.weights, tokens.advantages
     stats: dict[str, torch.Tensor] = {}
-    old = tokens.sampler_logprobs if settings.importance_cap is None else tokens.old_logprobs
-    if old is None:
+    if settings.importance_cap is not None and tokens.old_logprobs is None:
         raise ValueError(f"importance_cap={settings.importance_cap} needs old_logprobs")
+    old = tokens.sampler_logprobs if tokens.old_logprobs is None else tokens.old_logprobs
     ratio = torch.exp(_per_ratio(logprobs - old, tokens.rows, settings.ratio))
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     surrogate = torch.minimum(ratio * advantages, clipped * advantages)

@@ -22,7 +22,7 @@ class Experience:
     """members: (group, index in it) of each trajectory, numbered in this order in `tokens.trajectories`.
 
     The logprobs are (B, T) float32, over the rows of `tokens`: the rollout engine's, the policy's own before the step's
-    first update (None where nothing asks for them), the reference model's (None without one).
+    first update (None where the sampler's stand for them), the reference model's (None without one).
     """
 
     members: list[tuple[TrajectoryGroup, int]]
@@ -38,16 +38,9 @@ class Experience:
         """
         assigned = [group.advantages[member] for group, member in self.members]
         advantages = torch.tensor(assigned, dtype=torch.float32)[self.tokens.trajectories]
-        numbers, counts = torch.unique_consecutive(self.tokens.trajectories, return_counts=True)
-        rows_of = torch.arange(len(self.tokens)).split(counts.tolist())
-        update = settings.update
-        for epoch in range(update.epochs):
-            order = list(range(len(numbers)))
-            random.Random(f"{shuffle_seed}/{epoch}" if epoch else shuffle_seed).shuffle(order)
-            for number in range(update.minibatches):
-                if dealt := order[number :: update.minibatches]:
-                    rows = torch.cat([rows_of[place] for place in dealt])
-                    yield self._minibatch(rows, advantages[rows], settings)
+        for epoch in range(settings.update.epochs):
+            for rows in deal(self.tokens.trajectories, settings.update.minibatches, shuffle_seed, epoch):
+                yield self._minibatch(rows, advantages[rows], settings)
 
     def _minibatch(self, rows: torch.Tensor, advantages: torch.Tensor, settings: AlgorithmSettings) -> PolicyBatch:
         tokens, update = self.tokens.take(rows), settings.update
@@ -63,19 +56,35 @@ class Experience:
         )
 
 
+def deal(trajectories: torch.Tensor, minibatches: int, shuffle_seed: str, epoch: int) -> Iterator[torch.Tensor]:
+    """Shuffle the trajectories of an epoch and deal them out: yield the rows (b,) of each minibatch that has any.
+
+    trajectories: (B,), the number of each row's trajectory, whose rows follow each other.
+    """
+    _, counts = torch.unique_consecutive(trajectories, return_counts=True)
+    rows_of = torch.arange(len(trajectories)).split(counts.tolist())
+    order = list(range(len(rows_of)))
+    random.Random(f"{shuffle_seed}/{epoch}" if epoch else shuffle_seed).shuffle(order)
+    for number in range(minibatches):
+        if dealt := order[number::minibatches]:
+            yield torch.cat([rows_of[place] for place in dealt])
+
+
 def gather_experience(
     groups: Sequence[TrajectoryGroup],
     policy: Policy,
     reference: Reference | None,
     pad_id: int,
     settings: AlgorithmSettings,
+    shuffle_seed: str,
 ) -> Experience:
     """Gather what a step trains on: no zero-variance groups, no ungraded or empty trajectories.
 
-    The reference model, and with an importance correction the policy, score all of it once. Where sampling was
-    truncated, the policy says here which tokens it drew from, and every logprob of the step is among these
-    ("keep sampling mask", arXiv:2512.02556). The rollout engine's own set can differ where rounding moves a token over
-    its border.
+    The reference model, and where something asks for it the policy, score all of it once. Where sampling was truncated,
+    the policy says here which tokens it drew from, and every logprob of the step is among these ("keep sampling mask",
+    arXiv:2512.02556). The rollout engine's own set can differ where rounding moves a token over its border.
+
+    shuffle_seed: that the minibatches will be dealt out by.
     """
     members = [
         (group, member)
@@ -86,16 +95,35 @@ def gather_experience(
     ]
     records = [group.trajectories[member].tokens or Tokens() for group, member in members]
     tokens = collate(records, pad_id)
-    old_logprobs = None
-    if members and settings.truncation is not None:
-        old_logprobs, kept = policy.truncated(tokens, settings.truncation)
+    recompute, old_logprobs = settings.update.recompute, None
+    if recompute or settings.truncation is not None:
+        old_logprobs, kept = own_scores(policy, tokens, settings, shuffle_seed)
         tokens = replace(tokens, kept=kept)
-    elif members and settings.loss.importance_cap is not None:
-        old_logprobs = policy.logprobs(tokens)
     return Experience(
         members,
         tokens,
         sampler_logprobs(records),
-        old_logprobs,
+        old_logprobs if recompute else None,
         ref_logprobs=reference.logprobs(tokens) if members and reference is not None else None,
     )
+
+
+def own_scores(
+    policy: Policy, tokens: TokenBatch, settings: AlgorithmSettings, shuffle_seed: str
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Compute the policy's logprobs (B, T) float32, and `TokenBatch.kept`, in the minibatches of the first epoch.
+
+    The first update then runs the very same forward passes, so that its ratios are 1. In bfloat16 other shapes round
+    otherwise, by more than GSPO's clip bounds.
+    """
+    truncation, shape = settings.truncation, tokens.loss_mask.shape
+    logprobs = torch.zeros(shape)
+    kept = None if truncation is None else torch.zeros(*shape, truncation.top_k, dtype=torch.int32)
+    for rows in deal(tokens.trajectories, settings.update.minibatches, shuffle_seed, epoch=0):
+        part = tokens.take(rows)
+        width = part.token_ids.shape[1]
+        if truncation is None or kept is None:
+            logprobs[rows, :width] = policy.logprobs(part)
+        else:
+            logprobs[rows, :width], kept[rows, :width] = policy.truncated(part, truncation)
+    return logprobs, kept

@@ -22,12 +22,16 @@ class ShapingSettings:
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """epochs: passes over the step's trajectories, `minibatches` optimiser steps each. max_tokens: of a trajectory."""
+    """epochs: passes over the step's trajectories, `minibatches` optimiser steps each. max_tokens: of a trajectory.
+
+    recompute: the policy computes the old logprobs before the step's first update; otherwise they are the sampler's.
+    """
 
     minibatches: int
     max_tokens: int
     epochs: int = 1
     loss_mean: str = "token"
+    recompute: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "sampler": {"max_thinking_tokens": None, "top_k": None},
     "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
+    "trainer": {"old_logprobs": "sampler"},
 }
 """Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""
 

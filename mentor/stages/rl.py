@@ -1,7 +1,7 @@
 """`stage=rl`: group-relative policy optimisation (GRPO, arXiv:2402.03300) with multi-turn tool rollouts.
 
 All rewards train on the same tasks: those the teacher solved. Departures from the textbook: zero-variance groups are
-skipped; the clipped ratio is taken against the rollout engine's own logprobs unless trainer.importance_cap is set; both
+skipped; the clipped ratio is taken against the rollout engine's own logprobs unless trainer.old_logprobs=policy; both
 clip bounds are free. Other algorithms are settings of the same step (docs/algorithms.md).
 
 Everything random derives from the seed and the step, so a resumed run draws what an unbroken one would have drawn.
@@ -126,10 +126,11 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             with timer("update"):
                 sampler.sleep()
                 trained = drop_surplus(groups, algorithm.prompts)
-                experience = gather_experience(trained, policy, reference, chat.pad_id, algorithm)
+                shuffle_seed = f"minibatches/{config.seed}/{step}"
+                experience = gather_experience(trained, policy, reference, chat.pad_id, algorithm, shuffle_seed)
                 stats |= subtract_kl(experience, algorithm.shaping)
                 assign_advantages(trained, algorithm.advantage)
-                stats |= update_policy(policy, experience, algorithm, f"minibatches/{config.seed}/{step}", ranks)
+                stats |= update_policy(policy, experience, algorithm, shuffle_seed, ranks)
             stats |= push_weights(policy, sampler, canary, sampling.temperature, step, timer)
             if algorithm.rounds > 1:
                 stats |= {"rollout/rounds": number + 1.0, "groups/dropped": (len(groups) - len(trained)) / len(groups)}
@@ -248,7 +249,13 @@ def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> Algorithm
             entropy_coef=trainer.entropy_coef,
             importance_cap=trainer.importance_cap,
         ),
-        UpdateSettings(trainer.minibatches, max_tokens, trainer.epochs, trainer.loss_mean),
+        UpdateSettings(
+            trainer.minibatches,
+            max_tokens,
+            trainer.epochs,
+            trainer.loss_mean,
+            recompute=trainer.old_logprobs == "policy",
+        ),
         prompts=trainer.prompts_per_step,
         rounds=trainer.max_sampling_rounds,
         truncation=Truncation(sampling.top_k, sampling.top_p) if sampling.top_k is not None else None,

@@ -41,6 +41,7 @@ def test_every_preset_composes_with_the_stage_and_sets_its_keys(composed: None, 
     dynamic = (trainer.max_sampling_rounds, trainer.overlong_buffer_tokens)
     assert dynamic == ((3, 128) if preset == "dapo" else (1, 0))
     assert (trainer.epochs, trainer.kl_placement, trainer.entropy_coef, trainer.importance_cap) == (1, "loss", 0, None)
+    assert trainer.old_logprobs == ("policy" if preset == "gspo" else "sampler")
 
 
 @pytest.mark.parametrize("stage", ["rl", "check", "pipeline"])
@@ -60,6 +61,11 @@ def test_no_preset_is_the_default_one(composed: None):
         ("trainer.kl_placement=reward", r"`trainer\.kl_placement=reward`.*kl_coef=0; accepted: more than 0"),
         ("trainer.overlong_buffer_tokens=1024", r"`trainer\.overlong_buffer_tokens=1024`.*sampler\.max_tokens=1024"),
         ("trainer.importance_cap=0.5", r"`trainer\.importance_cap=0\.5`.*1 or more"),
+        ("trainer.importance_cap=2", r"`trainer\.importance_cap=2`.*accepted: trainer\.old_logprobs=policy, or null"),
+        (
+            "trainer.ratio=sequence model.dtype=bfloat16",
+            r"`trainer\.ratio=sequence` with model\.dtype=bfloat16.*accepted: trainer\.old_logprobs=policy",
+        ),
         ("trainer.advantage=mean", r"`trainer\.advantage=mean`.*group, leave_one_out"),
         ("trainer.ratio=turn", r"`trainer\.ratio=turn`.*token, sequence"),
         ("trainer.loss_mean=constnt", "did you mean `constant`"),
@@ -69,5 +75,5 @@ def test_no_preset_is_the_default_one(composed: None):
 )
 def test_what_makes_no_sense_is_refused_in_one_line(composed: None, override: str, message: str):
     with pytest.raises(ConfigError, match=message) as raised:
-        rl(override)
+        rl(*override.split())
     assert "\n" not in str(raised.value)

@@ -23,7 +23,7 @@ def spread(count=8):
 
 
 def gather(groups, algorithm=None, policy=None, reference=None):
-    return gather_experience(groups, policy, reference, 0, algorithm or make_algorithm())
+    return gather_experience(groups, policy, reference, 0, algorithm or make_algorithm(), "s")
 
 
 def test_zero_variance_groups_ungraded_and_empty_trajectories_are_not_trained_on(student, chat):
@@ -42,7 +42,7 @@ def test_zero_variance_groups_ungraded_and_empty_trajectories_are_not_trained_on
 
 def test_without_a_signal_there_is_no_experience_and_no_model_is_asked():
     policy, reference = Fixed(-3.0), Fixed(-3.0)
-    algorithm = make_algorithm(LossSettings(0.2, 0.2, importance_cap=2.0), kl_coef=0.1, minibatches=2)
+    algorithm = make_algorithm(kl_coef=0.1, minibatches=2, recompute=True)
     experience = gather([make_group([0.5, 0.5])], algorithm, policy, reference)
     assert not experience.members and len(experience.tokens) == 0 and policy.calls == reference.calls == 0
     assert subtract_kl(experience, algorithm.shaping) == {}

@@ -16,7 +16,7 @@ def test_kl_is_subtracted_as_a_sum_over_trained_tokens():
     for estimator, each in (("k1", 0.5), ("k3", math.exp(-0.5) - 0.5)):
         group, flat = make_group([1.0, 0.0, None]), make_group([0.5, 0.5])
         algorithm = make_algorithm(kl_coef=0.1, kl_estimator=estimator)
-        experience = gather_experience([group, flat], Fixed(-9.0), Fixed(-3.5), 0, algorithm)
+        experience = gather_experience([group, flat], Fixed(-9.0), Fixed(-3.5), 0, algorithm, "seed")
         assert subtract_kl(experience, algorithm.shaping) == {"policy/kl": pytest.approx(each)}
         assert group.rewards[0].parts == {"total": 1.0, "kl": pytest.approx(-0.1 * 5 * each)}
         assert group.rewards[0].total == pytest.approx(1.0 - 0.1 * 5 * each)
@@ -26,15 +26,15 @@ def test_kl_is_subtracted_as_a_sum_over_trained_tokens():
 
 def test_kl_is_that_of_the_policy_itself_where_its_logprobs_were_recomputed():
     group = make_group([1.0, 0.0])
-    algorithm = make_algorithm(LossSettings(0.2, 0.28, importance_cap=2.0), kl_coef=1.0, kl_estimator="k1")
-    subtract_kl(gather_experience([group], Fixed(-3.2), Fixed(-3.5), 0, algorithm), algorithm.shaping)
+    algorithm = make_algorithm(kl_coef=1.0, kl_estimator="k1", recompute=True)
+    subtract_kl(gather_experience([group], Fixed(-3.2), Fixed(-3.5), 0, algorithm, "seed"), algorithm.shaping)
     assert group.rewards[1].parts["kl"] == pytest.approx(-5 * 0.3)
 
 
 def test_a_kl_term_in_the_loss_leaves_the_rewards_alone():
     group = make_group([1.0, 0.0])
     algorithm = make_algorithm(LossSettings(0.2, 0.28, kl_coef=0.1))
-    assert subtract_kl(gather_experience([group], None, Fixed(-3.5), 0, algorithm), algorithm.shaping) == {}
+    assert subtract_kl(gather_experience([group], None, Fixed(-3.5), 0, algorithm, "seed"), algorithm.shaping) == {}
     assert [reward.total for reward in group.rewards] == [1.0, 0.0]
 
 

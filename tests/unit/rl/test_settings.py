@@ -1,5 +1,9 @@
 """A step of every algorithm on a tiny policy: presets, dynamic sampling, shaped rewards, and splits."""
 
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -7,19 +11,22 @@ from omegaconf import OmegaConf
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.conf_dir import conf_dir
 from mentor.config import RlTrainer, SamplerConfig, build
+from mentor.policy import OptimizerSettings
 from mentor.policy.ranks import Ranks
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
 from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.settings import AlgorithmSettings
 from mentor.rl.update import update_policy
+from mentor.sampling import SamplingParams, TransformersSampler
 from mentor.stages.rl import algorithm_settings
-from mentor.types import RewardBreakdown, StopReason, Task, Trajectory, TrajectoryGroup
-from tests.fixtures.policies import gradients_of, make_policy, make_tokens, policy_batch, weights_of
+from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
+from tests.fixtures.policies import build_policy, gradients_of, make_policy, make_tokens, policy_batch, weights_of
+from tests.fixtures.samplers import drain
 from tests.fixtures.students import make_small_student
 
 PRESETS = sorted(path.stem for path in (conf_dir() / "trainer" / "algorithm").glob("*.yaml"))
-EXTRAS = {"kl_coef": 0.05, "entropy_coef": 0.01, "importance_cap": 2.0}
+EXTRAS = {"kl_coef": 0.05, "entropy_coef": 0.01, "old_logprobs": "policy", "importance_cap": 2.0}
 
 
 def preset(name: str, **more) -> AlgorithmSettings:
@@ -31,7 +38,7 @@ def preset(name: str, **more) -> AlgorithmSettings:
 def step(algorithm, policy, reference, groups, seed="seed") -> dict[str, float]:
     """From scored groups on, as the stage does it."""
     subtract_overlong(groups, algorithm.shaping)
-    experience = gather_experience(groups, policy, reference, 0, algorithm)
+    experience = gather_experience(groups, policy, reference, 0, algorithm, seed)
     stats = subtract_kl(experience, algorithm.shaping)
     assign_advantages(groups, algorithm.advantage)
     return stats | update_policy(policy, experience, algorithm, seed, Ranks())
@@ -58,6 +65,50 @@ def with_sampler_logprobs(groups, policy):
             own = policy.logprobs(batch)[0].tolist()
             trajectory.tokens.logprobs[:] = [value + 0.01 * (i % 3 - 1) for i, value in enumerate(own)]
     return groups
+
+
+def sampled_groups(chat, sampler) -> list[TrajectoryGroup]:
+    """Four groups of four trajectories that the sampler drew, with random rewards."""
+    groups = []
+    for number in range(4):
+        context = chat.encode(f"What is {number} + {17 * number}?" + " Think." * (number % 3))
+        for member in range(4):
+            sampler.add_request(str(member), context, SamplingParams(10 + 2 * member, seed=4 * number + member))
+        group = make_group(number, [float(random.Random(f"{number}/{i}").random() < 0.5) for i in range(4)])
+        for session, completion in drain(sampler).items():
+            tokens = Tokens()
+            tokens.append_context(context)
+            tokens.append_sampled(completion.token_ids, completion.logprobs)
+            group.trajectories[int(session)].tokens = tokens
+            sampler.end_session(session)
+        groups.append(group)
+    return groups
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_gspo_in_bfloat16_clips_nothing_before_the_first_update(chat, packing):
+    """Against the sampler's own logprobs it would: its clip bounds lie below the rounding of two engines."""
+    student = make_small_student(chat)
+    groups = sampled_groups(chat, TransformersSampler(student, chat.end_ids, dtype=torch.bfloat16))
+    clipped = {}
+    for old in ("policy", "sampler"):
+        model, settings = make_small_student(chat), OptimizerSettings("adamw", learning_rate=2e-4)
+        policy = build_policy(model, chat.tokenizer, settings, torch.bfloat16, micro_batch_tokens=150, packing=packing)
+        with watched_updates(policy) as updates:
+            step(preset("gspo", minibatches=2, old_logprobs=old), policy, None, groups)
+        clipped[old] = [stats["policy/clip_frac"] for stats in updates]
+    first, later = clipped["policy"]
+    assert first == 0 and later > 0.1, "the weights that were moved are clipped alone"
+    assert clipped["sampler"][0] > 0.1
+
+
+@contextmanager
+def watched_updates(policy) -> Iterator[list[dict[str, float]]]:
+    """Collect the stats of every optimiser step."""
+    update, seen = policy.update, []
+    policy.update = lambda *arguments: seen.append(update(*arguments)) or seen[-1]
+    yield seen
+    policy.update = update
 
 
 class Counting:
@@ -150,4 +201,4 @@ def test_policy_and_reference_are_asked_once_whatever_the_epochs(chat, placement
     algorithm = preset("grpo", **EXTRAS, kl_placement=placement, epochs=3, minibatches=2)
     stats = step(algorithm, policy, reference, mixed_groups())
     assert stats["policy/updates"] == 6 == policy.step
-    assert asked == [6] and reference.asked == 1
+    assert asked == [3, 3] and reference.asked == 1  # a minibatch of the first epoch at a time

@@ -184,7 +184,7 @@ class Reference:
 def test_a_trajectory_has_one_advantage_one_kl_and_one_minibatch(student, chat):
     group = make_group([1.0, 0.5, 0.0])
     algorithm = make_algorithm(UpdateSettings(3, 10, epochs=2, loss_mean="sequence"), kl_coef=0.1)
-    experience = gather_experience([group], make_policy(student, chat), Reference(), 0, algorithm)
+    experience = gather_experience([group], make_policy(student, chat), Reference(), 0, algorithm, "seed")
     assert experience.tokens.trajectories.tolist() == [0, 1, 1, 2] and len(experience.members) == 3
     # k1 is sampler - reference = 0.5 a token: 2, 2 + 3 and 1 tokens
     assert subtract_kl(experience, algorithm.shaping) == {"policy/kl": pytest.approx(0.5)}
@@ -209,7 +209,7 @@ def test_the_update_is_the_sum_over_segments_worked_out_by_hand(chat, loss_mean)
     group = make_group([1.0, 0.5, 0.0])
     policy = make_policy(make_small_student(chat), chat, micro_batch_tokens=6)  # segments in several forwards
     algorithm = make_algorithm(UpdateSettings(minibatches=1, max_tokens=10, loss_mean=loss_mean))
-    experience = gather_experience([group], policy, None, 0, algorithm)
+    experience = gather_experience([group], policy, None, 0, algorithm, "seed")
     sampled_at = policy.logprobs(experience.tokens) - 0.05  # a ratio of e^0.05, inside the clip
     experience = replace(experience, sampler_logprobs=sampled_at)
     assign_advantages([group], AdvantageSettings("group", normalize_std=False))

@@ -42,11 +42,11 @@ def group(policy, chat):
 
 
 def algorithm(**loss):
-    return replace(make_algorithm(LossSettings(0.2, 0.2, **loss), minibatches=2), truncation=TRUNCATION)
+    return replace(make_algorithm(LossSettings(0.2, 0.2, **loss), minibatches=2, recompute=True), truncation=TRUNCATION)
 
 
 def test_policy_and_sampler_agree_on_every_token_before_the_first_update(policy, group):
-    experience = gather_experience([group], policy, policy, 0, algorithm())
+    experience = gather_experience([group], policy, policy, 0, algorithm(), "seed")
     mask = experience.tokens.loss_mask
     assert mask.sum() > 60 and experience.tokens.kept.shape == (4, mask.shape[1], 8)
     assert torch.allclose(experience.old_logprobs, experience.sampler_logprobs, atol=1e-4)
@@ -60,7 +60,7 @@ def test_policy_and_sampler_agree_on_every_token_before_the_first_update(policy,
 @pytest.mark.parametrize("cap", [None, 2.0])
 def test_an_update_is_among_the_same_tokens_and_moves_them_as_the_advantages_say(policy, group, cap):
     settings = algorithm(importance_cap=cap)
-    experience = gather_experience([group], policy, None, 0, settings)
+    experience = gather_experience([group], policy, None, 0, settings, "seed")
     assign_advantages([group], PLAIN)
     stats = update_policy(policy, experience, settings, "seed", Ranks())
     assert stats["policy/mismatch_max"] < 1e-4 and stats["policy/clip_frac"] < 0.2
@@ -74,7 +74,7 @@ def test_an_update_is_among_the_same_tokens_and_moves_them_as_the_advantages_say
 def test_the_kept_tokens_stay_those_of_the_policy_that_sampled(policy, group):
     """After updates the logprobs are still among them: they sum to one over the kept tokens of each place."""
     settings = algorithm()
-    experience = gather_experience([group], policy, None, 0, settings)
+    experience = gather_experience([group], policy, None, 0, settings, "seed")
     assign_advantages([group], PLAIN)
     update_policy(policy, experience, settings, "seed", Ranks())
     tokens = experience.tokens
