@@ -259,7 +259,8 @@ def _check_training(config: Config) -> None:
         )
     if stage == "sft" and config.init == "sft":
         raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")
-    if trainer is not None and trainer.warmup_steps > trainer.optimizer_steps:
+    by_epochs = isinstance(trainer, RlTrainer) and trainer.task_epochs is not None  # so the steps are not known yet
+    if trainer is not None and not by_epochs and trainer.warmup_steps > trainer.optimizer_steps:
         raise ConfigError(
             f"`trainer.warmup_steps={trainer.warmup_steps}` is more than the {trainer.optimizer_steps} optimiser steps"
         )

@@ -503,6 +503,9 @@ class SftTrainer(ScaledTrainer, SupervisedTrainer):
 
 @dataclass
 class RlTrainer(ScaledTrainer):
+    task_epochs: float | None = number(
+        None, low=0.01
+    )  # passes over the tasks, which say the steps; null: trainer.steps
     prompts_per_step: int = count(32)  # P: questions of one step
     group_size: int = number(8, low=2)  # G: trajectories of each question
     minibatches: int = count(2)  # optimiser steps per pass over a rollout
@@ -516,6 +519,7 @@ class RlTrainer(ScaledTrainer):
     kl_coef: float = number(0.0, low=0)  # of the KL term against the reference model; 0 loads none
     kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
     kl_placement: str = choice("loss", "loss", "reward")  # added to the loss, or taken from rewards before advantages
+    reference_offload: bool = False  # keep the reference model in the CPU's memory but while it scores
     entropy_coef: float = number(0.0, low=0)  # bonus on the policy's entropy
     old_logprobs: str = choice(
         "sampler", "sampler", "policy"

@@ -32,13 +32,19 @@ def host_phases(workload: Workload) -> dict[str, Terms]:
 
 def _offloaded(workload: Workload) -> Mapping[str, float]:
     """Count the bytes of offloaded states; in ZeRO stage 3 the partitions of all ranks add up to one model."""
-    if not workload.offload:
-        return {}
     width, trained = workload.weight_width, workload.trained
+    copies = 1 if workload.zero_stage == 3 else workload.num_processes
+    away = workload.reference_offload or (workload.zero_stage == 3 and workload.offload)
+    reference = copies * width * workload.shape.parameters if workload.has_reference and away else 0
+    if not workload.offload:
+        return {"reference": reference}
     kept = trained if workload.zero_stage == 3 else workload.num_processes * model_state.partition(workload)
-    terms: dict[str, float] = {"states": 12 * trained, "gradients": (4 + width) * trained + width * kept}
+    terms: dict[str, float] = {
+        "reference": reference,
+        "states": 12 * trained,
+        "gradients": (4 + width) * trained + width * kept,
+    }
     if workload.zero_stage == 3:
         terms["gradients"] = (4 + width) * trained
         terms["weights"] = width * workload.held
-        terms["reference"] = width * workload.shape.parameters if workload.has_reference else 0
     return terms

@@ -84,6 +84,8 @@ def make_plan(workload: Workload) -> Plan:
 
 def _policy_phases(workload: Workload) -> dict[str, Terms]:
     models = add(model_state.context(workload), model_state.weights(workload), model_state.reference(workload))
+    comes = workload.reference_offload and workload.device.is_gpu  # without a GPU it scores where it is
+    scoring = model_state.reference(workload, scores=True) if comes else {}
     lasting = add(models, model_state.states(workload), model_state.buffers(workload))
     asleep, awake, gathered = (
         rollout_memory.vllm_asleep(workload),
@@ -93,7 +95,7 @@ def _policy_phases(workload: Workload) -> dict[str, Terms]:
     return {
         "start": add(models, model_state.starting(workload)),
         "rollout": add(lasting, awake, rollout_memory.own_cache(workload)),
-        "logprobs": add(lasting, asleep, gathered, activations.forward(workload)),
+        "logprobs": add(lasting, asleep, gathered, scoring, activations.forward(workload)),
         "backward": add(lasting, asleep, gathered, model_state.gradients(workload), activations.backward(workload)),
         "step": add(lasting, asleep, model_state.gradients(workload), model_state.step(workload)),
         "push": add(lasting, larger(rollout_memory.push(workload), add(awake, gathered))),

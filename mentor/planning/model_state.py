@@ -39,8 +39,10 @@ def states(workload: Workload) -> Terms:
     return gib({"moments": 8 * trained - spared})
 
 
-def reference(workload: Workload) -> Terms:
-    if not workload.has_reference or (workload.zero_stage == 3 and workload.offload):
+def reference(workload: Workload, scores: bool = False) -> Terms:
+    """scores: while it does. An offloaded one is on the device then alone; ZeRO 3 gathers it layer by layer."""
+    offloaded = workload.reference_offload or (workload.zero_stage == 3 and workload.offload)
+    if not workload.has_reference or (offloaded and (workload.zero_stage == 3 or not scores)):
         return {}
     share = workload.num_processes if workload.zero_stage == 3 else 1
     return gib({"reference": workload.weight_width * workload.shape.parameters / share})

@@ -48,7 +48,7 @@ def cheapest_fit(workload: Workload, same_lengths: bool = False) -> list[str] | 
 
 
 def _combinations(workload: Workload, same_lengths: bool) -> Iterator[Option]:
-    makers = [_recomputing, _smaller_forward, _cache, _spreading, _adapters]
+    makers = [_recomputing, _smaller_forward, _cache, _reference, _spreading, _adapters]
     makers += [] if same_lengths else [_placement, _shorter]
     for chosen in product(*(make(workload) for make in makers)):
         overrides = tuple(line for option in chosen for line in option.overrides)
@@ -92,6 +92,12 @@ def _cache(workload: Workload) -> list[Option]:
         return [NOTHING]
     least = ceil(10 * workload.width * workload.shape.cache_elements(workload.max_tokens) / GIB) / 10
     return [NOTHING, Option((f"sampler.kv_cache_gib={least:g}",), 2, {"kv_cache_gib": least})]
+
+
+def _reference(workload: Workload) -> list[Option]:
+    if not workload.has_reference or workload.reference_offload or not workload.device.is_gpu:
+        return [NOTHING]
+    return [NOTHING, Option(("trainer.reference_offload=true",), 2, {"reference_offload": True})]
 
 
 def _spreading(workload: Workload) -> list[Option]:

@@ -34,6 +34,7 @@ class Workload:
     bucket_elements: int = 50_000_000
     lora_rank: int = 0
     kl: bool = False
+    reference_offload: bool = False
     optimizer: str = "adamw"
     gradient_checkpointing: bool = False
     micro_batch_tokens: int = 8192

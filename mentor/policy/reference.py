@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from mentor.algorithm.batch import TokenBatch
 from mentor.policy.lora import adapted_layers, adapters_off
@@ -28,6 +29,30 @@ class AdaptersOff:
             return self.policy.logprobs(batch)
 
 
-def build_reference(policy: Policy, load_frozen: Callable[[], Policy]) -> Reference:
-    """Build the reference: the policy with its adapters off where it has some, else a frozen second model."""
-    return AdaptersOff(policy) if any(adapted_layers(policy.model)) else load_frozen()
+class Offloaded:
+    """Implements `Reference`: a frozen model that is on the device only while it scores, and on the CPU otherwise."""
+
+    def __init__(self, frozen: Policy, device: torch.device) -> None:
+        self.frozen, self.device = frozen, device
+
+    def logprobs(self, batch: TokenBatch) -> torch.Tensor:
+        try:
+            self._move(self.device)
+            return self.frozen.logprobs(batch)
+        finally:
+            self._move(torch.device("cpu"))
+
+    def _move(self, device: torch.device) -> None:
+        nn.Module.to(self.frozen.model, device)
+        self.frozen.engine.device = device
+
+
+def build_reference(policy: Policy, load_frozen: Callable[[], Policy], offload: bool = False) -> Reference:
+    """Build the reference: the policy with its adapters off where it has some, else a frozen second model.
+
+    offload: the second model is loaded on the CPU, and leaves it only while it scores.
+    """
+    if any(adapted_layers(policy.model)):
+        return AdaptersOff(policy)
+    frozen = load_frozen()
+    return Offloaded(frozen, policy.engine.device) if offload else frozen

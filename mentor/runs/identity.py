@@ -20,7 +20,7 @@ ABSENT = "(absent)"
 
 SPREAD: dict[str, tuple[str, ...]] = {
     "model": ("attn_implementation",),
-    "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing"),
+    "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload"),
     "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s", "workers"),
     "judge": (
@@ -53,7 +53,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "sampler": {"max_thinking_tokens": None, "top_k": None},
     "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
-    "trainer": {"old_logprobs": "sampler"},
+    "trainer": {"old_logprobs": "sampler", "task_epochs": None},
 }
 """Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""
 

@@ -27,6 +27,7 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         bucket_elements=trainer.deepspeed.bucket_elements,
         lora_rank=trainer.lora.rank,
         kl=trainer.kl_coef > 0,
+        reference_offload=trainer.reference_offload,
         optimizer=trainer.optimizer,
         gradient_checkpointing=trainer.gradient_checkpointing,
         micro_batch_tokens=trainer.micro_batch_tokens,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
@@ -71,6 +71,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     own_grader = reward_settings.grader != ANSWER  # which needs no answer
     taught = teacher_trajectories(folder, toolbox, any_answer=own_grader)[: stage.limit]
     tasks = [trajectory.task for trajectory in taught]
+    trainer = with_steps(trainer, len(tasks))
     check_format(tasks, reward_settings)
     for line in format_warnings(tasks, "task", texts_around(model)):
         logger.message(line)
@@ -82,8 +83,12 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     say_padding(policy, trainer, logger)
     reference = None
     if trainer.kl_coef > 0:
-        frozen = partial(load_student, base, model, trainer, frozen=True)
-        reference = build_reference(policy, lambda: make(frozen(), optimizer_steps=0))
+        offload = trainer.reference_offload
+        frozen = partial(load_student, base, model, trainer, frozen=True, on_cpu=offload)
+        whole = trainer.deepspeed.stage < 3  # in stage 3 DeepSpeed keeps the parts on the CPU
+        reference = build_reference(
+            policy, lambda: make(frozen(), optimizer_steps=0, offload=offload), offload=offload and whole
+        )
     start = resume(folder, policy, logger, ranks)
     algorithm = algorithm_settings(trainer, sampling)
     history = History(folder.path / "metrics.jsonl")
@@ -219,6 +224,23 @@ def fitting_prompt(tasks: Sequence[Task], toolbox: Toolbox, chat: ChatFormat, ma
         f"sampler.max_tokens={max_tokens} leaves no room for an answer to any of {len(tasks)} tasks: the shortest "
         f"prompt, of task {shortest}, has {lengths[shortest]} tokens with its tools; accepted: more than that"
     )
+
+
+def with_steps(trainer: RlTrainer, tasks: int) -> RlTrainer:
+    """Turn `trainer.task_epochs`, where it is set, into the whole steps that fit in them, one at least.
+
+    Raises InputError where the warm-up is longer than all of them.
+    """
+    if trainer.task_epochs is None:
+        return trainer
+    drawn = trainer.prompts_per_step * trainer.max_sampling_rounds  # places in the order of tasks that a step takes
+    trainer = replace(trainer, steps=max(1, int(trainer.task_epochs * tasks / drawn)))
+    if trainer.warmup_steps > trainer.optimizer_steps:
+        raise InputError(
+            f"trainer.warmup_steps={trainer.warmup_steps} is more than the {trainer.optimizer_steps} optimiser steps "
+            f"of trainer.task_epochs={trainer.task_epochs:g} on {tasks} tasks"
+        )
+    return trainer
 
 
 def conversation_tokens(taught: Sequence[Trajectory], chat: ChatFormat) -> Callable[[str], int]:

@@ -30,17 +30,19 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def load_student(base: Path | str, model: ModelConfig, trainer: ScaledTrainer, frozen: bool = False) -> PreTrainedModel:
+def load_student(
+    base: Path | str, model: ModelConfig, trainer: ScaledTrainer, frozen: bool = False, on_cpu: bool = False
+) -> PreTrainedModel:
     """Load the base as its trainer wants it: type and device of its weights, adapters, activation checkpointing.
 
     Plain torch trains float32 weights; under DeepSpeed they have the model's type, and in stage 3 stay on the CPU until
-    they are partitioned. frozen: a reference model, of which nothing is trained.
+    they are partitioned. frozen: a reference model, of which nothing is trained. on_cpu: its weights stay there.
     """
     zero = trainer.deepspeed.stage
     student = load_model(
         base,
         torch_dtype(model.dtype) if zero else torch.float32,
-        torch.device("cpu") if zero == 3 else None,
+        torch.device("cpu") if zero == 3 or on_cpu else None,
         model.attn_implementation,
     )
     if frozen:
@@ -62,10 +64,12 @@ def build_policy(
     optimizer_steps: int,
     temperature: float = 1.0,
     ranks: Ranks | None = None,
+    offload: bool = False,
 ) -> Policy:
     """Build a policy on the engine its trainer asks for.
 
-    optimizer_steps: of the whole stage, at whose end a linear schedule reaches zero.
+    optimizer_steps: of the whole stage, at whose end a linear schedule reaches zero. offload: what ZeRO stage 3
+    partitions is kept in the CPU's memory, also where the trainer does not say so.
     """
     settings = OptimizerSettings(
         name=trainer.optimizer,
@@ -92,7 +96,7 @@ def build_policy(
             temperature,
             ranks=ranks or Ranks(),
             stage=zero.stage,
-            offload=zero.offload,
+            offload=zero.offload or offload,
             bucket_elements=zero.bucket_elements,
         )
     return Policy(engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks)

@@ -37,7 +37,7 @@ def test_every_key_of_the_table_is_a_key():
 
 
 def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
-    assert condition_of("trainer.steps") is None
+    assert condition_of("trainer.learning_rate") is None
     section, condition = condition_of("benchmark.mine.task.size")
     assert (section, condition.words.format(section)) == ("benchmark.mine.task", "benchmark.mine.task=calculator")
     section, condition = condition_of("launcher.slurm.options.qos")

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.planning.workloads import GPU, SHAPE, N, terms
+from mentor.planning import Device, make_plan
+from tests.unit.planning.workloads import GPU, SHAPE, N, host, terms
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,22 @@ def test_zero_updates_wide_gradients_and_plain_torch_makes_nothing() -> None:
     assert terms(replace(GPU, zero_stage=3), "step")[name] == pytest.approx(8 * N)
     assert name not in terms(replace(GPU, zero_stage=0), "step")
     assert name not in terms(replace(GPU, offload=True), "step")
+
+
+def test_an_offloaded_reference_is_on_the_gpu_only_while_logprobs_are_computed() -> None:
+    away = replace(GPU, reference_offload=True, num_processes=2)
+    for phase in ("start", "rollout", "backward", "step", "push", "save"):
+        assert "reference" not in terms(away, phase) and terms(replace(GPU), phase)["reference"] == 2 * N
+    assert terms(away, "logprobs")["reference"] == pytest.approx(2 * N)
+    assert host(make_plan(away), "run")["reference"] == pytest.approx(2 * 2 * N)
+    plain = replace(away, zero_stage=0, num_processes=1)
+    assert terms(plain, "logprobs")["reference"] == host(make_plan(plain), "run")["reference"] == pytest.approx(4 * N)
+    partitioned = replace(away, zero_stage=3)
+    assert "reference" not in terms(partitioned, "logprobs")
+    assert host(make_plan(partitioned), "run")["reference"] == pytest.approx(2 * N)
+    machine = replace(away, device=Device(80.0, is_gpu=False), reference_offload=False)
+    assert make_plan(replace(machine, reference_offload=True)) == make_plan(machine)
+    assert host(make_plan(replace(away, kl=False)), "run").keys() == {"processes"}
 
 
 def test_adapters_train_little_and_need_no_reference() -> None:

@@ -19,7 +19,7 @@ from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.stages import rl
-from mentor.stages.rl import check_format
+from mentor.stages.rl import check_format, with_steps
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallRecord, StopReason, Trajectory
 from tests.fixtures.foreign_ends import OTHER, foreign_chat, foreign_lesson, teach
@@ -64,6 +64,18 @@ def test_steps_are_stored_and_resumed_and_a_run_without_a_signal_writes_no_model
     assert [row["step"] for row in stored] == [1] * 4 + [2] * 8 + [3] * 8
     assert {row["group_kind"] for row in stored} == {"all_fail"} and {row["advantage"] for row in stored} == {0.0}
     assert {row["task"]["id"] for row in stored} <= {trajectory.task.id for trajectory in taught[:3]}
+
+
+def test_epochs_over_the_tasks_say_the_steps():
+    trainer = RlTrainer(task_epochs=2, prompts_per_step=32, minibatches=4)
+    assert with_steps(trainer, 1000).steps == 62 and with_steps(trainer, 1000).optimizer_steps == 248
+    assert with_steps(trainer, 3).steps == 1
+    assert with_steps(replace(trainer, max_sampling_rounds=3), 1000).steps == 20
+    assert with_steps(RlTrainer(steps=7), 1000).steps == 7
+    with pytest.raises(
+        InputError, match=r"warmup_steps=9 is more than the 8 optimiser steps of .*epochs=2 on 32 tasks"
+    ):
+        with_steps(replace(trainer, warmup_steps=9), 32)
 
 
 def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_path):
