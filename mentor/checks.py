@@ -264,6 +264,8 @@ def _check_training(config: Config) -> None:
         raise ConfigError(
             f"`trainer.warmup_steps={trainer.warmup_steps}` is more than the {trainer.optimizer_steps} optimiser steps"
         )
+    if trainer is not None and not (len(trainer.betas) == 2 and all(0 <= beta < 1 for beta in trainer.betas)):
+        raise ConfigError(f"`trainer.betas={trainer.betas}` is not accepted; accepted: two numbers from 0 to below 1")
     if isinstance(trainer, RlTrainer) and trainer.minibatches > trainer.prompts_per_step * trainer.group_size:
         raise ConfigError(
             f"`trainer.minibatches={trainer.minibatches}` is more than the "
@@ -277,6 +279,11 @@ def _check_training(config: Config) -> None:
             f"sampler.max_tokens={sampler.max_tokens}; accepted: less than that"
         )
 
+    if isinstance(trainer, RlTrainer) and trainer.mask_cut and trainer.kl_placement == "reward":
+        raise ConfigError(
+            "`trainer.mask_cut=true` with trainer.kl_placement=reward would compare rewards with and without KL; "
+            "accepted: trainer.kl_placement=loss"
+        )
     if isinstance(trainer, RlTrainer) and trainer.old_logprobs == "sampler":
         _check_old_logprobs(trainer, config.model.dtype if config.model is not None else "float32")
 

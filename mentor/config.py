@@ -465,6 +465,8 @@ class TrainerConfig(Section):
     learning_rate: float = number(3e-4, low=0)  # at its highest, after the warm-up
     optimizer: str = choice("adamw", "adamw", "muon")  # muon: on matrices, with adamw on the rest; not with DeepSpeed
     weight_decay: float = number(0.0, low=0)  # decoupled from the gradient, as in AdamW
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.95])  # of AdamW's two moments, each from 0 to below 1
+    eps: float = number(1e-8, low=0)  # AdamW adds it to the root of the second moment
     warmup_steps: int = number(0, low=0)  # optimiser steps of linear warm-up
     schedule: str = choice("constant", "constant", "linear")  # after the warm-up; linear: to zero at the last step
     max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
@@ -515,6 +517,7 @@ class RlTrainer(ScaledTrainer):
     ratio: str = choice("token", "token", "sequence")  # clipped per token, or one per sequence (GSPO)
     clip_low: float = number(0.2, low=0, high=1)  # the ratio counts down to 1 - clip_low
     clip_high: float = number(0.28, low=0)  # the ratio counts up to 1 + clip_high
+    dual_clip: float | None = number(None, low=1)  # the most the ratio counts with a negative advantage; null: any
     loss_mean: str = choice("token", "token", "sequence", "constant")  # over tokens, sequences' means, fixed tokens
     kl_coef: float = number(0.0, low=0)  # of the KL term against the reference model; 0 loads none
     kl_estimator: str = choice("k3", "k1", "k3")  # of KL(policy || reference) on the sampled tokens
@@ -528,6 +531,7 @@ class RlTrainer(ScaledTrainer):
     max_sampling_rounds: int = count(1)  # rollouts of a step, until P groups have a variance (dynamic sampling)
     overlong_buffer_tokens: int = number(0, low=0)  # last tokens before sampler.max_tokens where the penalty grows
     overlong_penalty: float = number(1.0, low=0)  # taken from the reward at sampler.max_tokens, prompt included
+    mask_cut: bool = False  # trajectories that ran out of tokens or turns count in their group and stay out of the loss
 
     @property
     def optimizer_steps(self) -> int:
@@ -547,9 +551,7 @@ class LoggerConfig(Section):
     console: bool = True  # progress on stderr; messages are shown either way
     backends: list[str] = choices("wandb", accepted=BACKENDS)  # where metrics go beside metrics.jsonl; [] nowhere else
     wandb: str = choice("offline", "offline", "online")  # offline: files in the stage's folder, not sent
-    project: str = (
-        "mentor"  # the trackers' project (MLflow's experiment); the run is its group, the stage's folder its name
-    )
+    project: str = "mentor"  # of the trackers (MLflow's experiment); the run is its group, the stage's folder its name
 
 
 @dataclass

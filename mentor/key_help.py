@@ -27,7 +27,7 @@ WIDTH = 112
 KEY_WIDTH = 38
 
 WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any value"}
-PLURALS = {str: "texts", bool: "true or false", list[str]: "lists of texts"}
+PLURALS = {str: "texts", float: "numbers", bool: "true or false", list[str]: "lists of texts"}
 
 
 class SchemaError(Exception):

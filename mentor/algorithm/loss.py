@@ -11,6 +11,9 @@ sampling; Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-
 is one per sequence with ratio=sequence. Without a cap w is 1. No gradient flows through w, and the KL and entropy terms
 are without it.
 
+With a `dual_clip` c the surrogate of a negative advantage is bounded too: max(..., c * A), reached where the ratio is
+above c (arXiv:1912.09729, Eq. 5).
+
 The mean is over trained tokens (`token`), or over trajectories of each trajectory's token mean (`sequence`); `constant`
 is the sum over trained tokens divided by (trajectories * max_tokens) (Dr.GRPO, arXiv:2503.20783). Normalisers are
 counted over the whole minibatch and handed in as weights, so splitting it into micro-batches leaves the loss unchanged.
@@ -27,7 +30,7 @@ from mentor.algorithm.kl import kl_divergence
 
 @dataclass(frozen=True)
 class LossSettings:
-    """ratio: token or sequence. importance_cap: None corrects nothing."""
+    """ratio: token or sequence. importance_cap: None corrects nothing. dual_clip: None bounds nothing."""
 
     clip_low: float
     clip_high: float
@@ -36,6 +39,7 @@ class LossSettings:
     ratio: str = "token"
     entropy_coef: float = 0.0
     importance_cap: float | None = None
+    dual_clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ def policy_loss(
 
     Sums over the micro-batches of a minibatch give the minibatch's loss and means. `policy/ratio` and
     `policy/clip_frac` are of the ratio that is clipped; `policy/sampler_kl` is the k3 estimate of
-    KL(sampler || policy); `policy/importance_capped` the share of tokens whose w is the cap.
+    KL(sampler || policy); `policy/importance_capped` the share of tokens whose w is the cap;
+    `policy/dual_clip_frac` the share that `dual_clip` bounds.
     """
     weights, advantages = tokens.weights, tokens.advantages
     stats: dict[str, torch.Tensor] = {}
@@ -111,6 +116,10 @@ def policy_loss(
     ratio = torch.exp(_per_ratio(logprobs - old, tokens.rows, settings.ratio))
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     surrogate = torch.minimum(ratio * advantages, clipped * advantages)
+    if settings.dual_clip is not None:
+        bounded = (advantages < 0) & (ratio > settings.dual_clip)
+        surrogate = torch.where(bounded, settings.dual_clip * advantages, surrogate)
+        stats["policy/dual_clip_frac"] = (bounded.float() * weights).sum()
     if settings.importance_cap is not None:
         correction = torch.exp(_per_ratio(old - tokens.sampler_logprobs, tokens.rows, settings.ratio))
         surrogate = surrogate * correction.clamp_max(settings.importance_cap)

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from mentor.errors import PolicyError
 from mentor.policy.operators import build_cpu_adam, skip_shared_memory
-from mentor.policy.optimizer import BETAS, OptimizerSettings, trained_parameters
+from mentor.policy.optimizer import OptimizerSettings, trained_parameters
 from mentor.policy.ranks import Ranks
 from mentor.policy.scorer import Scorer
 from mentor.policy.state import Entry
@@ -140,7 +140,8 @@ class DeepSpeedEngine:
         for partition in flat:
             if inner.state.get(partition):
                 continue
-            step = torch.tensor(float(self.steps)) if isinstance(inner, torch.optim.AdamW) else self.steps
+            on_torch = isinstance(inner, torch.optim.AdamW)
+            step = torch.tensor(float(self.steps), device=partition.device) if on_torch else self.steps
             inner.state[partition] = {"step": step, **{key: torch.zeros_like(partition.data) for key in MOMENTS}}
         if self._zero_stage < 3:
             zero._lazy_init_hp_params_optimizer_state()
@@ -196,11 +197,10 @@ def import_deepspeed() -> Any:
 
 
 def _adamw(parameters: list[nn.Parameter], settings: OptimizerSettings, offload: bool) -> torch.optim.Optimizer:
-    """Build torch's AdamW, or DeepSpeed's for states in the CPU's memory."""
-    options: dict[str, Any] = {"lr": settings.learning_rate, "betas": BETAS, "weight_decay": settings.weight_decay}
+    """Build torch's AdamW, or DeepSpeed's for states in the CPU's memory; both update in one kernel."""
     if not offload:
-        return torch.optim.AdamW(parameters, **options)
+        return torch.optim.AdamW(parameters, **settings.adamw(), fused=True)
     from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-    adam: torch.optim.Optimizer = DeepSpeedCPUAdam(parameters, **options, adamw_mode=True)
+    adam: torch.optim.Optimizer = DeepSpeedCPUAdam(parameters, **settings.adamw(), adamw_mode=True)
     return adam

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from mentor.policy.muon import Muon
 
-BETAS = (0.9, 0.95)  # of AdamW
-
 
 @dataclass(frozen=True)
 class OptimizerSettings:
     """learning_rate is reached after `warmup_steps`; schedule is constant, or linear to zero at `total_steps`.
 
-    max_grad_norm: longer gradients are scaled down to it; 0 scales none.
+    max_grad_norm: longer gradients are scaled down to it; 0 scales none. betas, eps: of AdamW.
     """
 
     name: str
     learning_rate: float
     weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
     max_grad_norm: float = 1.0
     warmup_steps: int = 0
     schedule: str = "constant"
     total_steps: int = 1
+
+    def adamw(self) -> dict[str, Any]:
+        """Return AdamW's arguments."""
+        return {"lr": self.learning_rate, "betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
 
     def factor(self, step: int) -> float:
         """Return what the learning rate is multiplied by at optimiser step `step` (from 0)."""
@@ -52,10 +57,9 @@ def build_optimizers(model: nn.Module, settings: OptimizerSettings) -> list[torc
         rest = [p for _, p in parameters if id(p) not in inside]
     else:
         raise ValueError(f"optimizer={settings.name}, accepted: adamw, muon")
-    rate, decay = settings.learning_rate, settings.weight_decay
     optimizers: list[torch.optim.Optimizer] = []
     if rest:
-        optimizers.append(torch.optim.AdamW(rest, lr=rate, betas=BETAS, weight_decay=decay, fused=True))
+        optimizers.append(torch.optim.AdamW(rest, **settings.adamw(), fused=True))
     if matrices:
-        optimizers.append(Muon(matrices, lr=rate, weight_decay=decay))
+        optimizers.append(Muon(matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay))
     return optimizers

@@ -58,7 +58,8 @@ class TorchEngine:
             parameter.copy_(entry["weight"])
         moments = {key: value.to(self.device) for key, value in entry.items() if key != "weight"}
         if moments and isinstance(optimizer, torch.optim.AdamW):
-            moments["step"] = torch.tensor(float(self.steps))  # every parameter takes part in every step
+            # Every parameter takes part in every step; the fused kernel reads the count where the parameter is.
+            moments["step"] = torch.tensor(float(self.steps), device=self.device)
         if moments:
             optimizer.state[parameter] = moments
 

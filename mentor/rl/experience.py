@@ -14,7 +14,10 @@ from mentor.policy import Policy
 from mentor.policy.reference import Reference
 from mentor.rl.advantages import zero_variance_group
 from mentor.rl.settings import AlgorithmSettings
-from mentor.types import Tokens, TrajectoryGroup
+from mentor.types import StopReason, Tokens, TrajectoryGroup
+
+CUT = (StopReason.LENGTH, StopReason.MAX_TURNS)
+"""How a trajectory ends that was not given the tokens or turns for a final turn."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def gather_experience(
     settings: AlgorithmSettings,
     shuffle_seed: str,
 ) -> Experience:
-    """Gather what a step trains on: no zero-variance groups, no ungraded or empty trajectories.
+    """Gather what a step trains on: no zero-variance groups, no ungraded, empty or masked trajectories.
 
     The reference model, and where something asks for it the policy, score all of it once. Where sampling was truncated,
     the policy says here which tokens it drew from, and every logprob of the step is among these ("keep sampling mask",
@@ -92,6 +95,7 @@ def gather_experience(
         if not zero_variance_group(group)
         for member, trajectory in enumerate(group.trajectories)
         if group.rewards[member].total is not None and trajectory.tokens is not None and trajectory.tokens.sampled
+        if not (settings.update.mask_cut and trajectory.stop_reason in CUT)
     ]
     records = [group.trajectories[member].tokens or Tokens() for group, member in members]
     tokens = collate(records, pad_id)

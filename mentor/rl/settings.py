@@ -25,6 +25,7 @@ class UpdateSettings:
     """epochs: passes over the step's trajectories, `minibatches` optimiser steps each. max_tokens: of a trajectory.
 
     recompute: the policy computes the old logprobs before the step's first update; otherwise they are the sampler's.
+    mask_cut: trajectories that ran out of tokens or turns are not trained on.
     """
 
     minibatches: int
@@ -32,6 +33,7 @@ class UpdateSettings:
     epochs: int = 1
     loss_mean: str = "token"
     recompute: bool = False
+    mask_cut: bool = False
 
 
 @dataclass(frozen=True)

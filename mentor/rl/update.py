@@ -11,7 +11,8 @@ from mentor.policy.ranks import Ranks
 from mentor.rl.experience import Experience
 from mentor.rl.settings import AlgorithmSettings
 
-TOKEN_MEANS = {f"policy/{name}" for name in ("ratio", "clip_frac", "sampler_kl", "kl", "entropy", "importance_capped")}
+MEANS = "ratio", "clip_frac", "sampler_kl", "kl", "entropy", "importance_capped", "dual_clip_frac"
+TOKEN_MEANS = {f"policy/{name}" for name in MEANS}
 """Stats of the loss that are means over trained tokens, where weights sum to 1."""
 
 

@@ -53,7 +53,10 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "sampler": {"max_thinking_tokens": None, "top_k": None},
     "reward": {"grader": "answer"},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
-    "trainer": {"old_logprobs": "sampler", "task_epochs": None},
+    "trainer": {
+        **{"old_logprobs": "sampler", "task_epochs": None, "dual_clip": None, "mask_cut": False},
+        **{"betas": [0.9, 0.95], "eps": 1e-8},
+    },
 }
 """Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""
 

@@ -270,6 +270,7 @@ def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> Algorithm
             ratio=trainer.ratio,
             entropy_coef=trainer.entropy_coef,
             importance_cap=trainer.importance_cap,
+            dual_clip=trainer.dual_clip,
         ),
         UpdateSettings(
             trainer.minibatches,
@@ -277,6 +278,7 @@ def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> Algorithm
             trainer.epochs,
             trainer.loss_mean,
             recompute=trainer.old_logprobs == "policy",
+            mask_cut=trainer.mask_cut,
         ),
         prompts=trainer.prompts_per_step,
         rounds=trainer.max_sampling_rounds,

@@ -75,6 +75,8 @@ def build_policy(
         name=trainer.optimizer,
         learning_rate=trainer.learning_rate,
         weight_decay=trainer.weight_decay,
+        betas=(trainer.betas[0], trainer.betas[1]),
+        eps=trainer.eps,
         max_grad_norm=trainer.max_grad_norm,
         warmup_steps=trainer.warmup_steps,
         schedule=trainer.schedule,

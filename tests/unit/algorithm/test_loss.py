@@ -36,6 +36,31 @@ def test_clipped_surrogate(ratio, advantage, loss, clipped):
     assert gradient == pytest.approx(0.0 if clipped else -ratio * advantage, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "bounded"),
+    [
+        (2.9, -2.0, 5.8, 0.0),  # below c
+        (3.5, -2.0, 6.0, 1.0),  # 3 * 2
+        (0.5, -2.0, 1.6, 0.0),  # 0.8 * 2, clipped from below as ever
+        (3.5, 2.0, -2.56, 0.0),  # 1.28 * 2: a positive advantage has its own bound
+    ],
+)
+def test_dual_clip_bounds_the_loss_of_a_negative_advantage(ratio, advantage, loss, bounded):
+    value, gradient, stats = loss_of(ratio, advantage, LossSettings(0.2, 0.28, dual_clip=3.0))
+    assert value == pytest.approx(loss, rel=1e-5) and stats["policy/dual_clip_frac"] == bounded
+    free = loss_of(ratio, advantage)
+    assert gradient == pytest.approx(0.0 if bounded else free[1], rel=1e-5)
+    assert stats["policy/clip_frac"] == free[2]["policy/clip_frac"]
+
+
+def test_a_bounded_surrogate_is_still_corrected_for_the_engine():
+    # old - sampler: log 1.5; policy - old: log 4, bounded at 3
+    old = torch.tensor([-1 + math.log(1.5)])
+    settings = LossSettings(0.2, 0.28, importance_cap=2.0, dual_clip=3.0)
+    loss, gradient, _ = of_sequences([math.log(6.0)], [-2.0], [0], settings, old=old)
+    assert loss == pytest.approx(1.5 * 3 * 2) and gradient == [0.0]
+
+
 def test_kl_estimators():
     policy, ref = torch.tensor([-1.0, -2.0]), torch.tensor([-1.5, -1.0])
     assert kl_divergence(policy, ref, "k1").tolist() == pytest.approx([0.5, -1.0])

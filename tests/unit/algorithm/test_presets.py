@@ -66,6 +66,13 @@ def test_no_preset_is_the_default_one(composed: None):
             "trainer.ratio=sequence model.dtype=bfloat16",
             r"`trainer\.ratio=sequence` with model\.dtype=bfloat16.*accepted: trainer\.old_logprobs=policy",
         ),
+        ("trainer.dual_clip=0.9", r"`trainer\.dual_clip=0\.9`.*1 or more"),
+        ("trainer.betas=[0.9]", r"`trainer\.betas=\[0\.9\]`.*two numbers from 0 to below 1"),
+        ("trainer.betas=[0.9,1.0]", r"`trainer\.betas=\[0\.9, 1\.0\]`.*two numbers from 0 to below 1"),
+        (
+            "trainer.mask_cut=true trainer.kl_coef=0.1 trainer.kl_placement=reward",
+            r"`trainer\.mask_cut=true`.*accepted: trainer\.kl_placement=loss",
+        ),
         ("trainer.advantage=mean", r"`trainer\.advantage=mean`.*group, leave_one_out"),
         ("trainer.ratio=turn", r"`trainer\.ratio=turn`.*token, sequence"),
         ("trainer.loss_mean=constnt", "did you mean `constant`"),

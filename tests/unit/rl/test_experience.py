@@ -9,6 +9,7 @@ from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
 from mentor.rl.reward_shaping import subtract_kl
 from mentor.rl.update import update_policy
+from mentor.types import StopReason
 from tests.fixtures.groups import PLAIN, Fixed, make_algorithm, make_group
 from tests.fixtures.policies import make_policy, make_tokens, policy_batch
 
@@ -38,6 +39,19 @@ def test_zero_variance_groups_ungraded_and_empty_trajectories_are_not_trained_on
     stats = update_policy(policy, experience, algorithm, "seed", Ranks())
     assert stats["policy/updates"] == 1 and stats["policy/trajectories"] == 1 and stats["policy/tokens"] == 11
     assert mixed.advantages == [0.5, None, -0.5] and flat.advantages == [0.0, 0.0]
+
+
+def test_cut_trajectories_count_in_their_group_and_stay_out_of_the_loss_where_asked():
+    group = make_group([1.0, 0.0, 0.0, 0.0])
+    for member, reason in enumerate((StopReason.ANSWERED, StopReason.LENGTH, StopReason.MAX_TURNS)):
+        group.trajectories[member].stop_reason = reason
+    group.trajectories[3].stop_reason = StopReason.INVALID_CALLS  # its own doing
+    assert [member for _, member in gather([group]).members] == [0, 1, 2, 3]
+    experience = gather([group], make_algorithm(mask_cut=True))
+    assert [member for _, member in experience.members] == [0, 3]
+    assign_advantages([group], PLAIN)
+    (part,) = experience.minibatches(make_algorithm(), "s")
+    assert sorted(part.advantages.tolist()) == [-0.25, 0.75] and part.weights.sum().item() == pytest.approx(1.0)
 
 
 def test_without_a_signal_there_is_no_experience_and_no_model_is_asked():
