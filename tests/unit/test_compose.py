@@ -28,7 +28,7 @@ def test_every_experiment_composes_with_every_stage(hydra_conf: None, work: Path
     config = to_config(compose("config", overrides=overrides))
     assert config.stage.name == stage
     assert type(config.trainer) is TRAINERS.get(stage, type(None)) or stage == "pipeline"
-    if stage == "pipeline" and "paper" in overlay:  # presets for a model that exists
+    if stage == "pipeline" and ("paper" in overlay or "released" in overlay):  # presets for a model that exists
         with pytest.raises(ConfigError, match="not for stage=pretrain, which starts from nothing"):
             compose_steps(config.stage, parse(overrides))
     elif stage == "pipeline":
