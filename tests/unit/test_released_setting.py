@@ -35,6 +35,8 @@ RELEASED = {
     "trainer.importance_cap": None,
     "trainer.clip_low": 0.2,
     "trainer.clip_high": 0.2,
+    "trainer.dual_clip": 3.0,
+    "trainer.mask_cut": False,
     "trainer.loss_mean": "token",
     "trainer.entropy_coef": 0.001,
     "trainer.kl_coef": 0.001,
@@ -49,6 +51,9 @@ RELEASED = {
     "trainer.max_sampling_rounds": 1,
     "trainer.overlong_buffer_tokens": 0,
     "trainer.reference_offload": True,
+    # src/verl/workers/fsdp_workers.py
+    "trainer.betas": [0.9, 0.999],
+    "trainer.eps": 1e-8,
     # src/verl/workers/rollout/vllm_rollout/vllm_rollout_spmd.py
     "sampler.name": "vllm",
     "sampler.top_p": 0.99,
