@@ -1,6 +1,7 @@
 """ZeRO over real processes on a CPU against plain torch: the same loss, gradient norm, weights and checkpoints."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,9 @@ def assert_equal_to_torch(found, base: Path, folder: Path, chat, count: int) -> 
     for case, entry in found.items():
         plain = torch_policy(base, chat, case)
         logprobs = plain.logprobs(make_batch())
+        truncated, kept = plain.truncated(make_batch(), worker.TRUNCATION)
+        assert torch.allclose(torch.tensor(entry["truncated"]), truncated, atol=1e-5), case
+        assert torch.equal(torch.tensor(entry["kept"]), kept) and kept.any(), case
         for ours, theirs in zip(entry["stats"], worker.train(plain, worker.STEPS), strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), case
         assert torch.allclose(torch.tensor(entry["logprobs"]), logprobs, atol=1e-5), case
@@ -72,6 +76,11 @@ def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp
         for case in ("zero2", "zero3"):
             plain, policy = torch_policy(base, chat), worker.build(base, case, ranks)
             assert torch.allclose(policy.logprobs(make_batch()), plain.logprobs(make_batch()), atol=1e-5)
+            theirs, kept = plain.truncated(make_batch(), worker.TRUNCATION)
+            ours, same = policy.truncated(make_batch(), worker.TRUNCATION)
+            assert torch.equal(kept, same) and torch.allclose(ours, theirs, atol=1e-5)
+            drawn = replace(make_batch(), kept=kept)
+            assert torch.allclose(policy.logprobs(drawn), theirs, atol=1e-5)
             ours, theirs = worker.train(policy, 1), worker.train(plain, 1)
             assert ours[0] == pytest.approx(theirs[0], rel=1e-4, abs=1e-6)
             save_folder(tmp_path / case, policy.save_state)
