@@ -22,12 +22,23 @@ def host_phases(workload: Workload) -> dict[str, Terms]:
     written = 4 * workload.shape.parameters if workload.lora_rank else model  # merged adapters are float32
     shard = min(12 * workload.trained, SHARD + 12 * model_state.largest_trained(workload))
     separate = workload.sampler == "vllm" and workload.placement == "separate"
-    sent = workload.width * workload.shape.parameters if separate else 0
+    pushed = workload.trained if workload.lora_rank else workload.shape.parameters
+    sent = workload.width * pushed if separate else 0
+    waiting = workload.width * workload.held if _base_waits(workload) else 0
     return {
         "start": add(lasting, gib({"weights being read": workload.local_processes * model})),
-        "run": add(lasting, gib({"weights on their way to vLLM": sent * workload.local_processes})),
+        "run": add(
+            lasting,
+            gib({"weights on their way to vLLM": sent * workload.local_processes}),
+            gib({"vLLM asleep": waiting * workload.local_processes}),
+        ),
         "save": add(lasting, gib({"what is written": max(written, shard)})),
     }
+
+
+def _base_waits(workload: Workload) -> bool:
+    """Return whether vLLM's weights wait in host memory while it sleeps: a base that adapters belong to does."""
+    return bool(workload.lora_rank) and workload.colocated_vllm and workload.device.is_gpu
 
 
 def _offloaded(workload: Workload) -> Mapping[str, float]:

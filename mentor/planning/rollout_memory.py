@@ -33,23 +33,27 @@ def vllm_asleep(workload: Workload) -> Terms:
     if workload.sampler != "vllm":
         return {}
     again = workload.shape.embedding if workload.shape.tie_word_embeddings else 0
-    weights = workload.width * (workload.shape.parameters + again)
+    weights = workload.width * (workload.held + again)
     return {**gib({"vLLM's weights": weights}), "vLLM's cache": workload.kv_cache_gib}
 
 
 def push(workload: Workload) -> Terms:
-    """Count one gathered and copied parameter (with adapters, merged in float32), and the copies that vLLM keeps until
-    a layer is complete. vLLM is awake then, without its cache. sampler=transformers uses the policy's weights.
+    """Count one gathered and copied parameter, and the copies that vLLM keeps until a layer is complete.
+
+    Of adapters alone there are two copies, and one gathered parameter of the base is compared at a time. vLLM is awake
+    then, without its cache. sampler=transformers uses the policy's weights.
     """
     if workload.sampler != "vllm":
         return {}
     shape = workload.shape
-    whole = 2 * workload.weight_width * shape.largest
-    merged = 14 * shape.largest_linear if workload.lora_rank else 0
+    one = workload.weight_width * shape.largest
     layer = workload.width * shape.matrices / shape.num_hidden_layers
-    terms = gib({"one parameter": max(whole, merged), "copies of one layer": layer})
+    if workload.lora_rank:
+        terms = gib({"one parameter": one, "copies of the adapters": 2 * workload.width * workload.trained})
+    else:
+        terms = gib({"one parameter": 2 * one, "copies of one layer": layer})
     if workload.colocated_vllm and workload.device.is_gpu:
-        terms |= gib({"vLLM's weights": workload.width * shape.parameters})
+        terms |= gib({"vLLM's weights": workload.width * workload.held})
     return add(terms, vllm_asleep(workload))
 
 
@@ -60,7 +64,7 @@ def vllm_share(workload: Workload) -> float:
 
 def vllm_least(workload: Workload) -> Terms:
     """Count the least that vLLM's share must hold: its weights, its buffers, and the cache of one trajectory."""
-    weights = workload.width * workload.shape.parameters / workload.cards
+    weights = workload.width * workload.held / workload.cards
     return {**gib({"weights": weights}), **one_sequence(workload), "work": VLLM_WORK_GIB}
 
 

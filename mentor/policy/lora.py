@@ -57,11 +57,20 @@ def merged(weight: torch.Tensor, layer: torch.nn.Module) -> torch.Tensor:
     return weight.float() + scaling * (b.float() @ a.float())
 
 
-def tensors(name: str, layer: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield A and B of the layer of that name, in float32, as peft names them in a file."""
-    ((a, b, _),) = adapters(layer)
+def tensors(name: str, layer: torch.nn.Module, scaled: bool = False) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield A and B of the layer of that name, in float32, as peft names them in a file. scaled: B times alpha / r."""
+    ((a, b, scaling),) = adapters(layer)
     yield f"{name}.lora_A.weight", a.detach().float()
-    yield f"{name}.lora_B.weight", b.detach().float()
+    yield f"{name}.lora_B.weight", b.detach().float() * (scaling if scaled else 1)
+
+
+def adapter_shape(model: PreTrainedModel) -> tuple[int, tuple[str, ...]] | None:
+    """Return the adapters' rank and the last names of the layers that have one; None for a model without."""
+    layers = list(adapted_layers(model))
+    if not layers:
+        return None
+    ((a, _, _),) = adapters(layers[0][1])
+    return a.shape[0], tuple(sorted({name.rpartition(".")[2] for name, _ in layers}))
 
 
 def write_adapter(folder: Path, model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> None:

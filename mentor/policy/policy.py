@@ -168,16 +168,18 @@ class Policy:
         tokens = part.token_ids, part.attention, part.loss_mask
         return PolicyOutput(*self.engine.module(*tokens, micro.packing, kept, truncation))
 
-    def weights(self) -> Iterable[tuple[str, torch.Tensor]]:
+    def weights(self, merged: bool = True) -> Iterable[tuple[str, torch.Tensor]]:
         """Yield the current parameters under the names that a saved model has, which engines load, and in its shapes.
 
-        They are whole, with adapters merged in, in float32 then. Every rank consumes all of them.
+        They are whole. merged: with adapters merged in, in float32 then; else the base's own, without the adapters.
+        Every rank consumes all of them.
         """
-        for name, value in self._parameters():
+        for name, value in self._parameters(merged):
             yield from revert_weight_conversion(self.model, {name: value}).items()
 
-    def _parameters(self) -> Iterable[tuple[str, torch.Tensor]]:
-        layers = {f"{name}.base_layer.weight": layer for name, layer in lora.adapted_layers(self.model)}
+    def _parameters(self, merged: bool = True) -> Iterable[tuple[str, torch.Tensor]]:
+        adapted = lora.adapted_layers(self.model) if merged else ()
+        layers = {f"{name}.base_layer.weight": layer for name, layer in adapted}
         for name, value in self.model.named_parameters():
             progress.beat()
             if ".lora_" in name:
@@ -190,11 +192,14 @@ class Policy:
     def has_adapters(self) -> bool:
         return any(lora.adapted_layers(self.model))
 
-    def adapter(self) -> Iterable[tuple[str, torch.Tensor]]:
-        """Yield A (r, in) and B (out, r) of all adapters, whole, in float32, by peft's names, to every rank."""
+    def adapter(self, scaled: bool = False) -> Iterable[tuple[str, torch.Tensor]]:
+        """Yield A (r, in) and B (out, r) of all adapters, whole, in float32, by peft's names, to every rank.
+
+        scaled: B times alpha / r.
+        """
         for name, layer in lora.adapted_layers(self.model):
             with self.engine.gathered([p for p in layer.parameters() if p.requires_grad]):
-                yield from lora.tensors(name, layer)
+                yield from lora.tensors(name, layer, scaled)
 
     def save_model(self, folder: Path | None) -> None:
         """Write the model in Hugging Face format. folder: None on a rank that only gathers.

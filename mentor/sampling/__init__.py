@@ -28,13 +28,17 @@ def build_sampler(
     kv_cache_gib: float = 1.0,
     local_rank: int = 0,
     local_size: int = 1,
+    lora_rank: int = 0,
+    lora_layers: tuple[str, ...] = (),
 ) -> Sampler:
     """Build the sampler of that name.
 
     source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
     loads. end_ids: the tokens that end a turn. local_rank, local_size: of the policy's ranks on this machine, which use
     its first GPUs; with placement=separate each engine uses `tensor_parallel` of the GPUs after them. attention: of a
-    model that `transformers` loads; the other keyword arguments are for vLLM alone. Raises ValueError for another name.
+    model that `transformers` loads. lora_rank: of a policy's adapters, which are then all that is pushed; 0 without.
+    lora_layers: last names of the layers that have one. The keyword arguments but `attention` are for vLLM alone.
+    Raises ValueError for another name.
     """
     if name == "transformers":
         if isinstance(source, PreTrainedModel):
@@ -58,6 +62,8 @@ def build_sampler(
             first_gpu=local_size + local_rank * tensor_parallel,
             gpu_memory_share=gpu_memory_share,
             kv_cache_gib=kv_cache_gib,
+            lora_rank=lora_rank,
+            lora_layers=lora_layers,
         )
         return VllmSampler(settings, end_ids)
     raise ValueError(f"sampler.name={name}, accepted: transformers, vllm")

@@ -2,11 +2,12 @@
 
 A part of a model is what lies at one place in its module tree (`model.layers.3.self_attn`). Its checksum is a sum over
 the bit patterns of all its elements, so it does not depend on their order: the three tensors q_proj, k_proj and v_proj
-have the sum of one fused qkv_proj. Zeros count nothing, so neither does padding.
+have the sum of one fused qkv_proj, their adapters included. Zeros count nothing, so neither does padding.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -46,8 +47,11 @@ def differing(one: dict[str, int], other: dict[str, int]) -> list[str]:
 
 
 def part_of(name: str) -> str:
-    """Name the part of a weight: `model.layers.3.self_attn` of `model.layers.3.self_attn.q_proj.weight`."""
-    return name.rsplit(".", 2)[0]
+    """Name the part of a weight: `model.layers.3.self_attn` of `model.layers.3.self_attn.q_proj.weight`.
+
+    It is that of the adapter `model.layers.3.self_attn.q_proj.lora_A.weight`, too.
+    """
+    return re.sub(r"\.lora_[AB](?=\.weight$)", "", name).rsplit(".", 2)[0]
 
 
 def bit_sum(tensor: torch.Tensor, dtype: torch.dtype) -> int:

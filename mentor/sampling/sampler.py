@@ -45,9 +45,13 @@ class Completion:
 
 
 class Sampler(Protocol):
-    """dtype: of the weights it computes with. Raises SamplerError for an invalid request and a failed engine."""
+    """dtype: of the weights it computes with. takes_adapter: whether it holds a policy's adapters apart from the base.
+
+    Raises SamplerError for an invalid request and a failed engine.
+    """
 
     dtype: torch.dtype
+    takes_adapter: bool
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
         """Request the next turn of a session; `token_ids` are all that it is sampled after."""
@@ -71,6 +75,7 @@ class Sampler(Protocol):
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         """Load new weights by their Hugging Face names and drop everything cached under the old ones.
 
+        Where `takes_adapter` they are the policy's adapters alone, B times alpha / r, else all weights, merged.
         `weights` is read once, in order and to its end, each tensor before the next: each may be an all-gather over
         the ranks. No request may be running.
         """

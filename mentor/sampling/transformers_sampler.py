@@ -54,6 +54,8 @@ class TransformersSampler:
     Raises SamplerError for a model with layers of another kind. Keys and values outside a window are kept too.
     """
 
+    takes_adapter = False  # a policy's adapters are in the model that it shares
+
     def __init__(
         self,
         model: PreTrainedModel,

@@ -9,7 +9,7 @@ import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -21,6 +21,7 @@ from mentor.sampling.vllm_failures import CapturedOutput, fail_waiting_calls, ki
 BLOCK_TOKENS = 32  # of the prefix cache on a CPU, whose default of 128 is longer than most of a short conversation
 MIN_BATCH_TOKENS = 8192  # a step takes this many tokens of prompts at least
 OWN_GPU_SHARE = 0.9  # of the memory of GPUs that are the engine's alone
+ADAPTER = 1  # vLLM's number of the one adapter it holds
 EXTENSION = "mentor.sampling.vllm_worker.WorkerExtension"
 EXECUTOR = "mentor.sampling.vllm_worker.EngineExecutor"
 
@@ -31,7 +32,7 @@ class VllmSettings:
 
     max_tokens: of one conversation. separate: in another process and, where there are GPUs, on other GPUs than the
     policy, `tensor_parallel` of them from `first_gpu` on. gpu_memory_share: of a GPU that the policy uses too.
-    kv_cache_gib: on a CPU.
+    kv_cache_gib: on a CPU. lora_rank: of the adapters that are pushed to it, on layers of the names `lora_layers`.
     """
 
     model: str
@@ -43,6 +44,8 @@ class VllmSettings:
     first_gpu: int = 0
     gpu_memory_share: float = 0.5
     kv_cache_gib: float = 1.0
+    lora_rank: int = 0
+    lora_layers: tuple[str, ...] = ()
 
 
 class VllmEngine:
@@ -70,17 +73,22 @@ class VllmEngine:
             self._clean_up(settings.separate)
             raise SamplerError(self._why_not(settings, self.reason(error))) from error
 
-    def add(self, request_id: str, tokens: list[int], **params: Any) -> None:
-        """Add a request with vLLM's SamplingParams.
+    def add(self, request_id: str, tokens: list[int], adapted: bool = False, **params: Any) -> None:
+        """Add a request with vLLM's SamplingParams. adapted: computed with the adapter that the worker was given.
 
         Only max_tokens and stop_token_ids end it: vLLM adds no end token that it finds in the model's files.
         """
         from vllm import SamplingParams
         from vllm.inputs import tokens_input
+        from vllm.lora.request import LoRARequest
 
         settings = SamplingParams(ignore_eos=True, detokenize=False, skip_clone=True, **params)
         request = self.core.input_processor.process_inputs(
-            request_id, tokens_input(tokens), settings, supported_tasks=self.core.get_supported_tasks()
+            request_id,
+            tokens_input(tokens),
+            settings,
+            supported_tasks=self.core.get_supported_tasks(),
+            lora_request=LoRARequest("policy", ADAPTER, lora_path="in memory") if adapted else None,
         )
         self.core.engine_core.add_request(request)
 
@@ -106,6 +114,8 @@ class VllmEngine:
     def _why_not(self, settings: VllmSettings, reason: str) -> str:
         if "derived max_model_len" in reason:
             return f"sampler.max_tokens={settings.max_tokens} is more than the positions of model.path={settings.model}"
+        if "does not support LoRA" in reason:
+            reason += ": with trainer.lora choose sampler=transformers"
         if "KV cache" in reason or "kv cache" in reason:
             reason += " (sampler.kv_cache_gib on a CPU, sampler.gpu_memory_share on a GPU)"
         return f"vLLM does not start with model.path={settings.model}: {reason}"
@@ -153,6 +163,7 @@ def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
     if quiet:
         logging.getLogger("vllm.logging_utils.dump_input").setLevel(logging.CRITICAL)  # all requests, after a failure
     on_cpu = current_platform.is_cpu()
+    lora_room = _room_for(settings.lora_rank)
     arguments = EngineArgs(
         model=settings.model,
         skip_tokenizer_init=True,
@@ -176,11 +187,24 @@ def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
         block_size=BLOCK_TOKENS if on_cpu else None,
         kv_cache_memory_bytes=int(settings.kv_cache_gib * 2**30) if on_cpu else None,
         enable_sleep_mode=not on_cpu and not settings.separate,
+        enable_lora=settings.lora_rank > 0,
+        max_lora_rank=lora_room,
+        lora_target_modules=list(settings.lora_layers) or None,
     )
     if not on_cpu:
         arguments.gpu_memory_utilization = OWN_GPU_SHARE if settings.separate else settings.gpu_memory_share
     with module_hidden("llvmlite.binding.ffi"):
         return LLMEngine.from_engine_args(arguments, enable_multiprocessing=settings.separate)
+
+
+def _room_for(rank: int) -> Any:
+    """Choose the smallest rank that vLLM has room for and that holds the adapters."""
+    from vllm.config.lora import MaxLoRARanks
+
+    accepted = sorted(get_args(MaxLoRARanks))
+    if rank > accepted[-1]:
+        raise SamplerError(f"trainer.lora.rank={rank}, accepted with sampler=vllm: up to {accepted[-1]}")
+    return next(size for size in accepted if rank <= size)
 
 
 def _executor(separate: bool, in_group: bool) -> str:

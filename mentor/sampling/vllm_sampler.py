@@ -41,6 +41,9 @@ class _Request:
 class VllmSampler:
     """Implements `Sampler`. settings.max_running: requests decoded at once, more wait. end_ids: what ends a turn.
 
+    settings.lora_rank: the policy has adapters; they are pushed alone, into the worker's memory, and requests are
+    computed with them and the base apart. Before the first push they are computed with the base.
+
     Raises SamplerError for a model that vLLM cannot run, and for what fails inside the engine; then only `close` works.
     """
 
@@ -50,6 +53,8 @@ class VllmSampler:
         self._requests: dict[str, _Request] = {}  # by vLLM's name for them
         self._asked = 0
         self._asleep = False
+        self.takes_adapter = settings.lora_rank > 0
+        self._adapted = False  # an adapter was pushed
         self._failure: str | None = None
         self._engine: VllmEngine | None = VllmEngine(settings)
         self._on_gpu = torch.cuda.is_available()
@@ -116,16 +121,20 @@ class VllmSampler:
         return [request.logprobs[-1] for request in scored]
 
     def sleep(self) -> None:
-        """On a GPU shared with the policy, free the memory of weights and KV cache until `load_weights`."""
+        """On a GPU shared with the policy, free the memory of weights and KV cache until `load_weights`.
+
+        A base that adapters belong to waits in the machine's memory, since it is not pushed again.
+        """
         self._must_be_idle("sleep was asked for")
         if self._on_gpu and not self.settings.separate and not self._asleep:
             with self.engine_at_work() as engine:
-                engine.sleep(level=2)
+                engine.sleep(level=1 if self.takes_adapter else 2)
             self._asleep = True
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         self._must_be_idle("new weights came")
         copies = Copies(weights, self.dtype)
+        method = "mentor_load_adapter" if self.takes_adapter else "mentor_load"
         try:
             with self.engine_at_work() as engine:
                 if self._asleep:
@@ -134,9 +143,9 @@ class VllmSampler:
                 if self.settings.separate:
                     with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
                         write_files(copies, Path(folder))
-                        engine.collective_rpc("mentor_load", args=(folder,))
+                        engine.collective_rpc(method, args=(folder,))
                 else:
-                    engine.collective_rpc("mentor_load", args=(iter(copies),))
+                    engine.collective_rpc(method, args=(iter(copies),))
                 if self._asleep:
                     engine.wake_up(tags=["kv_cache"])
         except SamplerError:
@@ -144,6 +153,7 @@ class VllmSampler:
                 raise copies.failure from None
             raise
         self._asleep = False
+        self._adapted = self.takes_adapter
         self.forget()
 
     def forget(self) -> None:
@@ -169,7 +179,7 @@ class VllmSampler:
 
     def _ask(self, request: _Request, tokens: list[int], **params: Any) -> None:
         self._asked += 1
-        self._working_engine().add(str(self._asked), tokens, **params)
+        self._working_engine().add(str(self._asked), tokens, self._adapted, **params)
         self._requests[str(self._asked)] = request
 
     def _advance(self) -> list[_Request]:

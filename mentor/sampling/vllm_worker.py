@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,47 @@ import torch
 import vllm.v1.sample.sampler as vllm_sampling
 from safetensors import safe_open
 from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
+from vllm.lora.lora_model import LoRAModel
+from vllm.lora.peft_helper import PEFTHelper
+from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelLinear, RowParallelLinear
 from vllm.model_executor.layers.mamba.abstract import MambaBase
 from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead, VocabParallelEmbedding
+from vllm.model_executor.model_loader import get_model_loader
 from vllm.platforms import current_platform
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
 from mentor.sampling.checksum import Checksums, bit_sum, part_of, wrapped
+from mentor.sampling.vllm_engine import ADAPTER
 
 UNITS = 512  # unit vectors sent through a layer at once
 PR_SET_PDEATHSIG = 1
 
 if current_platform.is_cpu():  # one comparison of vLLM's, compiled in half a minute or run as it is written
     vllm_sampling.batched_count_greater_than = torch.compiler.disable(vllm_sampling.batched_count_greater_than)
+
+
+def add_one_adapter(
+    punica: Any,
+    y: torch.Tensor,
+    x: torch.Tensor,
+    lora_a_stacked: tuple[torch.Tensor, ...],
+    lora_b_stacked: tuple[torch.Tensor, ...],
+    scale: float,
+    output_slices: tuple[int, ...],
+    **kwargs: Any,
+) -> None:
+    """Add the one adapter's output for x (N, in) to y (N, out). vLLM's own copies it for every token on a CPU."""
+    if punica.no_lora:
+        return
+    start = 0
+    for a, b, width in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
+        y[:, start : start + width] += scale * (x @ a[0, 0].t() @ b[0, 0].t())
+        start += width
+
+
+if current_platform.is_cpu():
+    PunicaWrapperCPU.add_lora_linear = add_one_adapter
 
 
 class EngineExecutor(MultiprocExecutor):
@@ -39,10 +68,11 @@ class EngineExecutor(MultiprocExecutor):
 
 
 class WorkerExtension:
-    """`mentor_load` loads weights, `mentor_checksums` sums up those in use."""
+    """`mentor_load` loads weights, `mentor_load_adapter` adapters; `mentor_checksums` sums up those in use."""
 
     model_runner: Any
     model_config: Any
+    vllm_config: Any
     reload_weights: Any
     mentor_received: dict[str, int] = {}
 
@@ -58,6 +88,30 @@ class WorkerExtension:
             lm_head.tie_weights(embedding)
             lm_head.quant_method.process_weights_after_loading(lm_head)
 
+    def mentor_load_adapter(self, weights: Iterable[tuple[str, torch.Tensor]] | str) -> None:
+        """Hold these adapters in place of those before: A, and B times alpha / r, by peft's names or from a folder."""
+        manager = self._adapters()
+        if not self.mentor_received and any(isinstance(module, MambaBase) for module in manager.model.modules()):
+            loader = get_model_loader(self.vllm_config.load_config)
+            deque(self._noted(loader.get_all_weights(self.model_config, manager.model)), maxlen=0)
+        stored = _stored(Path(weights)) if isinstance(weights, str) else weights
+        tensors = {f"base_model.model.{name}": value for name, value in stored}
+        rank = next(value.shape[0] for name, value in tensors.items() if ".lora_A." in name)
+        mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
+        adapter = LoRAModel.from_lora_tensors(
+            ADAPTER,
+            tensors,
+            PEFTHelper(r=rank, lora_alpha=rank, target_modules=[]),
+            device=str(manager.device),
+            dtype=manager.lora_config.lora_dtype,
+            weights_mapper=None if mapper is None else mapper.get_rename_mapper(),
+        )
+        manager.remove_adapter(ADAPTER)
+        manager.add_adapter(adapter)
+        manager.activate_adapter(ADAPTER)
+        if unplaced := sorted(adapter.loras.keys() - manager.modules.keys()):
+            raise ValueError(f"it has no place for the adapter of {unplaced[0]}: choose sampler=transformers")
+
     def mentor_checksums(self) -> dict[str, int]:
         """Sum up this worker's part of the weights; an LM head tied to the embedding counts only where it differs.
 
@@ -68,6 +122,7 @@ class WorkerExtension:
         first = get_tensor_model_parallel_rank() == 0
         received: dict[str, int] = {}
         for path, module in self.model_runner.model.named_modules():
+            path = path.removesuffix(".base_layer")  # of a layer that can have an adapter
             for name, parameter in module.named_parameters(recurse=False):
                 if module is lm_head and self._tied or not (first or _is_partitioned(module, name)):
                     continue
@@ -76,6 +131,10 @@ class WorkerExtension:
                     continue
                 for piece in self._values(module, name, parameter):
                     sums.add(f"{path}.{name}", piece)
+        if self.model_runner.lora_config is not None and ADAPTER in (manager := self._adapters()).list_adapters():
+            for path, layer in manager.modules.items():
+                for piece in _adapter_values(layer, first):
+                    sums.add(f"{path}.weight", piece)
         parts = sums.parts()
         for part, value in received.items() if first else ():
             parts[part] = wrapped(parts.get(part, 0) + value)
@@ -118,6 +177,10 @@ class WorkerExtension:
     def _tied(self) -> bool:
         return bool(getattr(self.model_config.hf_text_config, "tie_word_embeddings", False))
 
+    def _adapters(self) -> Any:
+        """Return vLLM's manager of adapters."""
+        return self.model_runner.lora_manager._adapter_manager
+
     def _vocabulary(self) -> tuple[Any, Any]:
         """Find the embedding and the LM head, None where there is none."""
         modules = [m for m in self.model_runner.model.modules() if isinstance(m, VocabParallelEmbedding)]
@@ -139,6 +202,25 @@ def _is_partitioned(module: Any, name: str) -> bool:
     if isinstance(module, RowParallelLinear):
         return name == "weight"
     return isinstance(module, ColumnParallelLinear | VocabParallelEmbedding)
+
+
+def _adapter_values(layer: Any, first: bool) -> Iterator[torch.Tensor]:
+    """Read this worker's part of a layer's adapters; first: the worker that counts what all of them hold.
+
+    One adapter of several slices of a layer has its A in each of them.
+    """
+    base, seen = layer.base_layer, list[torch.Tensor]()
+    for index, (a, b) in enumerate(zip(layer.lora_a_stacked, layer.lora_b_stacked, strict=True)):
+        if (first or isinstance(base, RowParallelLinear)) and not any(torch.equal(a, other) for other in seen):
+            seen.append(a)
+            yield a
+        if isinstance(base, QKVParallelLinear) and layer.n_slices == 3:
+            if index == 0 or get_tensor_model_parallel_rank() % base.num_kv_head_replicas == 0:
+                yield b
+        elif isinstance(base, ColumnParallelLinear):
+            yield _counted(base, b[0, 0])
+        elif first:
+            yield b
 
 
 def _width(module: Any) -> int:

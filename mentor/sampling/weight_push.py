@@ -9,6 +9,7 @@ and only a difference far outside of rounding ends the run. In bfloat16 they mis
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -74,8 +75,11 @@ def push_weights(
         expected = canary.policy_logprobs(policy)
     with timer("push"):
         sent = Checksums(sampler.dtype)
-        sampler.load_weights(sent.over(policy.weights()))
+        weights = policy.adapter(scaled=True) if sampler.takes_adapter else policy.weights()
+        sampler.load_weights(sent.over(weights))
     with timer("push_check"):
+        if sampler.takes_adapter:  # which has the base from its files
+            deque(sent.over(policy.weights(merged=False)), maxlen=0)
         held = sampler.checksums()
         parts = differing(sent.parts(), held) if held is not None else []
         if parts:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from mentor.config import SamplerConfig
 from mentor.environment import RolloutLimits
+from mentor.policy.lora import adapter_shape
 from mentor.policy.ranks import Ranks
 from mentor.sampling import Sampler, build_sampler
 
@@ -28,10 +29,11 @@ def open_sampler(
     """Open the sampler of the settings; close it and free its memory at the end.
 
     model: the policy's, which the embedded sampler shares. vLLM loads the weights at `path`, so the policy's have to be
-    pushed to it. ranks: of the policy; every rank opens a sampler at the same time. attention: of a model that the
-    embedded sampler loads.
+    pushed to it, or its adapters alone. ranks: of the policy; every rank opens a sampler at the same time. attention:
+    of a model that the embedded sampler loads.
     """
     ranks = ranks or Ranks()
+    rank, layers = (model is not None and adapter_shape(model)) or (0, ())
     sampler = build_sampler(
         settings.name,
         model if model is not None and settings.name == "transformers" else path,
@@ -46,6 +48,8 @@ def open_sampler(
         kv_cache_gib=settings.kv_cache_gib,
         local_rank=ranks.local_rank,
         local_size=ranks.local_size,
+        lora_rank=rank,
+        lora_layers=layers,
     )
     try:
         yield sampler

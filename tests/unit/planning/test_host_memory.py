@@ -26,5 +26,15 @@ def test_of_two_nodes_each_holds_half_of_what_is_partitioned_and_its_own_process
     assert [phase for phase in two.phases if phase.memory == "GPU"] == [p for p in one.phases if p.memory == "GPU"]
 
 
+def test_a_base_of_adapters_waits_in_host_memory_while_vllm_sleeps() -> None:
+    colocated = replace(GPU, sampler="vllm", lora_rank=16)
+    adapters = GPU.shape.adapters(16)
+    assert host(make_plan(colocated), "run")["vLLM asleep"] == pytest.approx(2 * (N + adapters))
+    assert not host(make_plan(replace(colocated, lora_rank=0)), "run").get("vLLM asleep")
+    separate = host(make_plan(replace(colocated, placement="separate")), "run")
+    assert separate["weights on their way to vLLM"] == pytest.approx(2 * adapters)
+    assert not separate.get("vLLM asleep")
+
+
 def test_a_model_with_its_adapters_merged_in_is_written_in_float32() -> None:
     assert host(make_plan(replace(GPU, lora_rank=16)), "save")["what is written"] == pytest.approx(4 * N)

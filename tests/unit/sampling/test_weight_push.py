@@ -157,7 +157,7 @@ def test_a_shared_model_is_not_copied_and_still_compared(chat, student, canary):
 class Rounding:
     """A sampler in bfloat16 whose logprobs are off by `error`, half of them up and half of them down."""
 
-    dtype = torch.bfloat16
+    dtype, takes_adapter = torch.bfloat16, False
 
     def __init__(self, policy, canary, error):
         self.policy, self.canary, self.error = policy, canary, error
