@@ -216,11 +216,12 @@ def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice
 
 
 def _among(logits: torch.Tensor, kept: torch.Tensor | None, targets: torch.Tensor, part: slice) -> torch.Tensor:
-    """Leave out all tokens but the kept ones and the target of each row of the chunk `part`; logits: (n, V)."""
+    """Leave out, in place, all tokens but the kept ones and the target of each row of the chunk; logits: (n, V)."""
     if kept is None:
         return logits
     tokens = torch.cat([kept[part].long(), targets[part, None]], dim=1)
-    return torch.full_like(logits, LEFT_OUT).scatter_(1, tokens, logits.gather(1, tokens))
+    values = logits.gather(1, tokens)
+    return logits.fill_(LEFT_OUT).scatter_(1, tokens, values)
 
 
 def _log_softmax(logits: torch.Tensor, temperature: float) -> torch.Tensor:
