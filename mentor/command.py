@@ -23,6 +23,7 @@ from mentor.config import STAGES
 from mentor.errors import ConfigError
 from mentor.readers import refuse, refuse_unread
 from mentor.runs import pipeline
+from mentor.runs.as_trained import use_trained
 from mentor.runs.folder import run_root
 from mentor.runs.launch import run_stage
 from mentor.runs.meeting import meet
@@ -30,6 +31,8 @@ from mentor.sweeps.job import PointJob
 from mentor.sweeps.multirun import Multirun, PointFailed
 from mentor.sweeps.names import sweep_id
 
+USES_TRAINED = ("chat",)
+"""Stages that take from a model's own stage what it was trained with."""
 NOT_IN_SWEEP_ID = ("hydra", "overwrite", "logger", "launcher")
 
 
@@ -41,6 +44,8 @@ def run_command(arguments: Sequence[str]) -> None:
     stage = given_stage(overrides)
     if stage in STAGES:
         refuse_unread(overrides, stage)
+    if stage in USES_TRAINED and {"-m", "--multirun"} & set(options):
+        raise ConfigError(f"`stage={stage}` is no point of a sweep: leave {options[0]} out")
     if any(entry.key_or_group == "hydra/launcher" for entry in overrides):
         raise ConfigError("`hydra/launcher` is not accepted: launcher=local or launcher=slurm says where points run")
     register_schemas()
@@ -86,6 +91,8 @@ class Command:
         if settings.mode == RunMode.MULTIRUN:
             return self.multirun.compose(cfg, overrides)
         try:
+            if cfg.stage.name in USES_TRAINED:
+                use_trained(cfg, overrides)
             composed = compose_stage(cfg, overrides)
             refuse(composed.verdicts)
             root = run_root(composed.config)

@@ -44,6 +44,9 @@ from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
 
+NO_STEPS = ("pipeline", "chat")
+"""Stages that are no step of a pipeline."""
+
 OPEN_MAPS: dict[type[Section], tuple[str, ...]] = {RewardConfig: ("terms",), BenchmarkConfig: ("terms",)}
 """The fields whose names the user gives."""
 
@@ -198,8 +201,8 @@ def taken_by_steps(pipeline: PipelineStage, overrides: Sequence[Override]) -> li
     for number, step in enumerate(pipeline.steps, 1):
         own = parse(step)
         stage = given_stage(own)
-        if stage is None or stage not in STAGES or stage == "pipeline":
-            accepted = ", ".join(name for name in STAGES if name != "pipeline")
+        if stage is None or stage not in STAGES or stage in NO_STEPS:
+            accepted = ", ".join(name for name in STAGES if name not in NO_STEPS)
             raise ConfigError(f"`stage.steps` entry {number} needs stage=, got {step}; accepted: {accepted}")
         refuse_unread(own, stage)
         taken.append([override for override in overrides if _passes(override, own, stage)])

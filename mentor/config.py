@@ -157,6 +157,17 @@ class CheckStage(StageConfig):
 
 
 @dataclass
+class ChatStage(StageConfig):
+    """Talk to a model of the run, with the tools, chat format and limits it was trained with.
+
+    What the command sets of these groups comes before what the model was trained with."""
+
+    model: str | None = None  # the folder in the run of the stage that made it, such as rl-flexible-s0; null: the last
+    question: str | None = None  # asked alone, and its answer printed; null: what is typed until the input ends
+    greedy: bool = True  # false: drawn at sampler.temperature
+
+
+@dataclass
 class PipelineStage(StageConfig):
     """Several stages in order, each a fresh process; a step is a list of overrides."""
 
@@ -626,6 +637,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "eval": ("tools", "model", "sampler", "benchmark", "judge"),
     "score": ("task", "reward", "judge"),
     "report": (),
+    "chat": ("tools", "model", "sampler"),
     "pipeline": (),
 }
 """What each stage reads besides `stage`, `logger`, `launcher` and `paths`, which all stages read."""
@@ -665,6 +677,7 @@ STAGES: dict[str, type[StageConfig]] = {
     "score": ScoreStage,
     "report": ReportStage,
     "check": CheckStage,
+    "chat": ChatStage,
     "pipeline": PipelineStage,
 }
 

@@ -82,7 +82,9 @@ ALWAYS = Condition((), lambda look: True, "any choice")
 IN_SWEEP = Condition((SWEEP,), lambda look: bool(look(SWEEP)), SWEEP)
 NO_SWEEP = Condition((SWEEP,), lambda look: not look(SWEEP), f"no {SWEEP}")
 SEVERAL_NODES = above("trainer.nodes", 1) & stage_not_in("check")
-SAMPLES = stage_in("rollout", "rl", "check") | above("stage.samples", 0)
+SAMPLES = (
+    stage_in("rollout", "rl", "check") | above("stage.samples", 0) | stage_in("chat") & one_of("stage.greedy", False)
+)
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 JUDGED = Condition(
     ("reward", "benchmark"),
@@ -123,7 +125,7 @@ TOOLS = {
 MODEL = {
     **dict.fromkeys(
         ("chat_template", "template_name", "call_syntax", "end_of_turn", "uncertified", "system_prompt"),
-        stage_in("sft", "rl", "check", "eval"),
+        stage_in("sft", "rl", "check", "eval", "chat"),
     ),
     **dict.fromkeys(
         (
@@ -179,7 +181,7 @@ LAUNCHER = {
 TOP_LEVEL = {
     "run": stage_not_in("score"),
     "seed": stage_not_in("score", "report"),
-    "overwrite": stage_not_in("report", "check"),
+    "overwrite": stage_not_in("report", "check", "chat"),
 }
 
 READ_WHEN: dict[str, Mapping[str, Condition]] = {

@@ -32,6 +32,8 @@ REMADE = ("eval", "report")
 SHARED_S = 90.0  # for a file of the first node to be seen on the others, whose NFS remembers folders for a minute
 LOGS = "logs"
 MARK = ".nodes-{}.partial"  # not a file of the stage, as one that is being written
+INTERACTIVE = ("chat",)
+"""Stages that read what is typed."""
 LIGHT = ("rollout", "score", "report")
 """Stages that import little: sooner done in a new process than after waiting for a fork server to start."""
 
@@ -228,6 +230,7 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None, meeting: 
                 distributed=trainer.deepspeed.stage > 0,
                 stall_timeout_s=limit,
                 wait=config.stage.name not in LIGHT,
+                interactive=config.stage.name in INTERACTIVE,
                 meeting=meeting,
             )
     if ending.received is not None:

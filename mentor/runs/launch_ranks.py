@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +25,7 @@ from mentor.runs.meeting import Failure, Meeting
 from mentor.runs.stalls import StallWatch
 from mentor.runs.start import Process, start_process
 from mentor.runs.status import VARIABLE, Status, read_status
+from mentor.runs.terminal import foreground
 
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.1
@@ -80,11 +81,13 @@ def run_ranks(
     distributed: bool,
     stall_timeout_s: float,
     wait: bool = True,
+    interactive: bool = False,
     meeting: Meeting | None = None,
 ) -> Ending:
     """Run `python -m module arguments` in `count` processes until all have ended.
 
-    wait: for a fork server to start, see `start_process`. meeting: with the other nodes, each of `count` ranks.
+    wait: for a fork server to start, see `start_process`. interactive: it is one process, which reads the terminal.
+    meeting: with the other nodes, each of `count` ranks.
 
     distributed: they form a group of torch.distributed and get its variables. Each is the leader of an operating
     system's process group, so that Ctrl-C reaches it once, through this process.
@@ -108,12 +111,13 @@ def run_ranks(
                     fds.append(store.fileno())
             if group.size > 1:
                 own[VARIABLE] = str(_status_file(folder, index))
-            register.append(start_process(module, arguments, own, fds, wait))
+            register.append(start_process(module, arguments, own, fds, wait, interactive))
             if received:  # while it was started
                 register[-1].send_signal(received[0])
         try:
             if group.size == 1:
-                ending = Ending(register[0].wait())
+                with foreground(register[0].pid) if interactive else nullcontext():
+                    ending = Ending(register[0].wait())
             else:
                 ending = _watch(register, group, folder, stall_timeout_s, received, meeting)
                 end(register)

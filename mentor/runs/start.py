@@ -125,22 +125,27 @@ def shared_fork_servers() -> Iterator[None]:
 
 
 def start_process(
-    module: str, arguments: Sequence[str], environment: Mapping[str, str], pass_fds: Sequence[int], wait: bool
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    pass_fds: Sequence[int],
+    wait: bool,
+    reads_input: bool = False,
 ) -> Process:
     """Run `python -m module arguments` as the leader of a process group, with `pass_fds` and this process's output.
 
     It is forked where servers are shared. wait: for a server to start; else a new process starts at once where none is
-    ready, which is faster for a module that imports little.
+    ready, which is faster for a module that imports little. reads_input: it has this process's stdin; others have none.
     """
     folder = environment.get(VARIABLE)
     own = {name: value for name, value in environment.items() if name != VARIABLE}
-    if folder is not None:
+    if folder is not None and not reads_input:
         forked = _fork(Path(folder), module, arguments, own, pass_fds, wait)
         if forked is not None:
             return forked
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=None if reads_input else subprocess.DEVNULL,
         env=own,
         pass_fds=pass_fds,
         process_group=0,

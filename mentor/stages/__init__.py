@@ -16,6 +16,7 @@ MODULES = {
     "score": "mentor.stages.score",
     "report": "mentor.stages.report",
     "check": "mentor.stages.check",
+    "chat": "mentor.stages.chat",
 }
 """`pipeline` is not here: mentor/runs/pipeline.py runs in the parent and starts the others."""
 

@@ -85,6 +85,16 @@ def stretches(chat: ChatFormat) -> Iterator[Stretch]:
             yield Stretch(title, kind, chat.decode(ids), len(ids))
 
 
+def show_tokens(chat: ChatFormat, tokens: Tokens, console: Console) -> None:
+    """Print the tokens of a trajectory, segment by segment, in the colours of what is trained and what is not."""
+    for segment in tokens.segments():
+        for trained, ids in runs(segment):
+            kind = "trained" if trained else "context"
+            console.print(Text(f"--- {len(ids)} tokens, {'trained' if trained else 'not trained'}", "bold"))
+            console.print(Text(chat.decode(ids), COLOURS[kind]))
+    console.print(Text("---", "bold"))
+
+
 def runs(tokens: Tokens) -> Iterator[tuple[bool, list[int]]]:
     """Split tokens where the mask changes."""
     for trained, run in groupby(zip(tokens.loss_mask, tokens.token_ids, strict=True), key=lambda pair: pair[0]):

@@ -31,7 +31,7 @@ def test_a_command_composes_and_checks_without_torch(work: Path):
     ("command", "message"),
     [
         ("seed=1", "`stage` is not given; accepted: rollout, pretrain"),
-        ("stage=rx", "`stage=rx` is not a preset; accepted: check, eval"),
+        ("stage=rx", "`stage=rx` is not a preset; accepted: chat, check, eval"),
         ("stage=rl reward=flexibel", "did you mean `flexible`?"),
         ("stage=rl trainer=ppo", "`trainer=` names no known preset; accepted: trainer=rl"),
         ("stage=rl experiment=nope", "`experiment=nope` is not a preset"),
@@ -67,6 +67,8 @@ def test_a_command_composes_and_checks_without_torch(work: Path):
         ),
         ("stage=sft", "outputs/default/rollout/trajectories.jsonl is missing: run `mentor stage=rollout` first"),
         ("stage=eval", "has no model yet"),
+        ("stage=chat", "has no model yet"),
+        ("-m stage=chat seed=0,1", "`stage=chat` is no point of a sweep: leave -m out"),
         ("stage=eval model.path=rows.jsonl", "`model.path=rows.jsonl` is not a folder"),
         ("experiment=demo reward=sparse", "`reward=sparse` is taken by no step"),
         ("experiment=demo name=x", "`name` is not read by stage=pipeline"),

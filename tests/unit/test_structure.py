@@ -29,7 +29,7 @@ LAYERS = """
     sweeps
     reporting
     stages
-    child command
+    child command use
     cli
 """
 """The folders and top-level modules of `mentor`, the lowest layer first. A module imports from its own folder and from

@@ -1,0 +1,128 @@
+"""A student is asked in a terminal, from Python and by eval, and says the same with the same tools."""
+
+import asyncio
+import json
+import os
+import pty
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+import pytest
+
+import mentor
+from mentor.cli import main
+from mentor.errors import RunFolderError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a student that calls tools."""
+    folder = tmp_path_factory.mktemp("made")
+    with chdir(folder):
+        assert main(["stage=pretrain", "debug=default"]) == 0
+    return folder
+
+
+class Terminal:
+    """A pseudo-terminal whose foreground is a command. shown: what it printed."""
+
+    def __init__(self, command: list[str], cwd: Path) -> None:
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execve(command[0], command, {**os.environ, "NO_COLOR": "1", "TERM": "dumb"})
+        self.shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    def until(self, text: str, seconds: float = 120) -> str:
+        """Read until `text` is shown; returns what came before it, and keeps what came after."""
+        deadline = time.monotonic() + seconds
+        while text not in self.shown and time.monotonic() < deadline and self._read():
+            pass
+        before, found, self.shown = self.shown.partition(text)
+        assert found, before
+        return before
+
+    def end(self) -> int:
+        """Read on until the command has ended; returns its exit code."""
+        while self._read():
+            pass
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def _read(self) -> bool:
+        if not select.select([self._fd], [], [], 1.0)[0]:
+            return True
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # the other end is closed
+            return False
+        self.shown += data.decode(errors="replace").replace("\r\n", "\n")
+        return bool(data)
+
+
+@contextmanager
+def chat_in_terminal(folder: Path, *overrides: str) -> Iterator[Terminal]:
+    terminal = Terminal([sys.executable, "-m", "mentor.cli", "stage=chat", "run=debug", *overrides], folder)
+    terminal.until("\n> ")
+    yield terminal
+
+
+def test_a_conversation_in_a_terminal(made: Path):
+    with chat_in_terminal(made) as terminal:
+        terminal.type("What is 12 plus 7?\n")
+        said = terminal.until("\n> ")
+        assert '-> add({"a": 12, "b": 7})' in said and "<- 19" in said, said
+        terminal.type("/trace\n")
+        assert "<tool_response>\n19\n</tool_response>" in terminal.until("\n> ")
+        terminal.type("/reset\n")
+        assert "forgotten" in terminal.until("\n> ")
+        terminal.type("\x04")  # Ctrl-D
+        assert terminal.end() == 0
+
+
+def test_ctrl_c_ends_the_conversation_and_gives_the_terminal_back(made: Path):
+    script = f"{sys.executable} -m mentor.cli stage=chat run=debug; echo ended with $?; read line; echo read $line"
+    terminal = Terminal(["/bin/bash", "-c", script], made)
+    terminal.until("\n> ")
+    terminal.type("\x03")
+    terminal.until("ended with 0\n")
+    terminal.type("more\n")
+    terminal.until("read more\n")
+    assert terminal.end() == 0
+
+
+def test_python_and_eval_say_the_same_to_the_token(made: Path):
+    with chdir(made):
+        assert main(["stage=eval", "run=debug", "debug=default", "stage.samples=0", "stage.limit=6"]) == 0
+        items = [json.loads(line) for line in next(Path("outputs/debug/eval").rglob("items.jsonl")).open()]
+        with mentor.load("debug", "pretrain-s0") as student:
+            answers = [student.ask(item["task"]["question"]) for item in items]
+
+            async def inside_a_loop() -> str | None:
+                return student.ask(answered["task"]["question"]).text
+
+            answered, text = next((i, a.text) for i, a in zip(items, answers, strict=True) if a.text is not None)
+            assert asyncio.run(inside_a_loop()) == text
+            further = student.ask("And 1 more?", follow_up=True)
+    for item, answer in zip(items, answers, strict=True):
+        assert answer.trajectory.tokens is not None
+        assert answer.trajectory.tokens.token_ids == item["tokens"]["token_ids"]
+        assert [text for *_, text in answer.calls] == [m["content"] for m in item["messages"] if m["role"] == "tool"]
+    assert any(answer.calls for answer in answers) and further.trajectory.task.earlier
+
+
+def test_one_question_from_a_script_and_a_model_that_is_not_there(made: Path, capfd: pytest.CaptureFixture[str]):
+    with chdir(made):
+        assert main(["stage=chat", "run=debug", "stage.question='What is 12 plus 7?'"]) == 0
+        assert "<- 19" in capfd.readouterr().out
+        with pytest.raises(RunFolderError, match="`stage.model=rl-x-s0` is not a model of .*; it has: pretrain-s0"):
+            mentor.load("debug", "rl-x-s0")
