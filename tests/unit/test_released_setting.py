@@ -85,6 +85,11 @@ def test_every_value_is_the_released_one(hydra_conf: None, stage: str):
     assert config.trainer.minibatches * minibatch == config.trainer.prompts_per_step
 
 
+def test_debug_size_and_a_number_of_steps_go_with_it(hydra_conf: None):
+    short = composed("stage=rl", "experiment=released_8x80gb", "debug=default")
+    assert (short.trainer.task_epochs, short.trainer.steps, short.trainer.dual_clip) == (None, 2, 3.0)
+
+
 @pytest.mark.parametrize("reward", ["sparse", "partial", "validity", "f1"])
 def test_the_other_released_rewards_go_with_it(hydra_conf: None, reward: str):
     config = composed("stage=rl", "experiment=released_8x80gb", f"reward=released_{reward}")
