@@ -56,6 +56,6 @@ def _offloaded(workload: Workload) -> Mapping[str, float]:
         "gradients": (4 + width) * trained + width * kept,
     }
     if workload.zero_stage == 3:
-        terms["gradients"] = (4 + width) * trained
+        terms["gradients"] = 8 * trained
         terms["weights"] = width * workload.held
     return terms

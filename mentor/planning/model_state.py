@@ -1,7 +1,8 @@
 """Count weights, gradients, optimiser states and buffers of the policy and its reference model.
 
-As mentor.policy makes them: float32 weights in plain torch; under DeepSpeed weights and gradients in the model's type,
-float32 masters and moments partitioned over ranks (ZeRO, arXiv:1910.02054), and DeepSpeed 0.19's temporary buffers.
+As mentor.policy makes them: float32 weights in plain torch; under DeepSpeed weights in the model's type, float32
+masters and moments partitioned over ranks (ZeRO, arXiv:1910.02054), and DeepSpeed 0.19's temporary buffers. Gradients
+are added up in float32 everywhere.
 """
 
 from __future__ import annotations
@@ -28,15 +29,27 @@ def weights(workload: Workload) -> Terms:
 
 
 def states(workload: Workload) -> Terms:
-    """Count float32 masters (of ZeRO) and AdamW's two moments; muon keeps one for matrices."""
+    """Count float32 masters (of ZeRO), AdamW's two moments (muon keeps one for matrices), and gradients that stay."""
     if workload.offload:
         return {}
     trained = workload.trained
     if workload.zero_stage:
         share = trained / workload.num_processes
-        return gib({"float32 master": 4 * share, "moments": 8 * share})
+        return gib({"float32 master": 4 * share, "moments": 8 * share, "gradients": _lasting_gradients(workload)})
     spared = 4 * workload.shape.matrices if workload.optimizer == "muon" and not workload.lora_rank else 0
     return gib({"moments": 8 * trained - spared})
+
+
+def _lasting_gradients(workload: Workload) -> float:
+    """Count the gradients that ZeRO allocates at its start and keeps: all in stage 1 with bfloat16, its part in 3."""
+    if workload.zero_stage == 3 and not workload.offload:
+        return 4 * workload.trained / workload.num_processes
+    return 4 * workload.trained if _zero_1_in_bfloat16(workload) else 0.0
+
+
+def _zero_1_in_bfloat16(workload: Workload) -> bool:
+    """Whether DeepSpeed takes its own optimiser of this case, which keeps float32 gradients of all parameters."""
+    return workload.zero_stage == 1 and workload.weight_width == 2 and not workload.offload
 
 
 def reference(workload: Workload, scores: bool = False) -> Terms:
@@ -49,11 +62,11 @@ def reference(workload: Workload, scores: bool = False) -> Terms:
 
 
 def buffers(workload: Workload) -> Terms:
-    """Count ZeRO's reduce bucket and its flattened copy; with offload also the buffer of the largest gradient."""
+    """Count ZeRO's reduce bucket with its flattened and its float32 copy, with offload also those of one gradient."""
     if not workload.zero_stage:
         return {}
     width = workload.weight_width
-    bucket = 2 * width * min(workload.bucket_elements, workload.trained)
+    bucket = 8 * min(workload.bucket_elements, workload.trained)  # in float32 it is its own copy
     waiting = (2 * width + 4) * largest_trained(workload) if workload.offload else 0
     return gib({"reduce buffers": bucket + waiting})
 
@@ -63,7 +76,13 @@ def starting(workload: Workload) -> Terms:
     if not workload.zero_stage or workload.offload:
         return {}
     share = workload.trained / workload.num_processes
-    return gib({"float32 master": 4 * share, "first gradient": 4 * _updated_at_once(workload)})
+    return gib(
+        {
+            "float32 master": 4 * share,
+            "gradients": _lasting_gradients(workload),
+            "first gradient": 4 * _updated_at_once(workload),
+        }
+    )
 
 
 def gathered(workload: Workload) -> Terms:
@@ -73,43 +92,42 @@ def gathered(workload: Workload) -> Terms:
 
 
 def gradients(workload: Workload) -> Terms:
-    """Count the gradients that are kept between the micro-batches of a minibatch."""
-    width, trained = workload.weight_width, workload.trained
-    if workload.zero_stage in (0, 1):
-        return gib({"gradients": width * trained})
-    if workload.offload:
+    """Count the gradients that are kept between the micro-batches of a minibatch, besides those that stay."""
+    trained = workload.trained
+    if workload.offload or _lasting_gradients(workload):
         return {}
-    kept = trained / workload.num_processes if workload.zero_stage == 3 else partition(workload)
-    return gib({"gradients": width * kept})
+    if workload.zero_stage != 2:
+        return gib({"gradients": 4 * trained})
+    compact = workload.weight_width == 2  # then one float32 tensor of this rank's partition
+    return gib({"gradients": 4 * (trained / workload.num_processes if compact else partition(workload))})
 
 
 def new_gradients(workload: Workload) -> float:
     """Count the gradients of one micro-batch before they are added to those kept, in bytes.
 
-    Only ZeRO 2 adds them after the backward pass.
+    In stage 1 with bfloat16, and in stage 2 with float32, they are added after the backward pass.
     """
-    if workload.zero_stage != 2 or workload.offload:
-        return workload.weight_width * largest_trained(workload)
-    return workload.weight_width * partition(workload)
+    if _zero_1_in_bfloat16(workload):
+        return 2 * workload.trained
+    if workload.zero_stage == 2 and workload.weight_width == 4 and not workload.offload:
+        return 4 * partition(workload)
+    return workload.weight_width * largest_trained(workload)
 
 
 def step(workload: Workload) -> Terms:
-    """Count the temporary tensors of the optimiser step.
+    """Count the temporary tensors of the optimiser step, whose AdamW is fused and makes none.
 
-    ZeRO flattens and widens the gradients that it updates, and torch's AdamW makes a tensor (on a CPU two) of their
-    size. Plain torch uses the fused AdamW, which makes none.
+    ZeRO copies the gradients that it updates; in bfloat16 and up to stage 2 they lie in place, and at most the last
+    micro-batch's are left, and the norm's copy of one.
     """
     if workload.offload:
         return {}
     if not workload.zero_stage:
         return gib({"muon at work": 20 * workload.shape.largest_linear if workload.optimizer == "muon" else 0})
-    work = 4 + (4 if workload.device.is_gpu else 8)
-    return gib({"float32 gradients, AdamW at work": (work - _freed(workload)) * _updated_at_once(workload)})
-
-
-def _freed(workload: Workload) -> int:
-    """Return the bytes of the kept gradient that are freed before AdamW's step: all of them up to ZeRO 2."""
-    return workload.weight_width if workload.zero_stage < 3 else 0
+    if workload.zero_stage == 3 or workload.weight_width == 4:
+        return gib({"gradients at work": 4 * _updated_at_once(workload)})
+    left = 2 * workload.trained if workload.zero_stage == 1 else 4 * largest_trained(workload)
+    return gib({"gradients at work": left})
 
 
 def save(workload: Workload) -> Terms:

@@ -2,7 +2,7 @@
 
 Each rank computes its part of a minibatch. The loss's weights are normalised over the whole minibatch, so that the
 gradients of all ranks add up to what one process would compute. With bfloat16 the weights themselves are bfloat16 and
-ZeRO holds float32 masters.
+ZeRO holds float32 masters; gradients are added up in float32, over micro-batches and over ranks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class DeepSpeedEngine:
         if offload and trained:
             build_cpu_adam()
         optimizer = _adamw(trained, settings, offload) if trained else None
-        with shapes_for_values():
+        with shapes_for_values(), redirect_stdout(None):  # its optimiser of stage 1 prints the memory in use
             self._deepspeed, *_ = deepspeed.initialize(
                 model=self.scorer,
                 optimizer=optimizer,
@@ -136,8 +136,7 @@ class DeepSpeedEngine:
     def _make_moments(self) -> None:
         """Make the moments that the optimiser would make at its first step, to be written into."""
         zero, inner = self._deepspeed.optimizer, self._deepspeed.optimizer.optimizer
-        flat = zero.fp32_partitioned_groups_flat if self._zero_stage == 3 else zero.single_partition_of_fp32_groups
-        for partition in flat:
+        for partition in fp32_partitions(zero):
             if inner.state.get(partition):
                 continue
             on_torch = isinstance(inner, torch.optim.AdamW)
@@ -154,6 +153,13 @@ class DeepSpeedEngine:
             list(parameters), modifier_rank=0 if modify else None
         )
         return context
+
+
+def fp32_partitions(zero: Any) -> list[torch.Tensor]:
+    """List the masters of this rank by DeepSpeed's names of them: in stage 1 with bfloat16, in stages 1 and 2, in 3."""
+    names = "fp32_groups_flat_partition", "single_partition_of_fp32_groups", "fp32_partitioned_groups_flat"
+    partitions: list[torch.Tensor] = next(getattr(zero, name) for name in names if hasattr(zero, name))
+    return partitions
 
 
 def deepspeed_config(
@@ -179,7 +185,8 @@ def deepspeed_config(
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": dtype == torch.bfloat16},
-        "data_types": {"grad_accum_dtype": "bf16" if dtype == torch.bfloat16 else "fp32"},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "communication_data_type": "fp32",
         "steps_per_print": None,
     }
 

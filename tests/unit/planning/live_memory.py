@@ -133,7 +133,7 @@ class LiveMemory(TorchDispatchMode):
 
 
 def measure_deepspeed(stage: int, recompute: bool, rank: int) -> dict[str, float]:
-    from mentor.policy.deepspeed_engine import DeepSpeedEngine
+    from mentor.policy.deepspeed_engine import DeepSpeedEngine, fp32_partitions
     from mentor.policy.ranks import Ranks
 
     workload = make_workload("bfloat16", stage, recompute, rank)
@@ -141,10 +141,12 @@ def measure_deepspeed(stage: int, recompute: bool, rank: int) -> dict[str, float
     engine = DeepSpeedEngine(make_model(workload), OPTIMIZER, torch.bfloat16, **common)
     policy = Policy(engine, None, OPTIMIZER, workload.micro_batch_tokens)  # type: ignore[arg-type]
     zero = engine.module.optimizer
-    if stage < 3:
-        return measure(policy, [*zero.bit16_groups_flat, *zero.single_partition_of_fp32_groups])
+    if stage == 1:
+        return measure(policy, [*zero.bf16_groups_flat, *fp32_partitions(zero), *zero.fp32_groups_gradients_flat])
+    if stage == 2:
+        return measure(policy, [*zero.bit16_groups_flat, *fp32_partitions(zero)])
     shards = [p.ds_tensor for p in policy.model.parameters()]
-    return measure(policy, [*shards, zero.grad_partitions_flat_buffer, *zero.fp32_partitioned_groups_flat])
+    return measure(policy, [*shards, zero.grad_partitions_flat_buffer, *fp32_partitions(zero)])
 
 
 if __name__ == "__main__":

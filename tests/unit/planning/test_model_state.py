@@ -31,20 +31,29 @@ def test_float32_weights_stay_float32_under_deepspeed_and_get_no_narrow_copies()
     assert terms(replace(GPU, zero_stage=0), "backward")["bfloat16 copies"] == pytest.approx(2 * N)
 
 
-def test_gradients_of_a_minibatch() -> None:
-    assert terms(replace(GPU, zero_stage=0), "step")["gradients"] == pytest.approx(4 * N)
-    assert terms(replace(GPU, zero_stage=1, num_processes=4), "step")["gradients"] == pytest.approx(2 * N)
-    own = 2 * (N / 4 + SHAPE.largest)  # the largest parameter is whole wherever a part of it lies
-    assert terms(replace(GPU, num_processes=4), "step")["gradients"] == pytest.approx(own)
-    assert terms(GPU, "step")["gradients"] == pytest.approx(2 * N)
-    assert terms(replace(GPU, zero_stage=3, num_processes=4), "step")["gradients"] == pytest.approx(2 * N / 4)
+def test_gradients_of_a_minibatch_are_float32() -> None:
+    """Bytes a parameter in the backward pass, and those that stay in a rollout."""
+    for options, inside, outside in (
+        ({"zero_stage": 0}, 4, 0),
+        ({"zero_stage": 1, "num_processes": 4}, 4, 4),  # DeepSpeed's optimiser of this case keeps all of them
+        ({"zero_stage": 1, "num_processes": 4, "dtype": "float32"}, 4, 0),
+        ({"num_processes": 4}, 1, 0),
+        ({"zero_stage": 3, "num_processes": 4}, 1, 1),
+    ):
+        workload = replace(GPU, **options)
+        assert terms(workload, "backward")["gradients"] == pytest.approx(inside * N), options
+        assert terms(workload, "rollout").get("gradients", 0) == pytest.approx(outside * N), options
+    own = 4 * (N / 4 + SHAPE.largest)  # the largest parameter is whole wherever a part of it lies
+    assert terms(replace(GPU, num_processes=4, dtype="float32"), "step")["gradients"] == pytest.approx(own)
     assert "gradients" not in terms(replace(GPU, offload=True), "step")
 
 
-def test_zero_updates_wide_gradients_and_plain_torch_makes_nothing() -> None:
-    name = "float32 gradients, AdamW at work"
-    assert terms(GPU, "step")[name] == pytest.approx(6 * N)  # 4 + 4, less the narrow ones that are gone by then
-    assert terms(replace(GPU, zero_stage=3), "step")[name] == pytest.approx(8 * N)
+def test_what_zero_copies_to_update_and_plain_torch_does_not() -> None:
+    name = "gradients at work"
+    assert terms(GPU, "step")[name] == pytest.approx(4 * SHAPE.largest)
+    assert terms(replace(GPU, zero_stage=1), "step")[name] == pytest.approx(2 * N)  # of the last micro-batch
+    assert terms(replace(GPU, zero_stage=3), "step")[name] == pytest.approx(4 * N)
+    assert terms(replace(GPU, dtype="float32"), "step")[name] == pytest.approx(4 * N)
     assert name not in terms(replace(GPU, zero_stage=0), "step")
     assert name not in terms(replace(GPU, offload=True), "step")
 

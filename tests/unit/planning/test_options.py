@@ -30,8 +30,8 @@ def test_what_fits_needs_nothing() -> None:
         (replace(PAPER, num_processes=8), ["sampler.gpu_memory_share=0.3"]),
         (replace(PAPER, num_processes=4), ["trainer.reference_offload=true"]),
         (
-            replace(PAPER, num_processes=4, device=Device(60.0)),
-            ["trainer.reference_offload=true", "trainer/deepspeed=zero3"],
+            replace(PAPER, num_processes=4, device=Device(68.0)),
+            ["trainer.reference_offload=true", "trainer/deepspeed=zero3", "sampler.gpu_memory_share=0.3"],
         ),
         (
             replace(PAPER, device=Device(80.0, host_gib=64.0), gpu_memory_share=0.3),  # too little for offload

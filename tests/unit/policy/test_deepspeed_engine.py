@@ -10,9 +10,12 @@ from safetensors.torch import load_file
 
 from mentor.policy import Policy
 from mentor.policy.checkpoint import save_folder
+from mentor.policy.interface import PolicyOutput
 from mentor.policy.lora import WEIGHTS, add_adapters
 from mentor.policy.model import load_model
 from mentor.policy.ranks import join_ranks
+from mentor.policy.scorer import Scorer
+from mentor.policy.supervised import supervised_loss
 from tests.fixtures import deepspeed_worker as worker
 from tests.fixtures.distributions import kl_divergence, next_token_logprobs
 from tests.fixtures.installed import needs
@@ -174,3 +177,45 @@ def test_what_adapters_learn_in_bfloat16_is_in_the_exported_model(base, tmp_path
         lost = kl_divergence(next_token_logprobs(exported, make_batch()), trained)
         rounded = kl_divergence(next_token_logprobs(exported.bfloat16().float(), make_batch()), trained)
         assert lost < 1e-4 * kl_divergence(trained, before) and lost < 1e-2 * rounded
+
+
+@pytest.mark.slow
+def test_bfloat16_weights_resume_as_if_they_had_not_stopped(base, tmp_path):
+    cases = ("zero1-bf16", "zero2-bf16", "zero3-bf16")
+    run(base, tmp_path, 2, *cases)
+    run(base, tmp_path, 2, *(f"{case}:{tmp_path / f'{case}-2'}" for case in cases))
+    for case in cases:
+        resumed, unbroken = (
+            load_file(tmp_path / f"{case}-{name}-model" / "model.safetensors") for name in ("resumed-2", "2-unbroken")
+        )
+        assert all(torch.equal(resumed[name], value) for name, value in unbroken.items()), case
+
+
+def summed_gradients(base: Path) -> dict[str, torch.Tensor]:
+    """The bfloat16 gradients of every row, added up in float64."""
+    model = load_model(base, torch.bfloat16)
+    scorer = Scorer(model, 1.0, torch.bfloat16, into_grad=False)
+    sums = {name: torch.zeros(value.shape, dtype=torch.float64) for name, value in model.named_parameters()}
+    for _, row in make_batch(worker.MANY).micro_batches(1):
+        output = PolicyOutput(*scorer(row.token_ids, row.attention, row.loss_mask))
+        supervised_loss(output, row)[0].backward()
+        for name, value in model.named_parameters():
+            sums[name] += value.grad.double()
+        model.zero_grad()
+    return sums
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_gradients_of_bfloat16_weights_add_up_in_float32(base, tmp_path, count):
+    """Over micro-batches and ranks: in bfloat16 what a small gradient adds to a large sum is lost."""
+    cases = ("zero1", "zero2", "zero3", "zero2-offload", "zero3-offload")
+    names = [f"{case}-bf16-accumulate" for case in cases]
+    run(base, tmp_path, count, *names)
+    expected = summed_gradients(base)
+    for name in names:
+        entries = torch.load(tmp_path / f"{name}-{count}" / "parameters-00000.pt")
+        found = {key: entry["exp_avg"].double() / 0.1 for key, entry in entries.items()}
+        assert found.keys() == expected.keys()
+        errors = {key: float((found[key] - value).norm() / value.norm()) for key, value in expected.items()}
+        assert max(errors.values()) < 1e-5, (name, errors)
