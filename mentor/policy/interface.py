@@ -19,10 +19,12 @@ from mentor.policy.state import Entry
 
 class PolicyOutput(NamedTuple):
     """Of the N trained tokens of a batch, row by row: logprobs (N,) and entropies (N,) float32, in nats, both at the
-    policy's sampling temperature and both with gradient; and kept (N, K) int32, the tokens that both are among."""
+    policy's sampling temperature and both with gradient; and kept (N, K) int32, the tokens that both are among.
+
+    entropies: None where nothing reads them."""
 
     logprobs: torch.Tensor
-    entropies: torch.Tensor
+    entropies: torch.Tensor | None
     kept: torch.Tensor | None = None
 
 

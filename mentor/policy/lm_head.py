@@ -71,8 +71,9 @@ def token_logprobs(
     into_grad: bool = False,
     logit_map: LogitMap = IDENTITY,
     kept: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute log p(target) and the entropy of p = softmax(logit_map(hidden @ weight.T) / temperature).
+    with_entropies: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Compute log p(target) and, where wanted, the entropy of p = softmax(logit_map(hidden @ weight.T) / temperature).
 
     Both are (N,) float32 and differentiable.
 
@@ -93,6 +94,7 @@ def token_logprobs(
         into_grad and weight.dtype == torch.float32,
         logit_map,
         kept,
+        with_entropies,
     )
     return logprobs, entropies
 
@@ -124,19 +126,21 @@ class _TokenLogprobs(torch.autograd.Function):
         into_grad: bool,
         logit_map: LogitMap,
         kept: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        with_entropies: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(hidden, weight, targets, kept)
         ctx.settings = temperature, dtype, chunk_elements, logit_map
         ctx.leaf = weight if into_grad else None
         logprobs = torch.empty(len(targets), device=hidden.device)
-        entropies = torch.empty(len(targets), device=hidden.device)
+        entropies = torch.empty(len(targets), device=hidden.device) if with_entropies else None
         head = rounded_head(weight, dtype)
         for part in _chunks(len(targets), len(weight), chunk_elements):
             logits = _among(logit_map(products(hidden[part], head, dtype)), kept, targets, part)
             logs = _log_softmax(logits, temperature)
             logprobs[part] = logs.gather(1, targets[part, None])[:, 0]
-            entropies[part] = _entropy(logs, logs.exp())
+            if entropies is not None:
+                entropies[part] = _entropy(logs, logs.exp())
         return logprobs, entropies
 
     @staticmethod
@@ -173,7 +177,7 @@ class _TokenLogprobs(torch.autograd.Function):
             if grad_weight is not None:
                 _add_product(grad_weight, grad_logits, hidden[part].to(dtype).to(head.dtype))
         handed = None if grad_weight is None or ctx.leaf is not None else grad_weight.to(weight.dtype)
-        return grad_hidden, handed, None, None, None, None, None, None, None
+        return grad_hidden, handed, None, None, None, None, None, None, None, None
 
 
 def embedded(token_ids: torch.Tensor, layer: torch.nn.Embedding) -> torch.Tensor:

@@ -98,7 +98,7 @@ class Policy:
         kept = torch.zeros(*batch.loss_mask.shape, truncation.top_k if truncation else 0, dtype=torch.int32)
         for micro in self.micro_batches(batch):
             progress.beat()
-            output = self._forward(micro, truncation)
+            output = self._forward(micro, truncation, with_entropies=False)
             if micro.filler:
                 continue
             mask = micro.part.loss_mask.cpu()
@@ -109,9 +109,10 @@ class Policy:
                 kept[places] = output.kept.cpu()
         return self.ranks.all_reduce(scores), self.ranks.all_reduce(kept) if truncation else kept
 
-    def update(self, batch: B, loss_function: LossFunction[B]) -> dict[str, float]:
+    def update(self, batch: B, loss_function: LossFunction[B], with_entropies: bool = True) -> dict[str, float]:
         """Take one optimiser step over a whole minibatch; return the summed stats, and the step's.
 
+        with_entropies: whether the loss function reads them.
         Raises PolicyError where the loss or the gradient norm is not finite.
         """
         self.engine.module.train()
@@ -120,7 +121,7 @@ class Policy:
         micro_batches = self.micro_batches(batch)
         for number, micro in enumerate(micro_batches, 1):
             progress.beat()
-            loss, stats = loss_function(self._forward(micro), micro.part)
+            loss, stats = loss_function(self._forward(micro, with_entropies=with_entropies), micro.part)
             self.engine.backward(loss, last=number == len(micro_batches))
             for name, value in {**stats, "loss": loss.detach()}.items():
                 totals[name] += value.double().cpu()
@@ -161,12 +162,14 @@ class Policy:
             part = replace(part, weights=torch.zeros_like(part.weights))
         return MicroBatch(rows, part, filler=True)
 
-    def _forward(self, micro: MicroBatch[Part], truncation: Truncation | None = None) -> PolicyOutput:
-        """Compute logprobs and entropies of the trained tokens, with gradient where enabled."""
+    def _forward(
+        self, micro: MicroBatch[Part], truncation: Truncation | None = None, *, with_entropies: bool
+    ) -> PolicyOutput:
+        """Compute logprobs, and entropies where wanted, of the trained tokens, with gradient where enabled."""
         part = micro.part
         kept = None if part.kept is None else part.kept[part.loss_mask]
         tokens = part.token_ids, part.attention, part.loss_mask
-        return PolicyOutput(*self.engine.module(*tokens, micro.packing, kept, truncation))
+        return PolicyOutput(*self.engine.module(*tokens, micro.packing, kept, truncation, with_entropies))
 
     def weights(self, merged: bool = True) -> Iterable[tuple[str, torch.Tensor]]:
         """Yield the current parameters under the names that a saved model has, which engines load, and in its shapes.

@@ -46,8 +46,9 @@ class Scorer(nn.Module):
         packing: Packing | None = None,
         kept: torch.Tensor | None = None,
         truncation: Truncation | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Compute logprobs and entropies (N,) of trained tokens, row by row, and what they are among.
+        with_entropies: bool = True,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """Compute logprobs and, where wanted, entropies (N,) of trained tokens, row by row, and what they are among.
 
         token_ids (B, T) int64, attention and loss_mask (B, T) bool. kept: (N, K) int32, the tokens that each is drawn
         from, or truncation to find them by; they are returned. Without either it is drawn from all.
@@ -62,7 +63,14 @@ class Scorer(nn.Module):
         if truncation is not None:
             kept = kept_tokens(hidden, head, targets, truncation, *drawn, logit_map=self.logit_map)
         logprobs, entropies = token_logprobs(
-            hidden, head, targets, *drawn, into_grad=self.into_grad, logit_map=self.logit_map, kept=kept
+            hidden,
+            head,
+            targets,
+            *drawn,
+            into_grad=self.into_grad,
+            logit_map=self.logit_map,
+            kept=kept,
+            with_entropies=with_entropies,
         )
         return logprobs, entropies, kept
 

@@ -110,7 +110,7 @@ def train_supervised(
             part = next(source)
             batch = supervised_batch(part, pad_id)
             with phase("update"):
-                stats = policy.update(batch, supervised_loss)
+                stats = policy.update(batch, supervised_loss, with_entropies=False)
             loss = stats["loss/train"]
             trained = int(batch.loss_mask.sum())
             tokens += sum(map(len, part))

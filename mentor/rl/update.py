@@ -20,6 +20,7 @@ def make_loss_function(settings: LossSettings) -> LossFunction[PolicyBatch]:
     """Build the loss function of a micro-batch: `policy_loss` on its trained tokens."""
 
     def loss_function(output: PolicyOutput, micro: PolicyBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        assert output.entropies is not None  # an update computes them
         trained = micro.loss_mask
         tokens = TrainedTokens(
             sampler_logprobs=micro.sampler_logprobs[trained],

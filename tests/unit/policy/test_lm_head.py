@@ -99,6 +99,17 @@ def test_kept_tokens_by_hand():
     assert logprobs.exp().tolist() == pytest.approx([4 / 7, 3 / 7, 1 / 8])
 
 
+def test_entropies_that_nothing_reads_are_not_computed():
+    results = []
+    for with_entropies in (True, False):
+        hidden, weight, targets, upstream = inputs()
+        logprobs, entropies = token_logprobs(hidden, weight, targets, with_entropies=with_entropies)
+        (logprobs * upstream[0]).sum().backward()
+        assert (entropies is not None) == with_entropies
+        results.append((logprobs, hidden.grad, weight.grad))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
 def test_a_loss_on_entropy_alone_has_its_gradient():
     grads = []
     for function in (lambda h, w, t: plain(h, w, t, 1.0), token_logprobs):

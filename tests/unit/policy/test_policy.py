@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.errors import InputError, PolicyError
+from mentor.policy import Truncation, lm_head
 from mentor.policy.model import load_model
 from mentor.policy.supervised import supervised_loss
 from mentor.rl.update import make_loss_function
@@ -26,6 +27,19 @@ def test_logprobs_are_those_of_a_plain_forward_at_the_temperature(student, chat)
         expected = torch.log_softmax(logits, -1).gather(1, ids[1:, None])[:, 0]
         mask = batch.loss_mask[row, 1:length]
         assert torch.allclose(ours[row, 1:length][mask], expected[mask], atol=1e-5)
+
+
+def test_entropies_are_computed_where_a_loss_reads_them_alone(student, chat, monkeypatch):
+    computed = []
+    entropy = lm_head._entropy
+    monkeypatch.setattr(lm_head, "_entropy", lambda *numbers: computed.append(len(numbers[0])) or entropy(*numbers))
+    policy, batch = make_policy(student, chat), make_batch()
+    policy.logprobs(batch)
+    policy.truncated(batch, Truncation(top_k=4))
+    policy.update(batch, supervised_loss, with_entropies=False)
+    assert computed == []
+    stats = policy.update(batch, make_loss_function(LossSettings(0.2, 0.28)))
+    assert sum(computed) == int(batch.loss_mask.sum()) and stats["policy/entropy"] > 0
 
 
 @pytest.mark.parametrize("loss_mean", ["token", "sequence"])
