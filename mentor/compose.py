@@ -72,6 +72,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "max_model_len": ("max_tokens",),
     "gpu_memory_utilization": ("gpu_memory_share",),
     "tensor_parallel_size": ("tensor_parallel",),
+    "data_parallel_size": ("engines",),
     "max_num_seqs": ("max_running",),
     "zero_stage": ("deepspeed.stage",),
     "save_steps": ("save_every",),

@@ -142,7 +142,7 @@ SAMPLER = {
     **dict.fromkeys(("temperature", "top_p", "top_k"), SAMPLES),
     **dict.fromkeys(("placement", "kv_cache_gib"), VLLM),
     "gpu_memory_share": VLLM & one_of(".placement", "colocated"),
-    "tensor_parallel": VLLM & one_of(".placement", "separate"),
+    **dict.fromkeys(("engines", "tensor_parallel"), VLLM & one_of(".placement", "separate")),
 }
 REWARD = {
     **dict.fromkeys(

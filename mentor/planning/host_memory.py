@@ -29,7 +29,7 @@ def host_phases(workload: Workload) -> dict[str, Terms]:
         "start": add(lasting, gib({"weights being read": workload.local_processes * model})),
         "run": add(
             lasting,
-            gib({"weights on their way to vLLM": sent * workload.local_processes}),
+            gib({"weights on their way to vLLM": sent}),
             gib({"vLLM asleep": waiting * workload.local_processes}),
         ),
         "save": add(lasting, gib({"what is written": max(written, shard)})),

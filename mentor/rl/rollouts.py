@@ -26,14 +26,15 @@ class Reward(Protocol):
 class GroupSampler:
     """Samples `prompts` groups of `group_size` trajectories at a time.
 
-    expected_tokens: tokens of a trajectory by task id, which rollouts are balanced by. rounds: the most sampling rounds
-    of a step.
+    expected_tokens: tokens of a trajectory by task id, which rollouts are balanced by. shares: of each rank in them, as
+    many as its rollout engines. rounds: the most sampling rounds of a step.
     """
 
     environment: Environment
     tasks: Sequence[Task]
     expected_tokens: Callable[[str], int]
     ranks: Ranks
+    shares: Sequence[int]
     prompts: int
     group_size: int
     seed: int
@@ -61,7 +62,7 @@ class GroupSampler:
     def _trajectories(self, requests: Sequence[RolloutRequest]) -> list[Trajectory]:
         """Sample one trajectory per request, (P * G,), in their order."""
         costs = [self.expected_tokens(request.task.id) for request in requests]
-        own = contiguous_parts(costs, self.ranks.size)[self.ranks.rank]
+        own = contiguous_parts(costs, self.shares)[self.ranks.rank]
         parts = self.ranks.all_gather(self.environment.rollout([requests[index] for index in own]))
         return [trajectory for part in parts for trajectory in part]
 
@@ -75,13 +76,13 @@ def score_groups(groups: Sequence[TrajectoryGroup], reward: Reward, ranks: Ranks
         group.rewards = scored[index % ranks.size][index // ranks.size]
 
 
-def contiguous_parts(tokens: Sequence[int], count: int) -> list[range]:
-    """Cut a sequence into `count` runs of nearly equal tokens, so that most groups stay whole."""
+def contiguous_parts(tokens: Sequence[int], shares: Sequence[int]) -> list[range]:
+    """Cut a sequence into runs with these shares of the tokens, nearly, so that most groups stay whole."""
     ends = list(accumulate(tokens))
     total = ends[-1] if ends else 0
     cuts = [0]
-    for part in range(1, count):
-        wanted = total * part / count
+    for part in [*accumulate(shares)][:-1]:
+        wanted = total * part / sum(shares)
         nearest = min(range(cuts[-1], len(tokens) + 1), key=lambda i: abs((ends[i - 1] if i else 0) - wanted))
         cuts.append(nearest)
     cuts.append(len(tokens))

@@ -21,7 +21,7 @@ ABSENT = "(absent)"
 SPREAD: dict[str, tuple[str, ...]] = {
     "model": ("attn_implementation",),
     "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload"),
-    "sampler": ("placement", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
+    "sampler": ("placement", "engines", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s", "workers"),
     "judge": (
         *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),

@@ -1,9 +1,10 @@
-"""Whether a rank of this machine has stalled: by its beats and, while it starts or saves, by the bytes it moves.
+"""Whether a rank of this machine has stalled: by its beats and, where libraries work, by the bytes it moves.
 
 Loops call `progress.beat`. Downloading and loading a model, starting an engine, capturing graphs and writing tensors
-lie in libraries that call nothing, but they read, write or touch new memory all the time. A rank that is blocked or
-spins does none of that. Ranks that start wait for each other inside of libraries (a lock on a download, an engine's
-first collective), so there one rank's progress is that of all.
+lie in libraries that call nothing, as does loading pushed weights into an engine of another process. But they read,
+write or touch new memory all the time; a rank that is blocked or spins does none of that. Ranks that start wait for
+each other inside of libraries (a lock on a download, an engine's first collective), so there one rank's progress is
+that of all.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from mentor.runs.status import Status
 
-START, SAVE = "start", "save"
+START, SAVE, PUSH = "start", "save", "push"
 PATIENT = 10  # times the limit while a rank starts: a driver or a network may keep it waiting
 SIGN_BYTES = 16 * 2**20  # moved within the limit; status files and progress bars move a tenth of it
 LOOK_S = 1.0  # between two looks at the bytes
@@ -67,9 +68,9 @@ class StallWatch:
         if status.beats != rank.beats:
             rank.at = now
         rank.beats, rank.phase = status.beats, status.phase
-        if rank.phase not in (START, SAVE) or (now < rank.looked + LOOK_S and not entered):
+        if rank.phase not in (START, SAVE, PUSH) or (now < rank.looked + LOOK_S and not entered):
             return
-        rank.looked, moved = now, self._moved(pid, rank.phase == START)
+        rank.looked, moved = now, self._moved(pid, rank.phase != SAVE)
         began, before = rank.window
         if moved - before >= SIGN_BYTES and not entered:
             rank.at = now

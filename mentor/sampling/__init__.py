@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
 
+from mentor.policy.ranks import Ranks
 from mentor.sampling.sampler import Completion, Sampler, SamplingParams
 from mentor.sampling.transformers_sampler import TransformersSampler
 from mentor.sampling.weight_push import Canary, push_weights
@@ -23,22 +25,22 @@ def build_sampler(
     *,
     attention: str | None = None,
     placement: str = "colocated",
+    engines: int | None = None,
     tensor_parallel: int = 1,
     gpu_memory_share: float = 0.5,
     kv_cache_gib: float = 1.0,
-    local_rank: int = 0,
-    local_size: int = 1,
+    ranks: Ranks | None = None,
     lora_rank: int = 0,
     lora_layers: tuple[str, ...] = (),
 ) -> Sampler:
     """Build the sampler of that name.
 
     source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
-    loads. end_ids: the tokens that end a turn. local_rank, local_size: of the policy's ranks on this machine, which use
-    its first GPUs; with placement=separate each engine uses `tensor_parallel` of the GPUs after them. attention: of a
-    model that `transformers` loads. lora_rank: of a policy's adapters, which are then all that is pushed; 0 without.
-    lora_layers: last names of the layers that have one. The keyword arguments but `attention` are for vLLM alone.
-    Raises ValueError for another name.
+    loads. end_ids: the tokens that end a turn. ranks: of the policy, each of which builds its sampler at the same time;
+    None where none is trained. With placement=separate a machine has `engines` (see `engine_count`), each on
+    `tensor_parallel` GPUs after those of its ranks. attention: of a model that `transformers` loads. lora_rank: of a
+    policy's adapters, which are then all that is pushed; 0 without. lora_layers: last names of the layers that have
+    one. The keyword arguments but `attention` are for vLLM alone. Raises ValueError for another name.
     """
     if name == "transformers":
         if isinstance(source, PreTrainedModel):
@@ -47,6 +49,7 @@ def build_sampler(
 
         return TransformersSampler(load_model(source, attention=attention), end_ids, max_running, dtype, max_tokens)
     if name == "vllm":
+        from mentor.sampling.engine_group import engine_count, open_group
         from mentor.sampling.vllm_engine import VllmSettings
         from mentor.sampling.vllm_sampler import VllmSampler
 
@@ -59,13 +62,19 @@ def build_sampler(
             max_tokens=max_tokens,
             separate=placement == "separate",
             tensor_parallel=tensor_parallel,
-            first_gpu=local_size + local_rank * tensor_parallel,
             gpu_memory_share=gpu_memory_share,
             kv_cache_gib=kv_cache_gib,
             lora_rank=lora_rank,
             lora_layers=lora_layers,
         )
-        return VllmSampler(settings, end_ids)
+        if placement != "separate":
+            return VllmSampler(settings, end_ids)
+        trained, ranks = 0 if ranks is None else ranks.local_size, ranks or Ranks()
+        count = engine_count(engines, tensor_parallel, trained)
+        first_gpus = [trained + index * tensor_parallel for index in range(ranks.local_rank, count, ranks.local_size)]
+        return open_group(
+            [replace(settings, first_gpu=gpu) for gpu in first_gpus], end_ids, dtype, ranks, lora_rank > 0
+        )
     raise ValueError(f"sampler.name={name}, accepted: transformers, vllm")
 
 

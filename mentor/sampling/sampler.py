@@ -44,6 +44,16 @@ class Completion:
     stopped: bool
 
 
+class RolloutEngine(Protocol):
+    """What holds weights of a sampler. Raises SamplerError where it has failed."""
+
+    def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
+        """Score the last `count` tokens given those before them. No request may be running."""
+
+    def checksums(self) -> dict[str, int] | None:
+        """Sum up the weights it holds (`checksum.Checksums`); None where they are the policy's."""
+
+
 class Sampler(Protocol):
     """dtype: of the weights it computes with. takes_adapter: whether it holds a policy's adapters apart from the base.
 
@@ -52,6 +62,10 @@ class Sampler(Protocol):
 
     dtype: torch.dtype
     takes_adapter: bool
+
+    @property
+    def engines(self) -> Sequence[RolloutEngine]:
+        """List those of this rank: itself where it is one. Each holds all weights and decodes requests of its own."""
 
     def add_request(self, session: str, token_ids: Sequence[int], params: SamplingParams) -> None:
         """Request the next turn of a session; `token_ids` are all that it is sampled after."""
@@ -66,9 +80,6 @@ class Sampler(Protocol):
     def busy(self) -> bool:
         """Whether any request is unfinished."""
 
-    def logprobs(self, token_ids: Sequence[int], count: int, temperature: float) -> list[float]:
-        """Score the last `count` tokens given those before them. No request may be running."""
-
     def sleep(self) -> None:
         """Free memory for a policy update, until `load_weights`. All sessions end; no request may be running."""
 
@@ -79,9 +90,6 @@ class Sampler(Protocol):
         `weights` is read once, in order and to its end, each tensor before the next: each may be an all-gather over
         the ranks. No request may be running.
         """
-
-    def checksums(self) -> dict[str, int] | None:
-        """Sum up the weights it holds (`checksum.Checksums`); None where they are the policy's."""
 
     def close(self) -> None:
         """Free the engine."""

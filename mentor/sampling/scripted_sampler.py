@@ -24,6 +24,10 @@ class ScriptedSampler:
         self._asked: list[str] = []
 
     @property
+    def engines(self) -> list[ScriptedSampler]:
+        return [self]
+
+    @property
     def busy(self) -> bool:
         return bool(self._asked)
 

@@ -95,6 +95,10 @@ class TransformersSampler:
         self._waiting: list[_SessionState] = []  # requests whose new tokens are not cached yet
 
     @property
+    def engines(self) -> list[TransformersSampler]:
+        return [self]
+
+    @property
     def busy(self) -> bool:
         return self._running > 0 or bool(self._waiting)
 

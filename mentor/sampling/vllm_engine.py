@@ -97,6 +97,11 @@ class VllmEngine:
         outputs: list[Any] = self.core.engine_core.get_output().outputs
         return outputs
 
+    @property
+    def has_output(self) -> bool:
+        """Whether an engine in another process has an output, or has failed."""
+        return not self.core.engine_core.outputs_queue.empty()
+
     def reason(self, error: BaseException) -> str:
         """Say in one line what went wrong. The error of a separate process is found only in what it printed.
 

@@ -1,14 +1,13 @@
 """The vLLM rollout engine: one request per turn, batched continuously by vLLM, over its prefix cache.
 
 A later turn of a session is a new request whose prefix is cached, as are the equal prompts of a group. The engine runs
-in this process (colocated with the policy) or in a separate one, on other GPUs. Written for vLLM 0.32, whose
-`LLMEngine.step` makes text and objects of every token; token ids are read from its engine core instead.
+in this process (colocated with the policy) or in a separate one, on other GPUs (`engine_group`). Written for vLLM 0.32,
+whose `LLMEngine.step` makes text and objects of every token; token ids are read from its engine core instead.
 Not run on a GPU yet: `sleep` and waking, and the choice of GPUs of a separate engine.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from mentor import progress
 from mentor.errors import SamplerError
@@ -24,9 +22,6 @@ from mentor.sampling.checksum import wrapped
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.vllm_engine import VllmEngine, VllmSettings
 from mentor.sampling.vllm_failures import short_reason
-
-SHARED_MEMORY = Path("/dev/shm")
-FILE_BYTES = 2**30  # of weights on their way to another process
 
 
 @dataclass
@@ -55,6 +50,7 @@ class VllmSampler:
         self._asleep = False
         self.takes_adapter = settings.lora_rank > 0
         self._adapted = False  # an adapter was pushed
+        self._loads = "mentor_load_adapter" if self.takes_adapter else "mentor_load"  # in the worker
         self._failure: str | None = None
         self._engine: VllmEngine | None = VllmEngine(settings)
         self._on_gpu = torch.cuda.is_available()
@@ -64,6 +60,10 @@ class VllmSampler:
         except SamplerError as error:
             self.close()
             raise SamplerError(f"vLLM cannot run model.path={settings.model}: {error}") from error
+
+    @property
+    def engines(self) -> list[VllmSampler]:
+        return [self]
 
     @property
     def busy(self) -> bool:
@@ -92,6 +92,11 @@ class VllmSampler:
         except Exception as error:
             raise SamplerError(f"session {session}: vLLM takes no such request: {short_reason(error)}") from error
         self._running.add(session)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `step` returns at once, of an engine in another process."""
+        return self._working_engine().has_output
 
     def step(self) -> list[Completion]:
         if not self._running:
@@ -134,18 +139,12 @@ class VllmSampler:
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         self._must_be_idle("new weights came")
         copies = Copies(weights, self.dtype)
-        method = "mentor_load_adapter" if self.takes_adapter else "mentor_load"
         try:
             with self.engine_at_work() as engine:
                 if self._asleep:
                     torch.cuda.empty_cache()  # memory that the update left cached would be missing to the engine
                     engine.wake_up(tags=["weights"])
-                if self.settings.separate:
-                    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None) as folder:
-                        write_files(copies, Path(folder))
-                        engine.collective_rpc(method, args=(folder,))
-                else:
-                    engine.collective_rpc(method, args=(iter(copies),))
+                engine.collective_rpc(self._loads, args=(iter(copies),))
                 if self._asleep:
                     engine.wake_up(tags=["kv_cache"])
         except SamplerError:
@@ -153,6 +152,14 @@ class VllmSampler:
                 raise copies.failure from None
             raise
         self._asleep = False
+        self._adapted = self.takes_adapter
+        self.forget()
+
+    def load_files(self, folder: Path) -> None:
+        """Load weights from a folder of safetensors files, in an engine of another process."""
+        self._must_be_idle("new weights came")
+        with self.engine_at_work() as engine:
+            engine.collective_rpc(self._loads, args=(str(folder),))
         self._adapted = self.takes_adapter
         self.forget()
 
@@ -246,16 +253,3 @@ class Copies:
         except Exception as error:
             self.failure = error
             raise
-
-
-def write_files(weights: Iterable[tuple[str, torch.Tensor]], folder: Path) -> None:
-    """Write safetensors files of about FILE_BYTES, each as soon as it is full."""
-    full: dict[str, torch.Tensor] = {}
-    count = 0
-    for name, value in weights:
-        full[name] = value.cpu().contiguous()
-        if sum(tensor.nbytes for tensor in full.values()) >= FILE_BYTES:
-            save_file(full, folder / f"{count:05}.safetensors")
-            full, count = {}, count + 1
-    if full:
-        save_file(full, folder / f"{count:05}.safetensors")

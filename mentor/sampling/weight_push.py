@@ -65,11 +65,12 @@ class Canary:
 def push_weights(
     policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int, timer: Timer
 ) -> dict[str, float]:
-    """Push the policy's weights to the rollout engine, compare both sides, and return the canary's metrics.
+    """Push the policy's weights to the rollout engines, compare both sides, and return the canary's metrics.
 
-    `sync/canary_difference` is the mean absolute difference of its logprobs, `sync/canary_growth` that over the first
-    push's. temperature: of the policy's logprobs. step: for messages. timer: takes the phases `push` and `push_check`.
-    Every rank takes part. Raises SamplerError naming which of the two comparisons differs.
+    `sync/canary_difference` is the mean absolute difference of its logprobs, the largest of this rank's engines, and
+    `sync/canary_growth` that over the first push's. temperature: of the policy's logprobs. step: for messages. timer:
+    takes the phases `push` and `push_check`. Every rank takes part. Raises SamplerError naming which of the two
+    comparisons differs.
     """
     with timer("push_check"):
         expected = canary.policy_logprobs(policy)
@@ -80,23 +81,36 @@ def push_weights(
     with timer("push_check"):
         if sampler.takes_adapter:  # which has the base from its files
             deque(sent.over(policy.weights(merged=False)), maxlen=0)
-        held = sampler.checksums()
-        parts = differing(sent.parts(), held) if held is not None else []
-        if parts:
-            raise SamplerError(
-                f"after the weight push of step {step} the checksums of policy and sampler differ in {len(parts)} of "
-                f"{len(sent.parts())} parts of the model ({parts[0]}{', ...' if len(parts) > 1 else ''})"
-            )
-        found = sampler.logprobs(canary.token_ids, canary.count, temperature)
-        difference = fmean(abs(one - other) for one, other in zip(expected, found, strict=True))
-        if not difference <= FAR_OUTSIDE[sampler.dtype]:
-            raise SamplerError(
-                f"after the weight push of step {step} the canary's logprobs of policy and sampler differ by "
-                f"{difference:.3g} in the mean, which no rounding explains; accepted: {FAR_OUTSIDE[sampler.dtype]:g}"
-            )
+        differences = []
+        for engine in sampler.engines:
+            check_parts(sent.parts(), engine.checksums(), step)
+            found = engine.logprobs(canary.token_ids, canary.count, temperature)
+            differences.append(canary_difference(expected, found, sampler.dtype, step))
+    difference = max(differences, default=0.0)
     if canary.first is None:
         canary.first = difference
     return {
         "sync/canary_difference": difference,
         "sync/canary_growth": difference / max(canary.first, LEAST_FIRST[sampler.dtype]),
     }
+
+
+def check_parts(sent: dict[str, int], held: dict[str, int] | None, step: int) -> None:
+    """Raise SamplerError naming a part of the model whose checksums differ. held: None where the weights are shared."""
+    parts = differing(sent, held) if held is not None else []
+    if parts:
+        raise SamplerError(
+            f"after the weight push of step {step} the checksums of policy and sampler differ in {len(parts)} of "
+            f"{len(sent)} parts of the model ({parts[0]}{', ...' if len(parts) > 1 else ''})"
+        )
+
+
+def canary_difference(expected: Sequence[float], found: Sequence[float], dtype: torch.dtype, step: int) -> float:
+    """Return the mean absolute difference. Raises SamplerError where it is far outside of rounding."""
+    difference = fmean(abs(one - other) for one, other in zip(expected, found, strict=True))
+    if not difference <= FAR_OUTSIDE[dtype]:
+        raise SamplerError(
+            f"after the weight push of step {step} the canary's logprobs of policy and sampler differ by "
+            f"{difference:.3g} in the mean, which no rounding explains; accepted: {FAR_OUTSIDE[dtype]:g}"
+        )
+    return difference

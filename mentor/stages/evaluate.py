@@ -124,11 +124,12 @@ def evaluate(
     summary = new_summary("eval", config.seed, config_hash(identity(job.config)))
     write_summary(folder, summary)
     wanted = requests(tasks, stage, sampling, config.seed)
+    at_once = sampling.max_running * len(environment.sampler.engines)
     with (
         open_judge(replace(config, benchmark={job.benchmark: entry}), folder, logger.message) as judge,
         open_grader(entry.grader, entry.terms, answers, logger.message, stage.grader_timeout_s, judge) as grader,
     ):
-        items = answer(wanted, folder / "items.jsonl", job.folder, environment, grader, sampling.max_running, logger)
+        items = answer(wanted, folder / "items.jsonl", job.folder, environment, grader, at_once, logger)
     ungraded = count_ungraded(items, job.folder)
     results = summarise(items, splits, job.trained_on)
     summary.update(

@@ -107,6 +107,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             tasks,
             conversation_tokens(taught, chat),
             ranks,
+            ranks.all_gather(len(sampler.engines)),
             prompts=trainer.prompts_per_step,
             group_size=trainer.group_size,
             seed=config.seed,

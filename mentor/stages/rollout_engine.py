@@ -29,10 +29,9 @@ def open_sampler(
     """Open the sampler of the settings; close it and free its memory at the end.
 
     model: the policy's, which the embedded sampler shares. vLLM loads the weights at `path`, so the policy's have to be
-    pushed to it, or its adapters alone. ranks: of the policy; every rank opens a sampler at the same time. attention:
-    of a model that the embedded sampler loads.
+    pushed to it, or its adapters alone. ranks: of the policy, None where none is trained; every rank opens a sampler at
+    the same time. attention: of a model that the embedded sampler loads.
     """
-    ranks = ranks or Ranks()
     rank, layers = (model is not None and adapter_shape(model)) or (0, ())
     sampler = build_sampler(
         settings.name,
@@ -43,11 +42,11 @@ def open_sampler(
         settings.max_tokens,
         attention=attention,
         placement=settings.placement,
+        engines=settings.engines,
         tensor_parallel=settings.tensor_parallel,
         gpu_memory_share=settings.gpu_memory_share,
         kv_cache_gib=settings.kv_cache_gib,
-        local_rank=ranks.local_rank,
-        local_size=ranks.local_size,
+        ranks=ranks,
         lora_rank=rank,
         lora_layers=layers,
     )

@@ -34,7 +34,7 @@ class InProcessTeacher(SamplingTeacher):
             self.open_environment(toolbox) as environment,
             open_verifier(outcomes.folder, self.settings.choose, report) as verifier,
         ):
-            at_once = max(1, sampler.max_running // samples)
+            at_once = max(1, sampler.max_running * len(environment.sampler.engines) // samples)
             for start in range(0, len(tasks), at_once):
                 part = [named(task, toolbox) for task in tasks[start : start + at_once]]
                 drawn = (sampler.temperature, sampler.top_p, sampler.top_k)

@@ -94,6 +94,24 @@ def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_go
 
 
 @pytest.mark.proof
+@pytest.mark.parametrize(("ranks", "engines"), [(2, 1), (1, 2)])
+def test_any_number_of_engines_of_their_own_gives_the_numbers_of_colocated_ones(taught: Path, ranks: int, engines: int):
+    command = [*RL, "trainer.steps=2", f"trainer.num_processes={ranks}"]
+    own = ["sampler.placement=separate", f"sampler.engines={engines}"]
+    rows = {}
+    for name, keys in ((f"of{ranks}", []), (f"on{engines}", own)):
+        with chdir(taught):
+            assert main([*command, f"name={name}", *keys]) == 0
+        lines = (taught / "outputs" / "default" / f"rl-{name}-s0" / "metrics.jsonl").read_text().splitlines()
+        rows[name] = [json.loads(line) for line in lines]
+    colocated, separate = rows.values()
+    assert len(separate) == 2 and separate[-1]["policy/updates"] > 0
+    for one, other in zip(colocated, separate, strict=True):
+        timed = [key for key in one if key.startswith(("time/", "throughput/"))]
+        assert {**one, **dict.fromkeys(timed)} == pytest.approx({**other, **dict.fromkeys(timed)}, abs=1e-4)
+
+
+@pytest.mark.proof
 def test_a_tool_that_hangs_in_one_process_costs_its_timeout(taught: Path):
     """With ZeRO-3, where every push of weights is gathered by both processes at once, whenever their rollouts end."""
     command = [*RL, "run=hanging", "tools=file", "tools.path=tools.py", "tools.timeout_s=0.3", "trainer.steps=2"]

@@ -38,3 +38,8 @@ def test_a_base_of_adapters_waits_in_host_memory_while_vllm_sleeps() -> None:
 
 def test_a_model_with_its_adapters_merged_in_is_written_in_float32() -> None:
     assert host(make_plan(replace(GPU, lora_rank=16)), "save")["what is written"] == pytest.approx(4 * N)
+
+
+def test_weights_for_engines_of_their_own_are_written_once_for_all_processes_of_a_node() -> None:
+    separate = replace(GPU, sampler="vllm", placement="separate", num_processes=4, zero_stage=3)
+    assert host(make_plan(separate), "run")["weights on their way to vLLM"] == pytest.approx(2 * N)

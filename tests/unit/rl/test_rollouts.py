@@ -56,7 +56,8 @@ class Numbered:
 
 def sampler(environment, ranks):
     tokens = {"t0": 90, "t1": 10, "t2": 10, "t3": 10}
-    return GroupSampler(environment, TASKS, tokens.get, ranks, prompts=4, group_size=2, seed=1, temperature=1.0)
+    shares = [1] * ranks.size
+    return GroupSampler(environment, TASKS, tokens.get, ranks, shares, prompts=4, group_size=2, seed=1, temperature=1.0)
 
 
 def test_two_ranks_sample_the_groups_that_one_samples_balanced_by_tokens():
@@ -65,7 +66,7 @@ def test_two_ranks_sample_the_groups_that_one_samples_balanced_by_tokens():
     assert [len(group.trajectories) for group in whole] == [2, 2, 2, 2] and alone.asked == [8]
     flat = [trajectory for group in whole for trajectory in group.trajectories]
     heavy = next(place for place, trajectory in enumerate(flat) if trajectory.task.id == "t0")
-    first = contiguous_parts([90 if t.task.id == "t0" else 10 for t in flat], 2)[0]
+    first = contiguous_parts([90 if t.task.id == "t0" else 10 for t in flat], [1, 1])[0]
     parts = [flat[: first.stop], flat[first.stop :]]
     for rank in (0, 1):
         environment = Worked()
@@ -90,14 +91,20 @@ def test_each_rank_scores_every_second_group_and_all_get_every_reward():
 
 
 def test_contiguous_parts_by_hand():
-    assert contiguous_parts([4, 4, 4, 4], 2) == [range(0, 2), range(2, 4)]
-    assert contiguous_parts([9, 1, 1, 1, 6], 2) == [range(0, 1), range(1, 5)]
-    assert contiguous_parts([7], 2) in ([range(0, 1), range(1, 1)], [range(0, 0), range(0, 1)])
+    assert contiguous_parts([4, 4, 4, 4], [1, 1]) == [range(0, 2), range(2, 4)]
+    assert contiguous_parts([9, 1, 1, 1, 6], [1, 1]) == [range(0, 1), range(1, 5)]
+    assert contiguous_parts([7], [1, 1]) in ([range(0, 1), range(1, 1)], [range(0, 0), range(0, 1)])
+
+
+def test_a_rank_has_its_share_and_none_without_an_engine():
+    assert contiguous_parts([4, 4, 4], [2, 1]) == [range(0, 2), range(2, 3)]
+    assert contiguous_parts([4, 4, 4], [1, 0]) == [range(0, 3), range(3, 3)]
+    assert contiguous_parts([4, 4, 4, 4], [1, 0, 1, 0]) == [range(0, 2), range(2, 2), range(2, 4), range(4, 4)]
 
 
 def test_contiguous_parts_cover_everything_once():
     for count in range(1, 9):
-        parts = contiguous_parts([3, 1, 4, 1, 5, 9, 2, 6, 5], count)
+        parts = contiguous_parts([3, 1, 4, 1, 5, 9, 2, 6, 5], [1] * count)
         assert [i for part in parts for i in part] == list(range(9))
 
 

@@ -1,13 +1,9 @@
-"""What the vLLM sampler adds to the interface (test_sampler.py): its prefix cache, its failures, a separate engine."""
+"""What the vLLM sampler adds to the interface (test_sampler.py): its prefix cache and its failures."""
 
 import copy
 import importlib
-import multiprocessing
-import os
-import signal
 import subprocess
 import sys
-from threading import Timer
 
 import pytest
 import torch
@@ -21,7 +17,7 @@ from mentor.stages.student import student_environment
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Task
 from tests.fixtures.policies import make_policy
-from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, open_pair, prompts, recomputed, save_student
+from tests.fixtures.samplers import Pair, adapted, drain, needs_vllm, prompts, recomputed, save_student
 
 pytestmark = needs_vllm
 
@@ -164,34 +160,6 @@ def test_an_export_of_merged_adapters_loads_and_samples_as_the_adapter_model(ope
         assert sampler.logprobs(ids, 8, 1.0) == pytest.approx(expected, abs=1e-3)
     finally:
         sampler.close()
-
-
-# --- an engine in a separate process -----------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_separate_engine_keeps_the_contract(opened, chat, tmp_path):
-    opened.sampler.close()
-    with open_pair("vllm", chat, tmp_path, placement="separate") as pair:
-        sampler, ids = pair.sampler, [token for prompt in prompts(chat, 4) for token in prompt]
-        scored = sampler.logprobs(ids, 8, 1.0)
-        with torch.no_grad():
-            for parameter in pair.model.parameters():
-                parameter.mul_(1.05)
-        sampler.load_weights(pair.model.named_parameters())
-        rescored = sampler.logprobs(ids, 8, 1.0)
-        assert rescored != pytest.approx(scored, abs=0.01)
-        assert rescored == pytest.approx(recomputed(pair.model, ids, 8), abs=1e-3)
-        for i, prompt in enumerate(prompts(chat, 12)):
-            sampler.add_request(str(i), prompt, SamplingParams(max_tokens=9, seed=i))
-        for name, completion in drain(sampler).items():
-            expected = recomputed(pair.model, prompts(chat, 12)[int(name)] + completion.token_ids, 9)
-            assert completion.logprobs == pytest.approx(expected, abs=1e-3)
-        (process,) = [child for child in multiprocessing.active_children() if child.name == "EngineCore"]
-        sampler.add_request("s", ids[:20], SamplingParams(max_tokens=200, temperature=0.0))
-        Timer(0.1, os.kill, (process.pid, signal.SIGKILL)).start()
-        with pytest.raises(SamplerError, match="^vLLM failed: its process was ended by SIGKILL$"):
-            drain(sampler)
 
 
 @pytest.mark.slow

@@ -54,6 +54,10 @@ class Tampered:
     def __getattr__(self, name):
         return getattr(self.sampler, name)
 
+    @property
+    def engines(self):
+        return [self]
+
     def load_weights(self, weights):
         self.sampler.load_weights(self.change(weights))
 
@@ -161,6 +165,10 @@ class Rounding:
 
     def __init__(self, policy, canary, error):
         self.policy, self.canary, self.error = policy, canary, error
+
+    @property
+    def engines(self):
+        return [self]
 
     def load_weights(self, weights):
         list(weights)
