@@ -28,7 +28,7 @@ from mentor.policy.optimizer import OptimizerSettings, trained_parameters
 from mentor.policy.packing import Packing, packed_parts
 from mentor.policy.partition import balanced_partition
 from mentor.policy.ranks import Ranks
-from mentor.policy.state import read_meta, read_parameters, write_state
+from mentor.policy.state import Entry, read_meta, read_parameters, write_state
 
 Part = TypeVar("Part", bound=TokenBatch)
 
@@ -237,7 +237,9 @@ class Policy:
 
     def save_state(self, folder: Path | None) -> None:
         """Write all that `load_state` needs to resume exactly: weights, optimiser, step, random states."""
-        meta = {"step": self.step, "torch_rng": torch.get_rng_state(), "python_rng": random.getstate()}
+        base = str(self.model.name_or_path)  # empty of a student that was made from scratch
+        base = str(Path(base).resolve()) if base and Path(base).is_dir() else base
+        meta = {"base": base, "step": self.step, "torch_rng": torch.get_rng_state(), "python_rng": random.getstate()}
         if self.engine.device.type == "cuda":
             meta["cuda_rng"] = torch.cuda.get_rng_state()
         write_state(
@@ -248,14 +250,21 @@ class Policy:
         """Restore what `save_state` wrote, whichever engine and however many ranks wrote it."""
         meta = read_meta(folder)
         self.engine.steps = meta["step"]
+        self._write(read_parameters(folder), folder)
+        torch.set_rng_state(meta["torch_rng"])
+        random.setstate(meta["python_rng"])
+        if self.engine.device.type == "cuda" and "cuda_rng" in meta:
+            torch.cuda.set_rng_state(meta["cuda_rng"])
+
+    def load_weights(self, folder: Path) -> None:
+        """Set the weights to those that `save_state` wrote, and nothing else."""
+        self._write(((name, {"weight": entry["weight"]}) for name, entry in read_parameters(folder)), folder)
+
+    def _write(self, parameters: Iterable[tuple[str, Entry]], folder: Path) -> None:
         own = dict(self.trained_parameters())
-        for name, entry in read_parameters(folder):
+        for name, entry in parameters:
             if name not in own:
                 raise PolicyError(f"{folder} holds {name}, which this policy does not train")
             self.engine.write(own.pop(name), entry)
         if own:
             raise PolicyError(f"{folder} lacks {len(own)} of the trained parameters ({next(iter(own))}, ...)")
-        torch.set_rng_state(meta["torch_rng"])
-        random.setstate(meta["python_rng"])
-        if self.engine.device.type == "cuda" and "cuda_rng" in meta:
-            torch.cuda.set_rng_state(meta["cuda_rng"])

@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from mentor.config import ModelConfig, SamplerConfig, Section, ToolsConfig
 from mentor.errors import RunFolderError
-from mentor.runs.base_model import checked_model, local_or_hub
+from mentor.runs.base_model import checked_model
 from mentor.runs.evaluations import run_models
 from mentor.runs.folder import stored_config
+from mentor.runs.model_folders import stage_of, usable_model
 
 TAKEN: dict[str, tuple[type[Section], tuple[str, ...]]] = {
     "tools": (ToolsConfig, tuple(entry.name for entry in fields(ToolsConfig) if entry.name != "workers")),
@@ -42,7 +43,7 @@ def chosen_model(root: Path, name: str | None, path: str | None) -> Path | str:
     root: of the run. Raises RunFolderError or InputError where it is not there.
     """
     if path is not None:
-        return local_or_hub(path, "model.path")
+        return usable_model(path, "model.path")
     models = run_models(root)
     if name is not None:
         found = [model for model in models if model.parent.name == name]
@@ -62,9 +63,9 @@ def trained_with(model: Path | str) -> dict[str, dict[str, Any]]:
 
     A stage that called no tools (sft, pretrain) takes the tools of its run's rollout.
     """
-    if isinstance(model, str) or (stored := stored_config(model.parent)) is None:
+    if isinstance(model, str) or (stored := stored_config(stage := stage_of(model))) is None:
         return {}
-    tools = stored if stored.get("tools") else stored_config(model.parents[1] / "rollout") or {}
+    tools = stored if stored.get("tools") else stored_config(stage.parent / "rollout") or {}
     groups: Mapping[str, Any] = {**stored, "tools": tools.get("tools")}
     return {
         group: {key: groups[group][key] for key in keys if key in groups[group]}

@@ -14,19 +14,21 @@ from mentor.config import Config, TaskConfig, build, dump
 from mentor.errors import RunFolderError
 from mentor.evaluation.domains import data_set
 from mentor.rewards.reward_terms import files_of
-from mentor.runs.base_model import local_or_hub
 from mentor.runs.folder import stored_config
 from mentor.runs.identity import content_hashes
+from mentor.runs.model_folders import model_name, stage_of, usable_model
 from mentor.tasks.bfcl import answers_file
 
 BLOCKS, BLOCK_BYTES = 16, 65536
+WEIGHTS = ("*.safetensors", "*.bin", "parameters-*.pt")  # of models and checkpoints
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """model: a local folder or a hub name. folder: relative to `eval/`. config: what `claim` stores and compares.
+    """model: a local folder, a checkpoint or a hub name. folder: relative to `eval/`.
 
-    trained_on: the data set that the model's run trains on, also for the base; None if unknown.
+    config: what `claim` stores and compares. trained_on: the data set that the model's run trains on, also for the
+    base; None if unknown.
     """
 
     model: Path | str
@@ -48,7 +50,7 @@ def evaluations(config: Config, root: Path) -> list[Evaluation]:
     path = config.model.path if config.model is not None else None
     models: list[Path | str] = [*run_models(root)]
     if path is not None:
-        base = local_or_hub(path, "model.path")
+        base = usable_model(path, "model.path")
         models = [base, *(model for model in run_models(root) if _made_from(model, base))]
     if not models:
         raise RunFolderError(
@@ -74,8 +76,8 @@ def run_models(root: Path) -> list[Path]:
 def trained_on(model: Path | str, root: Path) -> str | None:
     """Return the data set of the teacher's trajectories in the run that made the model, else in this run (`root`)."""
     runs = [root]
-    if isinstance(model, Path) and model.resolve().parent.name.startswith(("sft-", "rl-")):
-        runs.insert(0, model.resolve().parents[1])
+    if isinstance(model, Path) and (stage := stage_of(model)).name.startswith(("sft-", "rl-")):
+        runs.insert(0, stage.parent)
     stored = next((found for run in runs if (found := stored_config(run / "rollout"))), None)
     if stored is None:
         return None
@@ -91,20 +93,12 @@ def _made_from(model: Path, base: Path | str) -> bool:
     return Path(given).resolve() == base.resolve() != model.resolve()
 
 
-def model_name(model: Path | str) -> str:
-    """Name the model below eval/: by its stage's folder, its own folder, or its hub name with `--` for `/`."""
-    if isinstance(model, str):
-        return model.replace("/", "--")
-    path = model.resolve()
-    return path.parent.name if path.name == "model" else path.name
-
-
 def fingerprint(model: Path | str) -> str:
     """Hash the names, sizes and evenly spaced blocks of the weight files into 16 hexadecimal digits."""
     if isinstance(model, str):
         return model
     digest = hashlib.sha256()
-    for path in sorted([*model.glob("*.safetensors"), *model.glob("*.bin")]):
+    for path in sorted(path for kind in WEIGHTS for path in model.glob(kind)):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:

@@ -14,6 +14,7 @@ from mentor.jsonl import Report
 from mentor.policy.model import torch_dtype
 from mentor.runs.as_trained import chosen_model
 from mentor.stages.chat_format import load_chat
+from mentor.stages.checkpoint_model import loadable
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox
 from mentor.tools import Toolbox
@@ -23,7 +24,8 @@ from mentor.tools import Toolbox
 def student_environment(
     path: Path | str, toolbox: Toolbox, model: ModelConfig, sampling: SamplerConfig
 ) -> Iterator[Environment]:
-    """Open the environment of the model at `path`; its weights and cache are freed at the end."""
+    """Open the environment of the model or checkpoint at `path`; its weights and cache are freed at the end."""
+    path = loadable(path)
     chat = load_chat(path, model)
     with (
         open_sampler(

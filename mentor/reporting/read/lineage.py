@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,11 @@ from pathlib import Path
 from mentor.reporting.read.records import EvalResult, Origin, StageRecord
 
 TEACHER_FOLDER = "rollout"
+
+
+def made_by(model: str) -> str:
+    """Name the folder of the stage that made a model: a checkpoint is called after it and its step."""
+    return re.sub(r"-step-\d+$", "", model)
 
 
 def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str] = ()) -> list[str]:
@@ -19,7 +25,7 @@ def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str
     started_from = {record.folder: record.counts.get("base") for record in stages}
     known = {*evaluated, *started_from}
     line = [model]
-    while path := started_from.get(line[-1]):
+    while path := started_from.get(made_by(line[-1])):
         parts = [part for part in Path(path).parts if part != "model"]
         name = next((name for name in ("--".join(parts), parts[-1]) if name in known), str(path))
         if name in line:  # a run whose folders name each other would never end
@@ -37,10 +43,10 @@ def with_base(results: list[EvalResult], stages: Sequence[StageRecord]) -> list[
     evaluated = {result.model for result in results}
     started_elsewhere = {record.folder for record in stages if record.stage in ("sft", "rl")}
     bases = {model: ancestors(model, stages, evaluated)[-1] for model in evaluated}
-    known = [
-        replace(result, base=base if (base := bases[result.model]) in evaluated - started_elsewhere else None)
-        for result in results
-    ]
+    bases = {
+        model: base for model, base in bases.items() if base in evaluated and made_by(base) not in started_elsewhere
+    }
+    known = [replace(result, base=bases.get(result.model)) for result in results]
     return sorted(known, key=lambda r: (r.benchmark, not r.is_base, not r.model.startswith("sft"), r.model))
 
 
@@ -53,7 +59,7 @@ def origins(results: Sequence[EvalResult], stages: Sequence[StageRecord]) -> dic
         line = ancestors(model, stages, evaluated)
         roles = ["The model", *["Trained from"] * (len(line) - 1)]
         entries = [Origin("This evaluation", folder), *map(Origin, roles, line)]
-        if any(kinds.get(name) in ("sft", "rl") for name in line):
+        if any(kinds.get(made_by(name)) in ("sft", "rl") for name in line):
             entries.append(Origin("The teacher's trajectories", TEACHER_FOLDER))
         found[folder] = entries
     return found

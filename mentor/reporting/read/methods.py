@@ -12,6 +12,7 @@ import numpy as np
 
 from mentor.evaluation.paired import RESAMPLES, Difference, holm, paired_tests
 from mentor.evaluation.statistics import wilson_interval
+from mentor.reporting.read.lineage import made_by
 from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import EvalResult, MethodResult, Pair, Report, StageRecord
 from mentor.reporting.read.task_scores import TaskKey
@@ -25,9 +26,10 @@ Scores = Mapping[tuple[str, str, str, str], Mapping[TaskKey, float]]
 
 
 def method_of(folder: str, trained: set[str]) -> str:
-    """Strip `-s<seed>` from the name of a folder that a stage of the run made; any other name is a method by itself."""
-    found = re.fullmatch(r"(.+)-s\d+", folder)
-    return found[1] if found and folder in trained else folder
+    """Strip `-s<seed>` from the name of a folder that a stage of the run made, or of a checkpoint in it; any other name
+    is a method by itself."""
+    found = re.fullmatch(r"(.+)-s\d+(-step-\d+)?", folder)
+    return found[1] + (found[2] or "") if found and made_by(folder) in trained else folder
 
 
 def trained_folders(report: Report) -> set[str]:

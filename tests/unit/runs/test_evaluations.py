@@ -7,8 +7,10 @@ import yaml
 
 from mentor.config import BenchmarkConfig, Config, EvalStage, ModelConfig, TaskConfig
 from mentor.errors import RunFolderError
-from mentor.runs.evaluations import _made_from, evaluations, fingerprint, model_name
+from mentor.runs.evaluations import _made_from, evaluations, fingerprint
 from tests.fixtures.run_folder import make_model_folder
+
+TASK = TaskConfig("gsm8k")
 
 
 def test_a_model_path_covers_the_models_of_the_run_made_from_it(tmp_path: Path) -> None:
@@ -50,6 +52,23 @@ def test_fingerprint_changes_with_the_weights(tmp_path: Path):
     assert fingerprint(model) == before
 
 
-def test_a_model_is_called_after_its_stage_its_folder_or_its_hub_name(tmp_path: Path):
-    assert model_name(tmp_path / "rl-strict-s0" / "model") == "rl-strict-s0"
-    assert model_name(tmp_path / "qwen") == "qwen" and model_name("Qwen/Qwen3-0.6B") == "Qwen--Qwen3-0.6B"
+def test_a_checkpoint_is_evaluated_beside_its_stage_and_other_steps(tmp_path: Path):
+    stage = tmp_path / "rl-flexible-s0"
+    make_model_folder(stage / "model", b"end")
+    for step in (5, 10):
+        folder = stage / "checkpoints" / f"step-{step:08d}"
+        folder.mkdir(parents=True)
+        (folder / "meta.pt").touch()
+        (folder / "parameters-00000.pt").write_bytes(bytes([step]))
+    rollout = {"stage": {"name": "rollout"}, "task": {"name": "gsm8k"}}
+    (tmp_path / "rollout").mkdir()
+    (tmp_path / "rollout" / "config.yaml").write_text(yaml.safe_dump(rollout))
+    found = []
+    for step in (5, 10):
+        path = str(stage / "checkpoints" / str(step))
+        config = Config(EvalStage("eval"), model=ModelConfig("tiny", path), benchmark={"a": BenchmarkConfig(TASK)})
+        found += evaluations(config, tmp_path / "another run")
+    assert [job.folder for job in found] == ["rl-flexible-s0-step-5/a", "rl-flexible-s0-step-10/a"]
+    assert {job.trained_on for job in found} == {"gsm8k"}, "of the run that made it"
+    weights = {job.config["upstream"]["weights"] for job in found}
+    assert len(weights) == 2

@@ -44,3 +44,15 @@ def test_origins_lead_from_the_evaluation_to_the_teacher(tmp_path: Path) -> None
     ]
     assert [o.folder for o in origins["eval/Qwen--Qwen3-0.6B/calculator"]][1:] == ["Qwen--Qwen3-0.6B"]
     assert origins["eval/rl-other-s3/calculator"][2] == Origin("Trained from", "a/pretrain-s3/model")
+
+
+def test_a_checkpoint_has_the_base_of_its_stage_and_is_none(tmp_path: Path) -> None:
+    root = make_run(tmp_path / "demo")
+    write_eval(root, "rl-hub-s0-step-20", make_row(0.3, 0.2, 0.4))
+    write_eval(root, "rl-going-s0-step-20", make_row(0.3, 0.2, 0.4))
+    report = collect(root, "t")
+    bases = {result.model: result.base for result in report.results}
+    assert bases["rl-hub-s0-step-20"] == "Qwen--Qwen3-0.6B" and bases["rl-going-s0-step-20"] is None
+    lines = report.origins["eval/rl-hub-s0-step-20/calculator"]
+    assert [origin.folder for origin in lines][1:] == ["rl-hub-s0-step-20", "sft-s0", "Qwen--Qwen3-0.6B", "rollout"]
+    assert {"rl-hub", "rl-hub-step-20"} < {method.method for method in report.methods}

@@ -1,0 +1,31 @@
+"""A model of a run is found by its folder or by the step of a checkpoint."""
+
+from pathlib import Path
+
+import pytest
+
+from mentor.errors import InputError
+from mentor.runs.model_folders import as_checkpoint, model_name, stage_of, usable_model
+from tests.fixtures.run_folder import make_model_folder
+
+
+def test_a_checkpoint_is_named_by_its_step_its_folder_or_the_model_in_it(tmp_path: Path):
+    checkpoints = tmp_path / "rl-a-s0" / "checkpoints"
+    whole = checkpoints / "step-00000020"
+    make_model_folder(whole / "model")
+    (whole / "meta.pt").touch()
+    for name in ("20", "step-00000020", "step-00000020/model"):
+        assert usable_model(str(checkpoints / name), "model.path") == whole
+        assert stage_of(checkpoints / name) == tmp_path / "rl-a-s0"
+        assert model_name(checkpoints / name) == "rl-a-s0-step-20"
+    with pytest.raises(InputError, match=r"`model.path=.*/checkpoints/30` is no checkpoint; there are: .*/20$"):
+        usable_model(str(checkpoints / "30"), "model.path")
+
+
+def test_other_folders_and_hub_names_are_models(tmp_path: Path):
+    model = make_model_folder(tmp_path / "rl-strict-s0" / "model")
+    assert as_checkpoint(model) is None and as_checkpoint(tmp_path / "20") is None
+    assert usable_model(str(model), "model.path") == model and stage_of(model) == model.parent
+    assert usable_model("Qwen/Qwen3-0.6B", "model.path") == "Qwen/Qwen3-0.6B"
+    assert model_name(model) == "rl-strict-s0"
+    assert model_name(tmp_path / "qwen") == "qwen" and model_name("Qwen/Qwen3-0.6B") == "Qwen--Qwen3-0.6B"
