@@ -14,7 +14,7 @@ from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.jsonl import read_jsonl
 from mentor.types import TrajectoryGroup
 
-PHASES = ("rollout", "reward", "update", "push", "push_check")
+PHASES = ("rollout", "reward", "sleep", "logprobs", "update", "push", "push_check")
 HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline
 
 
@@ -37,13 +37,14 @@ class History:
     ) -> tuple[dict[str, float], list[str]]:
         """Return the step's metrics, and a line for every alarm that starts with it.
 
-        stats: of the policy update. seconds: per phase. throughput: sampled tokens a second of the rollout, and real
-        tokens a second, prompts included, of the update.
+        stats: of the policy update and the weight push. seconds: per phase. throughput: sampled tokens a second of the
+        rollout; real tokens a second, prompts included, of the update; GiB a second of the push.
         """
         metrics = {**group_metrics(groups, advantage), **stats}
         metrics |= {f"time/{phase}_s": seconds[phase] for phase in PHASES}
         metrics["throughput/rollout_tokens_per_s"] = metrics["rollout/tokens"] / seconds["rollout"]
         metrics["throughput/update_tokens_per_s"] = metrics["policy/tokens"] / seconds["update"]
+        metrics["throughput/push_gib_per_s"] = metrics["sync/push_gib"] / seconds["push"]
         ringing, lines = self._alarms.watch(step, metrics)
         metrics |= ringing
         self.rows.append(metrics)

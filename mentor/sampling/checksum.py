@@ -23,9 +23,11 @@ class Checksums:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
+        self.bytes = 0  # of all tensors, in `dtype`
         self._parts: dict[str, int] = defaultdict(int)
 
     def add(self, name: str, tensor: torch.Tensor) -> None:
+        self.bytes += tensor.numel() * self.dtype.itemsize
         self._parts[part_of(name)] += bit_sum(tensor, self.dtype)
 
     def over(self, weights: Iterable[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:

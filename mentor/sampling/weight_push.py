@@ -65,10 +65,11 @@ class Canary:
 def push_weights(
     policy: Policy, sampler: Sampler, canary: Canary, temperature: float, step: int, timer: Timer
 ) -> dict[str, float]:
-    """Push the policy's weights to the rollout engines, compare both sides, and return the canary's metrics.
+    """Push the policy's weights to the rollout engines, compare both sides, and return the metrics of both.
 
-    `sync/canary_difference` is the mean absolute difference of its logprobs, the largest of this rank's engines, and
-    `sync/canary_growth` that over the first push's. temperature: of the policy's logprobs. step: for messages. timer:
+    `sync/push_gib` is the size of what was pushed, in the rollout engine's type, `sync/canary_difference` the mean
+    absolute difference of the canary's logprobs, the largest of this rank's engines, and `sync/canary_growth` that over
+    the first push's. temperature: of the policy's logprobs. step: for messages. timer:
     takes the phases `push` and `push_check`. Every rank takes part. Raises SamplerError naming which of the two
     comparisons differs.
     """
@@ -78,6 +79,7 @@ def push_weights(
         sent = Checksums(sampler.dtype)
         weights = policy.adapter(scaled=True) if sampler.takes_adapter else policy.weights()
         sampler.load_weights(sent.over(weights))
+        pushed = sent.bytes
     with timer("push_check"):
         if sampler.takes_adapter:  # which has the base from its files
             deque(sent.over(policy.weights(merged=False)), maxlen=0)
@@ -90,6 +92,7 @@ def push_weights(
     if canary.first is None:
         canary.first = difference
     return {
+        "sync/push_gib": pushed / 2**30,
         "sync/canary_difference": difference,
         "sync/canary_growth": difference / max(canary.first, LEAST_FIRST[sampler.dtype]),
     }

@@ -129,13 +129,15 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
                 groups += sampled
                 if enough_signal(groups, algorithm.prompts):
                     break
-            with timer("update"):
+            with timer("sleep"):
                 sampler.sleep()
-                trained = drop_surplus(groups, algorithm.prompts)
-                shuffle_seed = f"minibatches/{config.seed}/{step}"
+            trained = drop_surplus(groups, algorithm.prompts)
+            shuffle_seed = f"minibatches/{config.seed}/{step}"
+            with timer("logprobs"):
                 experience = gather_experience(trained, policy, reference, chat.pad_id, algorithm, shuffle_seed)
-                stats |= subtract_kl(experience, algorithm.shaping)
-                assign_advantages(trained, algorithm.advantage)
+            stats |= subtract_kl(experience, algorithm.shaping)
+            assign_advantages(trained, algorithm.advantage)
+            with timer("update"):
                 stats |= update_policy(policy, experience, algorithm, shuffle_seed, ranks)
             stats |= push_weights(policy, sampler, canary, sampling.temperature, step, timer)
             if algorithm.rounds > 1:

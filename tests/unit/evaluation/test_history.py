@@ -19,7 +19,7 @@ from mentor.types import (
 
 PLAIN = AdvantageSettings("group", normalize_std=False)
 TASK = Task("t", "q", ("1",), "calculator")
-SECONDS = {"rollout": 2.0, "reward": 0.5, "update": 3.0, "push": 0.25, "push_check": 0.25}
+SECONDS = {"rollout": 2.0, "reward": 0.5, "sleep": 0.1, "logprobs": 1.0, "update": 3.0, "push": 0.25, "push_check": 0.2}
 
 
 def make_reward(answer: float, /, **parts: float) -> RewardBreakdown:
@@ -42,7 +42,7 @@ def row(size: float, failed: float, equal: float) -> dict[str, float]:
 
 
 def stats(updates: float) -> dict[str, float]:
-    return {"policy/updates": updates, "policy/tokens": 90.0}
+    return {"policy/updates": updates, "policy/tokens": 90.0, "sync/push_gib": 0.5}
 
 
 def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
@@ -52,6 +52,7 @@ def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
     history = History(path)
     metrics, _ = history.add(2, [mixed()], stats(1.0), SECONDS, PLAIN)
     assert metrics["throughput/update_tokens_per_s"] == 30.0 and metrics["time/reward_s"] == 0.5
+    assert metrics["throughput/push_gib_per_s"] == 2.0 and metrics["time/logprobs_s"] == 1.0
     assert history.seconds() == SECONDS
     counts = history.counts()
     assert counts == {

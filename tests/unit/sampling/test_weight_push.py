@@ -82,6 +82,7 @@ def test_a_whole_push_agrees(pair, policy, canary):
         stats = push_weights(policy, pair.sampler, canary, TEMPERATURE, step, timer)
         assert stats["sync/canary_difference"] < 1e-4 and stats["sync/canary_growth"] <= 1.0
         assert set(timer.seconds) == {"push", "push_check"}
+        assert stats["sync/push_gib"] * 2**30 == 4 * sum(value.numel() for _, value in policy.weights())
 
 
 def test_pushed_adapters_sample_as_the_adapter_model(pair, chat, canary):
