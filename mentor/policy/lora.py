@@ -24,13 +24,18 @@ WEIGHTS = "adapter_model.safetensors"  # peft's name of the file
 
 
 def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
-    """Add adapters to every linear layer but the LM head; nothing else stays trainable. B starts at zero."""
+    """Add adapters to every linear layer but the LM head; nothing else stays trainable. B starts at zero.
+
+    A Mamba layer's fused kernel multiplies with the weight of its last linear layer itself, past an adapter, so that
+    one gets none.
+    """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError as error:
         raise PolicyError("trainer.lora needs peft: pip install 'mentor[lora]'") from error
     head = model.get_output_embeddings()
-    inside = set(model.get_decoder().modules()) - {head}
+    mamba = [module for module in model.modules() if hasattr(module, "A_log") and hasattr(module, "D")]
+    inside = set(model.get_decoder().modules()) - {head, *(getattr(layer, "out_proj", None) for layer in mamba)}
     linear = [name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear) and layer in inside]
     dtype = next(model.parameters()).dtype
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=linear, task_type="CAUSAL_LM")
@@ -79,6 +84,7 @@ def write_adapter(folder: Path, model: PreTrainedModel, weights: dict[str, torch
     config = copy(held.peft_config["default"])
     base = str(model.name_or_path)
     config.base_model_name_or_path = str(Path(base).resolve()) if Path(base).is_dir() else base
+    config.target_modules = sorted(config.target_modules)
     config.inference_mode = True
     config.save_pretrained(folder)
     save_file({f"base_model.model.{name}": value.contiguous() for name, value in weights.items()}, folder / WEIGHTS)

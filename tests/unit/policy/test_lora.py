@@ -118,3 +118,11 @@ def test_layers_of_images_get_no_adapters():
     add_adapters(model, rank=4, alpha=8)
     adapted = [name for name, _ in adapted_layers(model)]
     assert len(adapted) == 2 * 7 and all(".language_model." in name for name in adapted)
+
+
+@pytest.mark.parametrize(("family", "layers"), [("granite4", 1 + 4 + 2 * 2), ("nemotron_h", 1 + 4 + 2)])
+def test_a_mamba_layers_output_projection_gets_none(family, layers):
+    model = make_family(family)
+    add_adapters(model, rank=4, alpha=8)
+    adapted = [name for name, _ in adapted_layers(model)]
+    assert len(adapted) == layers and not any(name.endswith("out_proj") for name in adapted)
