@@ -89,7 +89,8 @@ def gpu_names(first: int, count: int) -> list[str]:
     names = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
     if first + count > len(names):
         raise SamplerError(
-            f"sampler.placement=separate needs GPUs {first} to {first + count - 1}, this process sees {len(names)}"
+            f"sampler.placement=separate needs GPUs {first} to {first + count - 1}, this process sees {len(names)}; "
+            "accepted: fewer sampler.engines, sampler.tensor_parallel or trainer.num_processes"
         )
     return names[first : first + count]
 

@@ -26,6 +26,7 @@ from vllm.model_executor.model_loader import get_model_loader
 from vllm.platforms import current_platform
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 
+from mentor import progress
 from mentor.sampling.checksum import Checksums, bit_sum, part_of, wrapped
 from mentor.sampling.vllm_engine import ADAPTER
 
@@ -122,6 +123,7 @@ class WorkerExtension:
         first = get_tensor_model_parallel_rank() == 0
         received: dict[str, int] = {}
         for path, module in self.model_runner.model.named_modules():
+            progress.beat()  # seen where the engine is in the policy's process
             path = path.removesuffix(".base_layer")  # of a layer that can have an adapter
             for name, parameter in module.named_parameters(recurse=False):
                 if module is lm_head and self._tied or not (first or _is_partitioned(module, name)):

@@ -45,7 +45,7 @@ def test_environment_variables_of_a_start_are_set_and_put_back(monkeypatch, tmp_
 def test_a_separate_engine_takes_gpus_that_this_process_sees(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
     assert gpu_names(1, 2) == ["5", "7"]
-    with pytest.raises(SamplerError, match="placement=separate needs GPUs 2 to 3, this process sees 3"):
+    with pytest.raises(SamplerError, match="separate needs GPUs 2 to 3, this process sees 3; accepted: fewer"):
         gpu_names(2, 2)
 
 
