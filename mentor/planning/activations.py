@@ -19,7 +19,7 @@ def forward(workload: Workload) -> Terms:
     """Return the larger of two moments: in a layer, with about half of what it would save, and in the LM head."""
     hidden = workload.width * workload.shape.hidden_size * workload.tokens
     layer = {"layer at work": workload.tokens * _saved_by_layer(workload) / 2 + 2 * hidden + _mask(workload)}
-    head = {"final hidden states": 3 * hidden, "logits chunk": _chunk(workload)}
+    head = {"final hidden states": 3 * hidden, "logits chunk": 2 * _chunk(workload)}  # logits, and their exponentials
     return gib({**narrow_copies(workload), **larger(layer, head)})
 
 
@@ -33,7 +33,7 @@ def backward(workload: Workload) -> Terms:
     # Float32 (plain torch adds to the gradient it keeps), and the product added to it, in bfloat16 a tensor of its own.
     head = 0 if workload.lora_rank else ((4 if workload.zero_stage else 0) + (2 if width == 2 else 0)) * shape.embedding
     final = 6 * width * shape.hidden_size * workload.tokens
-    head_turn = {"final hidden states": final, "logits chunk": _chunk(workload), "head gradient": head}
+    head_turn = {"final hidden states": final, "logits chunk": 3 * _chunk(workload), "head gradient": head}
     at_work = layer * workload.tokens + _mask(workload)
     layer_turn = {"layer at work": at_work, "new gradients": model_state.new_gradients(workload)}
     kept_by_all = {"kept activations": shape.num_hidden_layers * kept * workload.tokens}
@@ -61,7 +61,7 @@ def _mask(workload: Workload) -> float:
 
 def _chunk(workload: Workload) -> float:
     most = CHUNK_ELEMENTS["cuda" if workload.device.is_gpu else "cpu"]
-    return 3 * 4 * min(most, workload.tokens * workload.shape.vocab_size)
+    return 4 * min(most, workload.tokens * workload.shape.vocab_size)
 
 
 def narrow_copies(workload: Workload) -> Terms:

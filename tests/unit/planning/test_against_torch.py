@@ -16,8 +16,11 @@ from tests.unit.planning.live_memory import OPTIMIZER, make_model, make_workload
 
 
 def compare(workload: Workload, measured: dict[str, float]) -> None:
-    """Never much less than what is needed, and not a quarter more; of gathered layers the plan takes the most."""
-    most = 1.4 if workload.zero_stage == 3 else 1.25
+    """Never much less than what is needed, and not three tenths more; of gathered layers the plan takes the most.
+
+    What is measured lacks the exponentials that logsumexp makes inside itself.
+    """
+    most = 1.4 if workload.zero_stage == 3 else 1.3
     ratios = {}
     for phase in make_plan(workload).phases:
         if phase.name in measured:
