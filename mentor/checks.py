@@ -23,6 +23,7 @@ from mentor.config import (
     OpenaiTeacher,
     PipelineStage,
     PretrainStage,
+    PushStage,
     RlTrainer,
     RolloutStage,
     SamplerConfig,
@@ -358,6 +359,30 @@ def _check_attention(name: str, dtype: str, sampler: SamplerConfig | None) -> No
         )
 
 
+def _check_repo(stage: PushStage) -> None:
+    """Check the name as the Hub does, before anything is read."""
+    if stage.repo is None:
+        if not stage.dry_run:
+            raise ConfigError(
+                "`stage.repo` is not set, and stage.dry_run=false sends a model: stage.repo=<owner>/<name>"
+            )
+        return
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(stage.repo)
+    except HFValidationError:
+        pass
+    else:
+        if stage.repo.count("/") == 1:
+            return
+    raise ConfigError(
+        f"`stage.repo={stage.repo}` is no name on the Hub; accepted: <owner>/<name> of at most 96 letters, "
+        "digits and . _ -, without -- and .."
+    )
+
+
 def _check_stage(config: Config) -> None:
     stage = config.stage
     if isinstance(stage, PretrainStage) and config.model is not None and config.model.path is not None:
@@ -366,6 +391,8 @@ def _check_stage(config: Config) -> None:
         for path in stage.decontaminate:
             if not Path(path).is_file():
                 raise ConfigError(f"`stage.decontaminate` has {path!r}, which is not a file; accepted: JSONL files")
+    if isinstance(stage, PushStage):
+        _check_repo(stage)
     if isinstance(stage, PipelineStage) and not stage.steps:
         raise ConfigError("`stage.steps=[]` does nothing; accepted: lists of overrides such as ['stage=sft']")
     if isinstance(stage, PretrainStage) and stage.direct_share + stage.alternative_share > 1:

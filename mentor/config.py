@@ -168,6 +168,17 @@ class ChatStage(StageConfig):
 
 
 @dataclass
+class PushStage(StageConfig):
+    """A model of the run, or a checkpoint, with its card for the Hugging Face Hub: what is sent, and the upload."""
+
+    repo: str | None = None  # owner/name on the Hub; a dry run needs none
+    model: str | None = None  # the folder in the run of the stage that made it, such as rl-flexible-s0; null: the last
+    what: str = choice("model", "model", "adapter")  # adapter: what trainer.lora trained, in PEFT's format, alone
+    private: bool = True  # only its owner sees the repository, where it is made
+    dry_run: bool = True  # list files, sizes and hashes, and send nothing; false: send them
+
+
+@dataclass
 class PipelineStage(StageConfig):
     """Several stages in order, each a fresh process; a step is a list of overrides."""
 
@@ -639,13 +650,16 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "score": ("task", "reward", "judge"),
     "report": (),
     "chat": ("tools", "model", "sampler"),
+    "push": ("model",),
     "pipeline": (),
 }
 """What each stage reads besides `stage`, `logger`, `launcher` and `paths`, which all stages read."""
 
-READS_ONLY: dict[tuple[str, str], tuple[str, ...]] = dict.fromkeys(
-    (("pretrain", "task"), ("score", "task")), ("answer_format",)
-)
+READS_ONLY: dict[tuple[str, str], tuple[str, ...]] = {
+    ("pretrain", "task"): ("answer_format",),
+    ("score", "task"): ("answer_format",),
+    ("push", "model"): ("path",),
+}
 """By stage and group: the only keys that the stage reads of the group, where it does not read all."""
 
 ALWAYS_READ = (
@@ -679,6 +693,7 @@ STAGES: dict[str, type[StageConfig]] = {
     "report": ReportStage,
     "check": CheckStage,
     "chat": ChatStage,
+    "push": PushStage,
     "pipeline": PipelineStage,
 }
 

@@ -180,8 +180,8 @@ LAUNCHER = {
 }
 TOP_LEVEL = {
     "run": stage_not_in("score"),
-    "seed": stage_not_in("score", "report"),
-    "overwrite": stage_not_in("report", "check", "chat"),
+    "seed": stage_not_in("score", "report", "push"),
+    "overwrite": stage_not_in("report", "check", "chat", "push"),
 }
 
 READ_WHEN: dict[str, Mapping[str, Condition]] = {

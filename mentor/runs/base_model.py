@@ -39,6 +39,8 @@ def checked_model(folder: Path, given: str) -> Path:
     if not (folder / "config.json").is_file():
         inner = folder / "model"
         hint = f"; did you mean {inner}?" if (inner / "config.json").is_file() else ""
+        if not hint and (folder / "meta.pt").is_file():
+            hint = f"; `mentor stage=push model.path={folder}` makes the model {inner} of this checkpoint"
         raise InputError(f"`{given}` has no config.json, so it is not a model folder{hint}")
     try:
         is_object = isinstance(json.loads((folder / "config.json").read_bytes()), dict)

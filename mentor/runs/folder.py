@@ -23,8 +23,8 @@ CONFIG_NAME = "config.yaml"
 REPLACED = ".replaced"  # holds what an overwrite replaces until the new stage has ended
 REQUESTS = "requests"  # answers of a teacher's endpoint, each found by the hash of all that decides it
 
-FOLDERLESS = ("score", "check", "chat")
-"""Stages without a folder in the run: score writes the file that the user names, the others write nothing."""
+FOLDERLESS = ("score", "check", "chat", "push")
+"""Stages without a folder in the run: score writes the file that the user names, the others write nothing into it."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ LOGS = "logs"
 MARK = ".nodes-{}.partial"  # not a file of the stage, as one that is being written
 INTERACTIVE = ("chat",)
 """Stages that read what is typed."""
-LIGHT = ("rollout", "score", "report")
+LIGHT = ("rollout", "score", "report", "push")
 """Stages that import little: sooner done in a new process than after waiting for a fork server to start."""
 
 

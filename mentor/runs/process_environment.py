@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from mentor.config import Config, ScaledTrainer
+from mentor.config import Config, PushStage, ScaledTrainer
 from mentor.runs.seat import scaled_trainer
 
 
@@ -31,7 +31,10 @@ def _threads(wanted: int | None, processes: int) -> dict[str, str]:
 
 
 def _names_the_hub(config: Config) -> bool:
-    """Return whether a model or data set of this stage is no local file, so that the hub is asked for it."""
+    """Return whether a model or data set of this stage is no local file, so that the hub is asked for it, or one is
+    sent."""
+    if isinstance(config.stage, PushStage) and not config.stage.dry_run:
+        return True
     tasks = [config.task, *(benchmark.task for benchmark in config.benchmark.values())]
     paths = [config.model.path if config.model else None, *(task.path for task in tasks if task is not None)]
     return any(path is not None and not Path(path).exists() for path in paths)
