@@ -330,6 +330,8 @@ def _check_engines(config: Config) -> None:
             raise ConfigError(
                 "`trainer.deepspeed.offload=true` needs DeepSpeed; accepted: trainer.deepspeed.stage=1 to 3"
             )
+        if trainer.lora.quantize != "none":
+            _check_quantized(trainer, sampler)
         if zero.stage == 3 and sampler is not None and sampler.name == "transformers":
             raise ConfigError(
                 "`sampler.name=transformers` samples with the policy's own weights, which ZeRO stage 3 partitions; "
@@ -344,6 +346,18 @@ def _check_engines(config: Config) -> None:
     if sampler.tensor_parallel > 1 and sampler.placement != "separate":
         raise ConfigError(
             f"`sampler.tensor_parallel={sampler.tensor_parallel}` needs GPUs of its own: sampler.placement=separate"
+        )
+
+
+def _check_quantized(trainer: ScaledTrainer, sampler: SamplerConfig | None) -> None:
+    """Check that nothing but the policy's own model, in one process, holds the base."""
+    key = f"`trainer.lora.quantize={trainer.lora.quantize}`"
+    if trainer.deepspeed.stage:
+        raise ConfigError(f"{key} packs weights, which DeepSpeed does not take; accepted: trainer/deepspeed=none")
+    if sampler is not None and sampler.name == "vllm":
+        raise ConfigError(
+            f"{key} trains adapters for a rounded base, and vLLM would sample with the whole one; "
+            "accepted: sampler=transformers"
         )
 
 

@@ -478,6 +478,7 @@ class LoraConfig(Section):
 
     rank: int = number(0, low=0)  # of the adapters; 0 trains all weights
     alpha: int = count(32)  # the adapter's product is scaled by alpha / rank
+    quantize: str = choice("none", "none", "nf4")  # nf4: the base's linear layers in 4 bits (QLoRA), by bitsandbytes
 
 
 @dataclass

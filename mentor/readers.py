@@ -161,6 +161,7 @@ TRAINER = {
     "steps": one_of(".task_epochs", None),
     **dict.fromkeys(("deepspeed.offload", "deepspeed.bucket_elements"), above(".deepspeed.stage", 0)),
     "lora.alpha": above(".lora.rank", 0),
+    "lora.quantize": above(".lora.rank", 0),
     **dict.fromkeys(("kl_estimator", "kl_placement"), above(".kl_coef", 0)),
     "reference_offload": above(".kl_coef", 0) & one_of(".lora.rank", 0),
     "overlong_penalty": above(".overlong_buffer_tokens", 0),

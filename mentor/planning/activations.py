@@ -68,4 +68,5 @@ def narrow_copies(workload: Workload) -> Terms:
     """Count the bytes of autocast's copies of float32 weights."""
     if workload.zero_stage or workload.width == 4:
         return {}
-    return {"bfloat16 copies": 2 * workload.shape.parameters}
+    unpacked = workload.shape.largest_linear if workload.packed else 0  # one layer at a time
+    return {"bfloat16 copies": 2 * (workload.shape.parameters - workload.packed + unpacked)}

@@ -25,7 +25,7 @@ def weights(workload: Workload) -> Terms:
     if workload.zero_stage == 3 and workload.offload:
         return {}
     share = workload.num_processes if workload.zero_stage == 3 else 1
-    return gib({"weights": workload.weight_width * workload.held / share})
+    return gib({"weights": workload.weight_bytes / share})
 
 
 def states(workload: Workload) -> Terms:

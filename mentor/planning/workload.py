@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from mentor.planning.shape import ModelShape
 
+NF4_BYTES = 4.127 / 8  # of a weight in four bits, with its share of the constants (arXiv:2305.14314, section 3)
+
 
 @dataclass(frozen=True)
 class Device:
@@ -33,6 +35,7 @@ class Workload:
     offload: bool = False
     bucket_elements: int = 50_000_000
     lora_rank: int = 0
+    quantized: bool = False
     kl: bool = False
     reference_offload: bool = False
     optimizer: str = "adamw"
@@ -72,6 +75,16 @@ class Workload:
     def held(self) -> int:
         """Count the parameters of the model and its adapters."""
         return self.shape.parameters + self.shape.adapters(self.lora_rank)
+
+    @property
+    def packed(self) -> int:
+        """Count the parameters held in four bits."""
+        return self.shape.matrices if self.quantized else 0
+
+    @property
+    def weight_bytes(self) -> float:
+        """Return the bytes of the weights of the model and its adapters."""
+        return self.weight_width * (self.held - self.packed) + NF4_BYTES * self.packed
 
     @property
     def tokens(self) -> int:

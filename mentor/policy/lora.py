@@ -42,7 +42,8 @@ def add_adapters(model: PreTrainedModel, rank: int, alpha: int) -> None:
     inject_adapter_in_model(config, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".lora_" in name)
-        parameter.data = parameter.data.to(dtype)
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
 
 
 def adapted_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils.logging import disable_progress_bar, get_verbosity, set_verbosity, set_verbosity_error
 
 from mentor.errors import InputError
 from mentor.policy.attention import choose_attention
+from mentor.policy.nf4 import settle
 
 if torch.cuda.device_count() == 0:  # is_available() would initialise CUDA, and forks of this process could not use it
     os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns, also where transformers merely looks for it
@@ -34,16 +35,22 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     to: torch.device | None = None,
     attention: str | None = None,
+    quantization: BitsAndBytesConfig | None = None,
 ) -> PreTrainedModel:
     """Load a causal language model. to: the device when None. attention: see `choose_attention`.
 
+    quantization: of its linear layers (`nf4`).
     Raises InputError naming the path when it is not one.
     """
     verbosity = get_verbosity()
     set_verbosity_error()  # its table of unfitting weights is said in one line here
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(path), dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True
+            str(path),
+            dtype=dtype,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            quantization_config=quantization,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -56,6 +63,8 @@ def load_model(
         raise InputError(
             f"model.path={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
         )
+    if quantization is not None:
+        settle(model)
     return on_device(model, to or device(), attention)
 
 
@@ -63,7 +72,7 @@ def freeze_all_but_text(model: PreTrainedModel) -> None:
     """Train no part of a model that text does not pass through: towers of images and sound."""
     text = {*model.get_decoder().parameters(), *model.get_output_embeddings().parameters()}
     for parameter in model.parameters():
-        parameter.requires_grad_(parameter in text)
+        parameter.requires_grad_(parameter in text and parameter.is_floating_point())
 
 
 def make_student(

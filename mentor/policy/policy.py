@@ -21,7 +21,7 @@ from transformers.core_model_loading import revert_weight_conversion
 from mentor import progress
 from mentor.algorithm.batch import Batch, TokenBatch
 from mentor.errors import PolicyError
-from mentor.policy import lora
+from mentor.policy import lora, nf4
 from mentor.policy.interface import B, Engine, LossFunction, PolicyOutput
 from mentor.policy.lm_head import Truncation
 from mentor.policy.optimizer import OptimizerSettings, trained_parameters
@@ -189,7 +189,8 @@ class Policy:
                 continue
             layer = layers.get(name)
             with self.engine.gathered([value] if layer is None else list(layer.parameters())):
-                yield lora.plain_name(name), value.detach() if layer is None else lora.merged(value.detach(), layer)
+                weight = nf4.whole(value)
+                yield lora.plain_name(name), weight if layer is None else lora.merged(weight, layer)
 
     @property
     def has_adapters(self) -> bool:

@@ -26,6 +26,7 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         offload=trainer.deepspeed.offload and trainer.deepspeed.stage > 0,
         bucket_elements=trainer.deepspeed.bucket_elements,
         lora_rank=trainer.lora.rank,
+        quantized=trainer.lora.quantize == "nf4",
         kl=trainer.kl_coef > 0,
         reference_offload=trainer.reference_offload,
         optimizer=trainer.optimizer,

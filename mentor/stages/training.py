@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from mentor.chat import ChatFormat
 from mentor.config import DeepSpeedConfig, ModelConfig, ScaledTrainer, SupervisedTrainer, TrainerConfig
 from mentor.loggers import Logger
-from mentor.policy import OptimizerSettings, Policy, TorchEngine
+from mentor.policy import OptimizerSettings, Policy, TorchEngine, nf4
 from mentor.policy.checkpoint import save_folder
 from mentor.policy.interface import Engine
 from mentor.policy.lora import add_adapters
@@ -44,6 +44,7 @@ def load_student(
         torch_dtype(model.dtype) if zero else torch.float32,
         torch.device("cpu") if zero == 3 or on_cpu else None,
         model.attn_implementation,
+        nf4.quantization(torch_dtype(model.dtype)) if trainer.lora.quantize == "nf4" else None,
     )
     if frozen:
         student.requires_grad_(False)

@@ -10,6 +10,7 @@ from mentor.config import (
     Config,
     DeepSpeedConfig,
     EvalStage,
+    LoraConfig,
     ModelConfig,
     PretrainStage,
     SftStage,
@@ -62,6 +63,12 @@ def test_valid_configs_pass():
         ("trainer", {"deepspeed": DeepSpeedConfig(4)}, "0 to 3"),
         ("trainer", {"deepspeed": DeepSpeedConfig(0, offload=True)}, r"trainer\.deepspeed\.stage=1 to 3"),
         ("trainer", {"deepspeed": DeepSpeedConfig(3)}, "accepted: sampler=vllm"),
+        (
+            "trainer",
+            {"deepspeed": DeepSpeedConfig(2), "lora": LoraConfig(rank=4, quantize="nf4")},
+            r"`trainer\.lora\.quantize=nf4` packs weights.*accepted: trainer/deepspeed=none",
+        ),
+        ("trainer", {"lora": LoraConfig(rank=4, quantize="int8")}, "none, nf4"),
         ("sampler", {"placement": "separate"}, "needs vLLM"),
         ("model", {"attn_implementation": "flash_attention_2"}, r"narrow numbers; accepted: model\.dtype=bfloat16"),
         (
@@ -83,6 +90,14 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
+        (
+            replace(
+                rl_config(),
+                sampler=replace(rl_config().sampler, name="vllm"),
+                trainer=replace(rl_config().trainer, lora=LoraConfig(rank=4, quantize="nf4")),
+            ),
+            "vLLM would sample with the whole one; accepted: sampler=transformers",
+        ),
         (replace(rl_config(), run="../up"), "run=../up"),
         (replace(rl_config(), seed=-1), "seed=-1"),
         (Config(stage=SftStage("sft"), init="sft", trainer=SftTrainer()), "init=sft"),

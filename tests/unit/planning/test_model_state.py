@@ -74,6 +74,15 @@ def test_an_offloaded_reference_is_on_the_gpu_only_while_logprobs_are_computed()
     assert host(make_plan(replace(away, kl=False)), "run").keys() == {"processes"}
 
 
+def test_a_base_in_four_bits_takes_an_eighth_of_float32_but_for_its_embeddings() -> None:
+    workload = replace(GPU, zero_stage=0, lora_rank=16, quantized=True)
+    rest = N - SHAPE.matrices
+    found = terms(workload, "backward")
+    expected = 4 * (rest + SHAPE.adapters(16)) + 4.127 / 8 * SHAPE.matrices
+    assert found["weights"] == pytest.approx(expected)
+    assert found["bfloat16 copies"] == pytest.approx(2 * (rest + SHAPE.largest_linear))
+
+
 def test_adapters_train_little_and_need_no_reference() -> None:
     adapters = SHAPE.adapters(16)
     found = terms(replace(GPU, lora_rank=16), "backward")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from transformers import GenerationConfig
 
 from mentor.chat.certificate import fingerprint
 from mentor.config import DeepSpeedConfig, LoraConfig, ModelConfig, RlTrainer, SftTrainer, SupervisedTrainer
+from mentor.errors import PolicyError
 from mentor.policy import TorchEngine
 from mentor.policy.ranks import Ranks
 from mentor.runs import RunFolder
@@ -81,6 +83,13 @@ def test_a_student_with_adapters_is_saved_merged_and_apart(base, chat, tmp_path)
     assert sorted(path.name for path in (tmp_path / "sft-s0").iterdir()) == ["adapter", "model"]
     config = json.loads((tmp_path / "sft-s0" / "adapter" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (4, 32, str(base))
+
+
+def test_a_base_in_four_bits_needs_bitsandbytes(base, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    trainer = SftTrainer(lora=LoraConfig(rank=4, quantize="nf4"))
+    with pytest.raises(PolicyError, match=r"quantize=nf4 needs bitsandbytes: pip install 'mentor\[qlora\]'"):
+        load_student(base, MODEL, trainer)
 
 
 @pytest.mark.parametrize("files", [None, "<|endoftext|>", "<|im_start|><|endoftext|><|im_end|>"])
