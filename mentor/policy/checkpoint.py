@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mentor import progress
@@ -16,25 +17,40 @@ KEEP = 2  # newest checkpoints left on disk
 SEEN_S = 90.0  # for what one node wrote to be seen on the others, whose NFS remembers folders for a minute
 
 
-def save_folder(target: Path, write: Callable[[Path | None], None], is_main: bool = True) -> None:
+def save_folder(target: Path, write: Callable[[Path | None], None], ranks: Ranks | None = None) -> None:
     """Write a folder that appears only whole (`write_folder`) from every rank.
 
-    The main rank writes the files; the others call `write(None)` and take part in what is gathered from all.
+    The main rank writes the files; the others call `write(None)`, take part in what is gathered from all, and wait
+    until all is on disk.
+    """
+    with _saving(ranks or Ranks()) as is_main:
+        _write(target, write, is_main)
+
+
+def save_checkpoint(folder: Path, step: int, write: Callable[[Path | None], None], ranks: Ranks | None = None) -> None:
+    """Write the checkpoint after `step` steps and drop all but the newest few."""
+    with _saving(ranks or Ranks()) as is_main:
+        _write(folder / f"step-{step:08d}", write, is_main)
+        for _, path in _whole(folder)[:-KEEP] if is_main else ():
+            shutil.rmtree(path)
+
+
+@contextmanager
+def _saving(ranks: Ranks) -> Iterator[bool]:
+    """Wait for the main rank at the end, at a barrier: in a collective of what comes next a rank seems to stand still.
+
+    Yields whether this rank writes.
     """
     with progress.phase("save"):
-        if is_main:
-            write_folder(target, write)
-        else:
-            write(None)
+        yield ranks.is_main
+    ranks.barrier()
 
 
-def save_checkpoint(folder: Path, step: int, write: Callable[[Path | None], None], is_main: bool = True) -> None:
-    """Write the checkpoint after `step` steps and drop all but the newest few."""
-    save_folder(folder / f"step-{step:08d}", write, is_main)
-    if not is_main:
-        return
-    for _, path in _whole(folder)[:-KEEP]:
-        shutil.rmtree(path)
+def _write(target: Path, write: Callable[[Path | None], None], is_main: bool) -> None:
+    if is_main:
+        write_folder(target, write)
+    else:
+        write(None)
 
 
 def latest_checkpoint(folder: Path) -> tuple[int, Path] | None:

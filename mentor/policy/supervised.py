@@ -118,6 +118,6 @@ def train_supervised(
             speed = {"time/step_s": seconds, "throughput/update_tokens_per_s": sum(map(len, part)) / seconds}
             logger.log(step, {**stats, "tokens/trained": trained, **speed})
             if step % save_every == 0 or step == steps:
-                save_checkpoint(folder / "checkpoints", step, policy.save_state, ranks.is_main)
+                save_checkpoint(folder / "checkpoints", step, policy.save_state, ranks)
             progress.advance(loss=loss)
     return {"loss": loss, "tokens": tokens, "first_step": start + 1}

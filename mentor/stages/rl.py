@@ -149,7 +149,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             if store and (step % stage.save_trajectories_every == 0 or step == trainer.steps):
                 store_groups(store, groups, step)
             if step % trainer.save_every == 0 or step == trainer.steps:
-                save_checkpoint(folder.path / "checkpoints", step, policy.save_state, ranks.is_main)
+                save_checkpoint(folder.path / "checkpoints", step, policy.save_state, ranks)
             none = float("nan")  # of a step that nothing could be graded in
             progress.advance(reward=metrics.get("reward/mean", none), accuracy=metrics.get("reward/correct", none))
     say_counts(toolbox, logger)

@@ -157,5 +157,5 @@ def save_student(policy: Policy, chat: ChatFormat, folder: RunFolder, ranks: Ran
             save_certificate(target, chat)
 
     if policy.has_adapters:
-        save_folder(folder.path / "adapter", policy.save_adapter, ranks.is_main)
-    save_folder(folder.path / "model", write, ranks.is_main)
+        save_folder(folder.path / "adapter", policy.save_adapter, ranks)
+    save_folder(folder.path / "model", write, ranks)

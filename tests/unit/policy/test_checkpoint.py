@@ -1,5 +1,6 @@
 import pytest
 
+from mentor import progress
 from mentor.errors import PolicyError
 from mentor.policy import checkpoint
 from mentor.policy.checkpoint import agreed_checkpoint, latest_checkpoint, save_checkpoint, save_folder
@@ -32,6 +33,28 @@ def test_a_folder_is_replaced_whole(tmp_path):
     save_folder(tmp_path / "model", lambda folder: (folder / "b").write_text("2"))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["b"]
+
+
+def test_the_other_ranks_wait_at_a_barrier_until_all_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "_now", progress._Position())
+
+    class Counted(Ranks):
+        def __init__(self, rank):
+            self.rank, self.size, self.seen = rank, 2, None
+
+        def barrier(self):
+            self.seen = (progress.position()[0], latest_checkpoint(tmp_path))
+
+    def write(folder):
+        assert progress.position()[0] == "save"
+        if folder is not None:
+            (folder / "state.pt").write_text("x")
+
+    other, main = Counted(1), Counted(0)
+    save_checkpoint(tmp_path, 1, write, other)
+    assert other.seen is not None and other.seen[1] is None and other.seen[0] != "save"
+    save_checkpoint(tmp_path, 1, write, main)
+    assert main.seen[1] == (1, tmp_path / "step-00000001")
 
 
 class TwoRanks(Ranks):
