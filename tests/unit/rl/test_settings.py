@@ -1,18 +1,24 @@
 """A step of every algorithm on a tiny policy: presets, dynamic sampling, shaped rewards, and splits."""
 
+import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from statistics import fmean
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
 from mentor.algorithm.advantage import AdvantageSettings
+from mentor.algorithm.batch import supervised_batch
 from mentor.conf_dir import conf_dir
 from mentor.config import RlTrainer, SamplerConfig, build
 from mentor.policy import OptimizerSettings
+from mentor.policy.model import make_student
 from mentor.policy.ranks import Ranks
+from mentor.policy.supervised import batches, supervised_loss
 from mentor.rl.advantages import assign_advantages
 from mentor.rl.experience import gather_experience
 from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
@@ -67,19 +73,19 @@ def with_sampler_logprobs(groups, policy):
     return groups
 
 
-def sampled_groups(chat, sampler) -> list[TrajectoryGroup]:
-    """Four groups of four trajectories that the sampler drew, with random rewards."""
+def sampled_groups(sampler, contexts, size, tokens) -> list[TrajectoryGroup]:
+    """Groups of trajectories of at most `tokens` tokens, one of each context, with random rewards."""
     groups = []
-    for number in range(4):
-        context = chat.encode(f"What is {number} + {17 * number}?" + " Think." * (number % 3))
-        for member in range(4):
-            sampler.add_request(str(member), context, SamplingParams(10 + 2 * member, seed=4 * number + member))
-        group = make_group(number, [float(random.Random(f"{number}/{i}").random() < 0.5) for i in range(4)])
+    for number, context in enumerate(contexts):
+        for member in range(size):
+            sampler.add_request(str(member), context, SamplingParams(tokens, seed=size * number + member))
+        rng = random.Random(number)
+        group = make_group(number, [float(rng.random() < 0.5) for _ in range(size)])
         for session, completion in drain(sampler).items():
-            tokens = Tokens()
-            tokens.append_context(context)
-            tokens.append_sampled(completion.token_ids, completion.logprobs)
-            group.trajectories[int(session)].tokens = tokens
+            record = Tokens()
+            record.append_context(context)
+            record.append_sampled(completion.token_ids, completion.logprobs)
+            group.trajectories[int(session)].tokens = record
             sampler.end_session(session)
         groups.append(group)
     return groups
@@ -88,8 +94,9 @@ def sampled_groups(chat, sampler) -> list[TrajectoryGroup]:
 @pytest.mark.parametrize("packing", [False, True])
 def test_gspo_in_bfloat16_clips_nothing_before_the_first_update(chat, packing):
     """Against the sampler's own logprobs it would: its clip bounds lie below the rounding of two engines."""
-    student = make_small_student(chat)
-    groups = sampled_groups(chat, TransformersSampler(student, chat.end_ids, dtype=torch.bfloat16))
+    sampler = TransformersSampler(make_small_student(chat), chat.end_ids, dtype=torch.bfloat16)
+    contexts = [chat.encode(f"What is {number} + {17 * number}?" + " Think." * (number % 3)) for number in range(4)]
+    groups = sampled_groups(sampler, contexts, size=4, tokens=16)
     clipped = {}
     for old in ("policy", "sampler"):
         model, settings = make_small_student(chat), OptimizerSettings("adamw", learning_rate=2e-4)
@@ -100,6 +107,45 @@ def test_gspo_in_bfloat16_clips_nothing_before_the_first_update(chat, packing):
     first, later = clipped["policy"]
     assert first == 0 and later > 0.1, "the weights that were moved are clipped alone"
     assert clipped["sampler"][0] > 0.1
+
+
+@pytest.mark.slow
+def test_gspo_in_bfloat16_clips_as_many_later_ratios_as_in_float32(chat, conversations):
+    """Of a student that knows its conversations a little: one at random amplifies rounding."""
+    records = [chat.render(trajectory) for trajectory in conversations]
+    base = pretrained(chat, records)
+    sampler = TransformersSampler(base, chat.end_ids, dtype=torch.bfloat16)
+    groups = sampled_groups(sampler, [record.token_ids[:120] for record in records[:16]], size=16, tokens=24)
+    shares = []
+    for dtype in (torch.float32, torch.bfloat16):
+        settings = OptimizerSettings("adamw", learning_rate=1e-3)
+        policy = build_policy(copy.deepcopy(base), chat.tokenizer, settings, dtype)
+        with watched_updates(policy) as updates:
+            step(preset("gspo", minibatches=3), policy, None, groups)
+        shares.append([stats["policy/clip_frac"] for stats in updates])
+    (first, *later), (half_first, *half_later) = shares
+    assert first == half_first == 0 and fmean(later) > 0.2
+    assert fmean(half_later) == pytest.approx(fmean(later), abs=0.02)
+
+
+def pretrained(chat, records):
+    """A student of two layers after sixty supervised steps."""
+    student = make_student(
+        0,
+        vocab_size=len(chat.tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        eos_token_id=chat.eos_id,
+        pad_token_id=chat.pad_id,
+    )
+    policy = build_policy(student, chat.tokenizer, OptimizerSettings("muon", learning_rate=3e-3))
+    for part in islice(batches(records, batch_tokens=2048, seed=0), 60):
+        policy.update(supervised_batch(part, chat.pad_id), supervised_loss, with_entropies=False)
+    return student
 
 
 @contextmanager
