@@ -44,7 +44,8 @@ class History:
         metrics |= {f"time/{phase}_s": seconds[phase] for phase in PHASES}
         metrics["throughput/rollout_tokens_per_s"] = metrics["rollout/tokens"] / seconds["rollout"]
         metrics["throughput/update_tokens_per_s"] = metrics["policy/tokens"] / seconds["update"]
-        metrics["throughput/push_gib_per_s"] = metrics["sync/push_gib"] / seconds["push"]
+        if metrics["sync/push_gib"]:  # an embedded sampler has the policy's own weights
+            metrics["throughput/push_gib_per_s"] = metrics["sync/push_gib"] / seconds["push"]
         ringing, lines = self._alarms.watch(step, metrics)
         metrics |= ringing
         self.rows.append(metrics)

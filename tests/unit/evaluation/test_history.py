@@ -54,6 +54,8 @@ def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
     assert metrics["throughput/update_tokens_per_s"] == 30.0 and metrics["time/reward_s"] == 0.5
     assert metrics["throughput/push_gib_per_s"] == 2.0 and metrics["time/logprobs_s"] == 1.0
     assert history.seconds() == SECONDS
+    shared, _ = History(path).add(2, [mixed()], stats(1.0) | {"sync/push_gib": 0.0}, SECONDS, PLAIN)
+    assert "throughput/push_gib_per_s" not in shared
     counts = history.counts()
     assert counts == {
         "updates": 3,
