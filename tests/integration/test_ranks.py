@@ -22,6 +22,7 @@ from tests.fixtures.installed import needs
 pytestmark = [pytest.mark.slow, needs("deepspeed", "vllm")]
 
 TWO = ["trainer/deepspeed=zero2", "trainer.num_processes=2", "sampler=vllm"]
+SFT = ["stage=sft", "debug=default", "run=default", "logger=quiet", "trainer.save_every=1", "trainer.steps=2", *TWO[:2]]
 RL = ["stage=rl", "debug=default", "run=default", "logger=quiet", "trainer.save_every=1", "trainer.steps=4", *TWO]
 HANGS = "    while abs(a) % 5 > 2:\n        pass\n"
 
@@ -91,6 +92,39 @@ def test_a_process_that_dies_or_stands_still_ends_the_run_by_name_and_the_run_go
         with chdir(taught):
             assert main([*RL, f"name={how}", "trainer.num_processes=1"]) == 0
         assert steps(folder) == [1, 2, 3, 4]
+
+
+SLOW_DISK = """
+import os, time
+if os.environ.get("RANK") == "0":
+    from mentor.policy import state
+    save = state._save
+    def slow(path, values):
+        save(path, values)
+        for _ in range(SECONDS if path.name == "meta.pt" else 0):
+            with open(path.with_name("ballast"), "wb") as file:
+                file.write(bytes(MIB * 2**20))
+            time.sleep(1)
+    state._save = slow
+"""
+"""Rank 0 writes so many MiB each second for so many seconds, without a beat."""
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(("seconds", "mib"), [(25, 4), (600, 0)])
+def test_a_slow_checkpoint_is_waited_for_and_one_that_stands_still_ends_the_run(
+    taught: Path, tmp_path: Path, seconds: int, mib: int
+):
+    (tmp_path / "sitecustomize.py").write_text(SLOW_DISK.replace("SECONDS", str(seconds)).replace("MIB", str(mib)))
+    parent = start([*SFT, f"seed={mib}", "launcher.stall_timeout_s=10"], taught, tmp_path)
+    began = time.monotonic()
+    _, said = parent.communicate(timeout=300)
+    if mib:
+        assert parent.returncode == 0 and time.monotonic() - began > 2 * seconds, said
+        return
+    assert parent.returncode == 1
+    assert re.search(r"rank 0 of 2 made no progress for \d+ s in phase save; .*resumes it$", said.splitlines()[-1])
+    assert latest_checkpoint(taught / "outputs" / "default" / f"sft-s{mib}" / "checkpoints") is None
 
 
 @pytest.mark.proof
