@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Measures policy updates on this machine's GPU and compares their memory with the plan: scripts/gpu_check.sh
-# Runs from a checkout with the packages that are there: torch and transformers; DeepSpeed and liger-kernel if installed.
+# Checks the numbers and the speed of this machine's GPU, within ten minutes: scripts/gpu_check.sh
+# Runs from a checkout with torch and transformers alone; DeepSpeed, peft, flash attention, vLLM and mentor's own packages
+# add parts where they are installed. It writes outputs/gpu_check/gpu_check.json and gpu_check.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=.venv/bin/python
 [ -x "$python" ] || python=python3
-PYTHONPATH=. exec "$python" scripts/gpu_check.py "$@"
+PYTHONPATH=. exec "$python" -m scripts.gpu_check.every_part "$@"
