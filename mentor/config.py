@@ -381,7 +381,9 @@ class SamplerConfig(Section):
     )  # vllm: on the policy's GPUs and in its processes, or on others
     engines: int | None = count(None)  # vllm, separate: on each node; null: all GPUs that no rank has, or one per rank
     tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine
-    gpu_memory_share: float = number(0.5, low=0.05, high=0.95)  # vllm on a GPU: of its memory, while trajectories run
+    gpu_memory_share: float | None = number(
+        None, low=0.05, high=0.95
+    )  # vllm on a GPU: of its memory, while trajectories run; null: what the memory plan leaves
     kv_cache_gib: float = number(1.0, low=0.1)  # vllm on a CPU: memory of its key-value cache
 
 

@@ -6,13 +6,15 @@ are estimates: the numbers in capitals in this package are the ones to adjust af
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 
 from mentor.planning import activations, model_state, rollout_memory
 from mentor.planning.host_memory import host_phases
 from mentor.planning.terms import Terms, add, larger, scaled
 from mentor.planning.workload import Workload
 
+SHARES = [share / 20 for share in range(18, 1, -1)]  # of a GPU, for vLLM: 0.9, 0.85, ... 0.1
 FREE_SHARE = 0.06  # of a GPU: fragmentation, and what a card has less than its name says (a "24 GB" one: 22.5 to 24)
 
 
@@ -36,10 +38,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """sequences: trajectories of full length that vLLM's cache holds at once; None with another sampler."""
+    """sequences: trajectories of full length that vLLM's cache holds at once; None with another sampler.
+
+    gpu_memory_share: of the GPU, for a vLLM on the policy's GPUs; None without one.
+    """
 
     phases: tuple[Phase, ...]
     sequences: float | None = None
+    gpu_memory_share: float | None = None
     misfits: tuple[Phase, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +64,8 @@ class Plan:
 
 def make_plan(workload: Workload) -> Plan:
     """Plan every phase of a training step, with start and save. The phases of the policy's device come first."""
+    if workload.colocated_vllm and workload.device.is_gpu and workload.gpu_memory_share is None:
+        return _fullest(workload)
     on_gpu, available = workload.device.is_gpu, workload.device.gib * (1 - FREE_SHARE)
     policy, host = _policy_phases(workload), host_phases(workload)
     if not on_gpu:
@@ -79,7 +87,18 @@ def make_plan(workload: Workload) -> Plan:
     if workload.sampler == "vllm" and workload.placement == "separate":
         phases.append(Phase("rollout", "vLLM's GPU", {"vLLM's share": rollout_memory.vllm_share(workload)}, available))
     phases += [Phase(name, "host", terms, workload.device.host_gib) for name, terms in host.items()]
-    return Plan(tuple(phases), rollout_memory.sequences(workload))
+    share = workload.gpu_memory_share if workload.colocated_vllm else None
+    return Plan(tuple(phases), rollout_memory.sequences(workload), share)
+
+
+def _fullest(workload: Workload) -> Plan:
+    """Plan the largest share for vLLM that fits, or where none does the least that holds one trajectory."""
+    plans = (make_plan(replace(workload, gpu_memory_share=share)) for share in SHARES)
+    found = next((plan for plan in plans if not plan.misfits), None)
+    if found is not None:
+        return found
+    least = sum(rollout_memory.vllm_least(workload).values()) / workload.device.gib
+    return make_plan(replace(workload, gpu_memory_share=ceil(20 * least) / 20))
 
 
 def _policy_phases(workload: Workload) -> dict[str, Terms]:

@@ -16,7 +16,6 @@ from mentor.planning.memory import make_plan
 from mentor.planning.terms import GIB
 from mentor.planning.workload import Workload
 
-SHARES = [share / 20 for share in range(18, 1, -1)]  # of a GPU, for vLLM: 0.9, 0.85, ... 0.1
 SHORTEST = 1024  # tokens of a trajectory below which none is suggested
 
 
@@ -58,11 +57,11 @@ def _combinations(workload: Workload, same_lengths: bool) -> Iterator[Option]:
 
 
 def _share(workload: Workload) -> float | None:
-    """Return the largest share of a GPU for vLLM with which the workload fits."""
-    if not workload.colocated_vllm or not workload.device.is_gpu:
+    """Return the largest share of a GPU for vLLM with which the workload fits, where it has another one."""
+    if not workload.colocated_vllm or not workload.device.is_gpu or workload.gpu_memory_share is None:
         return None
-    fitting = (share for share in SHARES if not make_plan(replace(workload, gpu_memory_share=share)).misfits)
-    return next(fitting, None)
+    plan = make_plan(replace(workload, gpu_memory_share=None))
+    return None if plan.misfits else plan.gpu_memory_share
 
 
 # --- what each key may become, the present value first ---------------------------------------------------------------

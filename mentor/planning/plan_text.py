@@ -29,7 +29,7 @@ def refusal(workload: Workload, misfit: Phase, remedy: list[str] | None) -> str:
     assert misfit.available is not None
     gib = workload.device.gib
     if misfit.memory == "vLLM's share":
-        given = f"`sampler.gpu_memory_share={workload.gpu_memory_share:g}` of {gib:.1f} GiB is {misfit.available:.1f}"
+        given = f"`sampler.gpu_memory_share={misfit.available / gib:g}` of {gib:.1f} GiB is {misfit.available:.1f}"
         needs = f"vLLM needs {misfit.total:.1f} GiB for its weights and one trajectory, {given}"
     elif misfit.memory == "vLLM's cache":
         given = f"`sampler.kv_cache_gib={workload.kv_cache_gib:g}`"

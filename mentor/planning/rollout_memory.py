@@ -59,6 +59,8 @@ def push(workload: Workload) -> Terms:
 
 def vllm_share(workload: Workload) -> float:
     share = workload.gpu_memory_share if workload.placement == "colocated" else OWN_GPU_SHARE
+    if share is None:
+        raise ValueError("the share of vLLM is not decided yet: `make_plan` does")
     return share * workload.device.gib
 
 

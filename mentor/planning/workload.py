@@ -23,7 +23,7 @@ class Device:
 class Workload:
     """The settings of a run that determine its memory; names and units are those of the configuration.
 
-    num_processes: on all nodes together.
+    num_processes: on all nodes together. gpu_memory_share: None for the largest that fits.
     """
 
     shape: ModelShape
@@ -48,7 +48,7 @@ class Workload:
     max_running: int = 256
     placement: str = "colocated"
     tensor_parallel: int = 1
-    gpu_memory_share: float = 0.5
+    gpu_memory_share: float | None = 0.5
     kv_cache_gib: float = 1.0
 
     @property

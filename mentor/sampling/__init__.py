@@ -27,7 +27,7 @@ def build_sampler(
     placement: str = "colocated",
     engines: int | None = None,
     tensor_parallel: int = 1,
-    gpu_memory_share: float = 0.5,
+    gpu_memory_share: float | None = None,
     kv_cache_gib: float = 1.0,
     ranks: Ranks | None = None,
     lora_rank: int = 0,

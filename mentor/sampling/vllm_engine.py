@@ -31,8 +31,9 @@ class VllmSettings:
     """How to start an engine.
 
     max_tokens: of one conversation. separate: in another process and, where there are GPUs, on other GPUs than the
-    policy, `tensor_parallel` of them from `first_gpu` on. gpu_memory_share: of a GPU that the policy uses too.
-    kv_cache_gib: on a CPU. lora_rank: of the adapters that are pushed to it, on layers of the names `lora_layers`.
+    policy, `tensor_parallel` of them from `first_gpu` on. gpu_memory_share: of a GPU, None where nothing else
+    is on it. kv_cache_gib: on a CPU. lora_rank: of the adapters that are pushed to it, on layers of the names
+    `lora_layers`.
     """
 
     model: str
@@ -42,7 +43,7 @@ class VllmSettings:
     separate: bool = False
     tensor_parallel: int = 1
     first_gpu: int = 0
-    gpu_memory_share: float = 0.5
+    gpu_memory_share: float | None = None
     kv_cache_gib: float = 1.0
     lora_rank: int = 0
     lora_layers: tuple[str, ...] = ()
@@ -197,7 +198,8 @@ def _start(settings: VllmSettings, in_group: bool, quiet: bool) -> Any:
         lora_target_modules=list(settings.lora_layers) or None,
     )
     if not on_cpu:
-        arguments.gpu_memory_utilization = OWN_GPU_SHARE if settings.separate else settings.gpu_memory_share
+        shared = None if settings.separate else settings.gpu_memory_share
+        arguments.gpu_memory_utilization = OWN_GPU_SHARE if shared is None else shared
     with module_hidden("llvmlite.binding.ffi"):
         return LLMEngine.from_engine_args(arguments, enable_multiprocessing=settings.separate)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
-from mentor.planning import Device, ModelShape, Workload
+from mentor.errors import InputError, one_line
+from mentor.planning import Device, ModelShape, Workload, make_plan
 
+VLLM_BESIDE = ("vllm", "colocated")
 GIB = 2**30
 GPU_DEVICE = Path("/dev/nvidiactl")  # without it torch need not be asked for GPUs
 
@@ -42,6 +46,25 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         gpu_memory_share=sampler.gpu_memory_share,
         kv_cache_gib=sampler.kv_cache_gib,
     )
+
+
+def planned_share(config: Config, text_config: Mapping[str, Any]) -> float | None:
+    """Return the share of this GPU for a vLLM beside the policy: the one that is asked for, else what the plan leaves.
+
+    text_config: of the policy's model. None where there is no such GPU. Raises InputError for a model that cannot be
+    planned.
+    """
+    sampler, gib = config.sampler, gpu_gib()
+    assert isinstance(sampler, SamplerConfig)
+    if sampler.gpu_memory_share is not None or gib is None or (sampler.name, sampler.placement) != VLLM_BESIDE:
+        return sampler.gpu_memory_share
+    try:
+        shape = ModelShape.from_values(text_config)
+    except ValueError as error:
+        raise InputError(
+            f"the memory of this model cannot be planned ({one_line(error)}): set sampler.gpu_memory_share"
+        ) from error
+    return make_plan(make_workload(config, shape, Device(gib))).gpu_memory_share
 
 
 def summary(workload: Workload) -> str:

@@ -42,6 +42,7 @@ from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary, push_weights
 from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat, texts_around
+from mentor.stages.check_workload import planned_share
 from mentor.stages.judging import open_judge
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox, say_counts
@@ -93,8 +94,10 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     algorithm = algorithm_settings(trainer, sampling)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
+    text_config = policy.model.config.get_text_config(decoder=True).to_dict()
+    engine = replace(sampling, gpu_memory_share=planned_share(config, text_config))
     with (
-        open_sampler(sampling, base, chat.end_ids, policy.dtype, policy.model, ranks) as sampler,
+        open_sampler(engine, base, chat.end_ids, policy.dtype, policy.model, ranks) as sampler,
         open_judge(config, folder.path, logger.message, ranks.size, ranks.rank) as judge,
         build_reward(report=logger.message, judge=judge, **asdict(reward_settings)) as reward,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from mentor.policy import Policy
+from mentor.policy.ranks import Ranks
 from mentor.sampling import Canary, Sampler, build_sampler, push_weights
 from mentor.timer import Timer
 from scripts.gpu_check import sampler_check
@@ -86,6 +87,8 @@ def open_vllm(size: Size, folder: Path, placement: str = "colocated", tensor_par
         placement=placement,
         tensor_parallel=tensor_parallel,
         gpu_memory_share=0.4,
+        engines=1,
+        ranks=Ranks(),
         kv_cache_gib=CACHE_GIB,
     )
 

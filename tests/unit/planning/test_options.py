@@ -52,6 +52,15 @@ def test_the_cheapest_that_fits(workload: Workload, expected: list[str]) -> None
     assert cheapest_fit(workload) == expected
 
 
+def test_without_a_share_vllm_gets_the_largest_that_fits() -> None:
+    free = replace(PAPER, num_processes=8, gpu_memory_share=None)
+    plan = make_plan(free)
+    assert plan.gpu_memory_share == 0.3 and not plan.misfits and cheapest_fit(free) == []
+    assert cheapest_fit(replace(free, num_processes=1)) == ["trainer.deepspeed.offload=true"]
+    small = make_plan(replace(free, device=Device(24.0)))
+    assert small.misfits and all(phase.memory == "GPU" for phase in small.misfits)
+
+
 def test_time_is_spent_before_the_method_is_changed() -> None:
     plain = replace(PAPER, num_processes=8, gpu_memory_share=0.3, gradient_checkpointing=False)
     assert cheapest_fit(plain) == ["trainer.gradient_checkpointing=true"]

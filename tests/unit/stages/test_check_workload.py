@@ -1,14 +1,17 @@
 """The workload and the device that the memory plan is made for."""
 
+from dataclasses import asdict, replace
+
 import pytest
 from hydra import compose
 
 from mentor.compose import to_config
 from mentor.config import Config
-from mentor.planning import Device
+from mentor.errors import InputError
+from mentor.planning import Device, make_plan
 from mentor.stages import check_workload
 from mentor.stages.check_base import shape_of_keys
-from mentor.stages.check_workload import find_device, machine_gib, make_workload, summary
+from mentor.stages.check_workload import find_device, machine_gib, make_workload, planned_share, summary
 
 
 def config_of(*overrides: str) -> Config:
@@ -23,6 +26,23 @@ def test_the_device(hydra_conf: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check_workload, "gpu_gib", lambda: 79.1)
     assert find_device(config_of(*two)) == Device(79.1, host_gib=64.0)
     assert find_device(config_of("launcher.device_memory_gib=24")) == Device(24.0, host_gib=64.0)
+
+
+def test_the_share_of_vllm_is_what_the_plan_leaves(hydra_conf: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of("experiment=paper_1x80gb", "model=qwen3_1_7b")
+    assert config.model is not None
+    shape = shape_of_keys(config.model)
+    assert planned_share(config, asdict(shape)) is None  # without a GPU
+    monkeypatch.setattr(check_workload, "gpu_gib", lambda: 79.1)
+    share = planned_share(config, asdict(shape))
+    assert share is not None
+    workload = make_workload(config, shape, Device(79.1))
+    assert not make_plan(replace(workload, gpu_memory_share=share)).misfits
+    assert make_plan(replace(workload, gpu_memory_share=share + 0.05)).misfits
+    given = config_of("experiment=paper_1x80gb", "model=qwen3_1_7b", "sampler.gpu_memory_share=0.2")
+    assert planned_share(given, asdict(shape)) == 0.2
+    with pytest.raises(InputError, match="cannot be planned .*: set sampler.gpu_memory_share"):
+        planned_share(config, {"vocab_size": 10})
 
 
 def test_the_machines_own_memory_is_read() -> None:
