@@ -47,7 +47,7 @@ def test_what_cannot_fit_is_one_line_with_exit_code_2(
     assert main(["stage=check", "experiment=paper_1x80gb", "model=qwen3_8b"]) == 2
     said = capfd.readouterr()
     (line,) = said.err.splitlines()
-    assert line.startswith("mentor: step needs ") and "on each GPU, 75.2 of 80.0 are available" in line
+    assert line.startswith("mentor: backward needs ") and "on each GPU, 75.2 of 80.0 are available" in line
     assert line.endswith("this fits: trainer.deepspeed.offload=true")
     assert said.out.count("GPU           backward") == 1 and "fits: " not in said.out
     assert list(tmp_path.iterdir()) == []
