@@ -43,6 +43,7 @@ class Stopped(KeyboardInterrupt):
         super().__init__(f"stopped by {signal.Signals(signum).name}; run the same command again to resume")
 
 
+TRAINING_STAGES = ("pretrain", "sft", "rl")
 METRIC_STAGES = ("rollout", "pretrain", "sft", "rl")
 """Stages that write metrics.jsonl; the others put their numbers into summaries and tables."""
 
@@ -122,6 +123,10 @@ def _do_stage(arguments: argparse.Namespace) -> BaseException | None:
         if result.headline is not None:
             summary["headline"] = {"name": result.headline[0], "value": result.headline[1]}
         write_summary(folder.path, summary)
+        if config.stage.name in TRAINING_STAGES:
+            from mentor.cards import write_cards
+
+            write_cards(folder.path / "model")
     except BaseException as error:
         error = storage_error(error, folder.path) or error
         summary.update(status="failed", ended=time.time(), error=one_line(error))

@@ -230,11 +230,14 @@ class TaskConfig(Section):
         "auto", "auto", *TRACE_FORMS
     )  # traces: how the rows hold a conversation; auto: found by the shape of the rows
     data_set: str | None = None  # name of the data set, which id:<data set> of a benchmark is compared with
+    license: str | None = None  # of the rows, which model cards state
     answer_format: str = "boxed"  # of the final answer: boxed, hashes, tag, last_line, json, whole, re:<expression>
 
     def source(self) -> dict[str, Any]:
         """Return the arguments of `load_tasks`: what says which rows there are and how they are read."""
-        return {key: value for key, value in asdict(self).items() if key not in ("data_set", "answer_format")}
+        return {
+            key: value for key, value in asdict(self).items() if key not in ("data_set", "license", "answer_format")
+        }
 
 
 @dataclass
@@ -337,6 +340,7 @@ class ModelConfig(Section):
 
     name: str = "???"  # label of the preset
     path: str | None = None  # model folder or hub name; the run's own pretrained student when null
+    license: str | None = None  # of the trained weights, as the Hub names it (apache-2.0), which their card states
     dtype: str = choice("float32", "float32", "bfloat16")  # of the forward pass; weights and optimiser stay float32
     attn_implementation: str | None = None  # sdpa, eager, flash_attention_2 or _3, a kernel; null: sdpa where it can
     chat_template: str | None = None  # replaces the tokenizer's own: a Jinja file, or deepseek or tiny

@@ -99,6 +99,7 @@ FILES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "cal
 TASK = {
     "path": FILES | stage_in("check"),
     "bad_rows": FILES,
+    "license": stage_in("rollout", "check"),
     **dict.fromkeys(("columns.question", "columns.reference", "columns.calls"), ROWS),
     **dict.fromkeys(
         ("subset", "columns.answer", "columns.id", "columns.tools", "columns.system"),
@@ -134,6 +135,7 @@ MODEL = {
         ),
         stage_in("pretrain", "check"),
     ),
+    "license": stage_in("pretrain", "sft", "rl", "check"),
     # The limit of sampler.max_tokens is checked against it until the student has model files.
     "max_position_embeddings": stage_in("pretrain", "check") | (stage_in("rl", "eval") & one_of(".path", None)),
 }

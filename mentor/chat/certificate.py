@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import accumulate, groupby
+from pathlib import Path
 from typing import Any
 
 from mentor.chat.format import ChatFormat
@@ -25,6 +26,7 @@ from mentor.chat.parse import AssistantTurn
 from mentor.errors import InputError
 from mentor.types import Tokens
 
+FILE = "chat_certificate.json"  # in a model folder that a training stage saved
 PROMPT = "the tools of the prompt"
 _MARK = "MENTORMARK"
 _DONE: dict[str, Certificate] = {}  # of this process, by fingerprint
@@ -74,6 +76,17 @@ class Certificate:
         checks = tuple(Check(**check) for check in row["checks"])
         known = (row["fingerprint"], row["syntax"], row["thinking"], checks, dict(row["skipped"]))
         return cls(*known, tuple(row.get("notes", ())), tuple(row.get("ends", ())), row.get("version", 1))
+
+
+def stored_certificate(folder: Path) -> Certificate | None:
+    """Read the certificate saved with a model, of the chat format that it was trained in; None without one."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        return Certificate.from_dict(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no certificate of a chat template; without the file it is made again") from error
 
 
 def certify(chat: ChatFormat) -> Certificate:

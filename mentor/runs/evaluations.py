@@ -6,6 +6,7 @@ The parent checks their folders before it starts the stage; the stage claims and
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,13 @@ def trained_on(model: Path | str, root: Path) -> str | None:
     stored = next((found for run in runs if (found := stored_config(run / "rollout"))), None)
     if stored is None:
         return None
-    known = {entry.name for entry in fields(TaskConfig)}  # other keys are an earlier version's
-    return data_set(build(TaskConfig, {key: value for key, value in stored["task"].items() if key in known}, "task."))
+    return data_set(task_of(stored["task"]))
+
+
+def task_of(stored: Mapping[str, Any]) -> TaskConfig:
+    """Return stored task settings as of this version; keys of earlier ones are left out."""
+    known = {entry.name for entry in fields(TaskConfig)}
+    return build(TaskConfig, {key: value for key, value in stored.items() if key in known}, "task.")
 
 
 def _made_from(model: Path, base: Path | str) -> bool:

@@ -19,7 +19,8 @@ ABSENT = "(absent)"
 
 
 SPREAD: dict[str, tuple[str, ...]] = {
-    "model": ("attn_implementation",),
+    "task": ("license",),
+    "model": ("attn_implementation", "license"),
     "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload"),
     "sampler": ("placement", "engines", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s", "workers"),
@@ -42,6 +43,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {"decontaminate": [], "schema_share": 0.0, "grader_timeout_s": 5.0},
     "task": {
         **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse", "answer_format": "boxed"},
+        "license": None,
         # Keys that are columns.* since, with the values that they had where nobody set them.
         **{"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"},
     },

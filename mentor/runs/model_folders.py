@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mentor.errors import InputError
 from mentor.runs.base_model import local_or_hub
+from mentor.runs.folder import CONFIG_NAME
 
 CHECKPOINTS = "checkpoints"
 
@@ -29,7 +30,7 @@ def as_checkpoint(path: Path) -> Path | None:
     """Return the folder of a checkpoint from `checkpoints/20`, `checkpoints/step-00000020` or `model` in it; else
     None."""
     path = path.resolve()
-    folder = path.parent if path.name == "model" else path
+    folder = path.parent if path.name in ("model", "adapter") else path
     step = folder.name.removeprefix("step-")
     if folder.parent.name != CHECKPOINTS or not step.isdecimal():
         return None
@@ -51,3 +52,9 @@ def model_name(model: Path | str) -> str:
         return f"{stage_of(model).name}-step-{int(checkpoint.name.removeprefix('step-'))}"
     path = model.resolve()
     return path.parent.name if path.name == "model" else path.name
+
+
+def is_made_in(model: Path, *roots: Path) -> bool:
+    """Return whether a stage in one of these folders, of runs or points of a sweep, made the model."""
+    stage = stage_of(model)
+    return stage.parent in {root.resolve() for root in roots} and (stage / CONFIG_NAME).is_file()

@@ -7,15 +7,13 @@ import logging
 from pathlib import Path
 
 from mentor.chat import ChatFormat
-from mentor.chat.certificate import Certificate, certify, fingerprint
+from mentor.chat.certificate import FILE, certify, fingerprint, stored_certificate
 from mentor.chat.golden import VERSION
 from mentor.chat.templates import stand_in
 from mentor.config import ModelConfig
 from mentor.errors import InputError
 
 warn = logging.getLogger(__name__).warning
-
-FILE = "chat_certificate.json"  # in a model folder that a training stage saved
 
 
 def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
@@ -58,17 +56,6 @@ def load_chat(base: Path | str, model: ModelConfig) -> ChatFormat:
 def texts_around(model: ModelConfig) -> dict[str, str | None]:
     """Return, by key, the texts that are sent with every question."""
     return {"model.question_template": model.question_template, "model.system_prompt": model.system_prompt}
-
-
-def stored_certificate(folder: Path) -> Certificate | None:
-    """Read the certificate saved with a model, of the chat format that it was trained in; None without one."""
-    path = folder / FILE
-    if not path.is_file():
-        return None
-    try:
-        return Certificate.from_dict(json.loads(path.read_bytes()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no certificate of a chat template; without the file it is made again") from error
 
 
 def save_certificate(folder: Path, chat: ChatFormat) -> None:

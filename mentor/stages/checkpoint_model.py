@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from mentor.cards import write_cards
 from mentor.config import DeepSpeedConfig, ModelConfig, ScaledTrainer, TrainerConfig, load
 from mentor.errors import RunFolderError
 from mentor.policy.ranks import Ranks
@@ -54,6 +55,7 @@ def write_model(checkpoint: Path) -> None:
     policy = build_policy(student, chat, model, here, optimizer_steps=0)
     policy.load_weights(checkpoint)
     save_student(policy, chat, RunFolder(checkpoint, stage.parent), Ranks())
+    write_cards(checkpoint / "model")
 
 
 def _base(checkpoint: Path, stage: Path) -> Path | str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from mentor.cards import write_cards
 from mentor.config import Config, EvalStage, ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment, RolloutRequest, derive_seed
 from mentor.errors import GraderError
@@ -24,10 +25,12 @@ from mentor.rewards.correctness import Grader
 from mentor.runs import Evaluation, RunFolder, claim, evaluations
 from mentor.runs.folder import settle
 from mentor.runs.identity import config_hash, identity
+from mentor.runs.model_folders import is_made_in
 from mentor.runs.provenance import new_summary, read_summary, write_summary
 from mentor.stages import StageResult
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.chat_format import texts_around
+from mentor.stages.checkpoint_model import loadable
 from mentor.stages.judging import open_judge
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import configured_toolbox, say_counts
@@ -62,6 +65,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     for model in models:
         own = [job for job in jobs if job.model == model]
         results += evaluate_model(model, own, tasks, config, folder.path, logger)
+        if isinstance(model, Path) and is_made_in(model, folder.root, folder.path.parent):
+            write_cards(Path(loadable(model)))
     return StageResult(
         headline=(f"accuracy/{results[0]['split']}", results[0]["accuracy"]) if results else None,
         counts={

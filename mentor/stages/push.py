@@ -11,6 +11,7 @@ from pathlib import Path
 from time import perf_counter
 
 from mentor import progress
+from mentor.cards import write_cards
 from mentor.config import Config, PushStage
 from mentor.errors import InputError, StageError, one_line
 from mentor.loggers import Logger
@@ -31,6 +32,8 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     if isinstance(model, str):
         raise InputError(f"`model.path={model}` is no folder, and only a folder can be sent to the Hub")
     source = folder_to_send(model, stage.what)
+    if stored_config(stage_of(source)) is not None:
+        write_cards(source.parent / "model")
     files = [entry for entry in sorted(source.rglob("*")) if entry.is_file()]
     logger.message(f"{source}:")
     for entry in files:

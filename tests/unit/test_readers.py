@@ -54,6 +54,7 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
             "stage=rl sampler=vllm sampler.placement=separate sampler.gpu_memory_share=0.4",
             "`sampler.gpu_memory_share` is read with sampler=vllm and sampler.placement=colocated only",
         ),
+        ("stage=eval model.license=mit", "`model.license` is read with stage=pretrain, sft, rl or check only"),
         (
             "stage=eval stage.samples=0 sampler.temperature=0.7",
             "stage.samples above 0, or stage=chat and stage.greedy=false only",

@@ -27,7 +27,7 @@ LAYERS = """
     compose evaluation teachers
     runs linting planning rl
     sweeps
-    reporting
+    reporting cards
     stages
     child command use
     cli

@@ -64,6 +64,15 @@ def test_the_answer_format_counts_where_it_is_not_the_default():
     assert "answer_format" not in kept["task"]
 
 
+def test_a_licence_decides_no_result():
+    stored = {"stage": {"name": "rollout"}, "task": {"name": "gsm8k", "license": None}, "seed": 0}
+    given = {**stored, "task": {"name": "gsm8k", "license": "mit"}}
+    before = {**stored, "task": {"name": "gsm8k"}}
+    assert identity(stored) == identity(given) == identity(before)
+    evaluated = {"stage": {"name": "eval"}, "benchmark": {"a": {"task": {"name": "gsm8k", "license": None}}}}
+    assert identity(evaluated)["benchmark"] == {"a": {"task": {"name": "gsm8k"}}}
+
+
 def test_differences_show_absent_keys():
     assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "d": None}}) == [
         "a.d: (absent) -> None",

@@ -1,5 +1,6 @@
 """A checkpoint becomes the model that its stage would have written at that step."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ MODEL = ModelConfig("tiny")
 def trained(student_folder: Path, stage: Path, trainer: SftTrainer) -> RunFolder:
     """An SFT stage of two steps, with a checkpoint after each and the model of the second."""
     stage.mkdir()
-    write_config(stage, dump(Config(SftStage("sft"), model=MODEL, trainer=trainer)))
+    base = replace(MODEL, path=str(student_folder))
+    write_config(stage, dump(Config(SftStage("sft"), model=base, trainer=trainer)))
     chat, folder = load_chat(student_folder, MODEL), RunFolder(stage, stage.parent)
     policy = build_policy(load_student(student_folder, MODEL, trainer), chat, MODEL, trainer, 2)
     for step in (1, 2):
@@ -39,19 +41,27 @@ def weights(folder: Path, name: str = "model.safetensors") -> dict[str, torch.Te
     return load_file(folder / name)
 
 
-@pytest.mark.parametrize("rank", [0, pytest.param(4, marks=needs("peft"))])
-def test_a_checkpoint_is_the_model_of_its_step(student_folder: Path, tmp_path: Path, rank: int):
-    folder = trained(student_folder, tmp_path / "sft-s0", SftTrainer(learning_rate=0.01, lora=LoraConfig(rank)))
+@pytest.mark.parametrize(
+    "lora",
+    [
+        LoraConfig(),
+        pytest.param(LoraConfig(4), marks=needs("peft")),
+        pytest.param(LoraConfig(4, quantize="nf4"), marks=[needs("peft"), needs("bitsandbytes")]),
+    ],
+)
+def test_a_checkpoint_is_the_model_of_its_step(student_folder: Path, tmp_path: Path, lora: LoraConfig):
+    folder = trained(student_folder, tmp_path / "sft-s0", SftTrainer(learning_rate=0.01, lora=lora))
     random = torch.get_rng_state()
     first, last = (loadable(folder.path / "checkpoints" / str(step)) for step in (1, 2))
     assert torch.equal(random, torch.get_rng_state()), "the random numbers of who asks go on"
     assert last == folder.path / "checkpoints" / "step-00000002" / "model"
     end = weights(folder.path / "model")
     names = sorted(path.name for path in (folder.path / "model").iterdir())
-    assert names == sorted(path.name for path in last.iterdir())
+    assert sorted([*names, "README.md"]) == sorted(path.name for path in last.iterdir())
+    assert "after step 2" in (last / "README.md").read_text()
     assert all(torch.equal(value, end[name]) for name, value in weights(last).items())
     assert not all(torch.equal(value, end[name]) for name, value in weights(first).items())
-    if rank:
+    if lora.rank:
         ours, file = weights(folder.path / "adapter", "adapter_model.safetensors"), last.parent / "adapter"
         assert all(torch.equal(value, ours[name]) for name, value in weights(file, "adapter_model.safetensors").items())
     written = (last / "model.safetensors").stat().st_mtime_ns

@@ -13,15 +13,13 @@ from mentor.errors import InputError, StageError
 from mentor.loggers import silent_logger
 from mentor.runs import RunFolder
 from mentor.stages.push import line_of, run, send
+from tests.fixtures.carded_run import make_carded_run
 from tests.fixtures.hub_server import HubServer, hub_server
-from tests.fixtures.run_folder import make_model_folder
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    folder = make_model_folder(tmp_path / "run" / "rl-flexible-s0" / "model", b"weights")
-    (folder.parent / "config.yaml").write_text("stage: {name: rl}\nseed: 0\n")
-    return folder
+    return make_carded_run(tmp_path / "run")
 
 
 @pytest.fixture
@@ -40,9 +38,11 @@ def push(root: Path, **settings: object):
 
 def test_a_dry_run_lists_every_file_and_sends_nothing(model: Path, hub: HubServer):
     root = model.parents[1]
-    assert push(root, repo="me/student").counts == {"files": 3, "bytes": 2 + 2 + 7, "sent": False}
+    counts = push(root, repo="me/student").counts
+    card = (model / "README.md").stat().st_size
+    assert counts == {"files": 4, "bytes": 2 + 2 + 7 + card, "sent": False}
     assert not hub.repositories and not hub.commits
-    digest = hashlib.sha256(b"weights").hexdigest()
+    digest = hashlib.sha256(b"trained").hexdigest()
     assert line_of(model / "model.safetensors", model) == f"model.safetensors  7 bytes  sha256 {digest}"
 
 
@@ -64,7 +64,7 @@ def test_adapters_alone(model: Path, hub: HubServer):
     (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "Qwen/Qwen3-0.6B"}))
     (adapter / "adapter_model.safetensors").write_bytes(b"ab")
     push(model.parents[1], repo="me/adapter", what="adapter", dry_run=False)
-    assert sorted(hub.commits[0][2]) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(hub.commits[0][2]) == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
 
 
 def test_a_refusal_and_an_offline_client_are_one_line(model: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch):
