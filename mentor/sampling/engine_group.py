@@ -6,6 +6,7 @@ any gets no rollouts. New weights are written once on each machine, into shared 
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from mentor import progress
+from mentor.errors import SamplerError
 from mentor.policy.ranks import Ranks
 from mentor.sampling.sampler import Completion, SamplingParams
 from mentor.sampling.vllm_engine import VllmSettings
@@ -24,6 +26,7 @@ from mentor.sampling.vllm_sampler import VllmSampler
 
 SHARED_MEMORY = Path("/dev/shm")
 FILE_BYTES = 2**30  # of weights on their way
+HEADER_BYTES = 2**20  # of a file, at most
 POLL_S = 0.0005  # between two looks for an output of any engine; a step of one takes milliseconds
 
 
@@ -123,7 +126,10 @@ def weight_files(weights: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype
 
 
 def write_files(weights: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype, folder: Path | None) -> None:
-    """Write files of about FILE_BYTES, each as soon as it is full. folder: None on a rank that only gathers."""
+    """Write files of about FILE_BYTES, each as soon as it is full. folder: None on a rank that only gathers.
+
+    Raises SamplerError where they do not fit.
+    """
     full: dict[str, torch.Tensor] = {}
     count = size = 0
     for name, value in weights:
@@ -133,7 +139,17 @@ def write_files(weights: Iterable[tuple[str, torch.Tensor]], dtype: torch.dtype,
         full[name] = value.detach().to("cpu", dtype, copy=True).contiguous()
         size += full[name].nbytes
         if size >= FILE_BYTES:
-            save_file(full, folder / f"{count:05}.safetensors")
+            _write_file(full, size, folder / f"{count:05}.safetensors")
             full, size, count = {}, 0, count + 1
     if full and folder is not None:
-        save_file(full, folder / f"{count:05}.safetensors")
+        _write_file(full, size, folder / f"{count:05}.safetensors")
+
+
+def _write_file(tensors: dict[str, torch.Tensor], size: int, path: Path) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < size + HEADER_BYTES:
+        raise SamplerError(
+            f"{path.parent.parent} has {free / 2**30:.1f} GiB left, and all weights go through it to the engines of "
+            "sampler.placement=separate; accepted: more shared memory (of a container: --shm-size)"
+        )
+    save_file(tensors, path)

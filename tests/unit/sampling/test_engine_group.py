@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 from threading import Timer
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,6 +49,15 @@ def test_weights_are_written_by_one_rank_of_a_machine_and_gathered_by_all(tmp_pa
     read = iter(weights.items())
     with weight_files(read, torch.bfloat16, Local(1, tmp_path)) as folder:
         assert folder == tmp_path and not list(read) and not list(tmp_path.iterdir())
+
+
+def test_shared_memory_that_is_too_small_is_named(monkeypatch):
+    monkeypatch.setattr(engine_group.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
+    with (
+        pytest.raises(SamplerError, match=r"has 0\.0 GiB left, and all weights .* --shm-size"),
+        weight_files({"a": torch.zeros(64)}.items(), torch.bfloat16, Ranks()),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
