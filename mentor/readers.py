@@ -83,7 +83,9 @@ IN_SWEEP = Condition((SWEEP,), lambda look: bool(look(SWEEP)), SWEEP)
 NO_SWEEP = Condition((SWEEP,), lambda look: not look(SWEEP), f"no {SWEEP}")
 SEVERAL_NODES = above("trainer.nodes", 1) & stage_not_in("check")
 SAMPLES = (
-    stage_in("rollout", "rl", "check") | above("stage.samples", 0) | stage_in("chat") & one_of("stage.greedy", False)
+    stage_in("rollout", "rl", "check", "serve")
+    | above("stage.samples", 0)
+    | stage_in("chat") & one_of("stage.greedy", False)
 )
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 JUDGED = Condition(
@@ -126,7 +128,7 @@ TOOLS = {
 MODEL = {
     **dict.fromkeys(
         ("chat_template", "template_name", "call_syntax", "end_of_turn", "uncertified", "system_prompt"),
-        stage_in("sft", "rl", "check", "eval", "chat"),
+        stage_in("sft", "rl", "check", "eval", "chat", "serve"),
     ),
     **dict.fromkeys(
         (
@@ -142,6 +144,7 @@ MODEL = {
 VLLM = one_of(".name", "vllm")
 SAMPLER = {
     **dict.fromkeys(("temperature", "top_p", "top_k"), SAMPLES),
+    "deterministic": stage_not_in("serve"),
     **dict.fromkeys(("placement", "kv_cache_gib"), VLLM),
     "gpu_memory_share": VLLM & one_of(".placement", "colocated"),
     **dict.fromkeys(("engines", "tensor_parallel"), VLLM & one_of(".placement", "separate")),
@@ -184,7 +187,7 @@ LAUNCHER = {
 TOP_LEVEL = {
     "run": stage_not_in("score"),
     "seed": stage_not_in("score", "report", "push"),
-    "overwrite": stage_not_in("report", "check", "chat", "push"),
+    "overwrite": stage_not_in("report", "check", "chat", "serve", "push"),
 }
 
 READ_WHEN: dict[str, Mapping[str, Condition]] = {

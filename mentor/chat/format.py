@@ -19,6 +19,7 @@ and tool results from spelling special tokens.
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
 _REPLACEMENT = "\ufffd"  # what a character decodes to of which some bytes are missing
+_CUT = re.compile(r"(.*) \.\.\.\[cut, \d+ tokens\]", re.DOTALL)
 _DATE = datetime(2024, 7, 26)  # templates write a date into the prompt (Llama, gpt-oss): a run must not change with it
 _TOOLS = "{tools}"  # in a system prompt: the schemas of the tools, one a line
 _THINKING_KEYS = ("reasoning_content", "thinking")  # the second is that of gpt-oss and LFM2.5
@@ -550,11 +552,15 @@ class ChatFormat:
         return decode_escaped(token_ids, self._marks, self.encode, self.decode)
 
     def truncate(self, text: str, limit: int | None) -> str:
-        """Return the text, cut after `limit` tokens with a mark that says how many it had; None: uncut."""
+        """Return the text, cut after `limit` tokens with a mark that says how many it had; None: uncut.
+
+        A text that was cut so before is returned as it is.
+        """
         if limit is None or len(text.encode()) <= limit:  # a token holds a byte or more
             return text
         ids = self.encode(text)
-        if len(ids) <= limit:
+        cut = _CUT.fullmatch(text)
+        if len(ids) <= limit or (cut is not None and len(self.encode(cut[1])) <= limit):
             return text
         return f"{self.decode(ids[:limit]).rstrip(_REPLACEMENT)} ...[cut, {len(ids)} tokens]"
 

@@ -6,8 +6,10 @@ not sampled, so it is context, and is never trained.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mentor import progress
@@ -22,7 +24,10 @@ from mentor.types import CallError, CallRecord, StopReason, Tokens, ToolResult, 
 
 
 class Episode:
-    """The state of one trajectory while it runs. index: its place in the rollout, and its session's name."""
+    """The state of one trajectory while it runs.
+
+    index: its place in the rollout, and its session's name. on_message: told of every turn and result as it comes.
+    """
 
     def __init__(
         self,
@@ -32,25 +37,35 @@ class Episode:
         toolbox: Toolbox,
         chat: ChatFormat,
         limits: RolloutLimits,
+        on_message: Callable[[dict[str, Any]], None] = lambda message: None,
     ) -> None:
         self.index, self.request, self.scheduler = index, request, scheduler
         self.toolbox, self.chat, self.limits = toolbox, chat, limits
         self.tokens = Tokens()
         self.response: list[int] = []  # all turns and what followed each
-        self.messages = request.task.prompt
+        self.on_message = on_message
+        self.messages = [*request.task.prompt, *(_said(message) for message in request.begun)]
         self.tools = "[]"  # the schemas of the prompt, once it is known
         self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
-        self.earlier_calls = sum(len(message.get("tool_calls") or ()) for message in self.messages)
+        self.earlier_calls = _calls_of(self.messages)
         self.calls: list[CallRecord] = []
         self.hidden_calls = 0
         self.cut_thoughts = 0
         self.turn: list[int] = []  # the ids of the last turn
         self.out_of_tokens = False  # in the last turn
+        scheduler.begin(index)
 
     async def run(self) -> Trajectory:
         """Produce the trajectory, with the task's own tools or the toolbox's."""
+        try:
+            return await self._run()
+        except (Exception, asyncio.CancelledError):
+            self.scheduler.end(self.index)
+            raise
+
+    async def _run(self) -> Trajectory:
         task = self.request.task
-        if task.gold is not None:
+        if task.gold is not None or self.request.one_turn:
             tools = self.toolbox.schemas_json(task) if task.tools is None else schemas_text(task.tools.schemas)
             self._start(tools)
             stop_reason = await self._only_turn(tools)
@@ -59,7 +74,11 @@ class Episode:
         async with self.toolbox.lease(task) as executor:
             tools = executor.toolset.schemas_json
             self._start(tools)
-            stop_reason = await self._turns(executor)
+            try:
+                stop_reason = await self._turns(executor)
+            except asyncio.CancelledError:
+                await executor.end_session(str(self.index))
+                raise
             self.scheduler.end(self.index)
             await executor.end_session(str(self.index))
             return self._trajectory(tools, stop_reason, executor.isolation if executor.toolset.names else None)
@@ -67,6 +86,16 @@ class Episode:
     def _start(self, tools: str) -> None:
         task, self.tools = self.request.task, tools
         self.tokens.append_prompt(self.chat.prompt_ids(task.question, tools, task.earlier))
+        calls_before = _calls_of(task.earlier)
+        for turn, results in _turns(self.request.begun):
+            ids = turn.get("token_ids") or self.chat.turn_ids(turn, calls_before)
+            self.tokens.append_context(ids)
+            self.tokens.append_prompt(self.chat.next_prompt(self.tokens, len(ids), results, calls_before))
+            calls_before += len(results)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+        self.on_message(message)
 
     async def _turns(self, executor: ToolExecutor) -> StopReason:
         """Run the multi-turn loop."""
@@ -119,7 +148,7 @@ class Episode:
         self.response += self.turn
         said = self.chat.parse(self.turn, self.tools)
         text = self.chat.decode(self.chat.without_end(self.turn))
-        self.messages.append(turn_message(said, text, len(self.calls)))
+        self._say(turn_message(said, text, len(self.calls)))
         self.hidden_calls += said.hidden_calls
         self.out_of_tokens = not completion.stopped
         return said
@@ -147,7 +176,7 @@ class Episode:
         return [self._record(call, malformed(call) or next(results), place) for call in calls]
 
     def _record(self, call: ParsedCall, result: ToolResult, turn: int) -> CallRecord:
-        self.messages.append(
+        self._say(
             {
                 "role": "tool",
                 "tool_call_id": f"call_{len(self.calls)}",
@@ -186,6 +215,21 @@ class Episode:
             hidden_calls=self.hidden_calls,
             cut_thoughts=self.cut_thoughts,
         )
+
+
+def _said(message: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key != "token_ids"}
+
+
+def _calls_of(messages: Sequence[dict[str, Any]]) -> int:
+    return sum(len(message.get("tool_calls") or ()) for message in messages)
+
+
+def _turns(messages: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], tuple[tuple[str, str], ...]]]:
+    """Split turns with their results: yields each turn, and (tool name, text) of its results."""
+    starts = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    for start, end in pairwise([*starts, len(messages)]):
+        yield messages[start], tuple((message["name"], message["content"]) for message in messages[start + 1 : end])
 
 
 def malformed(call: ParsedCall) -> ToolResult | None:

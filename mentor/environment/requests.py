@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from mentor.types import Task
 
@@ -28,7 +29,12 @@ class RolloutLimits:
 
 @dataclass(frozen=True)
 class RolloutRequest:
-    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy."""
+    """One trajectory to produce; `seed` decides all of its sampling. temperature 0 is greedy.
+
+    begun: turns after the task's question that stand already, each with the results of its calls, in the order of the
+    calls. A turn's `token_ids`, where it has them, are how it was sampled; else it is rendered as a teacher's.
+    one_turn: the next turn alone, whose calls are not run. max_turn_tokens: fewer than the limits' of that name.
+    """
 
     task: Task
     seed: int
@@ -36,6 +42,9 @@ class RolloutRequest:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int | None = None
+    begun: tuple[dict[str, Any], ...] = ()
+    one_turn: bool = False
+    max_turn_tokens: int | None = None
 
 
 def derive_seed(*parts: int | str) -> int:

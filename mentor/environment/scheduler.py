@@ -17,17 +17,21 @@ from mentor.sampling.sampler import Completion, Sampler, SamplingParams
 class TurnScheduler:
     """Pass the turns that trajectories ask for to the sampler, and its completions back to them.
 
-    live: trajectories that have not ended; `run` returns when none is left.
+    live: trajectories that have begun and not ended, by index.
     """
 
-    def __init__(self, sampler: Sampler, live: int, lockstep: bool) -> None:
+    def __init__(self, sampler: Sampler, lockstep: bool) -> None:
         self.sampler = sampler
-        self.live = live
         self.lockstep = lockstep
+        self.live: set[int] = set()
         self._waiting: dict[int, tuple[Sequence[int], SamplingParams]] = {}  # not yet given to the sampler
         self._futures: dict[str, asyncio.Future[Completion]] = {}
         self._ended: set[int] = set()  # sessions that the sampler still holds
         self._wake = asyncio.Event()
+
+    def begin(self, index: int) -> None:
+        """Count trajectory `index` as live, so that lockstep turns wait for it."""
+        self.live.add(index)
 
     async def sample(self, index: int, token_ids: Sequence[int], params: SamplingParams) -> Completion:
         """Sample the next turn of trajectory `index` after `token_ids`."""
@@ -38,17 +42,21 @@ class TurnScheduler:
         return await future
 
     def end(self, index: int) -> None:
-        """Free what the sampler keeps for trajectory `index`."""
+        """Free what the sampler keeps for trajectory `index`; one that was cancelled is freed after its turn."""
+        self.live.discard(index)
+        self._wake.set()
+        if self._waiting.pop(index, None) is not None:
+            del self._futures[str(index)]
+        if str(index) in self._futures:
+            return
         if self.lockstep:
             self._ended.add(index)  # freed between two turns: the sampler must not depend on when a tool returned
         else:
             self.sampler.end_session(str(index))
-        self.live -= 1
-        self._wake.set()
 
-    async def run(self) -> None:
-        """Step the sampler until every trajectory has ended."""
-        while self.live:
+    async def run(self, for_ever: bool = False) -> None:
+        """Step the sampler until every trajectory has ended. for_ever: others begin later, until this is cancelled."""
+        while self.live or for_ever:
             progress.beat()
             if not self.sampler.busy and not self._may_start():
                 self._wake.clear()
@@ -57,13 +65,17 @@ class TurnScheduler:
             if self._may_start():
                 self._start_turns()
             for completion in self.sampler.step():
-                self._futures.pop(completion.session).set_result(completion)
+                future = self._futures.pop(completion.session)
+                if future.cancelled():
+                    self.end(int(completion.session))
+                else:
+                    future.set_result(completion)
             await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
         self._free_ended()
 
     def _may_start(self) -> bool:
         if self.lockstep:
-            return len(self._waiting) == self.live > 0
+            return len(self._waiting) == len(self.live) > 0
         return bool(self._waiting)
 
     def _start_turns(self) -> None:

@@ -23,7 +23,7 @@ CONFIG_NAME = "config.yaml"
 REPLACED = ".replaced"  # holds what an overwrite replaces until the new stage has ended
 REQUESTS = "requests"  # answers of a teacher's endpoint, each found by the hash of all that decides it
 
-FOLDERLESS = ("score", "check", "chat", "push")
+FOLDERLESS = ("score", "check", "chat", "serve", "push")
 """Stages without a folder in the run: score writes the file that the user names, the others write nothing into it."""
 
 

@@ -34,6 +34,8 @@ LOGS = "logs"
 MARK = ".nodes-{}.partial"  # not a file of the stage, as one that is being written
 INTERACTIVE = ("chat",)
 """Stages that read what is typed."""
+UNTIL_STOPPED = ("serve",)
+"""Stages that a signal ends as it should."""
 LIGHT = ("rollout", "score", "report", "push")
 """Stages that import little: sooner done in a new process than after waiting for a fork server to start."""
 
@@ -233,7 +235,7 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None, meeting: 
                 interactive=config.stage.name in INTERACTIVE,
                 meeting=meeting,
             )
-    if ending.received is not None:
+    if ending.received is not None and not (config.stage.name in UNTIL_STOPPED and ending.code == 0):
         sys.stderr.write(ending.report)
         raise ChildStopped(ending.received)
     tell(ending)

@@ -17,6 +17,7 @@ MODULES = {
     "report": "mentor.stages.report",
     "check": "mentor.stages.check",
     "chat": "mentor.stages.chat",
+    "serve": "mentor.stages.serve",
     "push": "mentor.stages.push",
 }
 """`pipeline` is not here: mentor/runs/pipeline.py runs in the parent and starts the others."""

@@ -22,16 +22,25 @@ from mentor.tools import Toolbox
 
 @contextmanager
 def student_environment(
-    path: Path | str, toolbox: Toolbox, model: ModelConfig, sampling: SamplerConfig
+    path: Path | str,
+    toolbox: Toolbox,
+    model: ModelConfig,
+    sampling: SamplerConfig,
+    lockstep: bool | None = None,
 ) -> Iterator[Environment]:
-    """Open the environment of the model or checkpoint at `path`; its weights and cache are freed at the end."""
+    """Open the environment of the model or checkpoint at `path`; its weights and cache are freed at the end.
+
+    lockstep: of its turns; None: as sampler.deterministic says.
+    """
     path = loadable(path)
     chat = load_chat(path, model)
     with (
         open_sampler(
             sampling, path, chat.end_ids, torch_dtype(model.dtype), attention=model.attn_implementation
         ) as sampler,
-        Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
+        Environment(
+            sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic if lockstep is None else lockstep
+        ) as environment,
     ):
         yield environment
 

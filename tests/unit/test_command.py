@@ -68,6 +68,15 @@ def test_a_command_composes_and_checks_without_torch(work: Path):
         ("stage=sft", "outputs/default/rollout/trajectories.jsonl is missing: run `mentor stage=rollout` first"),
         ("stage=eval", "has no model yet"),
         ("stage=chat", "has no model yet"),
+        ("stage=serve", "has no model yet"),
+        (
+            "stage=serve model.path=owner/name stage.host=0.0.0.0",
+            "`stage.host=0.0.0.0` lets other machines ask without a key",
+        ),
+        (
+            "stage=serve model.path=owner/name sampler.deterministic=true",
+            "`sampler.deterministic` is read with stage=rollout",
+        ),
         ("stage=push", "has no model yet"),
         ("stage=push model.dtype=bfloat16", "`model.dtype` is not read by stage=push; of model it reads model.path"),
         ("stage=push stage.dry_run=false", "`stage.repo` is not set, and stage.dry_run=false sends a model"),

@@ -24,7 +24,7 @@ LAYERS = """
     tools policy key_help endpoints
     rewards sampling traces trajectories
     checks environment tasks
-    compose evaluation teachers
+    compose evaluation teachers serving
     runs linting planning rl
     sweeps
     reporting cards

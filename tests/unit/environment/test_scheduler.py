@@ -62,9 +62,37 @@ def test_a_turn_is_given_to_who_asked_for_it(chat):
         return said
 
     async def both() -> list[list[str]]:
-        scheduler = TurnScheduler(sampler, live=2, lockstep=False)
+        scheduler = TurnScheduler(sampler, lockstep=False)
+        scheduler.begin(0)
+        scheduler.begin(1)
         said = await asyncio.gather(trajectory(scheduler, 0, 1), trajectory(scheduler, 1, 2), scheduler.run())
         return said[:2]
 
     assert asyncio.run(both()) == [["one" + END], ["two" + END, "three" + END]]
     assert not sampler.busy
+
+
+def test_a_cancelled_turn_runs_out_and_its_session_is_freed(chat):
+    sampler = RecordingSampler(chat, {"0": ["long" + END], "1": ["a" + END, "b" + END]}, delays={"0": 4})
+    freed = []
+    ended = sampler.end_session
+    sampler.end_session = lambda session: freed.append(session) or ended(session)
+
+    async def both() -> None:
+        scheduler = TurnScheduler(sampler, lockstep=False)
+        running = asyncio.create_task(scheduler.run(for_ever=True))
+        scheduler.begin(0)
+        gone = asyncio.create_task(scheduler.sample(0, [5], SamplingParams(max_tokens=9)))
+        await asyncio.sleep(0)
+        scheduler.begin(1)
+        await scheduler.sample(1, [5], SamplingParams(max_tokens=9))
+        gone.cancel()
+        scheduler.end(0)
+        assert sampler.busy and not freed
+        while sampler.busy:
+            await asyncio.sleep(0)
+        assert freed == ["0"] and scheduler.live == {1}
+        assert chat.decode((await scheduler.sample(1, [5], SamplingParams(max_tokens=9))).token_ids) == "b" + END
+        running.cancel()
+
+    asyncio.run(both())
