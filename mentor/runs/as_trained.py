@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from mentor.config import ModelConfig, SamplerConfig, Section, ToolsConfig
 from mentor.errors import RunFolderError
-from mentor.runs.base_model import checked_model
+from mentor.runs.base_model import checked_model, usable_model
 from mentor.runs.evaluations import run_models
 from mentor.runs.folder import stored_config
-from mentor.runs.model_folders import stage_of, usable_model
+from mentor.runs.model_folders import stage_of
 
 TAKEN: dict[str, tuple[type[Section], tuple[str, ...]]] = {
     "tools": (ToolsConfig, tuple(entry.name for entry in fields(ToolsConfig) if entry.name != "workers")),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mentor.config import Config
 from mentor.errors import InputError, RunFolderError
+from mentor.runs.model_folders import as_checkpoint
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -32,15 +33,37 @@ def local_or_hub(path: str, key: str) -> Path | str:
     return path
 
 
+def usable_model(path: str, key: str) -> Path | str:
+    """Return the model that `path` names for use: a checked model folder, a checkpoint, or a hub name.
+
+    Raises InputError where there is none.
+    """
+    checkpoint = as_checkpoint(Path(path))
+    if checkpoint is None:
+        return local_or_hub(path, key)
+    if not (checkpoint / "meta.pt").is_file():
+        steps = [int(other.name.removeprefix("step-")) for other in sorted(checkpoint.parent.glob("step-*"))]
+        had = ", ".join(f"{checkpoint.parent}/{step}" for step in steps) or "none"
+        raise InputError(f"`{key}={path}` is no checkpoint; there are: {had}")
+    return checkpoint
+
+
 def checked_model(folder: Path, given: str) -> Path:
-    """Return the folder if it holds a config and a tokenizer; raises InputError that names what is missing."""
+    """Return the folder if it holds a config and a tokenizer; of a checkpoint its `model/`.
+
+    Raises InputError that names what is missing.
+    """
+    if (checkpoint := as_checkpoint(folder)) is not None:
+        folder = checkpoint / "model"
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"`{given}` is a checkpoint: `mentor stage=push model.path={checkpoint}` makes a model of it"
+            )
     if not folder.is_dir():
         raise InputError(f"`{given}` is not a folder; accepted: a Hugging Face model folder")
     if not (folder / "config.json").is_file():
         inner = folder / "model"
         hint = f"; did you mean {inner}?" if (inner / "config.json").is_file() else ""
-        if not hint and (folder / "meta.pt").is_file():
-            hint = f"; `mentor stage=push model.path={folder}` makes the model {inner} of this checkpoint"
         raise InputError(f"`{given}` has no config.json, so it is not a model folder{hint}")
     try:
         is_object = isinstance(json.loads((folder / "config.json").read_bytes()), dict)

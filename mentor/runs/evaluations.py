@@ -15,9 +15,10 @@ from mentor.config import Config, TaskConfig, build, dump
 from mentor.errors import RunFolderError
 from mentor.evaluation.domains import data_set
 from mentor.rewards.reward_terms import files_of
+from mentor.runs.base_model import usable_model
 from mentor.runs.folder import stored_config
 from mentor.runs.identity import content_hashes
-from mentor.runs.model_folders import model_name, stage_of, usable_model
+from mentor.runs.model_folders import model_name, stage_of
 from mentor.tasks.bfcl import answers_file
 
 BLOCKS, BLOCK_BYTES = 16, 65536

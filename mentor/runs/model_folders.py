@@ -4,26 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mentor.errors import InputError
-from mentor.runs.base_model import local_or_hub
 from mentor.runs.folder import CONFIG_NAME
 
 CHECKPOINTS = "checkpoints"
-
-
-def usable_model(path: str, key: str) -> Path | str:
-    """Return the model that `path` names for use: a checked model folder, a checkpoint, or a hub name.
-
-    Raises InputError where there is none.
-    """
-    checkpoint = as_checkpoint(Path(path))
-    if checkpoint is None:
-        return local_or_hub(path, key)
-    if not (checkpoint / "meta.pt").is_file():
-        steps = [int(other.name.removeprefix("step-")) for other in sorted(checkpoint.parent.glob("step-*"))]
-        had = ", ".join(f"{checkpoint.parent}/{step}" for step in steps) or "none"
-        raise InputError(f"`{key}={path}` is no checkpoint; there are: {had}")
-    return checkpoint
 
 
 def as_checkpoint(path: Path) -> Path | None:

@@ -126,3 +126,20 @@ def test_one_question_from_a_script_and_a_model_that_is_not_there(made: Path, ca
         assert "<- 19" in capfd.readouterr().out
         with pytest.raises(RunFolderError, match="`stage.model=rl-x-s0` is not a model of .*; it has: pretrain-s0"):
             mentor.load("debug", "rl-x-s0")
+
+
+def test_a_checkpoint_says_what_its_model_says_and_has_a_card(made: Path):
+    with chdir(made):
+        run = Path("outputs/debug")
+        checkpoint = max((run / "pretrain-s0" / "checkpoints").glob("step-*"))
+        step = int(checkpoint.name.removeprefix("step-"))
+        only = ["run=debug", "debug=default", "stage.samples=0", "stage.limit=6"]
+        for path in (run / "pretrain-s0" / "model", checkpoint.with_name(str(step))):
+            assert main(["stage=eval", *only, f"model.path={path}"]) == 0
+        found = [folder / "calculator" / "items.jsonl" for folder in sorted((run / "eval").glob("pretrain-s0*"))]
+        said = [[json.loads(line)["tokens"]["token_ids"] for line in file.open()] for file in found]
+        assert len(said) == 2 and said[0] == said[1], "the last checkpoint is the model"
+        card = (checkpoint / "model" / "README.md").read_text()
+        assert f"It is the checkpoint after step {step}." in card and "| calculator | test |" in card
+        assert "| calculator | test |" in (run / "pretrain-s0" / "model" / "README.md").read_text()
+        assert main(["stage=push", "run=debug", f"model.path={checkpoint}", "stage.repo=me/student"]) == 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mentor.reporting.read.records import EvalResult, Origin, StageRecord
+from mentor.runs.model_folders import as_checkpoint, model_name
 
 TEACHER_FOLDER = "rollout"
 
@@ -28,6 +29,7 @@ def ancestors(model: str, stages: Sequence[StageRecord], evaluated: Iterable[str
     while path := started_from.get(made_by(line[-1])):
         parts = [part for part in Path(path).parts if part != "model"]
         name = next((name for name in ("--".join(parts), parts[-1]) if name in known), str(path))
+        name = model_name(checkpoint) if (checkpoint := as_checkpoint(Path(path))) else name
         if name in line:  # a run whose folders name each other would never end
             break
         line.append(name)

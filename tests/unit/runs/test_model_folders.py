@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from mentor.errors import InputError
-from mentor.runs.model_folders import as_checkpoint, model_name, stage_of, usable_model
+from mentor.runs.base_model import checked_model, usable_model
+from mentor.runs.model_folders import as_checkpoint, is_made_in, model_name, stage_of
 from tests.fixtures.run_folder import make_model_folder
 
 
@@ -18,6 +19,13 @@ def test_a_checkpoint_is_named_by_its_step_its_folder_or_the_model_in_it(tmp_pat
         assert usable_model(str(checkpoints / name), "model.path") == whole
         assert stage_of(checkpoints / name) == tmp_path / "rl-a-s0"
         assert model_name(checkpoints / name) == "rl-a-s0-step-20"
+        assert checked_model(checkpoints / name, "init") == whole / "model", "which a training stage starts from"
+        assert is_made_in(checkpoints / name, tmp_path) is False
+    (tmp_path / "rl-a-s0" / "config.yaml").touch()
+    assert is_made_in(whole, tmp_path) and not is_made_in(whole, tmp_path / "other")
+    (whole / "model" / "config.json").unlink()
+    with pytest.raises(InputError, match="`init=x` is a checkpoint: `mentor stage=push model.path=.* makes a model of"):
+        checked_model(checkpoints / "20", "init=x")
     with pytest.raises(InputError, match=r"`model.path=.*/checkpoints/30` is no checkpoint; there are: .*/20$"):
         usable_model(str(checkpoints / "30"), "model.path")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mentor.config import Config, LoraConfig, ModelConfig, SftStage, SftTrainer, dump
+from mentor.config import Config, DeepSpeedConfig, LoraConfig, ModelConfig, SftStage, SftTrainer, dump
 from mentor.errors import RunFolderError
 from mentor.policy.checkpoint import save_checkpoint
 from mentor.policy.ranks import Ranks
@@ -66,6 +66,15 @@ def test_a_checkpoint_is_the_model_of_its_step(student_folder: Path, tmp_path: P
         assert all(torch.equal(value, ours[name]) for name, value in weights(file, "adapter_model.safetensors").items())
     written = (last / "model.safetensors").stat().st_mtime_ns
     assert loadable(last) == last and (last / "model.safetensors").stat().st_mtime_ns == written, "written once"
+
+
+def test_a_checkpoint_under_deepspeed_is_in_the_type_that_was_trained(student_folder: Path, tmp_path: Path):
+    folder = trained(student_folder, tmp_path / "sft-s0", SftTrainer(learning_rate=0.01))
+    scaled = SftTrainer(deepspeed=DeepSpeedConfig(2))
+    model = replace(MODEL, path=str(student_folder), dtype="bfloat16")
+    write_config(folder.path, dump(Config(SftStage("sft"), model=model, trainer=scaled)))
+    found, whole = weights(loadable(folder.path / "checkpoints" / "2")), weights(folder.path / "model")
+    assert all(torch.equal(value, whole[name].bfloat16()) for name, value in found.items())
 
 
 def test_a_student_made_from_scratch_has_the_tokenizer_of_its_stage(student_folder: Path, tmp_path: Path):

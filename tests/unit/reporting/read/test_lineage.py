@@ -50,8 +50,11 @@ def test_a_checkpoint_has_the_base_of_its_stage_and_is_none(tmp_path: Path) -> N
     root = make_run(tmp_path / "demo")
     write_eval(root, "rl-hub-s0-step-20", make_row(0.3, 0.2, 0.4))
     write_eval(root, "rl-going-s0-step-20", make_row(0.3, 0.2, 0.4))
+    write_stage(root, "rl-on-s0", "rl", base=str(root / "rl-hub-s0" / "checkpoints" / "step-00000020" / "model"))
+    write_eval(root, "rl-on-s0", make_row(0.3, 0.2, 0.4))
     report = collect(root, "t")
     bases = {result.model: result.base for result in report.results}
+    assert bases["rl-on-s0"] == "Qwen--Qwen3-0.6B", "trained from a checkpoint"
     assert bases["rl-hub-s0-step-20"] == "Qwen--Qwen3-0.6B" and bases["rl-going-s0-step-20"] is None
     lines = report.origins["eval/rl-hub-s0-step-20/calculator"]
     assert [origin.folder for origin in lines][1:] == ["rl-hub-s0-step-20", "sft-s0", "Qwen--Qwen3-0.6B", "rollout"]
