@@ -19,7 +19,8 @@ def forward(workload: Workload) -> Terms:
     """Return the larger of two moments: in a layer, with about half of what it would save, and in the LM head."""
     hidden = workload.width * workload.shape.hidden_size * workload.tokens
     layer = {"layer at work": workload.tokens * _saved_by_layer(workload) / 2 + 2 * hidden + _mask(workload)}
-    head = {"final hidden states": 3 * hidden, "logits chunk": 2 * _chunk(workload)}  # logits, and their exponentials
+    chunks = 2 * _chunk(workload)  # logits, and their exponentials
+    head = {"final hidden states": 3 * hidden, "logits chunk": chunks, "float32 head": _wide_head(workload)}
     return gib({**narrow_copies(workload), **larger(layer, head)})
 
 
@@ -30,10 +31,12 @@ def backward(workload: Workload) -> Terms:
     stream = 4 if workload.zero_stage == 0 else width
     kept, recomputed = (stream * shape.hidden_size, saved) if workload.gradient_checkpointing else (saved, 0)
     layer = recomputed + width * (2 * shape.intermediate_size + 3 * shape.hidden_size)
-    # Float32 (plain torch adds to the gradient it keeps), and the product added to it, in bfloat16 a tensor of its own.
-    head = 0 if workload.lora_rank else ((4 if workload.zero_stage else 0) + (2 if width == 2 else 0)) * shape.embedding
+    # Float32 (plain torch adds to the gradient it keeps), and the product added to it, on a GPU in bfloat16 of its own.
+    product = 2 if width == 2 and workload.device.is_gpu else 0
+    head = 0 if workload.lora_rank else ((4 if workload.zero_stage else 0) + product) * shape.embedding
     final = 6 * width * shape.hidden_size * workload.tokens
     head_turn = {"final hidden states": final, "logits chunk": 3 * _chunk(workload), "head gradient": head}
+    head_turn["float32 head"] = _wide_head(workload)
     at_work = layer * workload.tokens + _mask(workload)
     layer_turn = {"layer at work": at_work, "new gradients": model_state.new_gradients(workload)}
     kept_by_all = {"kept activations": shape.num_hidden_layers * kept * workload.tokens}
@@ -57,6 +60,11 @@ def _mask(workload: Workload) -> float:
     """Count the bytes of the attention mask of several padded or packed rows, as bools and as a bias (2 bytes)."""
     row = workload.max_tokens if workload.packing else min(workload.max_tokens, workload.tokens // 2)
     return 3 * workload.tokens * row
+
+
+def _wide_head(workload: Workload) -> float:
+    """Count the bytes of the LM head's copy that a CPU multiplies bfloat16 hidden states with, for float32 logits."""
+    return 4 * workload.shape.embedding if workload.width == 2 and not workload.device.is_gpu else 0
 
 
 def _chunk(workload: Workload) -> float:

@@ -16,18 +16,17 @@ from tests.unit.planning.live_memory import OPTIMIZER, make_model, make_workload
 
 
 def compare(workload: Workload, measured: dict[str, float]) -> None:
-    """Never much less than what is needed, and not three tenths more; of gathered layers the plan takes the most.
+    """Never much less than what is needed, and not four tenths more; of gathered layers the plan takes the most.
 
-    What is measured lacks the exponentials that logsumexp makes inside itself.
+    What is measured lacks the exponentials that logsumexp makes inside itself, with adapters a fifth of all.
     """
-    most = 1.4 if workload.zero_stage == 3 else 1.3
     ratios = {}
     for phase in make_plan(workload).phases:
         if phase.name in measured:
             planned = 2**10 * sum(size for name, size in phase.terms.items() if name != "processes")
             ratios[phase.name] = planned / measured[phase.name]
     assert set(ratios) == {"logprobs", "backward", "step"}
-    assert all(0.95 <= ratio <= most for ratio in ratios.values()), ratios
+    assert all(0.95 <= ratio <= 1.4 for ratio in ratios.values()), ratios
 
 
 @pytest.mark.parametrize("recompute", [False, True])
