@@ -169,3 +169,16 @@ def test_authentication_limits_streams_and_several_sessions(taught, wanted):
             assert [step["content"] for step in steps] == [step["content"] for step in own_of(whole)["steps"]]
             assert chunks[-1].usage.completion_tokens == wanted[question].tokens.sampled
             assert chunks[-2].choices[0].finish_reason == "stop"
+
+
+def test_vllm_serves_the_same_tokens_both_ways(taught, wanted):
+    pytest.importorskip("vllm")
+    folder, toolset = taught
+    with served(folder, "run=served", "sampler=vllm") as address:
+        client = client_of(address)
+        assert differing(client, wanted, None) == []
+        assert differing(client, wanted, lambda calls: run_calls(toolset, calls)) == []
+        asked = [[{"role": "user", "content": question}] for question in ASKED]
+        with ThreadPoolExecutor(4) as pool:
+            replies = list(pool.map(lambda messages: own_of(ask(client, messages))["token_ids"], asked))
+    assert replies == [trajectory.tokens.token_ids for trajectory in wanted.values()]

@@ -172,17 +172,33 @@ def test_a_stream_gives_steps_then_the_answer(chat):
 
 
 def test_a_client_that_goes_ends_its_episode(chat):
-    async def use(client: httpx.AsyncClient) -> None:
-        asked = asyncio.create_task(client.post(PATH, json=body()))
-        while (await client.get("/health")).json()["answering"] == 0:
-            await asyncio.sleep(0)
-        asked.cancel()
-        while (await client.get("/health")).json()["answering"]:
-            await asyncio.sleep(0)
-        assert (await client.post(PATH, json=body())).json()["choices"][0]["message"]["content"] == "It is 5."
+    sampler = Recording(chat, {"0": [call() + END, "never"], "1": ["It is 5." + END]}, {"0": 50})
+    statuses: list[int] = []
 
-    sampler = serve(chat, {"0": [call() + END, "never"], "1": ["It is 5." + END]}, use, delays={"0": 200})
-    assert [session for session, _ in sampler.order] == ["0", "1"]
+    async def send(event: Any) -> None:
+        statuses.extend([event["status"]] if "status" in event else [])
+
+    with Environment(sampler, Toolbox(Toolset.builtin("calculator")), chat, RolloutLimits()) as environment:
+        server = ChatServer(environment, Serving("student"))
+
+        async def ask(begin: Begin) -> None:
+            app = server.app(begin)
+            for leaves in (True, False):
+                events: list[Any] = [{"type": "http.request", "body": json.dumps(body()).encode(), "more_body": False}]
+
+                async def receive(events: list[Any] = events, leaves: bool = leaves) -> Any:
+                    if not events and not leaves:
+                        await asyncio.sleep(60)
+                    return events.pop(0) if events else {"type": "http.disconnect"}
+
+                headers = [(b"content-type", b"application/json")]
+                await app({"type": "http", "method": "POST", "path": PATH, "headers": headers}, receive, send)
+            while sampler.busy:
+                await asyncio.sleep(0)
+
+        environment.run_open(ask)
+    assert statuses == [499, 200]
+    assert [session for session, _ in sampler.order] == ["0", "1"] and sorted(sampler.finished) == ["0", "1"]
 
 
 def test_a_sampler_that_fails_ends_the_server(chat):
