@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 _QUESTION = {"role": "user", "content": "question"}
 _MARK = "MENTORMARK"
 _REPLACEMENT = "\ufffd"  # what a character decodes to of which some bytes are missing
-_CUT = re.compile(r"(.*) \.\.\.\[cut, \d+ tokens\]", re.DOTALL)
+_CUT = re.compile(r"(.*) \.\.\.\[cut, \d{1,9} tokens\]", re.DOTALL)
 _DATE = datetime(2024, 7, 26)  # templates write a date into the prompt (Llama, gpt-oss): a run must not change with it
 _TOOLS = "{tools}"  # in a system prompt: the schemas of the tools, one a line
 _THINKING_KEYS = ("reasoning_content", "thinking")  # the second is that of gpt-oss and LFM2.5
