@@ -14,6 +14,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mentor import progress
 from mentor.files import write_file
@@ -50,11 +51,11 @@ class StatusWriter:
 
     def failed(self, report: str) -> None:
         """Write the last status. report: text for stderr, which the parent prints for the rank that failed first."""
-        self._write(replace(self._now(), failed_at=time.time(), report=report))
+        self._write(failed_at=time.time(), report=report)
 
     def _run(self) -> None:
         while True:
-            self._write(self._now())
+            self._write()
             time.sleep(EVERY_S)
 
     def _now(self) -> Status:
@@ -63,13 +64,14 @@ class StatusWriter:
         stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
         return Status(phase, beats, stack)
 
-    def _write(self, status: Status) -> None:
+    def _write(self, **ended: Any) -> None:
+        """Write where this process is now, and how it ended. It looks in turn: no older status follows a newer one."""
         with self._lock:
             if self._last.failed_at is not None:
                 return
-            self._last = status
+            self._last = replace(self._now(), **ended)
             with suppress(FileNotFoundError):  # who watches has ended and removed the folder
-                write_file(self._path, json.dumps(asdict(status)), durable=False)
+                write_file(self._path, json.dumps(asdict(self._last)), durable=False)
 
 
 def read_status(path: Path) -> Status:

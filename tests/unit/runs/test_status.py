@@ -25,12 +25,12 @@ def test_phase_stack_and_end_are_written_and_the_end_stays(tmp_path: Path, monke
     writer = StatusWriter.of_this_process()
     assert writer is not None
     with progress.phase("update"):
-        writer._write(writer._now())
+        writer._write()
         found = read_status(path)
         assert found.phase == "update" and found.failed_at is None
         assert "test_phase_stack_and_end" in found.stack
         writer.failed("ValueError: no such thing\n")
-    writer._write(writer._now())
+    writer._write()
     found = read_status(path)
     assert found.report == "ValueError: no such thing\n" and found.failed_at and found.phase == "update"
     assert json.loads(path.read_text()).keys() == vars(Status()).keys()
