@@ -26,7 +26,7 @@ from mentor.types import CallError, CallRecord, StopReason, Tokens, ToolResult, 
 class Episode:
     """The state of one trajectory while it runs.
 
-    index: its place in the rollout, and its session's name. on_message: told of every turn and result as it comes.
+    index: its place in the rollout, and its session's name. on_message: called with every turn and result.
     """
 
     def __init__(

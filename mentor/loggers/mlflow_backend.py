@@ -1,6 +1,6 @@
 """MLflow: a database in the stage's `mlflow/` folder, or the server that MLFLOW_TRACKING_URI names.
 
-A resumed stage goes on with the run whose id is kept in `<folder>/mlflow/run_id`.
+A resumed stage continues the run whose id is kept in `<folder>/mlflow/run_id`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a tracker is told of the run that it shows."""
+"""The run that a tracker shows: its names, folder and configuration."""
 
 from __future__ import annotations
 

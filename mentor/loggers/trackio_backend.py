@@ -1,6 +1,6 @@
 """Trackio, Hugging Face's tracker: a database in the stage's `trackio/` folder.
 
-TRACKIO_DIR names another folder, and TRACKIO_SPACE_ID a Space. A resumed stage goes on with the run of its name.
+TRACKIO_DIR names another folder, and TRACKIO_SPACE_ID a Space. A resumed stage continues the run of its name.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def backward(workload: Workload) -> Terms:
     stream = 4 if workload.zero_stage == 0 else width
     kept, recomputed = (stream * shape.hidden_size, saved) if workload.gradient_checkpointing else (saved, 0)
     layer = recomputed + width * (2 * shape.intermediate_size + 3 * shape.hidden_size)
-    # Float32 (plain torch adds to the gradient it keeps), and the product added to it, on a GPU in bfloat16 of its own.
+    # The head's gradient in float32 (plain torch already keeps one), and the product added to it, bfloat16 on a GPU.
     product = 2 if width == 2 and workload.device.is_gpu else 0
     head = 0 if workload.lora_rank else ((4 if workload.zero_stage else 0) + product) * shape.embedding
     final = 6 * width * shape.hidden_size * workload.tokens
