@@ -93,6 +93,7 @@ def test_ctrl_c_ends_the_conversation_and_gives_the_terminal_back(made: Path):
     script = f"{sys.executable} -m mentor.cli stage=chat run=debug; echo ended with $?; read line; echo read $line"
     terminal = Terminal(["/bin/bash", "-c", script], made)
     terminal.until("\n> ")
+    time.sleep(0.5)  # readline misses a signal between its prompt and its wait for a key
     terminal.type("\x03")
     terminal.until("ended with 0\n")
     terminal.type("more\n")
