@@ -6,7 +6,7 @@ READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-proof test-gpu mirrored-tests lint format type demo prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
+.PHONY: help setup test test-slow test-proof test-gpu mirrored-tests lint format type demo bench prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,24 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 	  && echo "setup: $$((ready - start)) s" \
 	  && $(BIN)/mentor experiment=demo $(ARGS) \
 	  && echo "demo: $$(($$(date +%s) - ready)) s (setup before it: $$((ready - start)) s)"
+
+# The programs to compare with and the data are not in this repository: SHARED is the folder that has them.
+SHARED ?= ../shared
+RECORD = --json docs/performance/$@.json
+BENCHMARKS := bench_calls bench_grader bench_sandbox
+.PHONY: $(BENCHMARKS)
+
+bench: setup $(BENCHMARKS) ## Every benchmark, one after the other, then docs/performance.md; an idle machine, half an hour
+	$(BIN)/python scripts/write_performance.py
+
+bench_calls:
+	$(BIN)/python scripts/$@.py $(RECORD)
+
+bench_grader:
+	$(BIN)/python scripts/$@.py $(SHARED)/bench/released_scoring.py $(SHARED)/data/math/math500.jsonl $(RECORD)
+
+bench_sandbox:
+	$(BIN)/python scripts/$@.py $(SHARED)/bench/released_sandbox.py $(RECORD)
 
 prove-resume: setup ## Kill stages at random points, resume them, and compare (ARGS="--kills 3 --seed 1")
 	rm -rf outputs/prove-resume

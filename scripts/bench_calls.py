@@ -1,6 +1,6 @@
 """Seconds that the parser takes to read turns, in each call syntax.
 
-    python scripts/bench_calls.py [--turns 3000] [--rounds 3]
+    python scripts/bench_calls.py [--turns 3000] [--rounds 3] [--json PATH]
 
 Every turn is a call of two arguments as the syntax writes it. CPU seconds of this process, the fastest round.
 """
@@ -15,6 +15,7 @@ from mentor.chat import parse_turn
 from mentor.chat.messages import make_call
 from mentor.chat.syntax import SYNTAXES, CallSyntax
 from scripts.arguments import positive_int
+from scripts.benchmark_record import Table, add_json_option, report
 
 SCHEMAS = {"add": {"properties": {"s": {"type": "string"}, "a": {"type": "integer"}}}}
 
@@ -23,10 +24,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=positive_int, default=3000)
     parser.add_argument("--rounds", type=positive_int, default=3)
+    add_json_option(parser)
     settings = parser.parse_args(arguments)
-    for syntax in SYNTAXES:
-        taken = min(seconds(syntax, settings.turns) for _ in range(settings.rounds))
-        print(f"{syntax.name:14} {taken:.3f} s for {settings.turns} turns")
+    rows = [(syntax.name, min(seconds(syntax, settings.turns) for _ in range(settings.rounds))) for syntax in SYNTAXES]
+    report([Table(f"Reading {settings.turns:,} turns", ("syntax", "seconds"), rows)], settings.json)
     return 0
 
 

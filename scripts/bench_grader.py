@@ -1,7 +1,7 @@
 """Answers per second of the project's grader, beside the released scoring's library work in one run.
 
     python scripts/bench_grader.py shared/bench/released_scoring.py shared/data/math/math500.jsonl [more.jsonl.gz ...]
-        [--pairs 2000] [--warm 1000] [--rounds 3]
+        [--pairs 2000] [--warm 1000] [--rounds 3] [--json PATH]
 
 The first argument is a Python file with `judge(prediction, ground_truths) -> bool`, called in this process. The others
 are JSONL files whose rows have `answer`, `final_answer` or a box in `solution`. No answer comes twice, so that no cache
@@ -31,6 +31,7 @@ from typing import Any
 from mentor.rewards.boxed import extract_boxed
 from mentor.rewards.correctness import Grader
 from scripts.arguments import positive_int
+from scripts.benchmark_record import Table, add_json_option, report
 
 Pair = tuple[str, str]  # prediction, accepted answer
 
@@ -42,12 +43,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pairs", type=positive_int, default=2000, help="of each workload, in all rounds together")
     parser.add_argument("--warm", type=positive_int, default=1000, help="of each workload, first and not measured")
     parser.add_argument("--rounds", type=positive_int, default=3)
+    add_json_option(parser)
     settings = parser.parse_args(arguments)
     judge = load_judge(settings.released)
     workloads = {
         "answers": take(answer_pairs(read_answers(settings.files)), settings.warm + settings.pairs),
         "forms": take(form_pairs(), settings.warm + settings.pairs),
     }
+    rows: list[tuple[str, int, float, float, float]] = []
     with Grader() as grader:
         for name, pairs in workloads.items():
             released, own = [], []
@@ -58,11 +61,10 @@ def main(arguments: list[str]) -> int:
                 part = pairs[start :: settings.rounds]
                 released.append(rate(lambda given, wanted: judge(given, [wanted]), part))
                 own.append(rate(lambda given, wanted: grader.grade(given, [wanted]), part))
-            ratio = statistics.median(own) / statistics.median(released)
-            sys.stdout.write(
-                f"{name:8} {len(pairs)} pairs  released {statistics.median(released):.0f}/s  "
-                f"project {statistics.median(own):.0f}/s  x{ratio:.1f}\n"
-            )
+            theirs, ours = statistics.median(released), statistics.median(own)
+            rows.append((name, len(pairs), theirs, ours, ours / theirs))
+    columns = "answers", "pairs", "released, a second", "project, a second", "ratio"
+    report([Table("Grading", columns, rows)], settings.json)
     return 0
 
 

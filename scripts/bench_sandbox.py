@@ -1,6 +1,7 @@
 """Calls per second of the tool executor, beside the released tool server's design in one run.
 
     python scripts/bench_sandbox.py shared/bench/released_sandbox.py [--seconds 2] [--rounds 3] [--workers 2]
+        [--json PATH]
 
 The first argument is a server program that is started as `PROGRAM PORT` and driven as `PROGRAM PORT --drive CALLS` by 8
 client threads; it needs fastapi, uvicorn and requests. The executor is driven by 8 concurrent clients in this process.
@@ -28,6 +29,7 @@ from pathlib import Path
 
 from mentor.tools import ToolExecutor, Toolset
 from scripts.arguments import positive_int, positive_seconds
+from scripts.benchmark_record import Table, add_json_option, report
 
 CLIENTS = 8
 CALLS_A_SESSION = 4
@@ -40,6 +42,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--calls", type=positive_int, default=1500, help="of each measurement of the server")
     parser.add_argument("--rounds", type=positive_int, default=3)
     parser.add_argument("--workers", type=positive_int, default=2, help="calls at once")
+    add_json_option(parser)
     settings = parser.parse_args(arguments)
     calculator = Toolset.builtin("calculator")
     stateful = replace(calculator, stateless=False)
@@ -56,11 +59,12 @@ def main(arguments: list[str]) -> int:
             rates["released"].append(released_rate(settings.released, port, settings.calls))
             for name, (toolset, fresh) in workloads.items():
                 rates[name].append(asyncio.run(rate(toolset, fresh, settings.seconds, settings.workers)))
-    baseline = statistics.median(rates["released"])
-    for name, values in rates.items():
-        median = statistics.median(values)
-        shown = " ".join(f"{value:.0f}" for value in values)
-        sys.stdout.write(f"{name:17} {median:7.0f} calls/s  x{median / baseline:.1f}  ({shown})\n")
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    rows = [
+        (name, middle, middle / medians["released"], " ".join(f"{value:.0f}" for value in rates[name]))
+        for name, middle in medians.items()
+    ]
+    report([Table("Calls of tools", ("workload", "calls a second", "ratio", "rounds"), rows)], settings.json)
     return 0
 
 

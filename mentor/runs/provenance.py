@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -97,14 +97,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def git_commit(folder: Path) -> str | None:
-    """Return the commit of the code, with `-dirty` when tracked files differ; None outside a git checkout."""
+def git_commit(folder: Path, paths: Sequence[str] = ()) -> str | None:
+    """Return the commit of the code, with `-dirty` when tracked files differ; None outside a git checkout.
+
+    paths: what of the folder is looked at for differences; nothing: the whole checkout.
+    """
     try:
         commit = subprocess.run(
             ["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
         changed = subprocess.run(
-            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no"],
+            ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no", "--", *paths],
             capture_output=True,
             text=True,
             check=True,

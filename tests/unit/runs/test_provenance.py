@@ -57,4 +57,6 @@ def test_the_commit_says_whether_files_differ(tmp_path: Path):
     commit = git_commit(tmp_path)
     assert commit is not None and len(commit) == 40
     (tmp_path / "file").write_text("2")
-    assert git_commit(tmp_path) == f"{commit}-dirty"
+    assert git_commit(tmp_path) == f"{commit}-dirty" == git_commit(tmp_path, ["file"])
+    (tmp_path / "page").mkdir()
+    assert git_commit(tmp_path, ["page"]) == commit

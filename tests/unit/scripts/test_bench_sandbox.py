@@ -1,6 +1,7 @@
 """The benchmark of the sandbox runs and measures what it says."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,18 +26,19 @@ def test_a_measurement_of_nothing_is_refused(argument: str, capsys: pytest.Captu
 
 
 @pytest.mark.slow
-def test_it_compares_with_a_server(shared):
+def test_it_compares_with_a_server(shared: Path, tmp_path: Path):
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
-    command = [sys.executable, str(SCRIPT), str(shared / "bench" / "released_sandbox.py")]
-    command += ["--rounds", "1", "--seconds", "0.5", "--calls", "100"]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
-    assert [line[:17].strip() for line in shown] == [
-        "released",
-        "stateless",
-        "sessions",
-        "cpython",
-        "cpython sessions",
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        str(shared / "bench" / "released_sandbox.py"),
+        "--json",
+        str(tmp_path / "r"),
     ]
-    ratio = {line[:17].strip(): float(line.split("x")[-1].split()[0]) for line in shown}
-    assert ratio["stateless"] > 3 and ratio["sessions"] > 1
+    command += ["--rounds", "1", "--seconds", "0.5", "--calls", "100"]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    (table,) = json.loads((tmp_path / "r").read_text())["tables"]
+    ratios = {workload: ratio for workload, _, ratio, _ in table["rows"]}
+    assert list(ratios) == ["released", "stateless", "sessions", "cpython", "cpython sessions"]
+    assert ratios["released"] == 1 and ratios["stateless"] > 3 and ratios["sessions"] > 1
