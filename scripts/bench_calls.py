@@ -15,7 +15,7 @@ from mentor.chat import parse_turn
 from mentor.chat.messages import make_call
 from mentor.chat.syntax import SYNTAXES, CallSyntax
 from scripts.arguments import positive_int
-from scripts.benchmark_record import Table, add_json_option, report
+from scripts.benchmark_record import BenchmarkTable, add_json_option, report
 
 SCHEMAS = {"add": {"properties": {"s": {"type": "string"}, "a": {"type": "integer"}}}}
 
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     add_json_option(parser)
     settings = parser.parse_args(arguments)
     rows = [(syntax.name, min(seconds(syntax, settings.turns) for _ in range(settings.rounds))) for syntax in SYNTAXES]
-    report([Table(f"Reading {settings.turns:,} turns", ("syntax", "seconds"), rows)], settings.json)
+    report([BenchmarkTable(f"Reading {settings.turns:,} turns", ("syntax", "seconds"), rows)], settings.json)
     return 0
 
 

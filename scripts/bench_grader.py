@@ -31,7 +31,7 @@ from typing import Any
 from mentor.rewards.boxed import extract_boxed
 from mentor.rewards.correctness import Grader
 from scripts.arguments import positive_int
-from scripts.benchmark_record import Table, add_json_option, report
+from scripts.benchmark_record import BenchmarkTable, add_json_option, report
 
 Pair = tuple[str, str]  # prediction, accepted answer
 
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
             theirs, ours = statistics.median(released), statistics.median(own)
             rows.append((name, len(pairs), theirs, ours, ours / theirs))
     columns = "answers", "pairs", "released, a second", "project, a second", "ratio"
-    report([Table("Grading", columns, rows)], settings.json)
+    report([BenchmarkTable("Grading", columns, rows)], settings.json)
     return 0
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from mentor.tools import ToolExecutor, Toolset
 from scripts.arguments import positive_int, positive_seconds
-from scripts.benchmark_record import Table, add_json_option, report
+from scripts.benchmark_record import BenchmarkTable, add_json_option, report
 
 CLIENTS = 8
 CALLS_A_SESSION = 4
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
         (name, middle, middle / medians["released"], " ".join(f"{value:.0f}" for value in rates[name]))
         for name, middle in medians.items()
     ]
-    report([Table("Calls of tools", ("workload", "calls a second", "ratio", "rounds"), rows)], settings.json)
+    report([BenchmarkTable("Calls of tools", ("workload", "calls a second", "ratio", "rounds"), rows)], settings.json)
     return 0
 
 

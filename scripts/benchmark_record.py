@@ -28,7 +28,7 @@ Cell = str | int | float
 
 
 @dataclass(frozen=True)
-class Table:
+class BenchmarkTable:
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -38,7 +38,7 @@ def add_json_option(parser: ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write a record of the tables there")
 
 
-def report(tables: Sequence[Table], path: Path | None, remarks: Sequence[str] = ()) -> None:
+def report(tables: Sequence[BenchmarkTable], path: Path | None, remarks: Sequence[str] = ()) -> None:
     """Print the tables and remarks; write a record of them where a path is given."""
     sys.stdout.write("\n".join([*map(as_text, tables), *(f"{remark}\n" for remark in remarks)]))
     if path is not None:
@@ -46,7 +46,7 @@ def report(tables: Sequence[Table], path: Path | None, remarks: Sequence[str] = 
         write_file(path, json.dumps(record(tables, remarks), indent=1, ensure_ascii=False) + "\n")
 
 
-def record(tables: Sequence[Table], remarks: Sequence[str]) -> dict[str, Any]:
+def record(tables: Sequence[BenchmarkTable], remarks: Sequence[str]) -> dict[str, Any]:
     script = Path(sys.argv[0])
     return {
         "benchmark": script.stem,
@@ -89,7 +89,7 @@ def machine() -> str:
     return ", ".join([*parts, *([torch.cuda.get_device_name()] if torch.cuda.is_available() else [])])
 
 
-def as_text(table: Table) -> str:
+def as_text(table: BenchmarkTable) -> str:
     """Write a table for a terminal: text to the left, numbers to the right."""
     rows = [list(table.columns), *(list(map(cell_text, row)) for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

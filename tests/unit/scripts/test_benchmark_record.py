@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmark_record import Table, as_markdown, as_text, cell_text, report, shown_arguments
+from scripts.benchmark_record import BenchmarkTable, as_markdown, as_text, cell_text, report, shown_arguments
 
-TABLE = Table("Rates", ("way", "count", "seconds"), [("a", 12345, 0.5), ("longer", 7, 123.4567891)])
+TABLE = BenchmarkTable("Rates", ("way", "count", "seconds"), [("a", 12345, 0.5), ("longer", 7, 123.4567891)])
 
 
 def test_a_table_as_text_and_as_markdown():
