@@ -1,19 +1,24 @@
-"""A student ready for rollouts: its chat format, its sampler and its tools in one environment."""
+"""A student ready for rollouts, stored or in training: its chat format, sampler and tools in one environment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from mentor.chat import ChatFormat
 from mentor.config import ChatStage, Config, ModelConfig, SamplerConfig, ToolsConfig
 from mentor.environment import Environment
 from mentor.environment.dialogue import Dialogue
 from mentor.errors import InputError
 from mentor.jsonl import Report
+from mentor.policy import Policy
 from mentor.policy.model import torch_dtype
+from mentor.policy.ranks import Ranks
 from mentor.runs.as_trained import chosen_model
 from mentor.stages.chat_format import load_chat
+from mentor.stages.check_workload import planned_share
 from mentor.stages.checkpoint_model import loadable
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
 from mentor.stages.tooling import configured_toolbox
@@ -41,6 +46,22 @@ def student_environment(
         Environment(
             sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic if lockstep is None else lockstep
         ) as environment,
+    ):
+        yield environment
+
+
+@contextmanager
+def policy_environment(
+    config: Config, base: Path | str, chat: ChatFormat, policy: Policy, toolbox: Toolbox, ranks: Ranks
+) -> Iterator[Environment]:
+    """Open the rollout engine beside the policy, and the tools, for the student's trajectories."""
+    sampling = config.sampler
+    assert isinstance(sampling, SamplerConfig)
+    text_config = policy.model.config.get_text_config(decoder=True).to_dict()
+    engine = replace(sampling, gpu_memory_share=planned_share(config, text_config))
+    with (
+        open_sampler(engine, base, chat.end_ids, policy.dtype, policy.model, ranks) as sampler,
+        Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
     ):
         yield environment
 

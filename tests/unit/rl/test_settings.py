@@ -25,7 +25,7 @@ from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.settings import AlgorithmSettings
 from mentor.rl.update import update_policy
 from mentor.sampling import SamplingParams, TransformersSampler
-from mentor.stages.rl import algorithm_settings
+from mentor.stages.rl_settings import algorithm_settings
 from mentor.types import RewardBreakdown, StopReason, Task, Tokens, Trajectory, TrajectoryGroup
 from tests.fixtures.policies import build_policy, gradients_of, make_policy, make_tokens, policy_batch, weights_of
 from tests.fixtures.samplers import drain

@@ -19,8 +19,8 @@ from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
 from mentor.stages import rl
-from mentor.stages.rl import check_format, with_steps
-from mentor.tools import Toolbox, Toolset
+from mentor.stages.taught_tasks import without_answer, without_teacher
+from mentor.tools import Toolset
 from mentor.types import CallRecord, StopReason, Trajectory
 from tests.fixtures.foreign_ends import OTHER, foreign_chat, foreign_lesson, teach
 from tests.fixtures.policies import make_policy
@@ -66,18 +66,6 @@ def test_steps_are_stored_and_resumed_and_a_run_without_a_signal_writes_no_model
     assert {row["task"]["id"] for row in stored} <= {trajectory.task.id for trajectory in taught[:3]}
 
 
-def test_epochs_over_the_tasks_say_the_steps():
-    trainer = RlTrainer(task_epochs=2, prompts_per_step=32, minibatches=4)
-    assert with_steps(trainer, 1000).steps == 62 and with_steps(trainer, 1000).optimizer_steps == 248
-    assert with_steps(trainer, 3).steps == 1
-    assert with_steps(replace(trainer, max_sampling_rounds=3), 1000).steps == 20
-    assert with_steps(RlTrainer(steps=7), 1000).steps == 7
-    with pytest.raises(
-        InputError, match=r"warmup_steps=9 is more than the 8 optimiser steps of .*epochs=2 on 32 tasks"
-    ):
-        with_steps(replace(trainer, warmup_steps=9), 32)
-
-
 def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_path):
     other = replace(taught[0], tools=json.dumps([]))
     make_run(tmp_path, chat, [other])
@@ -86,41 +74,7 @@ def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_pat
     (tmp_path / "rollout" / "trajectories.jsonl").write_text("")
     with pytest.raises(StageError, match="holds no trajectory: run `mentor stage=rollout` again"):
         run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
-    assert rl.without_teacher(tmp_path) == 2 and rl.without_teacher(tmp_path / "none") == 0
-
-
-def test_the_canary_is_a_prompt_that_fits_and_where_none_does_the_shortest_is_named(taught, chat):
-    toolbox = Toolbox(Toolset.builtin("calculator"))
-    lengths = [len(chat.prompt_ids(t.task.question, toolbox.schemas_json(t.task))) for t in taught]
-    tasks = [replace(taught[0].task, id="long", question="What is 1 plus 2? " * 9), taught[0].task]
-    assert len(rl.fitting_prompt(tasks, toolbox, chat, lengths[0] + 1)) == lengths[0]
-    with pytest.raises(
-        InputError,
-        match=rf"^sampler.max_tokens={lengths[0]} leaves no room .* any of 2 tasks: .* of "
-        rf"task {tasks[1].id}, has {lengths[0]} tokens with its tools; accepted: more",
-    ):
-        rl.fitting_prompt(tasks, toolbox, chat, lengths[0])
-
-
-def test_a_released_reward_is_refused_for_another_answer_format(taught):
-    tasks = [replace(trajectory.task, answer_format="hashes") for trajectory in taught]
-    check_format(tasks, RewardConfig("flexible"))
-    check_format([taught[0].task], RewardConfig("released_f1", "released"))
-    with pytest.raises(InputError, match=r"reward=released_f1 reads .boxed.. alone, and the rollout has task.answer"):
-        check_format(tasks, RewardConfig("released_f1", "released"))
-
-
-def test_a_budget_names_steps_epochs_and_tokens():
-    sampling = SamplerConfig("transformers", max_tokens=1024)
-    said = rl.budget(RlTrainer(steps=30, prompts_per_step=32, group_size=8), sampling, 600, 10)
-    assert said == (
-        "budget: 30 steps (10 done) of 32 x 8 trajectories on 600 tasks (1.6 epochs), 7,680 in all, "
-        "each of at most 1,024 tokens"
-    )
-    dynamic = RlTrainer(steps=30, prompts_per_step=32, group_size=8, max_sampling_rounds=3)
-    assert "of up to 3 times 32 x 8 trajectories on 600 tasks (4.8 epochs), 23,040" in rl.budget(
-        dynamic, sampling, 600, 0
-    )
+    assert without_teacher(tmp_path) == 2 and without_teacher(tmp_path / "none") == 0
 
 
 def test_traces_with_answers_are_continued_at_the_last_turn_of_the_user(chat, tmp_path):
@@ -132,7 +86,7 @@ def test_traces_with_answers_are_continued_at_the_last_turn_of_the_user(chat, tm
     assert {row["task"]["id"] for row in stored} == {"log-000000", "log-000002"}
     roles = ["system", "user", "assistant", "user", "assistant"]
     assert all([message["role"] for message in row["messages"]][:5] == roles for row in stored)
-    assert rl.without_answer(tmp_path) == 1
+    assert without_answer(tmp_path) == 1
 
 
 def test_traces_without_answers_or_code_for_their_tools_are_named(chat, tmp_path):

@@ -1,0 +1,52 @@
+"""What stage=rl stores beside its metrics, and how a resumed stage finds it: trajectories and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from mentor.jsonl import roll_back
+from mentor.loggers import Logger
+from mentor.policy import Policy
+from mentor.policy.checkpoint import agreed_checkpoint
+from mentor.policy.ranks import Ranks
+from mentor.runs import RunFolder
+from mentor.trajectories.store import TrajectoryWriter
+from mentor.types import TrajectoryGroup
+
+
+def resume(folder: RunFolder, policy: Policy, logger: Logger, ranks: Ranks) -> int:
+    """Load the newest checkpoint, roll back the records written after it, and return the steps already done."""
+    start = 0
+    if found := agreed_checkpoint(folder.path / "checkpoints", ranks):
+        start, path = found
+        policy.load_state(path)
+        logger.message(f"resuming after step {start}")
+    logger.roll_back(start)
+    stored = folder.path / "trajectories" / "trajectories.jsonl"
+    if ranks.is_main and stored.is_file() and (moved := roll_back(stored, start)):
+        logger.message(f"{moved} trajectories written after step {start} moved aside")
+    ranks.barrier()  # the others read what rank 0 has rolled back
+    return start
+
+
+@contextmanager
+def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator[TrajectoryWriter | None]:
+    """Open the file that rank 0 stores trajectories in; None on the other ranks."""
+    if not ranks.is_main:
+        yield None
+        return
+    with TrajectoryWriter(folder.path / "trajectories" / "trajectories.jsonl", logger.message) as store:
+        yield store
+
+
+def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
+    """Store every trajectory of the step with its reward terms and advantage."""
+    for group in groups:
+        for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
+            reward: dict[str, Any] = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
+            if breakdown.total is None:
+                reward["note"] = breakdown.note
+            record = {"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage}
+            store.write({**record, "group_kind": group.kind})
