@@ -244,12 +244,14 @@ class Tokens:
 
     starts: where each segment begins. Tokens of a segment do not attend to those of an earlier one.
     There is one, unless a turn's prompt did not continue the turn before it (`model.think_history=strip`).
+    turn_starts: where each turn begins, after its prompt; none in records of versions that did not store them.
     """
 
     token_ids: list[int] = field(default_factory=list)
     loss_mask: list[bool] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     starts: list[int] = field(default_factory=lambda: [0])
+    turn_starts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.starts[:1] != [0] or any(end <= start for start, end in pairwise([*self.starts, max(1, len(self))])):
@@ -278,12 +280,16 @@ class Tokens:
         self.logprobs.extend(logprobs)
 
     def append_prompt(self, token_ids: Sequence[int]) -> None:
-        """Append all tokens the next turn is sampled after: they continue the last segment, or begin another."""
+        """Append all tokens the next turn is sampled after, which begins then.
+
+        They continue the last segment, or begin another.
+        """
         last = self.last_segment()
         if list(token_ids[: len(last)]) != last:
             self.starts.append(len(self))
             last = []
         self.append_context(token_ids[len(last) :])
+        self.turn_starts.append(len(self))
 
     def last_segment(self) -> list[int]:
         """Return the token ids of the last segment."""
@@ -409,6 +415,7 @@ class Trajectory:
                 "token_ids": self.tokens.token_ids,
                 "loss_mask": [int(trained) for trained in self.tokens.loss_mask],
                 "logprobs": [round(value, 6) for value in self.tokens.logprobs],
+                "turn_starts": self.tokens.turn_starts,
             }
             if len(self.tokens.starts) > 1:
                 row["tokens"]["starts"] = self.tokens.starts
@@ -443,7 +450,7 @@ def _tokens(row: dict[str, Any] | None) -> Tokens | None:
     if row is None:
         return None
     mask = [bool(bit) for bit in row["loss_mask"]]
-    return Tokens(row["token_ids"], mask, row["logprobs"], row.get("starts", [0]))
+    return Tokens(row["token_ids"], mask, row["logprobs"], row.get("starts", [0]), row.get("turn_starts", []))
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,9 @@ class Batch(TokenBatch):
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyBatch(Batch):
-    """advantages: (B,) float32. sampler_logprobs: (B, T) float32, zero where nothing is trained. old_logprobs: (B, T)
-    float32, the policy's before the step's first update, None where the sampler's stand for them. ref_logprobs: (B, T)
-    float32, None without a KL term in the loss.
+    """advantages: (B, T) float32, of each token. sampler_logprobs: (B, T) float32, zero where nothing is trained.
+    old_logprobs: (B, T) float32, the policy's before the step's first update, None where the sampler's stand for them.
+    ref_logprobs: (B, T) float32, None without a KL term in the loss.
     """
 
     advantages: torch.Tensor

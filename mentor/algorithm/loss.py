@@ -46,7 +46,7 @@ class LossSettings:
 class TrainedTokens:
     """What the loss needs beside the policy's own numbers, all (N,) over the trained tokens of a micro-batch.
 
-    advantages: of the token's sequence. weights: from `token_weights`. rows: int64, the token's sequence (a row
+    advantages: of each token. weights: from `token_weights`. rows: int64, the token's sequence (a row
     of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update; None where
     the sampler's stand for them.
     """

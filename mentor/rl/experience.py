@@ -39,11 +39,16 @@ class Experience:
 
         Call it once advantages are assigned. Weights are normalised within each minibatch.
         """
-        assigned = [group.advantages[member] for group, member in self.members]
-        advantages = torch.tensor(assigned, dtype=torch.float32)[self.tokens.trajectories]
+        advantages = self.token_advantages()
         for epoch in range(settings.update.epochs):
             for rows in deal(self.tokens.trajectories, settings.update.minibatches, shuffle_seed, epoch):
-                yield self._minibatch(rows, advantages[rows], settings)
+                yield self._minibatch(rows, advantages, settings)
+
+    def token_advantages(self) -> torch.Tensor:
+        """Give every token the advantage of its trajectory: (B, T) float32."""
+        assigned = [group.advantages[member] for group, member in self.members]
+        advantages = torch.tensor(assigned, dtype=torch.float32)[self.tokens.trajectories]
+        return advantages[:, None].expand(self.tokens.loss_mask.shape)
 
     def _minibatch(self, rows: torch.Tensor, advantages: torch.Tensor, settings: AlgorithmSettings) -> PolicyBatch:
         tokens, update = self.tokens.take(rows), settings.update
@@ -52,7 +57,7 @@ class Experience:
         return PolicyBatch(
             **vars(tokens),
             weights=token_weights(tokens.loss_mask, tokens.trajectories, update.loss_mean, update.max_tokens),
-            advantages=advantages,
+            advantages=advantages[rows, :width],
             sampler_logprobs=self.sampler_logprobs[rows, :width],
             old_logprobs=None if old is None else old[rows, :width],
             ref_logprobs=None if ref is None or not settings.loss.kl_coef else ref[rows, :width],

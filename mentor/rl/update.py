@@ -24,7 +24,7 @@ def make_loss_function(settings: LossSettings) -> LossFunction[PolicyBatch]:
         trained = micro.loss_mask
         tokens = TrainedTokens(
             sampler_logprobs=micro.sampler_logprobs[trained],
-            advantages=micro.advantages[:, None].expand(trained.shape)[trained],
+            advantages=micro.advantages[trained],
             weights=micro.weights[trained],
             rows=trained.nonzero()[:, 0],
             old_logprobs=None if micro.old_logprobs is None else micro.old_logprobs[trained],

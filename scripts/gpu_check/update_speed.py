@@ -123,11 +123,12 @@ def make_policy(shape: ModelShape, engine: str, tokens: int, folder: Path) -> Po
 
 
 def batch_of(records: Sequence[Tokens]) -> PolicyBatch:
-    """Build a batch whose advantages alternate between 1 and -1."""
+    """Build a batch whose trajectories have advantages of 1 and -1 in turn."""
     tokens = collate(records, 0)
+    advantages = torch.tensor([(-1.0) ** index for index in range(len(records))])
     return PolicyBatch(
         **vars(tokens),
         weights=token_weights(tokens.loss_mask, tokens.trajectories, "token"),
-        advantages=torch.tensor([(-1.0) ** index for index in range(len(records))]),
+        advantages=advantages[tokens.trajectories, None].expand(tokens.loss_mask.shape),
         sampler_logprobs=sampler_logprobs(records),
     )

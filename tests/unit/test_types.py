@@ -176,6 +176,7 @@ def test_a_prompt_goes_on_from_the_last_segment_or_begins_another():
     )
     tokens.append_prompt([1, 2, 4, 5, 6])
     tokens.append_sampled([7], [-0.5])
+    assert tokens.turn_starts == [2, 5, 10]  # two prompts before the turn that was sampled last
     assert tokens.starts == [0, 5] and tokens.last_segment() == [1, 2, 4, 5, 6, 7]
     one, other = tokens.segments()
     assert one.token_ids == [1, 2, 3, 4, 5] and one.starts == [0] and one.sampled == 2
@@ -194,10 +195,14 @@ def test_segments_are_stored_and_records_without_them_stay_readable():
         Task("t", "q", ("9",), "calculator"), [], "[]", StopReason.ANSWERED, [], make_segments([1, 2, 3, 4], [5, 6])
     )
     row = json.loads(json.dumps(trajectory.to_dict()))
+    assert row["tokens"]["turn_starts"] == [2, 5]
     assert row["tokens"]["starts"] == [0, 4] and Trajectory.from_dict(row).tokens == trajectory.tokens
     whole = replace(trajectory, tokens=make_segments([1, 2, 3, 4]))
     assert "starts" not in whole.to_dict()["tokens"]
     assert Trajectory.from_dict(whole.to_dict()).tokens == whole.tokens
+    stored = whole.to_dict()
+    del stored["tokens"]["turn_starts"]
+    assert Trajectory.from_dict(stored).tokens.turn_starts == []
 
 
 def test_a_task_with_earlier_messages_comes_back_and_its_turns_are_those_that_answer_it():

@@ -35,7 +35,7 @@ def test_micro_batches_keep_within_the_budget_and_cover_every_row_once():
     for rows, part in batch.micro_batches(20):
         assert part.token_ids.numel() <= 20 or len(part) == 1
         assert part.token_ids.shape[1] == int(part.attention.sum(1).max())
-        assert torch.equal(part.advantages, rows.float())
+        assert torch.equal(part.advantages, rows.float()[:, None].expand(part.token_ids.shape))
         seen += rows.tolist()
     assert sorted(seen) == list(range(6))
 
@@ -45,7 +45,7 @@ def test_every_tensor_is_taken_and_moved_with_its_rows():
     own = sampler_logprobs(records)
     batch = policy_batch(records, [1.0, -1.0], 9, "constant", 10, ref_logprobs=own - 1, old_logprobs=own - 2)
     part = batch.take(torch.tensor([0])).to(torch.device("cpu"))
-    assert part.token_ids.tolist() == [[1, 2, 50]] and part.advantages.tolist() == [1.0]
+    assert part.token_ids.tolist() == [[1, 2, 50]] and part.advantages.tolist() == [[1.0] * 3]
     assert part.sampler_logprobs.tolist() == [[0.0, 0.0, -0.5]]
     assert part.ref_logprobs.tolist() == [[-1.0, -1.0, -1.5]] and part.old_logprobs.tolist() == [[-2.0, -2.0, -2.5]]
     assert part.weights.flatten().tolist() == pytest.approx([0.0, 0.0, 1 / 20])  # of two sequences, as before

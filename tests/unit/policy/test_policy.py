@@ -60,7 +60,7 @@ def test_an_update_raises_the_probability_of_what_was_better(student, chat):
     batch = make_batch()
     before = policy.logprobs(batch)
     policy.update(batch, make_loss_function(LossSettings(10.0, 10.0)))
-    change = ((policy.logprobs(batch) - before) * batch.loss_mask).sum(1)
+    change = (policy.logprobs(batch) - before) * batch.loss_mask
     assert float((change * batch.advantages).sum()) > 0
 
 
@@ -70,7 +70,7 @@ def test_the_kl_term_pulls_back_to_the_reference(chat):
     policy = make_policy(make_small_student(chat), chat)
     policy.update(make_batch(), supervised_loss)
     batch = make_batch()
-    batch = replace(batch, advantages=torch.zeros(len(batch)), ref_logprobs=reference.logprobs(batch))
+    batch = replace(batch, advantages=torch.zeros(batch.loss_mask.shape), ref_logprobs=reference.logprobs(batch))
     loss_function = make_loss_function(LossSettings(0.2, 0.28, kl_coef=1.0, kl_estimator="k3"))
     kls = [policy.update(batch, loss_function)["policy/kl"] for _ in range(12)]
     assert kls[0] > 0 and kls[-1] < kls[0]

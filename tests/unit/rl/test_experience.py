@@ -51,7 +51,7 @@ def test_cut_trajectories_count_in_their_group_and_stay_out_of_the_loss_where_as
     assert [member for _, member in experience.members] == [0, 3]
     assign_advantages([group], PLAIN)
     (part,) = experience.minibatches(make_algorithm(), "s")
-    assert sorted(part.advantages.tolist()) == [-0.25, 0.75] and part.weights.sum().item() == pytest.approx(1.0)
+    assert sorted(part.advantages[:, 0].tolist()) == [-0.25, 0.75] and part.weights.sum().item() == pytest.approx(1.0)
 
 
 def test_without_a_signal_there_is_no_experience_and_no_model_is_asked():
@@ -67,12 +67,12 @@ def test_without_a_signal_there_is_no_experience_and_no_model_is_asked():
 def test_every_epoch_deals_the_trajectories_out_anew():
     experience = gather([spread()])
     parts = list(experience.minibatches(make_algorithm(minibatches=2, epochs=2), "s"))
-    rows = [part.advantages.int().tolist() for part in parts]
+    rows = [part.advantages[:, 0].int().tolist() for part in parts]
     assert sorted(rows[0] + rows[1]) == sorted(rows[2] + rows[3]) == list(range(8))
     assert rows[:2] != rows[2:]
     assert all(part.weights.sum().item() == pytest.approx(1.0) for part in parts)
     again = experience.minibatches(make_algorithm(minibatches=2), "s")
-    assert [part.advantages.int().tolist() for part in again] == rows[:2]
+    assert [part.advantages[:, 0].int().tolist() for part in again] == rows[:2]
 
 
 def test_a_minibatch_is_what_collating_its_trajectories_alone_gives():
@@ -80,7 +80,7 @@ def test_a_minibatch_is_what_collating_its_trajectories_alone_gives():
     reference = Fixed(-2.0)
     algorithm = make_algorithm(LossSettings(0.2, 0.28, kl_coef=0.1), minibatches=3, loss_mean="sequence")
     for part in gather([group], algorithm, None, reference).minibatches(algorithm, "s"):
-        members = part.advantages.int().tolist()
+        members = part.advantages[:, 0].int().tolist()
         records = [group.trajectories[member].tokens for member in members]
         alone = policy_batch(records, [float(member) for member in members], 0, "sequence")
         for name in ("token_ids", "attention", "loss_mask", "weights", "sampler_logprobs"):
