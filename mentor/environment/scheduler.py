@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from mentor import progress
 from mentor.sampling.sampler import Completion, Sampler, SamplingParams
+from mentor.timer import timed_part
 
 
 class TurnScheduler:
@@ -60,7 +61,8 @@ class TurnScheduler:
             progress.beat()
             if not self.sampler.busy and not self._may_start():
                 self._wake.clear()
-                await self._wake.wait()
+                with timed_part("tools"):
+                    await self._wake.wait()
                 continue
             if self._may_start():
                 self._start_turns()
@@ -70,7 +72,8 @@ class TurnScheduler:
                     self.end(int(completion.session))
                 else:
                     future.set_result(completion)
-            await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
+            with timed_part("tools"):
+                await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
         self._free_ended()
 
     def _may_start(self) -> bool:

@@ -37,11 +37,13 @@ class History:
     ) -> tuple[dict[str, float], list[str]]:
         """Return the step's metrics, and a line for every alarm that starts with it.
 
-        stats: of the policy update and the weight push. seconds: per phase. throughput: sampled tokens a second of the
+        stats: of the policy update and the weight push. seconds: per phase, and per part of it as
+        `<phase>/<part>`. throughput: sampled tokens a second of the
         rollout; real tokens a second, prompts included, of the update; GiB a second of the push.
         """
         metrics = {**group_metrics(groups, advantage), **stats}
         metrics |= {f"time/{phase}_s": seconds[phase] for phase in PHASES}
+        metrics |= {f"time/{part}_s": taken for part, taken in seconds.items() if "/" in part}
         metrics["throughput/rollout_tokens_per_s"] = metrics["rollout/tokens"] / seconds["rollout"]
         metrics["throughput/update_tokens_per_s"] = metrics["policy/tokens"] / seconds["update"]
         if metrics["sync/push_gib"]:  # an embedded sampler has the policy's own weights

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from mentor.policy.packing import Packing, packed_parts
 from mentor.policy.partition import balanced_partition
 from mentor.policy.ranks import Ranks
 from mentor.policy.state import Entry, read_meta, read_parameters, write_state
+from mentor.timer import timed_part
 
 Part = TypeVar("Part", bound=TokenBatch)
 
@@ -121,16 +123,23 @@ class Policy:
         micro_batches = self.micro_batches(batch)
         for number, micro in enumerate(micro_batches, 1):
             progress.beat()
-            loss, stats = loss_function(self._forward(micro, with_entropies=with_entropies), micro.part)
-            self.engine.backward(loss, last=number == len(micro_batches))
+            with self._part("forward"):
+                loss, stats = loss_function(self._forward(micro, with_entropies=with_entropies), micro.part)
+            with self._part("backward"):
+                self.engine.backward(loss, last=number == len(micro_batches))
             for name, value in {**stats, "loss": loss.detach()}.items():
                 totals[name] += value.double().cpu()
         sums = self.ranks.all_reduce(torch.stack(list(totals.values())))
         summed = dict(zip(totals, sums.tolist(), strict=True))
         if not torch.isfinite(torch.tensor(loss_value := summed.pop("loss"))):
             raise PolicyError(f"the loss is {loss_value} at optimiser step {self.step}")
-        norm = self.engine.step(rate)
+        with self._part("optimizer"):
+            norm = self.engine.step(rate)
         return {**summed, "policy/grad_norm": norm, "policy/learning_rate": rate}
+
+    def _part(self, name: str) -> AbstractContextManager[None]:
+        """Time a part of an update; not on a GPU, which would have to be waited for."""
+        return timed_part(name) if self.engine.device.type == "cpu" else nullcontext()
 
     def micro_batches(self, batch: Part) -> list[MicroBatch[Part]]:
         """Cut this rank's part of the batch into as many micro-batches as every rank has: each is a collective."""

@@ -24,6 +24,7 @@ from mentor.sampling.checksum import Checksums
 from mentor.sampling.kv_cache import KVCache
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.token_sampling import sample_tokens
+from mentor.timer import timed_part
 
 PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
 MASKED = (GROUPED, "sdpa", "eager")  # implementations of attention that take a mask of queries and keys
@@ -126,9 +127,11 @@ class TransformersSampler:
             self._make_room()
         ready = self._ready() if self._waiting else 0
         if ready and ready * 4 >= self._running:
-            finished += self._prefill()
+            with timed_part("prefill"):
+                finished += self._prefill()
         if self._running:
-            finished += self._decode()
+            with timed_part("decode"):
+                finished += self._decode()
         return [self._complete(session) for session in finished]
 
     def end_session(self, session: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mentor.reporting.read.summaries import finite, look_for, stage_summary
 
 TRAINING_STAGES = ("pretrain", "sft", "rl")
 NOT_STAGE_FOLDERS = ("eval", "report", "sweeps")
+PHASE = re.compile("time/[^/]+")  # and not a part of one, which has another slash
 
 
 def read_stages(root: Path, missing: list[str]) -> tuple[list[StageRecord], list[Curve]]:
@@ -67,7 +69,7 @@ def stage_record(folder: str, summary: Mapping[str, Any], records: list[dict[str
         steps=len(records) or None,
         sampled_tokens=_total(records, ["rollout/tokens"]),
         trained_tokens=_total(records, ["tokens/trained", "policy/tokens"]),
-        step_seconds=_total(records, sorted({key for record in records for key in record if key.startswith("time/")})),
+        step_seconds=_total(records, sorted({key for record in records for key in record if PHASE.fullmatch(key)})),
         updates=_updates(summary.get("stage"), records),
         correct=_total(records, ["rollout/correct"]),
     )

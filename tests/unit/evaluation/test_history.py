@@ -50,7 +50,8 @@ def test_history_sums_over_the_steps_before_a_resume(tmp_path: Path):
     before = {**row(0.1, 0.0, 0.0), "step": 1, "policy/updates": 2, "rollout/tokens": 50, "alarm/all_fail": 1}
     path.write_text(json.dumps(before | {"time/rollout_s": 9, "reward/correct": 0.5}) + "\n")
     history = History(path)
-    metrics, _ = history.add(2, [mixed()], stats(1.0), SECONDS, PLAIN)
+    metrics, _ = history.add(2, [mixed()], stats(1.0), {**SECONDS, "update/forward": 0.25}, PLAIN)
+    assert metrics["time/update/forward_s"] == 0.25
     assert metrics["throughput/update_tokens_per_s"] == 30.0 and metrics["time/reward_s"] == 0.5
     assert metrics["throughput/push_gib_per_s"] == 2.0 and metrics["time/logprobs_s"] == 1.0
     assert history.seconds() == SECONDS

@@ -8,7 +8,8 @@ from tests.fixtures.run_folder import write_lines, write_stage
 
 def test_sums_are_over_the_steps_that_logged_the_metric() -> None:
     rows = [
-        {"step": 1, "rollout/tokens": 100, "policy/tokens": 300, "policy/updates": 2, "time/rollout_s": 1.5},
+        {"step": 1, "rollout/tokens": 100, "policy/tokens": 300, "policy/updates": 2, "time/rollout_s": 1.5}
+        | {"time/rollout/decode_s": 1.0},
         {"step": 2, "rollout/tokens": 50, "policy/updates": 1, "time/update_s": 0.5, "rollout/correct": None},
     ]
     record = stage_record("rl-x-s0", {"stage": "rl", "seed": 3}, rows)
