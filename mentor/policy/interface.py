@@ -21,11 +21,14 @@ class PolicyOutput(NamedTuple):
     """Of the N trained tokens of a batch, row by row: logprobs (N,) and entropies (N,) float32, in nats, both at the
     policy's sampling temperature and both with gradient; and kept (N, K) int32, the tokens that both are among.
 
-    entropies: None where nothing reads them."""
+    entropies: None where nothing reads them. listed: (N, K) int32, further tokens in their place, and listed_logprobs
+    (N, K), with gradient; None where none are asked for."""
 
     logprobs: torch.Tensor
     entropies: torch.Tensor | None
     kept: torch.Tensor | None = None
+    listed: torch.Tensor | None = None
+    listed_logprobs: torch.Tensor | None = None
 
 
 B = TypeVar("B", bound=Batch)

@@ -34,6 +34,36 @@ class Truncation:
     top_p: float = 1.0
 
 
+@dataclass(frozen=True)
+class MostLikely:
+    """The `count` most likely of the first `words` tokens: models have rows beyond those of their tokenizer."""
+
+    count: int
+    words: int
+
+
+@torch.no_grad()
+def most_likely_tokens(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    wanted: MostLikely,
+    dtype: torch.dtype = torch.float32,
+    chunk_elements: int | None = None,
+    logit_map: LogitMap = IDENTITY,
+) -> torch.Tensor:
+    """Find the most likely tokens, the first one first: (N, min(count, words)) int32.
+
+    The arguments are those of `token_logprobs`.
+    """
+    head = rounded_head(weight, dtype)
+    words = min(wanted.words, len(weight))
+    found = torch.empty(len(hidden), min(wanted.count, words), dtype=torch.int32, device=hidden.device)
+    for part in _chunks(len(hidden), len(weight), chunk_elements or CHUNK_ELEMENTS[hidden.device.type]):
+        logits = logit_map(products(hidden[part], head, dtype))[:, :words]
+        found[part] = logits.topk(found.shape[1]).indices.int()
+    return found
+
+
 @torch.no_grad()
 def kept_tokens(
     hidden: torch.Tensor,
@@ -75,9 +105,9 @@ def token_logprobs(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Compute log p(target) and, where wanted, the entropy of p = softmax(logit_map(hidden @ weight.T) / temperature).
 
-    Both are (N,) float32 and differentiable.
+    Both are float32 and differentiable: log p of the targets' shape, the entropy (N,).
 
-    hidden: (N, H), weight: (V, H), targets: (N,) int64. dtype: what both are rounded to; products, sums and softmax are
+    hidden: (N, H), weight: (V, H), targets: (N,) int64, or (N, M) for M tokens of each distribution. dtype: what both are rounded to; products, sums and softmax are
     float32, and on a GPU what is multiplied in the backward pass is of this dtype.
     into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
     for a leaf whose gradient nothing else watches. kept: (N, K), the tokens besides the target that p is among; all
@@ -87,7 +117,7 @@ def token_logprobs(
     logprobs, entropies = _TokenLogprobs.apply(
         hidden,
         weight,
-        targets,
+        targets.view(len(hidden), -1),
         temperature,
         dtype,
         chunk_elements,
@@ -96,7 +126,7 @@ def token_logprobs(
         kept,
         with_entropies,
     )
-    return logprobs, entropies
+    return logprobs.view(targets.shape), entropies
 
 
 def rounded_head(weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -132,13 +162,13 @@ class _TokenLogprobs(torch.autograd.Function):
         ctx.save_for_backward(hidden, weight, targets, kept)
         ctx.settings = temperature, dtype, chunk_elements, logit_map
         ctx.leaf = weight if into_grad else None
-        logprobs = torch.empty(len(targets), device=hidden.device)
+        logprobs = torch.empty(targets.shape, device=hidden.device)
         entropies = torch.empty(len(targets), device=hidden.device) if with_entropies else None
         head = rounded_head(weight, dtype)
         for part in _chunks(len(targets), len(weight), chunk_elements):
             logits = _among(logit_map(products(hidden[part], head, dtype)), kept, targets, part)
             logs = _log_softmax(logits, temperature)
-            logprobs[part] = logs.gather(1, targets[part, None])[:, 0]
+            logprobs[part] = logs.gather(1, targets[part])
             if entropies is not None:
                 entropies[part] = _entropy(logs, logs.exp())
         return logprobs, entropies
@@ -147,7 +177,7 @@ class _TokenLogprobs(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor | None) -> tuple[Any, ...]:
         """With p = softmax(z): d logprob / dz = onehot - p, and d entropy / dz = -p (log p + entropy).
 
-        z are the logits divided by the temperature.
+        z are the logits divided by the temperature; p is subtracted once for each of the M targets.
         """
         grad_logprobs, grad_entropies = grads
         if grad_logprobs is None:
@@ -161,7 +191,7 @@ class _TokenLogprobs(torch.autograd.Function):
             logits = logit_map(products(hidden[part], head, dtype))
             derivative = logit_map.derivative(logits)
             logs = _log_softmax(_among(logits, kept, targets, part), temperature)
-            upstream = grad_logprobs[part, None]
+            upstream = grad_logprobs[part].sum(1, keepdim=True)
             if grad_entropies is None:
                 grad_logits = logs.exp_().mul_(-upstream)
             else:
@@ -169,7 +199,7 @@ class _TokenLogprobs(torch.autograd.Function):
                 grad_logits = logs.add_(_entropy(logs, probs)[:, None]).mul_(probs).mul_(-grad_entropies[part, None])
                 grad_logits -= probs.mul_(upstream)
                 del probs
-            grad_logits.scatter_add_(1, targets[part, None], upstream)
+            grad_logits.scatter_add_(1, targets[part], grad_logprobs[part])
             del logits, logs
             grad_logits = grad_logits.div_(temperature).mul_(derivative).to(head.dtype)
             if grad_hidden is not None:
@@ -220,10 +250,10 @@ def _chunks(tokens: int, vocabulary: int, chunk_elements: int) -> Iterator[slice
 
 
 def _among(logits: torch.Tensor, kept: torch.Tensor | None, targets: torch.Tensor, part: slice) -> torch.Tensor:
-    """Leave out, in place, all tokens but the kept ones and the target of each row of the chunk; logits: (n, V)."""
+    """Leave out, in place, all tokens but the kept ones and the targets of each row of the chunk; logits: (n, V)."""
     if kept is None:
         return logits
-    tokens = torch.cat([kept[part].long(), targets[part, None]], dim=1)
+    tokens = torch.cat([kept[part].long(), targets[part]], dim=1)
     values = logits.gather(1, tokens)
     return logits.fill_(LEFT_OUT).scatter_(1, tokens, values)
 

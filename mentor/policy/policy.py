@@ -24,7 +24,7 @@ from mentor.algorithm.batch import Batch, TokenBatch
 from mentor.errors import PolicyError
 from mentor.policy import lora, nf4
 from mentor.policy.interface import B, Engine, LossFunction, PolicyOutput
-from mentor.policy.lm_head import Truncation
+from mentor.policy.lm_head import MostLikely, Truncation
 from mentor.policy.optimizer import OptimizerSettings, trained_parameters
 from mentor.policy.packing import Packing, packed_parts
 from mentor.policy.partition import balanced_partition
@@ -84,32 +84,49 @@ class Policy:
 
     def logprobs(self, batch: TokenBatch) -> torch.Tensor:
         """Score each trained token: its logprob, (B, T) float32 without gradient, 0 elsewhere."""
-        return self._score(batch, None)[0]
+        return self._score(batch, {"logprobs": torch.zeros(batch.loss_mask.shape)})["logprobs"]
 
     def truncated(self, batch: TokenBatch, truncation: Truncation) -> tuple[torch.Tensor, torch.Tensor]:
         """Find the tokens that truncated sampling draws from, and score each trained token among them.
 
         Returns the logprobs, (B, T) float32, and the batch's `kept`, (B, T, top_k) int32, which is 0 elsewhere.
         """
-        return self._score(batch, truncation)
+        shape = batch.loss_mask.shape
+        wanted = {"logprobs": torch.zeros(shape), "kept": torch.zeros(*shape, truncation.top_k, dtype=torch.int32)}
+        scores = self._score(batch, wanted, truncation=truncation)
+        return scores["logprobs"], scores["kept"]
+
+    def most_likely(self, batch: TokenBatch, wanted: MostLikely) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Score each trained token, (B, T) float32, and list the most likely tokens in its place with their logprobs.
+
+        Returns also these tokens, (B, T, K) int32 with K = min(count, words), and their logprobs, (B, T, K) float32; all
+        are 0 elsewhere.
+        """
+        shape = batch.loss_mask.shape
+        listed = torch.zeros(*shape, min(wanted.count, wanted.words), dtype=torch.int32)
+        empty = {"logprobs": torch.zeros(shape), "listed": listed, "listed_logprobs": torch.zeros(listed.shape)}
+        scores = self._score(batch, empty, most_likely=wanted)
+        return scores["logprobs"], scores["listed"], scores["listed_logprobs"]
 
     @torch.no_grad()
-    def _score(self, batch: TokenBatch, truncation: Truncation | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def _score(
+        self,
+        batch: TokenBatch,
+        wanted: dict[str, torch.Tensor],
+        truncation: Truncation | None = None,
+        most_likely: MostLikely | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Fill tensors (B, T, ...), by the name of what they hold of `PolicyOutput`, where a token is trained."""
         self.engine.module.eval()
-        scores = torch.zeros(batch.loss_mask.shape)
-        kept = torch.zeros(*batch.loss_mask.shape, truncation.top_k if truncation else 0, dtype=torch.int32)
         for micro in self.micro_batches(batch):
             progress.beat()
-            output = self._forward(micro, truncation, with_entropies=False)
+            output = self._forward(micro, truncation, most_likely, with_entropies=False)
             if micro.filler:
                 continue
-            mask = micro.part.loss_mask.cpu()
-            rows, columns = mask.nonzero(as_tuple=True)
-            places = micro.rows[rows], columns
-            scores[places] = output.logprobs.cpu()
-            if truncation is not None and output.kept is not None:
-                kept[places] = output.kept.cpu()
-        return self.ranks.all_reduce(scores), self.ranks.all_reduce(kept) if truncation else kept
+            rows, columns = micro.part.loss_mask.cpu().nonzero(as_tuple=True)
+            for name, values in wanted.items():
+                values[micro.rows[rows], columns] = getattr(output, name).cpu()
+        return {name: self.ranks.all_reduce(values) for name, values in wanted.items()}
 
     def update(self, batch: B, loss_function: LossFunction[B], with_entropies: bool = True) -> dict[str, float]:
         """Take one optimiser step over a whole minibatch; return the summed stats, and the step's.
@@ -172,13 +189,20 @@ class Policy:
         return MicroBatch(rows, part, filler=True)
 
     def _forward(
-        self, micro: MicroBatch[Part], truncation: Truncation | None = None, *, with_entropies: bool
+        self,
+        micro: MicroBatch[Part],
+        truncation: Truncation | None = None,
+        most_likely: MostLikely | None = None,
+        *,
+        with_entropies: bool,
     ) -> PolicyOutput:
         """Compute logprobs, and entropies where wanted, of the trained tokens, with gradient where enabled."""
         part = micro.part
-        kept = None if part.kept is None else part.kept[part.loss_mask]
+        kept, listed = (None if tokens is None else tokens[part.loss_mask] for tokens in (part.kept, part.listed))
         tokens = part.token_ids, part.attention, part.loss_mask
-        return PolicyOutput(*self.engine.module(*tokens, micro.packing, kept, truncation, with_entropies))
+        return PolicyOutput(
+            *self.engine.module(*tokens, micro.packing, kept, truncation, with_entropies, listed, most_likely)
+        )
 
     def weights(self, merged: bool = True) -> Iterable[tuple[str, torch.Tensor]]:
         """Yield the current parameters under the names that a saved model has, which engines load, and in its shapes.

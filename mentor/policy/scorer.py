@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from mentor.policy.attention import masked_attention, takes_lengths
 from mentor.policy.layers import keeps_sequences_apart
-from mentor.policy.lm_head import Truncation, embedded, kept_tokens, token_logprobs
+from mentor.policy.lm_head import MostLikely, Truncation, embedded, kept_tokens, most_likely_tokens, token_logprobs
 from mentor.policy.logits import evaluating, few_tokens, read_logit_map
 from mentor.policy.packing import Packing
 
@@ -47,11 +47,14 @@ class Scorer(nn.Module):
         kept: torch.Tensor | None = None,
         truncation: Truncation | None = None,
         with_entropies: bool = True,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        listed: torch.Tensor | None = None,
+        most_likely: MostLikely | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, torch.Tensor | None]:
         """Compute logprobs and, where wanted, entropies (N,) of trained tokens, row by row, and what they are among.
 
         token_ids (B, T) int64, attention and loss_mask (B, T) bool. kept: (N, K) int32, the tokens that each is drawn
-        from, or truncation to find them by; they are returned. Without either it is drawn from all.
+        from, or truncation to find them by; they are returned. Without either it is drawn from all. listed: (N, K)
+        int32, tokens in whose place their logprobs are wanted too, or most_likely to find them by; both are returned.
 
         The token at t is predicted at t - 1. Logits are made only where a token is trained.
         """
@@ -62,17 +65,20 @@ class Scorer(nn.Module):
         drawn = self.temperature, self.dtype
         if truncation is not None:
             kept = kept_tokens(hidden, head, targets, truncation, *drawn, logit_map=self.logit_map)
+        if most_likely is not None:
+            listed = most_likely_tokens(hidden, head, most_likely, self.dtype, logit_map=self.logit_map)
+        wanted = targets[:, None] if listed is None else torch.cat([targets[:, None], listed.long()], dim=1)
         logprobs, entropies = token_logprobs(
             hidden,
             head,
-            targets,
+            wanted,
             *drawn,
             into_grad=self.into_grad,
             logit_map=self.logit_map,
             kept=kept,
             with_entropies=with_entropies,
         )
-        return logprobs, entropies, kept
+        return logprobs[:, 0], entropies, kept, listed, None if listed is None else logprobs[:, 1:]
 
     def _hidden(
         self, token_ids: torch.Tensor, attention: torch.Tensor, trained: torch.Tensor, packing: Packing | None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mentor.policy.lm_head import Truncation, embedded, kept_tokens, token_logprobs
+from mentor.policy.lm_head import MostLikely, Truncation, embedded, kept_tokens, most_likely_tokens, token_logprobs
 
 TOKENS, WIDTH, VOCABULARY = 37, 16, 53
 
@@ -97,6 +97,40 @@ def test_kept_tokens_by_hand():
     assert kept_tokens(hidden, weight, targets, Truncation(6)).tolist() == [[0, 1, 2, 3, t, t] for t in (0, 1, 3)]
     logprobs, _ = token_logprobs(hidden, weight, targets, kept=found)
     assert logprobs.exp().tolist() == pytest.approx([4 / 7, 3 / 7, 1 / 8])
+
+
+@pytest.mark.parametrize("chunk_elements", [1, VOCABULARY * 5, 10**6])
+@pytest.mark.parametrize("into_grad", [False, True])
+@pytest.mark.parametrize("with_entropy", [False, True])
+def test_several_targets_of_a_distribution_have_the_values_and_gradients_of_whole_logits(
+    chunk_elements, into_grad, with_entropy
+):
+    targets = torch.randint(VOCABULARY, (TOKENS, 4), generator=torch.Generator().manual_seed(1))
+    targets[:, 3] = targets[:, 0]  # a token may be wanted twice
+    upstream = torch.randn(TOKENS, 4, generator=torch.Generator().manual_seed(2))
+
+    def whole(hidden, weight, _):
+        logs = torch.log_softmax(hidden @ weight.T / 0.7, -1)
+        return logs.gather(1, targets), -(logs.exp() * logs).sum(-1)
+
+    def chunked(hidden, weight, _):
+        return token_logprobs(hidden, weight, targets, 0.7, chunk_elements=chunk_elements, into_grad=into_grad)
+
+    results = []
+    for function in (whole, chunked):
+        hidden, weight, _, other = inputs()
+        logprobs, entropies = function(hidden, weight, None)
+        ((logprobs * upstream).sum() + with_entropy * (entropies * other[1]).sum()).backward()
+        results.append((logprobs.detach(), entropies.detach(), hidden.grad, weight.grad))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def test_the_most_likely_tokens_come_first_and_rows_beyond_the_words_not():
+    hidden, weight = torch.tensor([[1.0], [-1.0]]), torch.tensor([[0.4], [0.1], [0.3], [0.9]])
+    found = most_likely_tokens(hidden, weight, MostLikely(2, 3), chunk_elements=4)
+    assert found.tolist() == [[0, 2], [1, 2]] and found.dtype == torch.int32
+    assert most_likely_tokens(hidden, weight, MostLikely(9, 4)).tolist() == [[3, 0, 2, 1], [1, 2, 0, 3]]
 
 
 def test_entropies_that_nothing_reads_are_not_computed():
