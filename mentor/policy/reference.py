@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -36,15 +37,23 @@ class Offloaded:
         self.frozen, self.device = frozen, device
 
     def logprobs(self, batch: TokenBatch) -> torch.Tensor:
-        try:
-            self._move(self.device)
+        with awake(self.frozen, self.device):
             return self.frozen.logprobs(batch)
-        finally:
-            self._move(torch.device("cpu"))
 
-    def _move(self, device: torch.device) -> None:
-        nn.Module.to(self.frozen.model, device)
-        self.frozen.engine.device = device
+
+@contextmanager
+def awake(frozen: Policy, device: torch.device) -> Iterator[None]:
+    """Hold a frozen model of the CPU's memory on the device while the context is open."""
+    try:
+        _move(frozen, device)
+        yield
+    finally:
+        _move(frozen, torch.device("cpu"))
+
+
+def _move(frozen: Policy, device: torch.device) -> None:
+    nn.Module.to(frozen.model, device)
+    frozen.engine.device = device
 
 
 def build_reference(policy: Policy, load_frozen: Callable[[], Policy], offload: bool = False) -> Reference:

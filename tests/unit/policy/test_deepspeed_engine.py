@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mentor.policy import Policy
+from mentor.policy import MostLikely, Policy
 from mentor.policy.checkpoint import save_folder
 from mentor.policy.interface import PolicyOutput
 from mentor.policy.lora import WEIGHTS, add_adapters
@@ -82,6 +82,10 @@ def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp
             theirs, kept = plain.truncated(make_batch(), worker.TRUNCATION)
             ours, same = policy.truncated(make_batch(), worker.TRUNCATION)
             assert torch.equal(kept, same) and torch.allclose(ours, theirs, atol=1e-5)
+            (_, listed, theirs_listed), (_, same, ours_listed) = (
+                each.most_likely(make_batch(), MostLikely(5, 300)) for each in (plain, policy)
+            )
+            assert torch.equal(listed, same) and torch.allclose(ours_listed, theirs_listed, atol=1e-5)
             drawn = replace(make_batch(), kept=kept)
             assert torch.allclose(policy.logprobs(drawn), theirs, atol=1e-5)
             ours, theirs = worker.train(policy, 1), worker.train(plain, 1)

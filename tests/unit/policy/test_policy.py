@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from mentor.algorithm.loss import LossSettings
 from mentor.chat import ChatFormat
 from mentor.errors import InputError, PolicyError
-from mentor.policy import Truncation, lm_head
+from mentor.policy import MostLikely, Truncation, lm_head
 from mentor.policy.model import load_model
 from mentor.policy.supervised import supervised_loss
 from mentor.rl.update import make_loss_function
@@ -27,6 +27,24 @@ def test_logprobs_are_those_of_a_plain_forward_at_the_temperature(student, chat)
         expected = torch.log_softmax(logits, -1).gather(1, ids[1:, None])[:, 0]
         mask = batch.loss_mask[row, 1:length]
         assert torch.allclose(ours[row, 1:length][mask], expected[mask], atol=1e-5)
+
+
+def test_the_most_likely_tokens_come_with_their_logprobs_in_any_micro_batches(student, chat):
+    batch = make_batch()
+    found = [
+        make_policy(student, chat, temperature=0.7, **options).most_likely(batch, MostLikely(3, 290))
+        for options in ({}, {"micro_batch_tokens": 1}, {"packing": True})
+    ]
+    logprobs, listed, listed_logprobs = found[0]
+    with torch.no_grad():
+        logits = student(input_ids=batch.token_ids, attention_mask=batch.attention.long()).logits[:, :-1] / 0.7
+    expected, mask = torch.log_softmax(logits, -1), batch.loss_mask[:, 1:]
+    top = logits[..., :290].topk(3).indices
+    assert torch.equal(listed[:, 1:][mask], top[mask].int()) and not listed[~batch.loss_mask].any()
+    assert torch.allclose(listed_logprobs[:, 1:][mask], expected.gather(2, top)[mask], atol=1e-5)
+    assert torch.allclose(logprobs, make_policy(student, chat, temperature=0.7).logprobs(batch), atol=1e-5)
+    for other in found[1:]:
+        assert torch.equal(other[1], listed) and torch.allclose(other[2], listed_logprobs, atol=1e-5)
 
 
 def test_entropies_are_computed_where_a_loss_reads_them_alone(student, chat, monkeypatch):
