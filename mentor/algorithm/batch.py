@@ -23,8 +23,8 @@ class TokenBatch:
     """token_ids: (B, T) int64, right-padded. attention: (B, T) bool, True on real tokens. loss_mask: (B, T) bool, True
     on trained ones. trajectories: (B,) int64, the number of the row's trajectory, whose rows follow each other.
     kept: (B, T, K) int32, the tokens that each trained one was drawn from, itself included; None where it was drawn
-    from all. What the policy scores is renormalised among them. listed: (B, T, K) int32, other tokens in the place of each
-    trained one whose logprobs the policy gives too; None where none are asked for.
+    from all. What the policy scores is renormalised among them. listed: (B, T, K) int32, other tokens in the place of
+    each trained one whose logprobs the policy gives too; None where none are asked for.
     """
 
     token_ids: torch.Tensor
@@ -81,8 +81,8 @@ class Batch(TokenBatch):
 class PolicyBatch(Batch):
     """advantages: (B, T) float32, of each token. sampler_logprobs: (B, T) float32, zero where nothing is trained.
     old_logprobs: (B, T) float32, the policy's before the step's first update, None where the sampler's stand for them.
-    ref_logprobs: (B, T) float32, None without a KL term in the loss. teacher_logprobs: (B, T, K) float32, the teacher's of
-    `listed`, None without a distillation term in the loss.
+    ref_logprobs: (B, T) float32, None without a KL term in the loss. teacher_logprobs: (B, T, K) float32, the teacher's
+    of `listed`, None without a distillation term in the loss.
     """
 
     advantages: torch.Tensor

@@ -1,12 +1,12 @@
 """On-policy distillation: how far the policy is from a teacher at the tokens that it sampled itself.
 
-As an advantage (Lu and Thinking Machines Lab 2025, "On-Policy Distillation"): log p_teacher(x_t) - log p_policy(x_t) of the
-sampled token x_t, whose expectation under the policy is -KL(policy || teacher) at t. Summed over the later tokens it is the
-return whose policy gradient is that of the whole sequence's reverse KL (MiniLLM, arXiv:2306.08543, Eq. 2).
+As an advantage (Lu and Thinking Machines Lab 2025, "On-Policy Distillation"): log p_teacher(x_t) - log p_policy(x_t) of
+the sampled token x_t, whose expectation under the policy is -KL(policy || teacher) at t. Summed over the later tokens
+it is the return whose policy gradient is that of the whole sequence's reverse KL (MiniLLM, arXiv:2306.08543, Eq. 2).
 
-In the loss (GKD, arXiv:2306.13649, Eq. 1 and 2): a divergence of the two distributions at t, over the teacher's K most likely
-tokens and the rest of the vocabulary as one further outcome. Merging outcomes never makes a divergence larger, so it is
-a lower bound of that over the whole vocabulary, which K = V gives. No gradient flows through the sampling.
+In the loss (GKD, arXiv:2306.13649, Eq. 1 and 2): a divergence of the two distributions at t, over the teacher's K most
+likely tokens and the rest of the vocabulary as one further outcome. Merging outcomes never makes a divergence larger,
+so it is a lower bound of that over the whole vocabulary, which K = V gives. No gradient flows through the sampling.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def distilled_advantages(
 ) -> torch.Tensor:
     """Compute sum over u >= t of discount^(u - t) (log p_teacher(x_u) - log p_policy(x_u)): (B, T) float32.
 
-    All (B, T) but trajectories (B,), the number of each row's trajectory, whose rows follow each other. t and u count the
-    trained tokens of a trajectory, so neither tool output nor the end of a row is a distance. Zero where loss_mask is False.
+    All (B, T) but trajectories (B,), the number of each row's trajectory, whose rows follow each other. t and u count
+    the trained tokens of a trajectory, so neither tool output nor the end of a row is a distance. Zero where loss_mask
+    is False.
     """
     gaps = (teacher_logprobs.double() - policy_logprobs.double()).masked_fill(~loss_mask, 0.0)
     if not discount:

@@ -107,8 +107,9 @@ def token_logprobs(
 
     Both are float32 and differentiable: log p of the targets' shape, the entropy (N,).
 
-    hidden: (N, H), weight: (V, H), targets: (N,) int64, or (N, M) for M tokens of each distribution. dtype: what both are rounded to; products, sums and softmax are
-    float32, and on a GPU what is multiplied in the backward pass is of this dtype.
+    hidden: (N, H), weight: (V, H), targets: (N,) int64, or (N, M) for M tokens of each distribution. dtype: what both
+    are rounded to; products, sums and softmax are float32, and on a GPU what is multiplied in the backward pass is of
+    this dtype.
     into_grad: the backward pass adds to `weight.grad` itself instead of handing autograd another (V, H) tensor to add;
     for a leaf whose gradient nothing else watches. kept: (N, K), the tokens besides the target that p is among; all
     where None.

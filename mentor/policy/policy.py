@@ -99,8 +99,8 @@ class Policy:
     def most_likely(self, batch: TokenBatch, wanted: MostLikely) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Score each trained token, (B, T) float32, and list the most likely tokens in its place with their logprobs.
 
-        Returns also these tokens, (B, T, K) int32 with K = min(count, words), and their logprobs, (B, T, K) float32; all
-        are 0 elsewhere.
+        Returns also these tokens, (B, T, K) int32 with K = min(count, words), and their logprobs, (B, T, K) float32;
+        all are 0 elsewhere.
         """
         shape = batch.loss_mask.shape
         listed = torch.zeros(*shape, min(wanted.count, wanted.words), dtype=torch.int32)

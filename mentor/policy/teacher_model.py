@@ -14,8 +14,8 @@ from mentor.policy.reference import awake
 
 
 class TeacherScores(NamedTuple):
-    """Of each trained token, 0 elsewhere: its logprob, (B, T) float32, and where wanted the teacher's K most likely tokens
-    in its place, (B, T, K) int32, with their logprobs, (B, T, K) float32. All at temperature 1."""
+    """Of each trained token, 0 elsewhere: its logprob, (B, T) float32, and where wanted the teacher's K most likely
+    tokens in its place, (B, T, K) int32, with their logprobs, (B, T, K) float32. All at temperature 1."""
 
     logprobs: torch.Tensor
     listed: torch.Tensor | None = None
