@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from mentor.sampling.packed_rows import PackedRows
+
 GROW = 128  # positions; storage grows in multiples of it
 
 
@@ -18,7 +20,8 @@ class KVCacheLayer(CacheLayerMixin):
     """One layer: keys and values (slots, kv_heads, capacity, head_dim).
 
     Before a forward, `rows` and `positions` say where its new keys go: rows (B,) slots, or an int n for the first n;
-    positions (B, T) int. Attention then sees the first `width` positions of these rows.
+    positions (B, T) int. Attention then sees the first `width` positions of these rows. Packed rows have positions
+    (1, N), and their attention sees the whole layer.
     """
 
     def __init__(self, slots: int) -> None:
@@ -26,7 +29,7 @@ class KVCacheLayer(CacheLayerMixin):
         self.slots = slots
         self.keys: torch.Tensor = torch.empty(0)
         self.values: torch.Tensor = torch.empty(0)
-        self.rows: int | torch.Tensor = 0
+        self.rows: int | torch.Tensor | PackedRows = 0
         self.positions = torch.empty(0, dtype=torch.long)
         self.width = 0
 
@@ -39,7 +42,7 @@ class KVCacheLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store new keys and values (B, kv_heads, T, head_dim); return all (B, kv_heads, width, head_dim)."""
+        """Store new keys and values (B, kv_heads, T, head_dim); return those to attend to (B, kv_heads, width, ...)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         self._grow(self.width)
@@ -49,6 +52,12 @@ class KVCacheLayer(CacheLayerMixin):
             keys.scatter_(2, index.expand(-1, keys.shape[1], -1, keys.shape[3]), key_states)
             values.scatter_(2, index.expand(-1, values.shape[1], -1, values.shape[3]), value_states)
             return keys[:, :, : self.width], values[:, :, : self.width]
+        if isinstance(self.rows, PackedRows):
+            self.keys[self.rows.slots, :, self.positions[0]] = key_states[0].transpose(0, 1)
+            self.values[self.rows.slots, :, self.positions[0]] = value_states[0].transpose(0, 1)
+            for copied in self.rows.copies:
+                self.copy_row(*copied)
+            return self.keys, self.values
         rows = self.rows[:, None]
         self.keys[rows, :, self.positions] = key_states.transpose(1, 2)
         self.values[rows, :, self.positions] = value_states.transpose(1, 2)
@@ -89,7 +98,7 @@ class KVCache(Cache):
         self.rows_of = [KVCacheLayer(slots) for _ in range(layers)]
         super().__init__(layers=list(self.rows_of))
 
-    def aim(self, rows: int | torch.Tensor, positions: torch.Tensor, width: int) -> None:
+    def aim(self, rows: int | torch.Tensor | PackedRows, positions: torch.Tensor, width: int) -> None:
         """Set the slots and positions that the next forward writes, and the width that it attends to."""
         for layer in self.rows_of:
             layer.rows, layer.positions, layer.width = rows, positions, width

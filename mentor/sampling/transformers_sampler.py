@@ -9,25 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
-from operator import eq
 
 import torch
 from transformers import PreTrainedModel
 
 from mentor.errors import SamplerError
-from mentor.policy.attention import GROUPED
-from mentor.policy.layers import ATTENTION, layer_kinds
 from mentor.policy.lm_head import products, rounded_head
 from mentor.policy.logits import read_logit_map
+from mentor.sampling.cached_forward import CachedForward
 from mentor.sampling.checksum import Checksums
-from mentor.sampling.kv_cache import KVCache
+from mentor.sampling.packed_rows import NewTokens, shared_length
 from mentor.sampling.sampler import Completion, SamplingParams, check_request, check_scoring
 from mentor.sampling.token_sampling import sample_tokens
 from mentor.timer import timed_part
 
-PREFILL_TOKENS = 8192  # padded tokens of one prefill forward
-MASKED = (GROUPED, "sdpa", "eager")  # implementations of attention that take a mask of queries and keys
 SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 probabilities are held several times
 
 
@@ -66,17 +61,7 @@ class TransformersSampler:
         max_tokens: int | None = None,
         shared: bool = False,
     ) -> None:
-        self._kinds = layer_kinds(model)
-        if state := sorted(self._kinds - ATTENTION):
-            raise SamplerError(
-                "sampler=transformers decodes attention over all tokens or a sliding window, this model has layers of "
-                f"{', '.join(state)}: choose sampler=vllm"
-            )
-        if (attention := model.config._attn_implementation) not in MASKED:
-            raise SamplerError(
-                f"sampler=transformers decodes with a mask, which attention={attention} does not take; "
-                f"accepted: {', '.join(MASKED)}, or sampler=vllm"
-            )
+        self._forward = CachedForward(model, max_running, dtype)
         self.model = model
         self._config = model.config.get_text_config(decoder=True)
         self.end_ids = end_ids
@@ -90,7 +75,7 @@ class TransformersSampler:
         self._new_cache()
 
     def _new_cache(self) -> None:
-        self._cache = KVCache(self._config.num_hidden_layers, self.max_running)
+        self._forward.forget()
         self._owner: list[_SessionState | None] = [None] * self.max_running
         self._running = 0  # slots [0, running) are decoding
         self._waiting: list[_SessionState] = []  # requests whose new tokens are not cached yet
@@ -110,8 +95,7 @@ class TransformersSampler:
         check_request(session, token_ids, params, self.max_tokens, self._config.vocab_size)
         self._sessions[session] = known
         # What was cached holds up to the first difference; at least the last token is computed, to sample after it.
-        same = sum(takewhile(bool, map(eq, known.tokens, token_ids[:-1])))
-        known.cached = min(known.cached, same)
+        known.cached = min(known.cached, shared_length(known.tokens, token_ids[:-1]))
         known.tokens = list(token_ids)
         known.params, known.sampled, known.logprobs = params, [], []
         generator = torch.Generator().manual_seed(params.seed)
@@ -193,31 +177,24 @@ class TransformersSampler:
     # --- one forward each --------------------------------------------------------------------------------------------
 
     def _prefill(self) -> list[_SessionState]:
-        """Prefill the new tokens of waiting sessions, longest first in chunks of similar length; sample one each."""
+        """Prefill the new tokens of waiting sessions, equal prompts once; sample one token each."""
         ready = self._take_slots()
-        finished: list[_SessionState] = []
-        leaders: dict[tuple[int, ...], _SessionState] = {}
-        followers: list[tuple[_SessionState, _SessionState]] = []
-        unique: list[_SessionState] = []
+        leaders: dict[tuple[int, ...] | str, _SessionState] = {}
+        leader_of = [
+            leaders.setdefault(tuple(session.tokens) if session.cached == 0 else session.name, session)
+            for session in ready
+        ]
+        unique = list(leaders.values())
+        new = [NewTokens(_slot(session), session.cached, session.tokens[session.cached :]) for session in unique]
+        logits = self._logits(self._forward.prefill(new))
+        for session, leader in zip(ready, leader_of, strict=True):
+            session.cached = len(session.tokens)
+            if session is not leader:
+                self._forward.cache.copy_row(_slot(leader), _slot(session), session.cached)
+        place = {session.name: row for row, session in enumerate(unique)}
+        finished = self._sample(ready, logits[[place[leader.name] for leader in leader_of]])
         for session in ready:
-            key = tuple(session.tokens) if session.cached == 0 else (-1 - len(unique),)
-            leader = leaders.setdefault(key, session)
-            if leader is session:
-                unique.append(session)
-            else:
-                followers.append((session, leader))
-        logits: dict[str, torch.Tensor] = {}
-        for chunk in self._chunks(unique):
-            for session, row in zip(chunk, self._forward_chunk(chunk), strict=True):
-                logits[session.name] = row
-        for session, leader in followers:
-            self._cache.copy_row(_slot(leader), _slot(session), leader.cached)
-            session.cached = leader.cached
-            logits[session.name] = logits[leader.name]
-        stacked = torch.stack([logits[session.name] for session in ready]) if ready else torch.empty(0)
-        finished += self._sample(ready, stacked)
-        for session in ready:
-            if session.params is not None and session not in finished:
+            if session not in finished:
                 self._move(session, self._running)
                 self._running += 1
         return finished
@@ -254,77 +231,17 @@ class TransformersSampler:
         self._waiting = left
         return ready
 
-    def _chunks(self, sessions: list[_SessionState]) -> Iterable[list[_SessionState]]:
-        ordered = sorted(sessions, key=lambda session: session.cached - len(session.tokens))
-        chunk: list[_SessionState] = []
-        for session in ordered:
-            width = len((chunk or [session])[0].tokens) - (chunk or [session])[0].cached
-            if chunk and width * (len(chunk) + 1) > PREFILL_TOKENS:
-                yield chunk
-                chunk = []
-            chunk.append(session)
-        if chunk:
-            yield chunk
-
-    def _forward_chunk(self, chunk: list[_SessionState]) -> torch.Tensor:
-        """Cache the new tokens of each session; return the logits (B, V) after its last one."""
-        new = [session.tokens[session.cached :] for session in chunk]
-        length = max(map(len, new))
-        ids = torch.tensor([row + [0] * (length - len(row)) for row in new])
-        cached = torch.tensor([session.cached for session in chunk])[:, None]
-        positions = cached + torch.arange(length)[None]
-        width = int(positions.max()) + 1
-        rows = torch.tensor([_slot(session) for session in chunk])
-        hidden = self._forward(ids, positions, rows, width)
-        last = torch.tensor([len(row) - 1 for row in new], device=self.device)
-        for session in chunk:
-            session.cached = len(session.tokens)
-        return self._logits(hidden[torch.arange(len(chunk), device=self.device), last])
-
     def _decode(self) -> list[_SessionState]:
         """Sample one token for every decoding session; return those that are done."""
         rows = [owner for owner in self._owner[: self._running] if owner is not None]
-        ids = torch.tensor([[session.tokens[-1]] for session in rows])
-        positions = torch.tensor([[session.cached] for session in rows])
-        width = int(positions.max()) + 1
-        hidden = self._forward(ids, positions, self._running, width)
+        hidden = self._forward.decode([session.tokens[-1] for session in rows], [session.cached for session in rows])
         for session in rows:
             session.cached += 1
-        finished = self._sample(rows, self._logits(hidden[:, 0]))
+        finished = self._sample(rows, self._logits(hidden))
         for session in finished:
             self._running -= 1
             self._move(session, self._running)
         return finished
-
-    def _forward(
-        self, ids: torch.Tensor, positions: torch.Tensor, rows: int | torch.Tensor, width: int
-    ) -> torch.Tensor:
-        """Run tokens (B, T) at their positions (B, T), which attend to `width` cached ones: hidden states (B, T, H)."""
-        to = self.device
-        masks = {kind: self._mask(kind, positions, width).to(to) for kind in self._kinds}
-        positions = positions.to(to)
-        self._cache.aim(rows if isinstance(rows, int) else rows.to(to), positions, width)
-        with torch.autocast(to.type, dtype=torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.model.get_decoder()(
-                input_ids=ids.to(to),
-                attention_mask=masks if len(masks) > 1 else masks.popitem()[1],
-                position_ids=positions,
-                past_key_values=self._cache,
-                use_cache=True,
-            ).last_hidden_state
-
-    def _mask(self, kind: str, positions: torch.Tensor, width: int) -> torch.Tensor:
-        """Mask keys of a layer for queries (B, T): up to the query itself, within the window.
-
-        (B, 1, T, width), bool, for eager attention what it adds to the scores.
-        """
-        keys, queries = torch.arange(width)[None, None], positions[:, :, None]
-        mask = keys <= queries
-        if kind == "sliding_attention":
-            mask &= keys > queries - self._config.sliding_window
-        if self.model.config._attn_implementation == "eager":
-            mask = torch.where(mask, 0.0, torch.finfo(self.model.dtype).min).to(self.model.dtype)
-        return mask[:, None]
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Compute logits (n, V) float32 as the policy does; hidden: (n, H)."""
@@ -362,9 +279,9 @@ class TransformersSampler:
         if old == slot:
             return
         if other is None:
-            self._cache.copy_row(old, slot, session.cached)
+            self._forward.cache.copy_row(old, slot, session.cached)
         else:
-            self._cache.swap_rows(old, slot, max(session.cached, other.cached))
+            self._forward.cache.swap_rows(old, slot, max(session.cached, other.cached))
             other.slot = old
         self._owner[old], self._owner[slot] = other, session
         session.slot = slot

@@ -13,12 +13,12 @@ def test_equal_prompts_are_prefilled_once_and_still_sampled_apart(chat, student)
     sampler = TransformersSampler(student, chat.end_ids, max_running=16)
     ids = prompts(chat, 1)[0]
     fed = []
-    forward = sampler._forward
-    sampler._forward = lambda token_ids, *rest: fed.append(token_ids.shape) or forward(token_ids, *rest)
+    prefill = sampler._forward.prefill
+    sampler._forward.prefill = lambda rows: fed.append([list(row.token_ids) for row in rows]) or prefill(rows)
     for i in range(16):
         sampler.add_request(str(i), ids, SamplingParams(max_tokens=6, seed=i))
     done = drain(sampler)
-    assert fed[0] == (1, len(ids))
+    assert fed == [[ids]]
     assert len({tuple(completion.token_ids) for completion in done.values()}) > 4
     for completion in done.values():
         expected = recomputed(student, ids + completion.token_ids, len(completion.token_ids))
