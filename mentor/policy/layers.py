@@ -1,4 +1,4 @@
-"""The kinds of layers a model has, and whether its layers keep the sequences of one row apart."""
+"""The kinds of layers a model has, whether they keep the sequences of one row apart, and see what is before alone."""
 
 from __future__ import annotations
 
@@ -55,3 +55,28 @@ def keeps_sequences_apart(model: PreTrainedModel) -> bool:
         hidden = model.get_decoder()(input_ids=rows, position_ids=positions, use_cache=False, **told).last_hidden_state
     one, other = hidden.view(2, 2 * length, -1)[:, length:]
     return bool((one - other).abs().max() <= APART * hidden.abs().max())
+
+
+def sees_back_alone(model: PreTrainedModel) -> bool:
+    """Whether no token sees what comes after it, so that sequences padded on the right need no mask of their padding.
+
+    With a mask torch's attention computes what is masked too, repeats keys and values for grouped queries on a GPU, and
+    uses no flash attention there. Two rows are tried that differ in their second half: with a mask that ends before
+    it and without one, the hidden states of the first half must be the same. A state may be carried otherwise without
+    a mask, so only attention is tried.
+    """
+    if not layer_kinds(model) <= ATTENTION:
+        return False
+    ids = few_tokens(model)
+    length = ids.shape[1]
+    rows = torch.cat([torch.cat([ids, ids], dim=1), torch.cat([ids, ids.flip(1)], dim=1)])
+    mask = torch.zeros_like(rows)
+    mask[:, :length] = 1
+    with evaluating(model):
+        hidden = [
+            model.get_decoder()(input_ids=rows, attention_mask=given, use_cache=False).last_hidden_state[:, :length]
+            for given in (mask, None)
+        ]
+    (masked, _), (one, other) = hidden
+    largest = masked.abs().max()
+    return all(bool((found - masked).abs().max() <= APART * largest) for found in (one, other))

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from mentor.policy.logits import LogitMap
+from mentor.policy.products import multiply
 
 CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**26}
 """Positions times vocabulary of one chunk: 16 and 256 MiB in float32, held about twice, three times where logits have
@@ -140,7 +141,7 @@ def products(hidden: torch.Tensor, head: torch.Tensor, dtype: torch.dtype) -> to
     """Multiply hidden (n, H), rounded to dtype, with a `rounded_head`: (n, V) float32, never rounded to dtype."""
     rounded = hidden.to(dtype)
     if head.dtype == torch.float32:
-        return rounded.float() @ head.T
+        return multiply(rounded.float(), head)
     return torch.mm(rounded, head.T, out_dtype=torch.float32)  # of tensor cores; torch has it on GPUs alone
 
 
@@ -204,7 +205,7 @@ class _TokenLogprobs(torch.autograd.Function):
             del logits, logs
             grad_logits = grad_logits.div_(temperature).mul_(derivative).to(head.dtype)
             if grad_hidden is not None:
-                grad_hidden[part] = (grad_logits @ head).to(hidden.dtype)
+                grad_hidden[part] = multiply(grad_logits, head.T).to(hidden.dtype)
             if grad_weight is not None:
                 _add_product(grad_weight, grad_logits, hidden[part].to(dtype).to(head.dtype))
         handed = None if grad_weight is None or ctx.leaf is not None else grad_weight.to(weight.dtype)

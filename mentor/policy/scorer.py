@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from mentor.policy.attention import masked_attention, takes_lengths
-from mentor.policy.layers import keeps_sequences_apart
+from mentor.policy.layers import keeps_sequences_apart, sees_back_alone
 from mentor.policy.lm_head import MostLikely, Truncation, embedded, kept_tokens, most_likely_tokens, token_logprobs
 from mentor.policy.logits import evaluating, few_tokens, read_logit_map
 from mentor.policy.packing import Packing
@@ -19,8 +19,8 @@ from mentor.policy.packing import Packing
 class Scorer(nn.Module):
     """temperature: of the tokens' distribution. dtype: of the forward pass, under autocast where weights are wider.
 
-    into_grad: see `token_logprobs`. packs: whether it takes a `Packing`; by_lengths: by the sequences' lengths. Raises
-    PolicyError for a model whose LM head is not understood.
+    into_grad: see `token_logprobs`. causal: whether padding on the right needs no mask. packs: whether it takes a
+    `Packing`; by_lengths: by the sequences' lengths. Raises PolicyError for a model whose LM head is not understood.
     """
 
     def __init__(self, model: PreTrainedModel, temperature: float, dtype: torch.dtype, into_grad: bool) -> None:
@@ -30,6 +30,7 @@ class Scorer(nn.Module):
             with masked_attention(model):
                 self.logit_map = read_logit_map(model)
                 self._embeds_in_place = into_grad and _embeds_plainly(model)
+                self.causal = sees_back_alone(model)
             self.packs = keeps_sequences_apart(model)
         self.by_lengths = takes_lengths(model)
 
@@ -85,9 +86,8 @@ class Scorer(nn.Module):
     ) -> torch.Tensor:
         """Return the last hidden states (N, H) where the next token is trained; trained: (B, T - 1) bool."""
         if packing is None:
-            output = self.model.get_decoder()(
-                **self._tokens(token_ids), attention_mask=attention.long(), use_cache=False
-            )
+            mask = None if self.causal else attention.long()
+            output = self.model.get_decoder()(**self._tokens(token_ids), attention_mask=mask, use_cache=False)
             return output.last_hidden_state[:, :-1][trained]
         ids, positions = packing.pack(token_ids, attention)
         told = packing.attention_arguments(ids.device)

@@ -5,10 +5,10 @@ import torch
 
 from mentor.algorithm.loss import LossSettings
 from mentor.policy import OptimizerSettings
-from mentor.policy.layers import keeps_sequences_apart, layer_kinds
+from mentor.policy.layers import keeps_sequences_apart, layer_kinds, sees_back_alone
 from mentor.rl.update import make_loss_function
 from tests.fixtures.families import ATTENDING, FAMILIES, PACKED, WINDOW, WITH_STATE, make_family
-from tests.fixtures.policies import build_policy, gradients_of, make_tokens, policy_batch
+from tests.fixtures.policies import build_policy, gradients_of, make_tokens, policy_batch, weights_of
 
 LENGTHS = (25, 40, 22, 18, 15)  # packed into rows of 40: 40 alone, 22 and 18, 25 and 15
 
@@ -87,3 +87,27 @@ def test_a_model_that_counts_places_by_chunks_is_not_packed():
     model.config.layer_types = ["chunked_attention", "full_attention"]
     assert not keeps_sequences_apart(model)
     assert all(keeps_sequences_apart(make_family(name)) == (name in PACKED) for name in ATTENDING)
+
+
+def test_attention_needs_no_mask_of_the_padding_and_state_keeps_it():
+    assert {name for name in FAMILIES if sees_back_alone(make_family(name))} == set(ATTENDING)
+
+
+def test_a_model_that_sees_ahead_without_a_mask_keeps_it():
+    model = make_family("llama")
+    for layer in model.model.layers:
+        layer.self_attn.is_causal = False
+    assert not sees_back_alone(model)
+
+
+@pytest.mark.parametrize("name", ["llama", "mistral", "gemma3"])
+def test_an_update_without_a_mask_of_the_padding_gives_the_same_weights_bit_for_bit(name):
+    weights = []
+    for causal in (True, False):
+        policy = build_policy(make_family(name), None, OptimizerSettings("adamw", 1e-2), micro_batch_tokens=120)
+        assert policy.engine.scorer.causal
+        policy.engine.scorer.causal = causal
+        for seed in range(2):
+            policy.update(batch_of(seed), make_loss_function(LossSettings(0.2, 0.28)))
+        weights.append(weights_of(policy))
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
