@@ -287,8 +287,30 @@ def _check_training(config: Config) -> None:
             "`trainer.mask_cut=true` with trainer.kl_placement=reward would compare rewards with and without KL; "
             "accepted: trainer.kl_placement=loss"
         )
+    if isinstance(trainer, RlTrainer):
+        _check_credit(trainer)
     if isinstance(trainer, RlTrainer) and trainer.old_logprobs == "sampler":
         _check_old_logprobs(trainer, config.model.dtype if config.model is not None else "float32")
+
+
+def _check_credit(trainer: RlTrainer) -> None:
+    """Check what normalising each reward term, and crediting each turn, need."""
+    if trainer.aggregation == "normalize_then_sum":
+        if not trainer.normalize_std:
+            raise ConfigError(
+                "`trainer.aggregation=normalize_then_sum` divides each term by its deviation, which "
+                "trainer.normalize_std=false turns off; accepted: trainer.normalize_std=true, or sum_then_normalize"
+            )
+        if trainer.kl_placement == "reward":
+            raise ConfigError(
+                "`trainer.aggregation=normalize_then_sum` would divide the KL by its own deviation, as a term of the "
+                "reward; accepted: trainer.kl_placement=loss, or sum_then_normalize"
+            )
+    if trainer.credit == "turn" and trainer.ratio == "sequence":
+        raise ConfigError(
+            "`trainer.credit=turn` with trainer.ratio=sequence gives all turns the gradient of their mean; accepted: "
+            "trainer.ratio=token"
+        )
 
 
 def _check_old_logprobs(trainer: RlTrainer, dtype: str) -> None:

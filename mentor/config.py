@@ -560,6 +560,10 @@ class RlTrainer(ScaledTrainer):
     epochs: int = count(1)  # passes over a rollout
     advantage: str = choice("group", "group", "leave_one_out")  # baseline: mean of the group, or of the others in it
     normalize_std: bool = True  # divide the group-relative advantage by the group's standard deviation
+    aggregation: str = choice(
+        "sum_then_normalize", "sum_then_normalize", "normalize_then_sum"
+    )  # of reward terms in the advantage: divided by the deviation of their sum, or each by its own (GDPO)
+    credit: str = choice("trajectory", "trajectory", "turn")  # turn: each has its own advantage
     ratio: str = choice("token", "token", "sequence")  # clipped per token, or one per sequence (GSPO)
     clip_low: float = number(0.2, low=0, high=1)  # the ratio counts down to 1 - clip_low
     clip_high: float = number(0.28, low=0)  # the ratio counts up to 1 + clip_high

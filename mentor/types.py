@@ -458,25 +458,30 @@ class RewardBreakdown:
     """A total and its unweighted terms by name; a term is None where the grader failed (never a silent zero).
 
     parts: what each term contributes to the total, weights applied, so that they sum to it. Left empty by a reward that
-    is no sum of terms, and where there is no total.
+    is no sum of terms, and where there is no total. weights: that the parts have, 1 where none is given.
+    earned: of a part that calls earn, what those before each turn had earned of it, (K,) for K turns; only where credit
+    is given by turn, and of such parts alone.
     """
 
     total: float | None
     terms: dict[str, float | None]
     note: str = ""
     parts: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    earned: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def contributions(self) -> dict[str, float] | None:
         """The parts, or the total as the only one; None without a total."""
         return None if self.total is None else self.parts or {"total": self.total}
 
-    def with_part(self, name: str, value: float) -> RewardBreakdown:
-        """Add `value` to the total, as another part; unchanged without a total."""
+    def with_part(self, name: str, value: float, weight: float = 1.0) -> RewardBreakdown:
+        """Add `value`, which has the weight in it, to the total, as another part; unchanged without a total."""
         if self.contributions is None:
             return self
         parts = {**self.contributions, name: value}
-        return replace(self, total=math.fsum(parts.values()), parts=parts)  # rounded once
+        total = math.fsum(parts.values())  # rounded once
+        return replace(self, total=total, parts=parts, weights={**self.weights, name: weight})
 
     @property
     def correct(self) -> float | None:
@@ -508,12 +513,16 @@ class TrajectoryGroup:
     """G trajectories of one task, with their rewards and, later, advantages (all of length G).
 
     An advantage is None where there is no total, and in a group that was dropped because enough others have a signal.
+    advantage_parts: of each reward term, which sum to the advantage. turn_advantages: of each turn, where credit is
+    given by turn; else there are none.
     """
 
     task: Task
     trajectories: list[Trajectory]
     rewards: list[RewardBreakdown] = field(default_factory=list)
     advantages: list[float | None] = field(default_factory=list)
+    advantage_parts: list[dict[str, float] | None] = field(default_factory=list)
+    turn_advantages: list[list[float] | None] = field(default_factory=list)
 
     @property
     def kind(self) -> GroupKind | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -109,6 +110,20 @@ def collate(records: Sequence[Tokens], pad_id: int) -> TokenBatch:
 def sampler_logprobs(records: Sequence[Tokens]) -> torch.Tensor:
     """Pad the sampler's logprobs as `collate` pads tokens: (B, T) float32, zero on context and padding."""
     return _padded([segment.logprobs for record in records for segment in record.segments()], torch.float32, 0.0)
+
+
+def turn_values(records: Sequence[Tokens], values: Sequence[Sequence[float]]) -> torch.Tensor:
+    """Give every token the value of its turn, padded as `collate` pads tokens: (B, T) float32.
+
+    values: (K,) for the K turns of each record, or one for all of it.
+    """
+    rows = []
+    for record, of_turns in zip(records, values, strict=True):
+        ends = [*record.turn_starts[1 : len(of_turns)], len(record)]
+        runs = [[value] * (end - start) for value, (start, end) in zip(of_turns, pairwise([0, *ends]), strict=True)]
+        tokens = [value for run in runs for value in run]
+        rows += [tokens[start:end] for start, end in pairwise([*record.starts, len(record)])]
+    return _padded(rows, torch.float32, 0.0)
 
 
 def supervised_batch(records: Sequence[Tokens], pad_id: int) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mentor.algorithm.advantage import AdvantageSettings, advantage_parts, zero_variance
+from mentor.algorithm.advantage import AdvantageSettings, zero_variance_group
 from mentor.evaluation.tool_use import AnsweredCalls, Numbers, cost, similarity
 from mentor.types import CallError, CallRecord, GroupKind, RewardBreakdown, TrajectoryGroup
 
@@ -24,8 +24,8 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in _terms(breakdowns)},
         **{f"reward/{part}": _mean(b.parts.get(part) for b in breakdowns) for part in ("overlong", "kl")},
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
-        **_kinds(groups),
-        **advantage_metrics(groups, settings),
+        **_kinds(groups, settings),
+        **advantage_metrics(groups),
         "rollout/correct": float(sum(breakdown.correct == 1 for breakdown in breakdowns)),
         **{f"tool_use/{name}": value for name, value in _tool_use(groups).items()},
         "rollout/turns": _mean(float(trajectory.turns) for trajectory in trajectories),
@@ -40,11 +40,12 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
     return {name: value for name, value in means.items() if value is not None}
 
 
-def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
+def advantage_metrics(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
     """Split |advantage| by source: its mean, the share of each group kind, and the part of each term in each kind.
 
     `advantage/<term>_<kind>` is the sum of |A of the term| over that kind's trajectories, divided by the graded
     trajectories of the whole step, so that the kinds add up. Terms of opposite sign cancel in |A| but not here.
+    `advantage/turn_difference` is the mean over turns of |advantage of the turn - that of its trajectory|.
     """
     graded = sum(advantage is not None for group in groups for advantage in group.advantages)
     if not graded:
@@ -55,16 +56,26 @@ def advantage_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSett
         if group.kind is None:
             continue
         by_kind[group.kind] += sum(abs(advantage) for advantage in group.advantages if advantage is not None)
-        rewards = [breakdown.total for breakdown in group.rewards]
-        parts = [breakdown.contributions for breakdown in group.rewards]
-        split = advantage_parts(rewards, parts, settings)
-        for advantage, entry in zip(group.advantages, split, strict=True):
-            for term, value in (entry or {}).items() if advantage is not None else ():
+        for entry in group.advantage_parts:
+            for term, value in (entry or {}).items():
                 key = f"advantage/{term}_{group.kind}"
                 by_term[key] = by_term.get(key, 0.0) + abs(value)
     total = sum(by_kind.values())
     shares = {f"advantage/share_{kind}": value / total for kind, value in by_kind.items()} if total else {}
-    return {"advantage/abs_mean": total / graded, **shares, **{key: by_term[key] / graded for key in sorted(by_term)}}
+    by_term = {key: by_term[key] / graded for key in sorted(by_term)}
+    return {"advantage/abs_mean": total / graded, **shares, **by_term, **_turn_difference(groups)}
+
+
+def _turn_difference(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
+    """Nothing where credit is not given by turn."""
+    differences = [
+        abs(value - advantage)
+        for group in groups
+        for advantage, turns in zip(group.advantages, group.turn_advantages, strict=False)
+        if advantage is not None and turns is not None
+        for value in turns
+    ]
+    return {"advantage/turn_difference": sum(differences) / len(differences)} if differences else {}
 
 
 def _terms(breakdowns: Sequence[RewardBreakdown]) -> list[str]:
@@ -73,10 +84,10 @@ def _terms(breakdowns: Sequence[RewardBreakdown]) -> list[str]:
     return [name for name in names if name != "correct"]
 
 
-def _kinds(groups: Sequence[TrajectoryGroup]) -> dict[str, float]:
-    """Compute the share of each kind of group, and of zero-variance groups: those whose rewards are all equal."""
+def _kinds(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings) -> dict[str, float]:
+    """Compute the share of each kind of group, and of zero-variance groups, which have no advantage."""
     kinds = [group.kind for group in groups]
-    equal = [zero_variance([breakdown.total for breakdown in group.rewards]) for group in groups]
+    equal = [zero_variance_group(group.rewards, settings) for group in groups]
     shares = {f"groups/{kind}": kinds.count(kind) / len(groups) for kind in GroupKind}
     return {**shares, "groups/zero_variance": sum(equal) / len(groups)}
 

@@ -26,6 +26,7 @@ from mentor.rewards.correctness import Grader
 from mentor.rewards.grades import Grade, Missing, MissingGrades, Term
 from mentor.rewards.own_grader import CORRECT, OwnGrader
 from mentor.rewards.reward_terms import TermSettings
+from mentor.rewards.turn_credit import with_earned
 from mentor.types import RewardBreakdown, Task, Trajectory
 
 MIN_ANSWERS = 20  # answers before the share of ungraded ones can stop a run
@@ -63,20 +64,23 @@ class Formula:
     def _breakdown(self, judged: Judged, group_solved: bool) -> RewardBreakdown:
         terms, floor = judged.terms, judged.floor
         if floor is not None:
-            return RewardBreakdown(self.floors[floor], terms, floor, {"floor": self.floors[floor]})
+            weight = max(map(abs, self.floors.values()))
+            return RewardBreakdown(self.floors[floor], terms, floor, {"floor": self.floors[floor]}, {"floor": weight})
         correct = terms[CORRECT]
         if correct is None:
             return RewardBreakdown(None, terms, _ungraded(judged, CORRECT))
         parts: dict[str, float] = {}
+        weights: dict[str, float] = {}
         for name, value in terms.items():
             settings = self.terms.get(name.partition(".")[0])
             if settings is None or not settings.weight or not self._counts(settings, correct, group_solved):
                 continue
             if value is None:
                 return RewardBreakdown(None, terms, _ungraded(judged, name))
-            parts[name] = settings.weight * (1.0 if correct else settings.wrong_scale) * value
+            parts[name] = settings.factor(correct) * value
+            weights[name] = settings.weight
         total = math.fsum(parts.values())  # rounded once: 0.6 + 0.3 + 0.1 is 1.0
-        return RewardBreakdown(total, terms, parts=parts)
+        return RewardBreakdown(total, terms, parts=parts, weights=weights)
 
     @staticmethod
     def _counts(settings: TermSettings, correct: float, group_solved: bool) -> bool:
@@ -92,7 +96,8 @@ class CompositeReward(Closing):
     """Scores groups of trajectories. Thread-safe; owns its grader processes unless the grader was given a pool.
 
     terms: what measures each term of the formula but `correct`. own_grader: says what is correct in place of the
-    grader. report: called with the first failures of terms. groups_at_once: that are best scored together.
+    grader. report: called with the first failures of terms. groups_at_once: that are best scored together. by_turn: a
+    breakdown says what the calls before each turn had earned (`turn_credit`).
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class CompositeReward(Closing):
         own_grader: OwnGrader | None = None,
         report: Report = warn,
         groups_at_once: int = 1,
+        by_turn: bool = False,
     ) -> None:
         self.name = name
         self.formula = formula
@@ -113,6 +119,7 @@ class CompositeReward(Closing):
         self.compares_results = any(formula.terms[name].term == "results" for name in formula.counting)
         self.groups_at_once = groups_at_once
         self._terms = terms
+        self._by_turn = by_turn
         self._grader, self._own_grader = grader, own_grader
         self._missing = MissingGrades(report)
         self._max_ungraded = max_ungraded
@@ -134,7 +141,11 @@ class CompositeReward(Closing):
                     f"task {trajectory.task.id!r} has no {lacks}, and reward {self.name!r} compares with them: "
                     "leave the task out, or set reward.weights.tool=0 reward.weights.valid=0"
                 )
-        return self.formula.combine(self.judge(trajectories))
+        breakdowns = self.formula.combine(self.judge(trajectories))
+        if not self._by_turn:
+            return breakdowns
+        pairs = zip(trajectories, breakdowns, strict=True)
+        return [with_earned(*pair, self._terms, self.formula.terms) for pair in pairs]
 
     def can_score(self, task: Task) -> bool:
         """Return whether all is known of the task's teacher that the formula needs."""

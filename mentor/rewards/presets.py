@@ -89,12 +89,17 @@ def own_files(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def build_reward(
-    pool: GraderPool | None = None, report: Report = warn, judge: BackgroundEndpoint | None = None, **settings: Any
+    pool: GraderPool | None = None,
+    report: Report = warn,
+    judge: BackgroundEndpoint | None = None,
+    by_turn: bool = False,
+    **settings: Any,
 ) -> Reward:
     """Build a reward from the keys of RewardConfig (weights and floors as dicts); keys left out keep their defaults.
 
     With `pool` several rewards share grader processes and cached verdicts; the caller closes the pool.
     report: called with the first failures of terms and graders of the user's own. judge: what rubrics are given to.
+    by_turn: say what each turn earned, where the reward is a sum of terms.
 
     Raises ConfigError for a value or combination that is not accepted, and InputError for a file of the user's that
     cannot be run.
@@ -126,6 +131,7 @@ def build_reward(
         own_grader=own,
         report=report,
         groups_at_once=1 if judge is None else JUDGED_AT_ONCE,
+        by_turn=by_turn,
     )
 
 

@@ -41,6 +41,10 @@ class TermSettings:
     gate: str = "none"
     wrong_scale: float = 1.0
 
+    def factor(self, correct: float) -> float:
+        """Return what the term's value is multiplied by."""
+        return self.weight * (1.0 if correct else self.wrong_scale)
+
 
 class BuiltinTerm:
     """A pure function of one trajectory. needs: what it has to know of a task and does not, None where it can."""
@@ -48,10 +52,10 @@ class BuiltinTerm:
     of_all = True
 
     def __init__(self, measure: Callable[[Trajectory], float | None], needs: Callable[[Task], str | None]) -> None:
-        self._measure, self.lacks = measure, needs
+        self.measure, self.lacks = measure, needs
 
     def grades(self, trajectories: Sequence[Trajectory]) -> Sequence[Grade]:
-        return [self._measure(trajectory) for trajectory in trajectories]
+        return [self.measure(trajectory) for trajectory in trajectories]
 
     def close(self) -> None:
         """Nothing is open."""

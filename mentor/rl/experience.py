@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from mentor.algorithm.batch import PolicyBatch, TokenBatch, collate, sampler_logprobs
+from mentor.algorithm.advantage import zero_variance_group
+from mentor.algorithm.batch import PolicyBatch, TokenBatch, collate, sampler_logprobs, turn_values
 from mentor.algorithm.loss import token_weights
 from mentor.policy import Policy
 from mentor.policy.reference import Reference
-from mentor.rl.advantages import zero_variance_group
 from mentor.rl.settings import AlgorithmSettings
 from mentor.types import StopReason, Tokens, TrajectoryGroup
 
@@ -45,10 +45,9 @@ class Experience:
                 yield self._minibatch(rows, advantages, settings)
 
     def token_advantages(self) -> torch.Tensor:
-        """Give every token the advantage of its trajectory: (B, T) float32."""
-        assigned = [group.advantages[member] for group, member in self.members]
-        advantages = torch.tensor(assigned, dtype=torch.float32)[self.tokens.trajectories]
-        return advantages[:, None].expand(self.tokens.loss_mask.shape)
+        """Give every token the advantage of its turn, or of its trajectory where turns have none: (B, T) float32."""
+        records = [group.trajectories[member].tokens or Tokens() for group, member in self.members]
+        return turn_values(records, [_advantages(group, member) for group, member in self.members])
 
     def _minibatch(self, rows: torch.Tensor, advantages: torch.Tensor, settings: AlgorithmSettings) -> PolicyBatch:
         tokens, update = self.tokens.take(rows), settings.update
@@ -62,6 +61,14 @@ class Experience:
             old_logprobs=None if old is None else old[rows, :width],
             ref_logprobs=None if ref is None or not settings.loss.kl_coef else ref[rows, :width],
         )
+
+
+def _advantages(group: TrajectoryGroup, member: int) -> list[float]:
+    """Return the advantage of each turn, or the only one, of a trajectory that is trained on."""
+    by_turn, whole = group.turn_advantages, group.advantages[member]
+    values = by_turn[member] if by_turn else None if whole is None else [whole]
+    assert values is not None
+    return values
 
 
 def deal(trajectories: torch.Tensor, minibatches: int, shuffle_seed: str, epoch: int) -> Iterator[torch.Tensor]:
@@ -97,7 +104,7 @@ def gather_experience(
     members = [
         (group, member)
         for group in groups
-        if not zero_variance_group(group)
+        if not zero_variance_group(group.rewards, settings.advantage)
         for member, trajectory in enumerate(group.trajectories)
         if group.rewards[member].total is not None and trajectory.tokens is not None and trajectory.tokens.sampled
         if not (settings.update.mask_cut and trajectory.stop_reason in CUT)

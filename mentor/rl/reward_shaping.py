@@ -21,7 +21,8 @@ def subtract_overlong(groups: Sequence[TrajectoryGroup], settings: ShapingSettin
         for index, trajectory in enumerate(group.trajectories):
             length = trajectory.tokens.longest if trajectory.tokens is not None else 0
             share = overlong_penalty(length, settings.max_tokens, settings.overlong_buffer_tokens)
-            group.rewards[index] = group.rewards[index].with_part("overlong", settings.overlong_penalty * share)
+            penalty = settings.overlong_penalty
+            group.rewards[index] = group.rewards[index].with_part("overlong", penalty * share, penalty)
 
 
 def subtract_kl(experience: Experience, settings: ShapingSettings) -> dict[str, float]:

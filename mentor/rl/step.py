@@ -45,7 +45,7 @@ class StepRunner:
         groups, rounds = self._sampled(step, timer)
         with timer("sleep"):
             self.rollouts.environment.sampler.sleep()
-        trained = drop_surplus(groups, self.algorithm.prompts)
+        trained = drop_surplus(groups, self.algorithm.prompts, self.algorithm.advantage)
         shuffle_seed = f"minibatches/{self.rollouts.seed}/{step}"
         with timer("logprobs"):
             experience = gather_experience(
@@ -70,7 +70,7 @@ class StepRunner:
                 score_groups(sampled, self.reward, self.rollouts.ranks)
                 subtract_overlong(sampled, self.algorithm.shaping)
             groups += sampled
-            if enough_signal(groups, self.algorithm.prompts):
+            if enough_signal(groups, self.algorithm.prompts, self.algorithm.advantage):
                 break
         return groups, number + 1
 

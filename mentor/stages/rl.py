@@ -79,7 +79,9 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     with (
         policy_environment(config, base, chat, policy, toolbox, ranks) as environment,
         open_judge(config, folder.path, logger.message, ranks.size, ranks.rank) as judge,
-        build_reward(report=logger.message, judge=judge, **asdict(reward_settings)) as reward,
+        build_reward(
+            report=logger.message, judge=judge, by_turn=algorithm.advantage.by_turn, **asdict(reward_settings)
+        ) as reward,
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):

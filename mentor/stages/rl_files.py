@@ -42,11 +42,18 @@ def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator
 
 
 def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
-    """Store every trajectory of the step with its reward terms and advantage."""
+    """Store every trajectory of the step with its reward terms, and its advantage with what each term gave of it."""
     for group in groups:
-        for trajectory, breakdown, advantage in zip(group.trajectories, group.rewards, group.advantages, strict=True):
+        for member, (trajectory, breakdown) in enumerate(zip(group.trajectories, group.rewards, strict=True)):
             reward: dict[str, Any] = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
             if breakdown.total is None:
                 reward["note"] = breakdown.note
-            record = {"step": step, **trajectory.to_dict(), "reward": reward, "advantage": advantage}
+            record = {"step": step, **trajectory.to_dict(), "reward": reward, **_advantage(group, member)}
             store.write({**record, "group_kind": group.kind})
+
+
+def _advantage(group: TrajectoryGroup, member: int) -> dict[str, Any]:
+    """`turn_advantages` only where turns have advantages of their own."""
+    by_turn = {"turn_advantages": group.turn_advantages[member]} if group.turn_advantages else {}
+    parts = group.advantage_parts[member]
+    return {"advantage": group.advantages[member], "advantage_parts": parts, **by_turn}

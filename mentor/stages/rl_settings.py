@@ -34,7 +34,9 @@ def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> Algorithm
     max_tokens = sampling.max_tokens
     in_reward = trainer.kl_placement == "reward"
     return AlgorithmSettings(
-        AdvantageSettings(trainer.advantage, trainer.normalize_std),
+        AdvantageSettings(
+            trainer.advantage, trainer.normalize_std, trainer.aggregation, by_turn=trainer.credit == "turn"
+        ),
         ShapingSettings(
             max_tokens,
             trainer.overlong_buffer_tokens,

@@ -304,13 +304,14 @@ def test_a_training_trajectory_shows_its_reward_beside_the_teacher(page: Browsed
     Select(page.get("filter-source")).select_by_visible_text("rl-flexible-s0, training")
     rows = page("[...document.querySelectorAll('.reward tr')].map((row) => row.innerText)")
     assert [row.split() for row in rows[1:]] == [
-        ["correct", "1", "0.6"],
-        ["match", "0.5", "0.15"],
-        ["valid", "0.5", "0.05"],
-        ["total", "0.8"],
+        ["correct", "1", "0.6", "0.2"],
+        ["match", "0.5", "0.15", "0.03"],
+        ["valid", "0.5", "0.05", "0.02"],
+        ["total", "0.8", "0.25"],
     ]
     student, teacher = page("[...document.querySelectorAll('.sides > section')].map((side) => side.innerText)")
     assert "malformed" in student and "not valid JSON" in student and "<tool_call>{broken" in student
+    assert "Turn 1, advantage 0.25" in student and "advantage" not in teacher
     assert 'add {"a": 25, "b": 4}' in teacher
     assert "Advantage 0.25; answers of its group: mixed." in page.text("trajectory")
 

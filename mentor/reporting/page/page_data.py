@@ -130,10 +130,13 @@ def _tokens(tokens: Tokens, prefix: int) -> dict[str, Any]:
 
 
 def _reward(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Total, unweighted terms and weighted parts by name, the advantage and the kind of group; None in evaluation."""
+    """Total, unweighted terms, weighted parts and the advantage with its parts by name; None in evaluation.
+
+    turn_advantages: null where turns have none of their own.
+    """
     if "reward" not in record:
         return None
-    kept = {key: record.get(key) for key in ("advantage", "group_kind")}
+    kept = {key: record.get(key) for key in ("advantage", "advantage_parts", "turn_advantages", "group_kind")}
     reward: dict[str, Any] = finite({"terms": {}, "parts": {}, **record["reward"], **kept})
     return reward
 

@@ -17,6 +17,7 @@ KEYS = {
     "dr_grpo": ("group", False, "token", 0.2, 0.2, "constant"),
     "rloo": ("leave_one_out", False, "token", 0.2, 0.2, "token"),
     "dapo": ("group", True, "token", 0.2, 0.28, "token"),
+    "gdpo": ("group", True, "token", 0.2, 0.28, "token"),
     "gspo": ("group", True, "sequence", 3e-4, 4e-4, "sequence"),
 }
 
@@ -41,6 +42,8 @@ def test_every_preset_composes_with_the_stage_and_sets_its_keys(composed: None, 
     dynamic = (trainer.max_sampling_rounds, trainer.overlong_buffer_tokens)
     assert dynamic == ((3, 128) if preset == "dapo" else (1, 0))
     assert (trainer.epochs, trainer.kl_placement, trainer.entropy_coef, trainer.importance_cap) == (1, "loss", 0, None)
+    assert trainer.aggregation == ("normalize_then_sum" if preset == "gdpo" else "sum_then_normalize")
+    assert trainer.credit == "trajectory"
     assert trainer.old_logprobs == ("policy" if preset == "gspo" else "sampler")
 
 
@@ -73,6 +76,15 @@ def test_no_preset_is_the_default_one(composed: None):
             "trainer.mask_cut=true trainer.kl_coef=0.1 trainer.kl_placement=reward",
             r"`trainer\.mask_cut=true`.*accepted: trainer\.kl_placement=loss",
         ),
+        (
+            "trainer/algorithm=gdpo trainer.normalize_std=false",
+            r"`trainer\.aggregation=normalize_then_sum`.*accepted: trainer\.normalize_std=true, or sum_then_normalize",
+        ),
+        (
+            "trainer/algorithm=gdpo trainer.kl_coef=0.1 trainer.kl_placement=reward",
+            r"`trainer\.aggregation=normalize_then_sum`.*KL.*accepted: trainer\.kl_placement=loss",
+        ),
+        ("trainer/algorithm=gspo trainer.credit=turn", r"`trainer\.credit=turn`.*accepted: trainer\.ratio=token"),
         ("trainer.advantage=mean", r"`trainer\.advantage=mean`.*group, leave_one_out"),
         ("trainer.ratio=turn", r"`trainer\.ratio=turn`.*token, sequence"),
         ("trainer.loss_mean=constnt", "did you mean `constant`"),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mentor.algorithm.advantage import AdvantageSettings, group_advantages
+from mentor.algorithm.advantage import AdvantageSettings
 from mentor.errors import StageError
 from mentor.evaluation.history import History
+from mentor.rl.advantages import assign_advantages
 from mentor.types import (
     CallRecord,
     RewardBreakdown,
@@ -28,8 +29,9 @@ def make_reward(answer: float, /, **parts: float) -> RewardBreakdown:
 
 def make_group(*rewards: RewardBreakdown, calls: tuple[CallRecord, ...] = ()) -> TrajectoryGroup:
     trajectories = [Trajectory(TASK, [], "[]", StopReason.ANSWERED, list(calls)) for _ in rewards]
-    totals = [reward.total for reward in rewards]
-    return TrajectoryGroup(TASK, trajectories, list(rewards), group_advantages(totals, PLAIN))
+    group = TrajectoryGroup(TASK, trajectories, list(rewards))
+    assign_advantages([group], PLAIN)
+    return group
 
 
 def mixed() -> TrajectoryGroup:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mentor.algorithm.advantage import AdvantageSettings, group_advantages
+from mentor.algorithm.advantage import AdvantageSettings
 from mentor.evaluation.rollout_metrics import group_metrics
+from mentor.rl.advantages import assign_advantages
 from mentor.types import (
     CallError,
     CallRecord,
@@ -27,8 +28,9 @@ def make_reward(answer: float, /, **parts: float) -> RewardBreakdown:
 
 def make_group(*rewards: RewardBreakdown, calls: tuple[CallRecord, ...] = ()) -> TrajectoryGroup:
     trajectories = [Trajectory(TASK, [], "[]", StopReason.ANSWERED, list(calls)) for _ in rewards]
-    totals = [reward.total for reward in rewards]
-    return TrajectoryGroup(TASK, trajectories, list(rewards), group_advantages(totals, PLAIN))
+    group = TrajectoryGroup(TASK, trajectories, list(rewards))
+    assign_advantages([group], PLAIN)
+    return group
 
 
 def mixed() -> TrajectoryGroup:
@@ -80,13 +82,13 @@ def test_parts_taken_from_a_reward_have_their_own_metrics():
 
 def test_a_dropped_group_counts_in_rewards_and_not_in_advantages():
     dropped = mixed()
-    dropped.advantages = [None, None]
+    dropped.advantages = dropped.advantage_parts = [None, None]
     alone, beside = group_metrics([mixed()], PLAIN), group_metrics([mixed(), dropped], PLAIN)
     assert {key: value for key, value in beside.items() if key.startswith("advantage/")} == {
         key: value for key, value in alone.items() if key.startswith("advantage/")
     }
     wrong = make_group(make_reward(0.0, correct=0.0), make_reward(0.0, match=0.5))
-    wrong.advantages = [None, None]
+    wrong.advantages = wrong.advantage_parts = [None, None]
     assert group_metrics([mixed(), wrong], PLAIN)["reward/correct"] == 0.25
     assert group_metrics([mixed(), wrong], PLAIN)["groups/all_fail"] == 0.5
 

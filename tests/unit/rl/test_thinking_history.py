@@ -214,7 +214,7 @@ def test_the_update_is_the_sum_over_segments_worked_out_by_hand(chat, loss_mean)
     experience = replace(experience, sampler_logprobs=sampled_at)
     assign_advantages([group], AdvantageSettings("group", normalize_std=False))
     assert group.advantages == [0.5, 0.0, -0.5]
-    group.advantages = [0.5, 0.4, -0.75]  # so that the one of two segments counts
+    group.turn_advantages = [[0.5], [0.4, -0.1], [-0.75]]  # so that the one of two segments counts
     stats = update_policy(policy, experience, algorithm, "s", Ranks())
 
     model = make_small_student(chat)
@@ -223,13 +223,13 @@ def test_the_update_is_the_sum_over_segments_worked_out_by_hand(chat, loss_mean)
         "sequence": [1 / 3 / 2, 1 / 3 / 5, 1 / 3 / 1],
         "constant": [1 / 30, 1 / 30, 1 / 30],
     }[loss_mean]
-    rows = [([9, 8], [7, 6], 0), ([1, 2], [3, 4], 1), ([5, 6, 7], [8, 9, 10], 1), ([4], [5], 2)]
+    rows = [([9, 8], [7, 6], 0, 0.5), ([1, 2], [3, 4], 1, 0.4), ([5, 6, 7], [8, 9, 10], 1, -0.1), ([4], [5], 2, -0.75)]
     total = torch.zeros(())
-    for prompt, sampled, owner in rows:
+    for prompt, sampled, owner, advantage in rows:
         logits = model(input_ids=torch.tensor([prompt + sampled])).logits[0, len(prompt) - 1 : -1]
         own = torch.log_softmax(logits, -1).gather(1, torch.tensor(sampled)[:, None])[:, 0]
         ratio = torch.exp(own - (own.detach() - 0.05))
-        total = total - weights[owner] * group.advantages[owner] * ratio.sum()
+        total = total - weights[owner] * advantage * ratio.sum()
     total.backward()
     assert stats["policy/loss"] == pytest.approx(total.item(), rel=1e-4, abs=1e-6)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -54,7 +54,7 @@ def test_steps_are_stored_and_resumed_and_a_run_without_a_signal_writes_no_model
         run_stage(rl.run, config(1), tmp_path, "rl-flexible-s0")
     folder = tmp_path / "rl-flexible-s0"
     with pytest.raises(StageError, match="no optimiser step in 3 steps"):
-        run_stage(rl.run, config(3, kl_coef=0.1, max_sampling_rounds=2), tmp_path, "rl-flexible-s0")
+        run_stage(rl.run, config(3, kl_coef=0.1, max_sampling_rounds=2, credit="turn"), tmp_path, "rl-flexible-s0")
     assert not (folder / "model").exists() and latest_checkpoint(folder / "checkpoints")[0] == 3
     rows = list(read_jsonl(folder / "metrics.jsonl"))
     assert [row["step"] for row in rows] == [1, 2, 3]
@@ -63,6 +63,8 @@ def test_steps_are_stored_and_resumed_and_a_run_without_a_signal_writes_no_model
     stored = list(read_jsonl(folder / "trajectories" / "trajectories.jsonl"))
     assert [row["step"] for row in stored] == [1] * 4 + [2] * 8 + [3] * 8
     assert {row["group_kind"] for row in stored} == {"all_fail"} and {row["advantage"] for row in stored} == {0.0}
+    assert {value for row in stored for value in row["advantage_parts"].values()} == {0.0}
+    assert "turn_advantages" not in stored[0] and set(stored[-1]["turn_advantages"]) == {0.0}
     assert {row["task"]["id"] for row in stored} <= {trajectory.task.id for trajectory in taught[:3]}
 
 

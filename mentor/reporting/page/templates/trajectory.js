@@ -25,19 +25,21 @@ function factsOf(entry) {
   return list;
 }
 
-/** Unweighted terms, what each contributes to the total, and what the group made of it. */
+/** Unweighted terms, what each contributes to the total and to the advantage. */
 function rewardOf(reward) {
   const table = element("table", "reward");
-  const names = new Set([...Object.keys(reward.terms), ...Object.keys(reward.parts)]);
-  const head = ["reward", "term", "part of the total"].map((name) => element("th", "n", name));
+  const given = reward.advantage_parts || {};
+  const names = new Set([reward.terms, reward.parts, given].flatMap((values) => Object.keys(values)));
+  names.delete("total");
+  const head = ["reward", "term", "part of the total", "part of the advantage"].map((name) => element("th", "n", name));
   table.append(element("thead", "", element("tr", "", ...head)));
   const body = element("tbody", "");
   for (const name of names) {
-    const values = [reward.terms[name], reward.parts[name]].map((value) => element("td", "n", shortNumber(value)));
+    const values = [reward.terms, reward.parts, given].map((of) => element("td", "n", shortNumber(of[name])));
     body.append(element("tr", "", element("th", "", name), ...values));
   }
-  const total = element("td", "n", shortNumber(reward.total));
-  body.append(element("tr", "", element("th", "", "total"), element("td", "n", ""), total));
+  const sums = [reward.total, reward.advantage].map((value) => element("td", "n", shortNumber(value)));
+  body.append(element("tr", "", element("th", "", "total"), element("td", "n", ""), ...sums));
   table.append(body);
   const kind = reward.group_kind === null ? "" : `; answers of its group: ${reward.group_kind.replace("_", " ")}`;
   const advantage = element("p", "caption", `Advantage ${shortNumber(reward.advantage)}${kind}.`);
@@ -65,10 +67,16 @@ function turnOf(turn, title) {
   return block;
 }
 
-/** The assistant's turns are numbered; the user's and a system text stand between them where there are several. */
-function turnsOf(turns) {
+/**
+ * The assistant's turns are numbered; the user's and a system text stand between them where there are several.
+ * `advantages`: of the last turns, null where turns have none of their own.
+ */
+function turnsOf(turns, advantages = null) {
   let number = 0;
-  const titles = { user: () => "User", system: () => "System text", assistant: () => `Turn ${(number += 1)}` };
+  const before = turns.filter((turn) => turn.role === "assistant").length - (advantages || []).length;
+  const credit = (place) => (advantages && place >= 0 ? `, advantage ${shortNumber(advantages[place])}` : "");
+  const assistant = () => `Turn ${(number += 1)}${credit(number - 1 - before)}`;
+  const titles = { user: () => "User", system: () => "System text", assistant };
   return turns.map((turn) => turnOf(turn, titles[turn.role]()));
 }
 
@@ -112,7 +120,8 @@ function tokensOf(entry, shared) {
 }
 
 function studentSide(entry, shared, asTokens) {
-  const shown = asTokens ? tokensOf(entry, shared) : turnsOf(entry.turns);
+  const advantages = entry.reward === null ? null : entry.reward.turn_advantages;
+  const shown = asTokens ? tokensOf(entry, shared) : turnsOf(entry.turns, advantages);
   return element("section", "", element("h3", "", "Student"), ...shown);
 }
 

@@ -32,6 +32,8 @@ def test_entries_hold_what_the_page_shows(run: Path) -> None:
         0.25,
         "mixed",
     )
+    assert first["reward"]["advantage_parts"] == {"correct": 0.2, "match": 0.03, "valid": 0.02}
+    assert first["reward"]["turn_advantages"] == [0.25, 0.1]
     assert second["question"] == "</script><!-- {{ x }}"
     assert (item["source"], item["group"], item["verdict"]) == ("m, evaluation", "calc/test", "ungraded")
     assert item["reward"] is None
