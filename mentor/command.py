@@ -31,7 +31,7 @@ from mentor.sweeps.job import PointJob
 from mentor.sweeps.multirun import Multirun, PointFailed
 from mentor.sweeps.names import sweep_id
 
-USES_TRAINED = ("chat", "serve")
+USES_TRAINED = ("chat", "serve", "parity")
 """Stages that take from a model's own stage what it was trained with."""
 NOT_IN_SWEEP_ID = ("hydra", "overwrite", "logger", "launcher")
 

@@ -184,6 +184,18 @@ class ServeStage(StageConfig):
 
 
 @dataclass
+class ParityStage(StageConfig):
+    """Whether a model of the run says the same in rollouts with training's settings, in eval and in serve.
+
+    What the command sets of tools, model and sampler is what eval and serve are tried with."""
+
+    model: str | None = None  # the folder in the run of the stage that made it, such as rl-flexible-s0; null: the last
+    tasks: int = number(8, low=0)  # the first of the run's rollout, whose stored calls are run again as well
+    questions: list[str] = field(default_factory=list)  # asked as well
+    tolerance: float | None = number(None, low=0.0)  # of logprobs; null: 0.001 in float32, 0.25 in bfloat16
+
+
+@dataclass
 class PushStage(StageConfig):
     """A model of the run, or a checkpoint, with its card for the Hugging Face Hub: what is sent, and the upload."""
 
@@ -678,6 +690,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "report": (),
     "chat": ("tools", "model", "sampler"),
     "serve": ("tools", "model", "sampler"),
+    "parity": ("tools", "model", "sampler"),
     "push": ("model",),
     "pipeline": (),
 }
@@ -722,6 +735,7 @@ STAGES: dict[str, type[StageConfig]] = {
     "check": CheckStage,
     "chat": ChatStage,
     "serve": ServeStage,
+    "parity": ParityStage,
     "push": PushStage,
     "pipeline": PipelineStage,
 }

@@ -128,7 +128,7 @@ TOOLS = {
 MODEL = {
     **dict.fromkeys(
         ("chat_template", "template_name", "call_syntax", "end_of_turn", "uncertified", "system_prompt"),
-        stage_in("sft", "rl", "check", "eval", "chat", "serve"),
+        stage_in("sft", "rl", "check", "eval", "chat", "serve", "parity"),
     ),
     **dict.fromkeys(
         (
@@ -187,7 +187,7 @@ LAUNCHER = {
 TOP_LEVEL = {
     "run": stage_not_in("score"),
     "seed": stage_not_in("score", "report", "push"),
-    "overwrite": stage_not_in("report", "check", "chat", "serve", "push"),
+    "overwrite": stage_not_in("report", "check", "chat", "serve", "parity", "push"),
 }
 
 READ_WHEN: dict[str, Mapping[str, Condition]] = {

@@ -62,17 +62,18 @@ def check_schema(schema: Any, origin: str) -> Schema:
 def json_schema(schema: Any) -> Any:
     """Return a schema with Python's types, as published data sets write them, in JSON schema's, at every depth.
 
-    A property that says `required: true` itself is listed as required where the properties stand.
+    A property that says `required: true` itself is listed as required where the properties stand. Keys keep their
+    order: it is that of the text in a prompt.
     """
     if not isinstance(schema, Mapping):
         return schema
-    dropped = ("type", "optional", *(key for key in ("required",) if isinstance(schema.get(key), bool)))
+    dropped = ("optional", *(key for key in ("required",) if isinstance(schema.get(key), bool)))
     converted = {key: value for key, value in schema.items() if key not in dropped}
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        converted |= _declared(kind)
-    elif kind is not None:
-        converted["type"] = kind
+    kind = converted.get("type")
+    declared = _declared(kind) if isinstance(kind, str) else {"type": kind} if kind is not None else {}
+    if "type" not in declared:
+        converted.pop("type", None)
+    converted |= declared
     properties = schema.get("properties")
     if isinstance(properties, Mapping):
         converted["properties"] = {name: json_schema(below) for name, below in properties.items()}

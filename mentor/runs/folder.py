@@ -21,10 +21,12 @@ from mentor.runs.lock import LOCK_NAME
 
 CONFIG_NAME = "config.yaml"
 REPLACED = ".replaced"  # holds what an overwrite replaces until the new stage has ended
+PARITY = "parity"  # holds what stage=parity found, by the name of the model
 REQUESTS = "requests"  # answers of a teacher's endpoint, each found by the hash of all that decides it
 
-FOLDERLESS = ("score", "check", "chat", "serve", "push")
-"""Stages without a folder in the run: score writes the file that the user names, the others write nothing into it."""
+FOLDERLESS = ("score", "check", "chat", "serve", "parity", "push")
+"""Stages without a folder in the run: score writes the file that the user names, parity one of each model, the others
+nothing into it."""
 
 
 @dataclass(frozen=True)

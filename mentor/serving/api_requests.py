@@ -73,7 +73,7 @@ class ChatRequest(BaseModel):
     """The body of /v1/chat/completions. Fields that are typed with one value are accepted with that value alone.
 
     tools: the client runs their calls; None: the run's own are run here. max_tokens: of each turn.
-    return_token_ids: whether the reply has all ids of the conversation.
+    return_token_ids: whether the reply has the token record of the conversation.
     """
 
     model_config = ConfigDict(extra="forbid")

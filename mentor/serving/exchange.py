@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import Any
 
 from mentor.environment.environment import Begin
@@ -15,7 +16,7 @@ from mentor.types import Trajectory
 class Exchange:
     """Runs an episode; `close` ends one that runs still. on_close: called once, when it has ended.
 
-    with_ids: whether the reply has all token ids. messages: said so far, in OpenAI's shape.
+    with_ids: whether the reply has the token record. messages: said so far, in OpenAI's shape.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Exchange:
         own: dict[str, Any] = {"stop_reason": stop_reason.value}
         if self.with_ids:
             assert self.trajectory.tokens is not None
-            own["token_ids"] = self.trajectory.tokens.token_ids
+            own |= asdict(self.trajectory.tokens)
         return {**message, "mentor": own}, steps, finish_reason(message, stop_reason)
 
     async def whole(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ MODULES = {
     "check": "mentor.stages.check",
     "chat": "mentor.stages.chat",
     "serve": "mentor.stages.serve",
+    "parity": "mentor.stages.parity",
     "push": "mentor.stages.push",
 }
 """`pipeline` is not here: mentor/runs/pipeline.py runs in the parent and starts the others."""

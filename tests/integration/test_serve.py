@@ -113,9 +113,29 @@ def as_floats(text: str) -> str:
     return str(float(text)) if text.isdigit() else text
 
 
-def test_a_server_that_cuts_results_elsewhere_is_not_alike(taught, wanted):
-    with served(taught[0], "run=served", f"tools.max_output_chars={MAX_CHARS - 1}") as address:
-        assert differing(client_of(address), wanted, None) == ["Count up to 90."]
+def test_parity_passes_and_a_changed_rendering_fails_in_one_line(taught, capfd):
+    folder, _ = taught
+    found = folder / "outputs/served/parity/sft-s0.json"
+    with chdir(folder):
+        assert main(["stage=parity", "run=served", "stage.questions=['And 5 plus?']"]) == 0
+        record = json.loads(found.read_text())
+        assert record["passed"] and record["compared"] == {
+            **dict.fromkeys(("eval", "serve"), len(ASKED) + 1),
+            "serve with a client's tools": len(ASKED) + (record["calls"] == 5),
+        }
+        assert record["results_of_training"] == 5 and record["logprob_gap"] < 1e-5
+        written = Path("tools.py").read_text()
+        Path("tools.py").write_text(written.replace("return (a + b) / 2", "return f'{(a + b) / 2:.2f}'"))
+        capfd.readouterr()
+        try:
+            assert main(["stage=parity", "run=served"]) == 1
+        finally:
+            Path("tools.py").write_text(written)
+        said = capfd.readouterr().err.strip().splitlines()[-1]
+        assert "3 differences, first tools, log-000000: the result of mean is '4.50', in training '4.5'" in said
+        assert main(["stage=parity", "run=served", f"tools.max_output_chars={MAX_CHARS - 1}"]) == 1
+    ways = [line.partition(",")[0] for line in json.loads(found.read_text())["differences"]]
+    assert ways == ["tools", "eval", "serve", "serve with a client's tools"]
 
 
 def test_authentication_limits_streams_and_several_sessions(taught, wanted):

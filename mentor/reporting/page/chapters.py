@@ -10,7 +10,7 @@ from mentor.reporting.figures.rendering import ReportFigure
 from mentor.reporting.read.records import Report
 from mentor.reporting.tables.differences import difference_tables, intro
 from mentor.reporting.tables.results import accuracy_tables, detail_table, tool_tables
-from mentor.reporting.tables.stages import cost_table, method_cost_table, provenance_table, versions_table
+from mentor.reporting.tables.stages import cost_table, method_cost_table, parity_table, provenance_table, versions_table
 from mentor.reporting.tables.sweeps import sweep_tables
 from mentor.reporting.tables.table import Table
 from mentor.reporting.tables.tool_use import tool_use_tables
@@ -80,5 +80,5 @@ def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
         ),
         Chapter("cost", "Cost", [method_cost_table(report), cost_table(report)], more="Every stage folder"),
         Chapter("details", "All results", [detail_table(report)], more="Every model, split and decoding mode"),
-        Chapter("provenance", "Provenance", [provenance_table(report), versions_table(report)]),
+        Chapter("provenance", "Provenance", [provenance_table(report), parity_table(report), versions_table(report)]),
     ]

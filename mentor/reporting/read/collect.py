@@ -14,6 +14,7 @@ from mentor.reporting.read.caveats import caveats
 from mentor.reporting.read.evaluations import read_evaluations, with_evaluations
 from mentor.reporting.read.lineage import origins, with_base
 from mentor.reporting.read.methods import against_base, compare, method_results
+from mentor.reporting.read.parity_records import read_parity
 from mentor.reporting.read.records import EvalResult, Report, StageRecord
 from mentor.reporting.read.stages import TRAINING_STAGES, read_stages
 from mentor.reporting.read.sweeps import read_sweeps
@@ -42,6 +43,7 @@ def collect(root: Path, title: str) -> Report:
         sweeps=[with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)],
         missing=missing,
         caveats=caveats(stages, results),
+        parity=read_parity(root),
     )
 
 

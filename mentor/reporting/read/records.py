@@ -188,6 +188,19 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Parity:
+    """What stage=parity found of a model. current: whether the model's weights are those that were tried."""
+
+    model: str
+    passed: bool
+    current: bool
+    differences: list[str]
+    compared: dict[str, int]
+    logprob_gap: float | None
+    ended: float | None
+
+
+@dataclass(frozen=True)
 class Report:
     """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first.
 
@@ -206,6 +219,7 @@ class Report:
     sweeps: list[Sweep] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     caveats: list[str] = field(default_factory=list)
+    parity: list[Parity] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return {"schema": 3, **asdict(self)}

@@ -11,9 +11,10 @@ from mentor.jsonl import read_jsonl
 from mentor.reporting.read.old_names import with_current_names
 from mentor.reporting.read.records import Curve, StageRecord
 from mentor.reporting.read.summaries import finite, look_for, stage_summary
+from mentor.runs.folder import PARITY
 
 TRAINING_STAGES = ("pretrain", "sft", "rl")
-NOT_STAGE_FOLDERS = ("eval", "report", "sweeps")
+NOT_STAGE_FOLDERS = ("eval", "report", "sweeps", PARITY)
 PHASE = re.compile("time/[^/]+")  # and not a part of one, which has another slash
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from mentor.reporting.read.methods import method_of, trained_folders
 from mentor.reporting.read.order import distinct
-from mentor.reporting.read.records import Report, StageRecord
+from mentor.reporting.read.records import Parity, Report, StageRecord
+from mentor.reporting.read.stages import TRAINING_STAGES
 from mentor.reporting.tables.table import MISSING, Cell, Table, number, plain
 
 MAX_SHOWN = 40  # stage folders whose costs are shown without unfolding
@@ -168,6 +169,31 @@ def started_at(seconds: float | None) -> str:
 def package_versions(record: StageRecord) -> str:
     """Join the versions of the packages a stage ran with."""
     return ", ".join(f"{package} {version}" for package, version in record.versions.items()) or MISSING
+
+
+def parity_table(report: Report) -> Table:
+    """Build the table of the models that were trained or tried with stage=parity, and what it found."""
+    tried = {record.model: record for record in report.parity}
+    trained = [record.folder for record in report.stages if record.stage in TRAINING_STAGES]
+    return Table(
+        title="Parity",
+        caption="Whether a model says the same, to the token, in rollouts with training's settings, in eval and in "
+        "serve, as `mentor stage=parity` found.",
+        columns=["model", "parity", "conversations", "largest difference of logprobs", "ended (UTC)"],
+        rows=[_parity_row(name, tried.get(name)) for name in dict.fromkeys([*trained, *tried])],
+        text_columns=(0, 1, 4),
+    )
+
+
+def _parity_row(model: str, record: Parity | None) -> list[Cell]:
+    if record is None:
+        return plain(model, "not tried", MISSING, MISSING, MISSING)
+    found = "passed" if record.passed else "differs"
+    return [
+        Cell(model),
+        Cell(found if record.current else f"{found}, with other weights", note="; ".join(record.differences[:1])),
+        *plain(number(sum(record.compared.values())), f"{record.logprob_gap:.1g}", started_at(record.ended)),
+    ]
 
 
 def versions_table(report: Report) -> Table:

@@ -1,8 +1,10 @@
 """Tool schemas that a user brings."""
 
+import json
+
 import pytest
 
-from mentor.calls.schemas import check_schema, schemas_text, short_text
+from mentor.calls.schemas import check_schema, json_schema, schemas_text, short_text
 from mentor.errors import InputError
 
 
@@ -54,3 +56,10 @@ def test_text_of_schemas_and_of_values():
     assert schemas_text([{"name": "é", "n": [1, 2]}]) == '[{"name":"é","n":[1,2]}]'
     assert short_text("a\n  b") == "a b" and short_text(["x"]) == "['x']"
     assert short_text("y" * 121) == "y" * 120 + "..."
+
+
+def test_keys_keep_the_order_that_prompts_show_them_in():
+    schema = {"type": "int", "description": "one", "minimum": 0}
+    assert list(json_schema({"type": "dict", "properties": {"a": schema}})) == ["type", "properties"]
+    assert json.dumps(json_schema(schema)) == '{"type": "integer", "description": "one", "minimum": 0}'
+    assert list(json_schema({"description": "x", "type": "any"})) == ["description"]

@@ -1,9 +1,10 @@
 """Cost and provenance of stage folders and of methods."""
 
-from mentor.reporting.read.records import Report
+from mentor.reporting.read.records import Parity, Report
 from mentor.reporting.tables.stages import (
     cost_table,
     method_cost_table,
+    parity_table,
     provenance_table,
     short_commit,
     spent_seconds,
@@ -51,3 +52,12 @@ def test_provenance_and_versions() -> None:
     one, other = make_stage("a"), make_stage("b", versions={})
     assert [texts(row) for row in versions_table(report_of(one)).rows] == [["all", "torch 2.13.0"]]
     assert [texts(row) for row in versions_table(report_of(one, other)).rows] == [["a", "torch 2.13.0"], ["b", "–"]]
+
+
+def test_parity_names_the_models_that_were_not_tried_and_those_of_other_weights():
+    record = Parity("sft-s0", False, False, ["eval, t0: result 1 is '95.0', in training '95'"], {"eval": 8}, 1e-7, None)
+    report = report_of(make_stage("pretrain-s0", "pretrain"), make_stage("sft-s0", "sft"), parity=[record])
+    untried, tried = parity_table(report).rows
+    assert texts(untried) == ["pretrain-s0", "not tried", "–", "–", "–"]
+    assert texts(tried) == ["sft-s0", "differs, with other weights", "8", "1e-07", "–"]
+    assert tried[1].note.startswith("eval, t0")
