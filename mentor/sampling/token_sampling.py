@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import torch
 
+PART_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
+"""Rows times vocabulary drawn from at once: a CPU keeps their probabilities, held several times, in its cache."""
+LIKELY = 1024  # tokens that the nucleus is looked for among first
+
 
 def sample_tokens(
     logits: torch.Tensor,
@@ -19,19 +23,32 @@ def sample_tokens(
     Returns tokens (B,) and their logprobs (B,) under the distribution they were drawn from: at the temperature and
     among what top_k and then top_p leave; of greedy ones at temperature 1 among all tokens.
     """
+    rows = max(1, PART_ELEMENTS[logits.device.type] // logits.shape[1])
+    parts = zip(*(argument.split(rows) for argument in (logits, temperature, top_p, top_k, uniforms)), strict=True)
+    drawn = [_sample_part(*part) for part in parts]
+    tokens, logprobs = (torch.cat(column) for column in zip(*drawn, strict=True))
+    return tokens, logprobs
+
+
+def _sample_part(
+    logits: torch.Tensor,
+    temperature: torch.Tensor,
+    top_p: torch.Tensor,
+    top_k: torch.Tensor,
+    uniforms: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
     greedy = temperature == 0
     top_p = torch.where(greedy, 1.0, top_p)
     top_k = torch.where(greedy, logits.shape[1], top_k)
     logprobs = torch.log_softmax(_most_likely(logits, top_k) / torch.where(greedy, 1.0, temperature)[:, None], dim=-1)
-    probs = logprobs.double().exp()
+    probs = logprobs.double().exp_()
     if bool((top_p < 1).any()):
         probs = _nucleus(probs, top_p)
-        logprobs = torch.where((top_p < 1)[:, None], (probs / probs.sum(-1, keepdim=True)).log().float(), logprobs)
     cumulative = probs.cumsum(-1)
-    drawn = torch.searchsorted(cumulative, (uniforms * cumulative[:, -1])[:, None], right=True)[:, 0]
-    drawn = drawn.clamp_max(logits.shape[1] - 1)
-    tokens = torch.where(greedy, logits.argmax(-1), drawn)
-    return tokens, logprobs.gather(1, tokens[:, None])[:, 0]
+    total = cumulative[:, -1]  # without a nucleus 1, but for the rounding of a float32 sum over the vocabulary
+    drawn = torch.searchsorted(cumulative, (uniforms * total)[:, None], right=True)[:, 0]
+    tokens = torch.where(greedy, logits.argmax(-1), drawn.clamp_max(logits.shape[1] - 1))
+    return tokens, (logprobs.gather(1, tokens[:, None])[:, 0] - total.log()).float()
 
 
 def _most_likely(logits: torch.Tensor, top_k: torch.Tensor) -> torch.Tensor:
@@ -45,7 +62,12 @@ def _most_likely(logits: torch.Tensor, top_k: torch.Tensor) -> torch.Tensor:
 
 
 def _nucleus(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Zero all but the smallest set of most likely tokens whose mass reaches top_p."""
-    ordered, index = probs.sort(dim=-1, descending=True)
+    """Zero all but the smallest set of most likely tokens whose mass reaches top_p, in rows where it is below 1."""
+    count = min(LIKELY, probs.shape[1])
+    ordered, index = probs.topk(count)
+    while count < probs.shape[1] and bool((ordered.sum(-1) < top_p)[top_p < 1].any()):
+        count = min(8 * count, probs.shape[1])
+        ordered, index = probs.topk(count)
     outside = ordered.cumsum(-1) - ordered >= top_p[:, None]
-    return probs.scatter(1, index, ordered.masked_fill(outside, 0.0))
+    kept = torch.zeros_like(probs).scatter_(1, index, ordered.masked_fill(outside, 0.0))
+    return torch.where((top_p < 1)[:, None], kept, probs)

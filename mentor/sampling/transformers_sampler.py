@@ -23,8 +23,6 @@ from mentor.sampling.sampler import Completion, SamplingParams, check_request, c
 from mentor.sampling.token_sampling import sample_tokens
 from mentor.timer import timed_part
 
-SAMPLE_ELEMENTS = 2**24  # rows times vocabulary sampled at once: their float64 probabilities are held several times
-
 
 @dataclass(eq=False)
 class _SessionState:
@@ -255,10 +253,7 @@ class TransformersSampler:
         uniforms = torch.stack([s.uniforms[len(s.sampled)] for s in sessions]).to(self.device)
         top_p = torch.tensor([p.top_p for p in params], device=self.device)
         top_k = torch.tensor([p.top_k or logits.shape[1] for p in params], device=self.device)
-        rows = max(1, SAMPLE_ELEMENTS // logits.shape[1])
-        parts = zip(*(x.split(rows) for x in (logits, temperature, top_p, top_k, uniforms)), strict=True)
-        drawn = [sample_tokens(*part) for part in parts]
-        tokens, logprobs = (torch.cat(column) for column in zip(*drawn, strict=True))
+        tokens, logprobs = sample_tokens(logits, temperature, top_p, top_k, uniforms)
         finished = []
         for session, p, token, logprob in zip(sessions, params, tokens.tolist(), logprobs.tolist(), strict=True):
             session.sampled.append(token)
