@@ -21,7 +21,7 @@ def test_rewards_are_stored_with_their_step_and_rolled_back_with_it(chat, tmp_pa
     graded = RewardBreakdown(1.5, {"correct": 1.0}, parts={"correct": 1.0, "tool": 0.5})
     failed = RewardBreakdown(None, {}, note="the grader did not answer")
     members = [Trajectory(make_task(), [], "[]", StopReason.ANSWERED, []) for _ in range(2)]
-    group = TrajectoryGroup(make_task(), members, [graded, failed], [0.0, None])
+    group = TrajectoryGroup(make_task(), members, [graded, failed], [0.0, None], [{"correct": 0.5, "tool": -0.5}, None])
     policy = make_policy(make_small_student(chat), chat)
     with trajectory_file(folder, logger, Ranks()) as store:
         for step in (1, 2):
@@ -33,5 +33,7 @@ def test_rewards_are_stored_with_their_step_and_rolled_back_with_it(chat, tmp_pa
     stored = list(read_jsonl(tmp_path / "trajectories" / "trajectories.jsonl"))
     assert [(row["step"], row["advantage"]) for row in stored] == [(1, 0.0), (1, None)]
     assert stored[0]["reward"] == {"total": 1.5, "terms": {"correct": 1.0}, "parts": {"correct": 1.0, "tool": 0.5}}
+    assert [row["advantage_parts"] for row in stored] == [{"correct": 0.5, "tool": -0.5}, None]
+    assert all("turn_advantages" not in row for row in stored)
     assert stored[1]["reward"]["note"] == "the grader did not answer"
     assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [1]
