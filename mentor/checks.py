@@ -333,12 +333,6 @@ def _check_engines(config: Config) -> None:
     trainer, sampler = config.trainer, config.sampler
     if isinstance(trainer, ScaledTrainer):
         zero = trainer.deepspeed
-        for key in ("nodes", "num_processes"):
-            if getattr(trainer, key) > 1 and not zero.stage:
-                raise ConfigError(
-                    f"`trainer.{key}={getattr(trainer, key)}` needs DeepSpeed; "
-                    "accepted: trainer/deepspeed=zero1, zero2, zero3, zero3_offload"
-                )
         wanted = config.launcher.slurm.nodes
         if config.launcher.name == "slurm" and trainer.nodes not in (1, wanted):
             raise ConfigError(

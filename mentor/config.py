@@ -549,11 +549,16 @@ class SupervisedTrainer(TrainerConfig):
 class ScaledTrainer(TrainerConfig):
     """For sft and rl: several ranks, DeepSpeed, adapters, gradient checkpointing."""
 
-    nodes: int = count(1)  # machines, on each of which the same command is started; needs DeepSpeed
-    num_processes: int = count(1)  # ranks of each node, each with a part of the rollouts and batches; needs DeepSpeed
+    nodes: int = count(1)  # machines, on each of which the same command is started
+    num_processes: int = count(1)  # ranks of each node, each with a part of the rollouts and batches
     gradient_checkpointing: bool = False  # recompute each layer in the backward pass, not keep its activations
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)  # trainer/deepspeed= chooses a preset
     lora: LoraConfig = field(default_factory=LoraConfig)  # adapters instead of all weights
+
+    @property
+    def distributed(self) -> bool:
+        """Whether the processes form a group of torch.distributed, which DeepSpeed needs even of one."""
+        return self.deepspeed.stage > 0 or self.nodes * self.num_processes > 1
 
 
 @dataclass

@@ -12,6 +12,7 @@ from mentor.planning.workload import Workload
 
 ZERO3_LIVE = 10**9  # parameters that ZeRO 3 keeps gathered, and updates at once (DeepSpeed's defaults)
 CUDA_GIB = 0.6  # context, cuBLAS workspaces and loaded kernels of one process
+BUCKET_ELEMENTS = 2**24  # gradients that plain torch sums over the processes at once (mentor/policy/torch_engine.py)
 NCCL_GIB = 0.5  # communication buffers, where there are several processes
 
 
@@ -62,9 +63,13 @@ def reference(workload: Workload, scores: bool = False) -> Terms:
 
 
 def buffers(workload: Workload) -> Terms:
-    """Count ZeRO's reduce bucket with its flattened and its float32 copy, with offload also those of one gradient."""
+    """Count ZeRO's reduce bucket with its flattened and its float32 copy, with offload also those of one gradient.
+
+    Plain torch sums a bucket of its own over several processes.
+    """
     if not workload.zero_stage:
-        return {}
+        bucket = 4 * min(BUCKET_ELEMENTS, workload.trained) if workload.num_processes > 1 else 0
+        return gib({"reduce buffers": bucket}) if bucket else {}
     width = workload.weight_width
     bucket = 8 * min(workload.bucket_elements, workload.trained)  # in float32 it is its own copy
     waiting = (2 * width + 4) * largest_trained(workload) if workload.offload else 0

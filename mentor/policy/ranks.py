@@ -45,7 +45,7 @@ class Ranks:
         return [value]
 
     def all_reduce(self, values: torch.Tensor) -> torch.Tensor:
-        """Sum a tensor on the CPU over all ranks, in place."""
+        """Sum a tensor over all ranks, in place."""
         return values
 
 
@@ -79,9 +79,9 @@ class DistributedRanks(Ranks):
 
 
 @contextmanager
-def join_ranks(deepspeed: bool) -> Iterator[Ranks]:
-    """Join the ranks this process was started with. deepspeed: it needs a process group, even of one rank."""
-    if not deepspeed:
+def join_ranks(distributed: bool) -> Iterator[Ranks]:
+    """Join the ranks this process was started with. distributed: they form a process group, even where it is one."""
+    if not distributed:
         yield Ranks()
         return
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")

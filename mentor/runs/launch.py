@@ -229,7 +229,7 @@ def _run_child(config: Config, folder: RunFolder, lock_fd: int | None, meeting: 
                 environment,
                 [watched] if lock_fd is None else [watched, lock_fd],
                 count=trainer.num_processes,
-                distributed=trainer.deepspeed.stage > 0,
+                distributed=trainer.distributed,
                 stall_timeout_s=limit,
                 wait=config.stage.name not in LIGHT,
                 interactive=config.stage.name in INTERACTIVE,

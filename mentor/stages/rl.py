@@ -46,7 +46,7 @@ from mentor.timer import Timer
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(config.trainer, RlTrainer)
-    with join_ranks(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
+    with join_ranks(config.trainer.distributed) as ranks:
         return train(config, folder, logger, ranks)
 
 

@@ -18,7 +18,7 @@ from mentor.trajectories.store import load_trajectories
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     assert isinstance(config.trainer, SftTrainer)
-    with join_ranks(deepspeed=config.trainer.deepspeed.stage > 0) as ranks:
+    with join_ranks(config.trainer.distributed) as ranks:
         return train(config, folder, logger, ranks)
 
 

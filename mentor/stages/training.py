@@ -88,7 +88,7 @@ def build_policy(
     frozen = not any(parameter.requires_grad for parameter in student.parameters())
     engine: Engine
     if zero.stage == 0 or (frozen and zero.stage < 3):  # a reference model is partitioned in stage 3 alone
-        engine = TorchEngine(student, settings, dtype, temperature)
+        engine = TorchEngine(student, settings, dtype, temperature, ranks)
     else:
         from mentor.policy.deepspeed_engine import DeepSpeedEngine
 

@@ -57,8 +57,6 @@ def test_valid_configs_pass():
         ("model", {"question_template": "Q: {q}"}, "lacks {question}"),
         ("model", {"num_key_value_heads": 3}, "not a multiple"),
         ("logger", {"wandb": "off"}, "offline"),
-        ("trainer", {"num_processes": 2}, r"`trainer\.num_processes=2` needs DeepSpeed"),
-        ("trainer", {"nodes": 2}, r"`trainer\.nodes=2` needs DeepSpeed"),
         ("trainer", {"deepspeed": DeepSpeedConfig(2), "optimizer": "muon"}, "accepted: adamw"),
         ("trainer", {"deepspeed": DeepSpeedConfig(4)}, "0 to 3"),
         ("trainer", {"deepspeed": DeepSpeedConfig(0, offload=True)}, r"trainer\.deepspeed\.stage=1 to 3"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mentor.planning import Device, make_plan
+from mentor.planning.model_state import BUCKET_ELEMENTS
 from tests.unit.planning.workloads import GPU, SHAPE, N, host, terms
 
 
@@ -23,6 +24,14 @@ def test_what_lasts_is_shared_out_as_the_stage_says(stage, offload, processes, e
     found = terms(replace(GPU, zero_stage=stage, offload=offload, num_processes=processes), "rollout")
     names = ("weights", "float32 master", "moments", "reference")
     assert tuple(found.get(name, 0) / N for name in names) == pytest.approx(expected)
+
+
+def test_plain_torch_holds_all_of_it_in_every_process_and_a_bucket_of_gradients() -> None:
+    one, four = (replace(GPU, zero_stage=0, num_processes=count) for count in (1, 4))
+    bucket = terms(four, "backward").pop("reduce buffers")
+    assert bucket == pytest.approx(min(4 * BUCKET_ELEMENTS, 4 * N)) and "reduce buffers" not in terms(one, "backward")
+    for name in ("weights", "moments", "gradients"):
+        assert terms(four, "step")[name] == terms(one, "step")[name]
 
 
 def test_float32_weights_stay_float32_under_deepspeed_and_get_no_narrow_copies() -> None:

@@ -16,7 +16,7 @@ from mentor.policy.model import load_model
 from mentor.policy.ranks import join_ranks
 from mentor.policy.scorer import Scorer
 from mentor.policy.supervised import supervised_loss
-from tests.fixtures import deepspeed_worker as worker
+from tests.fixtures import engine_worker as worker
 from tests.fixtures.distributions import kl_divergence, next_token_logprobs
 from tests.fixtures.installed import needs
 from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
@@ -35,7 +35,7 @@ def base(chat, tmp_path_factory) -> Path:
 
 def run(base: Path, folder: Path, count: int, *cases: str):
     results = folder / f"results-{count}.json"
-    ending = run_worker("tests.fixtures.deepspeed_worker", base, results, *cases, count=count)
+    ending = run_worker("tests.fixtures.engine_worker", base, results, *cases, count=count)
     assert (ending.code, ending.cause) == (0, None), ending.report
     return json.loads(results.read_text())
 
@@ -75,7 +75,7 @@ def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp
     """Stages 2 and 3: a step, the checkpoint it leaves, and the step that follows from it."""
     be_the_only_rank(monkeypatch)
     start = weights_of(torch_policy(base, chat))
-    with join_ranks(deepspeed=True) as ranks:
+    with join_ranks(distributed=True) as ranks:
         for case in ("zero2", "zero3"):
             plain, policy = torch_policy(base, chat), worker.build(base, case, ranks)
             assert torch.allclose(policy.logprobs(make_batch()), plain.logprobs(make_batch()), atol=1e-5)

@@ -10,7 +10,7 @@ from tests.fixtures.ranks import be_the_only_rank
 
 
 def test_the_only_rank_waits_for_nobody_and_gathers_its_own():
-    with join_ranks(deepspeed=False) as ranks:
+    with join_ranks(distributed=False) as ranks:
         ranks.barrier()
         assert ranks.is_main and ranks.size == 1 and ranks.all_gather("x") == ["x"]
         assert ranks.all_reduce(torch.tensor([2.0])).tolist() == [2.0]
@@ -39,7 +39,7 @@ def test_a_barrier_opens_when_the_last_rank_has_come():
 
 def test_one_rank_of_a_process_group_reduces_and_gathers(monkeypatch):
     be_the_only_rank(monkeypatch)
-    with join_ranks(deepspeed=True) as ranks:
+    with join_ranks(distributed=True) as ranks:
         assert isinstance(ranks, DistributedRanks) and torch.distributed.is_initialized()
         assert ranks.all_gather({"a": 1}) == [{"a": 1}] and ranks.all_reduce(torch.tensor([3.0])).tolist() == [3.0]
     assert not torch.distributed.is_initialized()

@@ -1,12 +1,21 @@
-"""Steps, reads and writes of the engine in one process."""
+"""Steps, reads and writes of the engine in one process, and the same updates over two."""
+
+import json
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mentor.errors import PolicyError
 from mentor.policy import OptimizerSettings, TorchEngine
+from mentor.policy.lora import add_adapters
+from mentor.policy.model import load_model
 from mentor.policy.supervised import supervised_loss
+from mentor.policy.torch_engine import buckets
+from tests.fixtures import engine_worker as worker
 from tests.fixtures.policies import build_policy, make_batch, make_policy, weights_of
+from tests.fixtures.ranks import run_worker
 from tests.fixtures.students import make_small_student
 
 
@@ -52,3 +61,47 @@ def test_what_is_read_of_a_parameter_can_be_written_into_another_engine(chat, op
             other.engine.write(theirs, entry)
         found = other.engine.read(theirs)
         assert found.keys() == entry.keys() and all(torch.equal(found[key], value) for key, value in entry.items())
+
+
+def test_buckets_hold_parameters_in_their_order_up_to_a_size():
+    sizes = [3, 4, 2, 9, 1]
+    found = buckets([torch.nn.Parameter(torch.zeros(size)) for size in sizes], elements=7)
+    assert [[p.numel() for p in bucket] for bucket in found] == [[3, 4], [2], [9], [1]]
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does_without_deepspeed(chat, tmp_path):
+    """Their checkpoint goes on in one process, and one of one process in two."""
+    base, results = tmp_path / "base", tmp_path / "results.json"
+    make_policy(make_small_student(chat), chat).save_model(base)
+
+    def alone(case):
+        model = load_model(base)
+        if "lora" in case:
+            torch.manual_seed(0)
+            add_adapters(model, rank=4, alpha=8)
+        settings = replace(worker.SETTINGS, name="muon") if "muon" in case else worker.SETTINGS
+        return build_policy(model, chat.tokenizer, settings, micro_batch_tokens=10_000)
+
+    def near(found, policy):
+        return all(torch.allclose(found[name], value, rtol=0, atol=2e-5) for name, value in policy.weights())
+
+    one = alone("torch")
+    worker.train(one, worker.STEPS)
+    (tmp_path / "one").mkdir()
+    one.save_state(tmp_path / "one")
+    cases = ["torch", "torch-lora", "torch-packed", "torch-muon", f"torch:{tmp_path / 'one'}"]
+    ending = run_worker("tests.fixtures.engine_worker", base, results, *cases, count=2)
+    assert (ending.code, ending.cause) == (0, None), ending.report
+    found = json.loads(results.read_text())
+    for case in cases[:4]:
+        policy = alone(case)
+        for ours, theirs in zip(found[case]["stats"], worker.train(policy, worker.STEPS), strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6), case
+        assert near(load_file(tmp_path / f"{case}-2-model" / "model.safetensors"), policy), case
+    worker.train(one, 1)
+    assert near(load_file(tmp_path / "torch-resumed-2-model" / "model.safetensors"), one)
+    again = alone("torch")
+    again.load_state(tmp_path / "torch-2")
+    worker.train(again, 1)
+    assert near(dict(again.weights()), one)
