@@ -1,4 +1,4 @@
-"""Pool of grader processes: each is started when first needed, killed when late, and replaced when it has ended.
+"""Pool of grader processes: each is started when first needed or before, killed when late, replaced when it has ended.
 
 `GraderPool.judge` may be called from any thread; each call has one process to itself.
 """
@@ -15,6 +15,7 @@ from mentor.closing import Closing
 from mentor.rewards.worker_process import WorkerProcess
 
 CACHE_SIZE = 20_000  # verdicts kept
+WORKER = "mentor.rewards.grader_worker"
 
 CacheKey = tuple[str, str, tuple[str, ...]]
 
@@ -29,6 +30,11 @@ class GraderPool(Closing):
             self._slots.put(None)
         self._cache: OrderedDict[CacheKey, bool] = OrderedDict()
         self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start all processes, for calls that come later: no call may be under way. They get ready by themselves."""
+        for process in [self._slots.get() for _ in range(self._workers)]:
+            self._slots.put(process or WorkerProcess(WORKER))
 
     def judge(self, judge: str, prediction: str, accepted: Sequence[str], timeout_s: float) -> bool | None:
         """Return the verdict of `judge` ("project" or "released"); None when it failed or took more than `timeout_s`.
@@ -57,7 +63,7 @@ class GraderPool(Closing):
             if process is None or not process.alive:
                 self._discard(process)
                 process = None
-                process = WorkerProcess("mentor.rewards.grader_worker")
+                process = WorkerProcess(WORKER)
             request = {"judge": judge, "prediction": prediction, "accepted": accepted, "limit_s": timeout_s}
             reply = process.ask(json.dumps(request).encode() + b"\n", timeout_s)
             keep = process if reply is not None else None

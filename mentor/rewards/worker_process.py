@@ -1,4 +1,4 @@
-"""A worker process that answers one request at a time: started when needed, killed when late. Used by one thread."""
+"""A worker process that answers one request at a time, killed when late. Used by one thread at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,7 @@ class WorkerProcess:
     """`python -m module arguments`: its first line on stdout says that it is ready, each further one is an answer.
 
     own_stderr: what it prints to stderr goes where this process's does; else it is kept for the error of a bad start.
-
-    Raises GraderError where it does not start.
+    It starts by itself: only `ready` and the first request wait until it has.
     """
 
     def __init__(self, module: str, arguments: Sequence[str] = (), own_stderr: bool = False) -> None:
@@ -40,22 +40,31 @@ class WorkerProcess:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             start_new_session=True,  # an interrupt at the terminal reaches the parent alone
         )
+        self._module = module
         self._buffer = b""
         self._closed = False
+
+    @cached_property
+    def ready(self) -> dict[str, Any]:
+        """Return what its first line says. Raises GraderError where it does not start."""
         line = self._read_line(time.monotonic() + START_TIMEOUT_S)
         if line is None:
             reason = self._last_words()
             self.kill()
-            raise GraderError(f"the process {module.rpartition('.')[2]} did not start: {reason}")
-        self.ready: dict[str, Any] = json.loads(line)
+            raise GraderError(f"the process {self._module.rpartition('.')[2]} did not start: {reason}")
+        said: dict[str, Any] = json.loads(line)
+        return said
 
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
 
     def ask(self, request: bytes, timeout_s: float) -> dict[str, Any] | None:
-        """Send a request and return the answer; None when none came in time or the process died. Discard it then."""
-        assert self._process.stdin is not None
+        """Send a request and return the answer; None when none came in time or the process died. Discard it then.
+
+        The time counts from when it is ready. Raises GraderError where it does not start.
+        """
+        assert self.ready and self._process.stdin is not None
         deadline = time.monotonic() + timeout_s
         try:
             self._process.stdin.write(request)

@@ -18,6 +18,7 @@ from mentor.loggers import Logger
 from mentor.policy.checkpoint import save_checkpoint
 from mentor.policy.ranks import Ranks, join_ranks
 from mentor.rewards import build_reward
+from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.presets import ANSWER
 from mentor.rl.rollouts import GroupSampler
 from mentor.rl.step import StepRunner
@@ -79,8 +80,9 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     with (
         policy_environment(config, base, chat, policy, toolbox, ranks) as environment,
         open_judge(config, folder.path, logger.message, ranks.size, ranks.rank) as judge,
+        GraderPool(reward_settings.grader_workers) as graders,
         build_reward(
-            report=logger.message, judge=judge, by_turn=algorithm.advantage.by_turn, **asdict(reward_settings)
+            graders, report=logger.message, judge=judge, by_turn=algorithm.advantage.by_turn, **asdict(reward_settings)
         ) as reward,
         trajectory_file(folder, logger, ranks) as store,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
@@ -101,6 +103,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         )
         runner = StepRunner(policy, reference, rollouts, reward, canary, algorithm, chat.pad_id)
         logger.message(toolbox.summary)
+        if not own_grader and any(task.gold is None for task in tasks):
+            graders.start()  # they get ready during the first rollout
         runner.begin(start)
         for step in range(start + 1, trainer.steps + 1):
             timer, last = Timer(), step == trainer.steps

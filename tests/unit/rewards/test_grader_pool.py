@@ -2,6 +2,7 @@
 
 import pytest
 
+from mentor.errors import GraderError
 from mentor.rewards.grader_pool import GraderPool
 
 
@@ -31,3 +32,23 @@ def test_the_oldest_verdict_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) 
         pool.judge("released", "5", ["5"], timeout_s=20.0)
         pool.judge("released", "6", ["5"], timeout_s=20.0)
         assert pool._cache == {("released", "6", ("5",)): False}
+
+
+def test_processes_that_are_started_beforehand_get_ready_by_themselves_and_are_the_ones_asked() -> None:
+    with GraderPool(2) as pool:
+        pool.start()
+        started = list(pool._slots.queue)
+        assert pool.judge("project", r"\sqrt{8}", [r"2\sqrt{2}"], timeout_s=5.0) is True
+        assert None not in started and set(pool._slots.queue) == set(started)
+        pool.start()
+        assert set(pool._slots.queue) == set(started), "those that run are kept"
+    assert not any(process.alive for process in started)
+
+
+def test_a_process_that_cannot_start_is_told_of_by_the_call_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mentor.rewards.grader_pool.WORKER", "mentor.rewards.no_such_worker")
+    with GraderPool(1) as pool:
+        pool.start()
+        with pytest.raises(GraderError, match="the process no_such_worker did not start: .*No module named"):
+            pool.judge("project", "x", ["y"], timeout_s=5.0)
+        assert list(pool._slots.queue) == [None]
