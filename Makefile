@@ -57,7 +57,7 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 # The programs to compare with and the data are not in this repository: SHARED is the folder that has them.
 SHARED ?= ../shared
 RECORD = --json docs/performance/$@.json
-BENCHMARKS := bench_calls bench_grader bench_sandbox
+BENCHMARKS := bench_calls bench_grader bench_sandbox bench_step
 .PHONY: $(BENCHMARKS)
 
 bench: setup $(BENCHMARKS) ## Every benchmark, one after the other, then docs/performance.md; an idle machine, half an hour
@@ -71,6 +71,9 @@ bench_grader:
 
 bench_sandbox:
 	$(BIN)/python scripts/$@.py $(SHARED)/bench/released_sandbox.py $(RECORD)
+
+bench_step:  # TRL_PYTHON: of an environment that has trl; BEFORE: another checkout of this project
+	$(BIN)/python scripts/$@.py $(if $(TRL_PYTHON),--trl-python $(TRL_PYTHON)) $(if $(BEFORE),--before $(BEFORE)) $(RECORD)
 
 prove-resume: setup ## Kill stages at random points, resume them, and compare (ARGS="--kills 3 --seed 1")
 	rm -rf outputs/prove-resume

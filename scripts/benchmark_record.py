@@ -93,7 +93,9 @@ def as_text(table: BenchmarkTable) -> str:
     """Write a table for a terminal: text to the left, numbers to the right."""
     rows = [list(table.columns), *(list(map(cell_text, row)) for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numbers = [all(not isinstance(row[place], str) for row in table.rows) for place in range(len(table.columns))]
+    numbers = [
+        all(row[place] == "" or not isinstance(row[place], str) for row in table.rows) for place in range(len(widths))
+    ]
     lines = [
         "  ".join(
             text.rjust(width) if number else text.ljust(width)

@@ -30,7 +30,9 @@ A benchmark prints its tables, and with `--json docs/performance/NAME.json` writ
 All of them again, on a machine that does nothing else:
 
 ```
-make bench TRL_PYTHON=trl/bin/python
+python -m venv trl && trl/bin/pip install torch==2.13.0 trl==1.16.0 jmespath
+git worktree add ../before COMMIT
+make bench TRL_PYTHON=trl/bin/python BEFORE=../before
 ```
 
 What a benchmark compares, it measures in turns in one run, so that a load on the machine meets both: read the ratios.

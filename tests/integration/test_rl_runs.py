@@ -14,6 +14,8 @@ from mentor.sweeps.manifest import read_manifest
 from mentor.tasks.calculator import generate
 from mentor.tools import Toolset
 from mentor.trajectories.store import load_trajectories
+from scripts import bench_step
+from scripts.step_benchmark.steps import PARTS, PHASES
 from tests.fixtures.flow import FEW, SMALL, records, summary
 from tests.fixtures.wandb_files import wandb_history
 
@@ -124,3 +126,24 @@ def test_rows_with_their_own_tools_go_through_every_stage():
 
 def names_in(schemas: str) -> set[str]:
     return {schema["function"]["name"] for schema in json.loads(schemas)}
+
+
+def test_a_step_is_measured_by_phase(work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Its output shows what a change has slowed."""
+    sizes = ["--prompts", "4", "--group-size", "4", "--steps", "2", "--rounds", "1", "--threads", "1"]
+    record = tmp_path / "step.json"
+    assert bench_step.main([*sizes, "--run", str(work / "outputs" / "flow"), "--json", str(record)]) == 0
+    printed = capsys.readouterr().out
+    with capsys.disabled():
+        print(f"\n{printed}")
+    steps, _, machine, update = json.loads(record.read_text())["tables"]
+    seconds = dict(steps["rows"])
+    parts = {f"- {part}" for phase in PARTS.values() for part in phase}
+    assert set(seconds) == {*PHASES, *parts, "whole step", "sampled tokens", "trained tokens"}
+    for phase, names in PARTS.items():
+        assert 0 < sum(seconds[f"- {part}"] for part in names) <= 1.01 * seconds[phase], phase
+    assert sum(seconds[phase] for phase in PHASES) == pytest.approx(seconds["whole step"])  # the mean of two steps
+    assert 0 <= seconds["rest"] < 0.2 * seconds["whole step"]
+    assert all(min(found) > 0 for _, *found in machine["rows"])
+    ((name, done, unshared, *_),) = update["rows"]
+    assert name == "now" and 0 < done <= unshared
