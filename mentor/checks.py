@@ -350,17 +350,16 @@ def _check_engines(config: Config) -> None:
             )
         if trainer.lora.quantize != "none":
             _check_quantized(trainer, sampler)
-        if zero.stage == 3 and sampler is not None and sampler.name == "transformers":
+        shared = sampler is not None and (sampler.name, sampler.placement) == ("transformers", "colocated")
+        if zero.stage == 3 and shared:
             raise ConfigError(
                 "`sampler.name=transformers` samples with the policy's own weights, which ZeRO stage 3 partitions; "
-                "accepted: sampler=vllm, or trainer/deepspeed=none, zero1, zero2"
+                "accepted: sampler=vllm, sampler.placement=separate, or trainer/deepspeed=none, zero1, zero2"
             )
     if config.model is not None and config.model.attn_implementation is not None:
         _check_attention(config.model.attn_implementation, config.model.dtype, sampler)
     if sampler is None:
         return
-    if sampler.placement == "separate" and sampler.name != "vllm":
-        raise ConfigError(f"`sampler.placement=separate` needs vLLM, got sampler.name={sampler.name}; use sampler=vllm")
     if sampler.tensor_parallel > 1 and sampler.placement != "separate":
         raise ConfigError(
             f"`sampler.tensor_parallel={sampler.tensor_parallel}` needs GPUs of its own: sampler.placement=separate"
@@ -376,6 +375,11 @@ def _check_quantized(trainer: ScaledTrainer, sampler: SamplerConfig | None) -> N
         raise ConfigError(
             f"{key} trains adapters for a rounded base, and vLLM would sample with the whole one; "
             "accepted: sampler=transformers"
+        )
+    if sampler is not None and sampler.placement == "separate":
+        raise ConfigError(
+            f"{key} trains adapters for a rounded base, and other processes would sample with the whole one; "
+            "accepted: sampler.placement=colocated"
         )
 
 

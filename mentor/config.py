@@ -410,8 +410,8 @@ class SamplerConfig(Section):
     deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
     placement: str = choice(
         "colocated", "colocated", "separate"
-    )  # vllm: on the policy's GPUs and in its processes, or on others
-    engines: int | None = count(None)  # vllm, separate: on each node; null: all GPUs that no rank has, or one per rank
+    )  # on the policy's GPUs and in its processes, or in processes of its own, on other GPUs where there are any
+    engines: int | None = count(None)  # separate: processes on each node; null: all GPUs no rank has, or one per rank
     tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine
     gpu_memory_share: float | None = number(
         None, low=0.05, high=0.95

@@ -145,9 +145,10 @@ VLLM = one_of(".name", "vllm")
 SAMPLER = {
     **dict.fromkeys(("temperature", "top_p", "top_k"), SAMPLES),
     "deterministic": stage_not_in("serve"),
-    **dict.fromkeys(("placement", "kv_cache_gib"), VLLM),
+    "kv_cache_gib": VLLM,
     "gpu_memory_share": VLLM & one_of(".placement", "colocated"),
-    **dict.fromkeys(("engines", "tensor_parallel"), VLLM & one_of(".placement", "separate")),
+    "engines": one_of(".placement", "separate"),
+    "tensor_parallel": VLLM & one_of(".placement", "separate"),
 }
 REWARD = {
     **dict.fromkeys(

@@ -1,18 +1,21 @@
 """The scheduler between the trajectories of a rollout and the sampler, which batches their turns.
 
 Each trajectory is a coroutine that awaits its next turn. One loop steps the sampler for all of them, so a trajectory
-that waits for its tool delays no other. Lockstep mode starts turns only when every live trajectory has asked for one,
-in a fixed order, so that a run repeats exactly.
+that waits for its tool delays no other; a sampler in other processes is waited for like a tool. Lockstep mode starts
+turns only when every live trajectory has asked for one, in a fixed order, so that a run repeats exactly.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mentor import progress
 from mentor.sampling.sampler import Completion, Sampler, SamplingParams
 from mentor.timer import timed_part
+
+LOOK_S = 1.0  # between two looks at a sampler in other processes that says nothing
 
 
 class TurnScheduler:
@@ -57,24 +60,50 @@ class TurnScheduler:
 
     async def run(self, for_ever: bool = False) -> None:
         """Step the sampler until every trajectory has ended. for_ever: others begin later, until this is cancelled."""
-        while self.live or for_ever:
-            progress.beat()
-            if not self.sampler.busy and not self._may_start():
+        with self._outputs_watched():
+            while self.live or for_ever:
                 self._wake.clear()
-                with timed_part("tools"):
-                    await self._wake.wait()
-                continue
-            if self._may_start():
-                self._start_turns()
-            for completion in self.sampler.step():
-                future = self._futures.pop(completion.session)
-                if future.cancelled():
-                    self.end(int(completion.session))
+                if self._may_start():
+                    self._start_turns()
+                if self.sampler.busy or self.sampler.outputs:
+                    self._step()
+                if self.sampler.busy and not self.sampler.outputs:
+                    progress.beat()
+                    with timed_part("tools"):
+                        await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
                 else:
-                    future.set_result(completion)
-            with timed_part("tools"):
-                await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
+                    await self._rest()
         self._free_ended()
+
+    def _step(self) -> None:
+        for completion in self.sampler.step():
+            future = self._futures.pop(completion.session)
+            if future.cancelled():
+                self.end(int(completion.session))
+            else:
+                future.set_result(completion)
+
+    async def _rest(self) -> None:
+        """Wait until a trajectory asks or ends, or the sampler has an output; step one that is silent, too."""
+        sampling = self.sampler.busy
+        with timed_part("sampling" if sampling else "tools"):
+            try:
+                async with asyncio.timeout(LOOK_S if sampling else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+        progress.beat()
+
+    @contextmanager
+    def _outputs_watched(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for output in self.sampler.outputs:
+            loop.add_reader(output, self._wake.set)
+        try:
+            yield
+        finally:
+            for output in self.sampler.outputs:
+                loop.remove_reader(output)
 
     def _may_start(self) -> bool:
         if self.lockstep:

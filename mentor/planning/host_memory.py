@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mentor.planning import model_state
+from mentor.planning import model_state, rollout_memory
 from mentor.planning.terms import Terms, add, gib, scaled
 from mentor.planning.workload import Workload
 
@@ -21,19 +21,27 @@ def host_phases(workload: Workload) -> dict[str, Terms]:
     model = workload.weight_width * workload.held
     written = 4 * workload.shape.parameters if workload.lora_rank else model  # merged adapters are float32
     shard = min(12 * workload.trained, SHARD + 12 * model_state.largest_trained(workload))
-    separate = workload.sampler == "vllm" and workload.placement == "separate"
     pushed = workload.trained if workload.lora_rank else workload.shape.parameters
-    sent = workload.width * pushed if separate else 0
+    sent = (4 if workload.separate_embedded else workload.width) * pushed if workload.placement == "separate" else 0
     waiting = workload.width * workload.held if _base_waits(workload) else 0
     return {
         "start": add(lasting, gib({"weights being read": workload.local_processes * model})),
         "run": add(
             lasting,
-            gib({"weights on their way to vLLM": sent}),
+            gib({"weights on their way to engines": sent}),
+            _embedded(workload, per_process),
             gib({"vLLM asleep": waiting * workload.local_processes}),
         ),
         "save": add(lasting, gib({"what is written": max(written, shard)})),
     }
+
+
+def _embedded(workload: Workload, per_process: float) -> Terms:
+    """Count the embedded samplers of a node that have processes of their own."""
+    if not workload.separate_embedded:
+        return {}
+    inside = {} if workload.device.is_gpu else rollout_memory.separate_embedded(workload)
+    return {"samplers": workload.engines * (per_process + sum(inside.values()))}
 
 
 def _base_waits(workload: Workload) -> bool:

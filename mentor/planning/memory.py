@@ -20,7 +20,7 @@ FREE_SHARE = 0.06  # of a GPU: fragmentation, and what a card has less than its 
 
 @dataclass(frozen=True)
 class Phase:
-    """memory: GPU, vLLM's share, vLLM's GPU, or host. available: None if it is not checked."""
+    """memory: GPU, vLLM's share, vLLM's GPU, the sampler's GPU, or host. available: None if it is not checked."""
 
     name: str
     memory: str
@@ -86,6 +86,9 @@ def make_plan(workload: Workload) -> Plan:
         )
     if workload.sampler == "vllm" and workload.placement == "separate":
         phases.append(Phase("rollout", "vLLM's GPU", {"vLLM's share": rollout_memory.vllm_share(workload)}, available))
+    if workload.separate_embedded:
+        apart = add({"CUDA": model_state.CUDA_GIB}, rollout_memory.separate_embedded(workload))
+        phases.append(Phase("rollout", "the sampler's GPU", apart, available))
     phases += [Phase(name, "host", terms, workload.device.host_gib) for name, terms in host.items()]
     share = workload.gpu_memory_share if workload.colocated_vllm else None
     return Plan(tuple(phases), rollout_memory.sequences(workload), share)

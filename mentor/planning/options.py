@@ -106,7 +106,7 @@ def _spreading(workload: Workload) -> list[Option]:
     options = [NOTHING]
     if workload.zero_stage < 2:
         options.append(Option(("trainer/deepspeed=zero2",), 2, {"zero_stage": 2, "offload": False}))
-    alone = workload.sampler == "transformers"  # which samples from whole weights
+    alone = workload.sampler == "transformers" and workload.placement == "colocated"  # samples from whole weights
     if workload.zero_stage < 3 and workload.num_processes > 1 and not alone:
         options.append(Option(("trainer/deepspeed=zero3",), 3, {"zero_stage": 3, "offload": False}))
     if not workload.device.is_gpu:

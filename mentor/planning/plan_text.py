@@ -5,7 +5,12 @@ from __future__ import annotations
 from mentor.planning.memory import FREE_SHARE, Phase, Plan
 from mentor.planning.workload import Workload
 
-WHERE = {"GPU": "on each GPU", "vLLM's GPU": "on each of vLLM's GPUs", "process": "for each process"}
+WHERE = {
+    "GPU": "on each GPU",
+    "vLLM's GPU": "on each of vLLM's GPUs",
+    "the sampler's GPU": "on each of the sampler's GPUs",
+    "process": "for each process",
+}
 
 
 def table(plan: Plan) -> str:

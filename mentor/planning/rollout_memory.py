@@ -1,4 +1,4 @@
-"""Estimate the memory of sampling: the cache of sampler=transformers, vLLM awake and asleep, and weight pushes."""
+"""Estimate the memory of sampling: the embedded sampler, vLLM awake and asleep, and weight pushes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,19 @@ VLLM_WORK_GIB = 1.5  # vLLM's activations, sampling buffers and CUDA graphs; the
 
 
 def own_cache(workload: Workload) -> Terms:
-    """Count the largest cache of sampler=transformers: every row of full length. It is empty outside of rollouts."""
-    if workload.sampler != "transformers":
+    """Count the largest cache of sampler=transformers in the policy's process; it is empty outside of rollouts."""
+    if workload.sampler != "transformers" or workload.separate_embedded:
         return {}
+    return _cache(workload)
+
+
+def separate_embedded(workload: Workload) -> Terms:
+    """Count one embedded sampler in a process of its own: float32 weights, and its largest cache."""
+    return {**gib({"weights": 4 * workload.held}), **_cache(workload)}
+
+
+def _cache(workload: Workload) -> Terms:
+    """Count a cache in which every row has its full length."""
     cache = workload.width * workload.shape.cache_elements(workload.max_running * workload.max_tokens)
     sampling = 4 * 8 * min(SAMPLE_ELEMENTS, workload.max_running * workload.shape.vocab_size)
     return gib({"key-value cache": cache, "sampling": sampling, **activations.narrow_copies(workload)})

@@ -23,7 +23,8 @@ class Device:
 class Workload:
     """The settings of a run that determine its memory; names and units are those of the configuration.
 
-    num_processes: on all nodes together. gpu_memory_share: None for the largest that fits.
+    num_processes: on all nodes together. engines: of a node, with placement=separate. gpu_memory_share: None for the
+    largest that fits.
     """
 
     shape: ModelShape
@@ -47,6 +48,7 @@ class Workload:
     sampler: str = "transformers"
     max_running: int = 256
     placement: str = "colocated"
+    engines: int = 1
     tensor_parallel: int = 1
     gpu_memory_share: float | None = 0.5
     kv_cache_gib: float = 1.0
@@ -100,6 +102,10 @@ class Workload:
     def cards(self) -> int:
         """Return the GPUs of one vLLM engine."""
         return self.tensor_parallel if self.placement == "separate" else 1
+
+    @property
+    def separate_embedded(self) -> bool:
+        return self.sampler == "transformers" and self.placement == "separate"
 
     @property
     def colocated_vllm(self) -> bool:

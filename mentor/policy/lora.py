@@ -56,6 +56,11 @@ def plain_name(name: str) -> str:
     return name.replace(INFIX, "")
 
 
+def pushed_name(name: str) -> str:
+    """Return the name under which a policy gives a parameter of a model away: without what peft adds in memory."""
+    return plain_name(name).replace(".default.weight", ".weight")
+
+
 @torch.no_grad()
 def merged(weight: torch.Tensor, layer: torch.nn.Module) -> torch.Tensor:
     """Merge the adapter into the layer's weight, in float32."""

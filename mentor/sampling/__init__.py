@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -35,26 +37,39 @@ def build_sampler(
 ) -> Sampler:
     """Build the sampler of that name.
 
-    source: the policy's model, which `transformers` then shares with it, or a folder or hub name to load; vLLM always
-    loads. end_ids: the tokens that end a turn. ranks: of the policy, each of which builds its sampler at the same time;
-    None where none is trained. With placement=separate a machine has `engines` (see `engine_count`), each on
-    `tensor_parallel` GPUs after those of its ranks. attention: of a model that `transformers` loads. lora_rank: of a
-    policy's adapters, which are then all that is pushed; 0 without. lora_layers: last names of the layers that have
-    one. The keyword arguments but `attention` are for vLLM alone. Raises ValueError for another name.
+    source: the policy's model, which the embedded sampler then shares, or a folder or hub name to load. end_ids: the
+    tokens that end a turn. With placement=separate a machine has `engines` (see `engine_count`) in processes of
+    their own, each on `tensor_parallel` GPUs after those of its ranks; they load `source`, as vLLM always does. ranks:
+    of the policy, each of which builds its sampler at the same time; None where none is trained. attention: of a model
+    that `transformers` loads. lora_rank: of a policy's adapters, which are then all that is pushed; 0 without.
+    lora_layers: last names of the layers that have one. Raises ValueError for another name.
     """
-    if name == "transformers":
+    if name not in ("transformers", "vllm"):
+        raise ValueError(f"sampler.name={name}, accepted: transformers, vllm")
+    loads = name == "vllm" or placement == "separate"
+    if loads and isinstance(source, PreTrainedModel):
+        raise ValueError(f"sampler.name={name} loads its model itself: source is a folder or hub name")
+    if not loads:
         if isinstance(source, PreTrainedModel):
             return TransformersSampler(source, end_ids, max_running, dtype, max_tokens, shared=True)
         from mentor.policy.model import load_model
 
         return TransformersSampler(load_model(source, attention=attention), end_ids, max_running, dtype, max_tokens)
-    if name == "vllm":
-        from mentor.sampling.engine_group import engine_count, open_group
+
+    from mentor.sampling.engine_group import first_gpus, open_group
+
+    gpus = first_gpus(engines, tensor_parallel, ranks)
+    starts: Callable[..., Any]
+    if name == "transformers":
+        from mentor.sampling.process_sampler import ProcessSettings, start_process
+
+        threads = max(1, torch.get_num_threads() // max(1, len(gpus)))
+        settings: Any = ProcessSettings(str(source), dtype, max_running, max_tokens, threads, attention, lora_rank)
+        starts, file_dtype = start_process, None
+    else:
         from mentor.sampling.vllm_engine import VllmSettings
         from mentor.sampling.vllm_sampler import VllmSampler
 
-        if isinstance(source, PreTrainedModel):
-            raise ValueError("vLLM loads its model itself: source is a folder or hub name")
         settings = VllmSettings(
             model=str(source),
             dtype=dtype,
@@ -69,13 +84,10 @@ def build_sampler(
         )
         if placement != "separate":
             return VllmSampler(settings, end_ids)
-        trained, ranks = 0 if ranks is None else ranks.local_size, ranks or Ranks()
-        count = engine_count(engines, tensor_parallel, trained)
-        first_gpus = [trained + index * tensor_parallel for index in range(ranks.local_rank, count, ranks.local_size)]
-        return open_group(
-            [replace(settings, first_gpu=gpu) for gpu in first_gpus], end_ids, dtype, ranks, lora_rank > 0
-        )
-    raise ValueError(f"sampler.name={name}, accepted: transformers, vllm")
+        starts, file_dtype = VllmSampler, dtype
+
+    own = [partial(starts, replace(settings, first_gpu=gpu), end_ids) for gpu in gpus]
+    return open_group(own, dtype, ranks or Ranks(), lora_rank > 0, file_dtype)
 
 
 __all__ = [

@@ -57,11 +57,14 @@ class RolloutEngine(Protocol):
 class Sampler(Protocol):
     """dtype: of the weights it computes with. takes_adapter: whether it holds a policy's adapters apart from the base.
 
+    outputs: empty where `step` itself advances the requests. Else they advance in other processes, and these are file
+    descriptors, one of which can be read when `step` has something to return.
     Raises SamplerError for an invalid request and a failed engine.
     """
 
     dtype: torch.dtype
     takes_adapter: bool
+    outputs: Sequence[int]
 
     @property
     def engines(self) -> Sequence[RolloutEngine]:
@@ -71,7 +74,10 @@ class Sampler(Protocol):
         """Request the next turn of a session; `token_ids` are all that it is sampled after."""
 
     def step(self) -> list[Completion]:
-        """Advance every running request by at least one token; return those that finished."""
+        """Advance every running request by at least one token; return those that finished.
+
+        With `outputs`: hand over new requests, and return those that finished so far, without waiting for any.
+        """
 
     def end_session(self, session: str) -> None:
         """Forget a session and free its cache."""

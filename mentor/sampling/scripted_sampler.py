@@ -17,6 +17,7 @@ class ScriptedSampler:
 
     dtype = torch.float32
     takes_adapter = False
+    outputs: Sequence[int] = ()
 
     def __init__(self, script: Mapping[str, Sequence[Sequence[int]]], end_ids: Collection[int]) -> None:
         self._turns = {session: iter(turns) for session, turns in script.items()}

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from mentor.errors import SamplerError
 from mentor.policy.lm_head import products, rounded_head
 from mentor.policy.logits import read_logit_map
+from mentor.policy.lora import pushed_name
 from mentor.sampling.cached_forward import CachedForward
 from mentor.sampling.checksum import Checksums
 from mentor.sampling.packed_rows import NewTokens, shared_length
@@ -49,6 +50,7 @@ class TransformersSampler:
     """
 
     takes_adapter = False  # a policy's adapters are in the model that it shares
+    outputs: Sequence[int] = ()
 
     def __init__(
         self,
@@ -83,6 +85,10 @@ class TransformersSampler:
         return [self]
 
     @property
+    def vocab_size(self) -> int:
+        return int(self._config.vocab_size)
+
+    @property
     def busy(self) -> bool:
         return self._running > 0 or bool(self._waiting)
 
@@ -90,7 +96,7 @@ class TransformersSampler:
         known = self._sessions.get(session) or _SessionState(session, [])
         if known.params is not None:
             raise SamplerError(f"session {session} already has a running request")
-        check_request(session, token_ids, params, self.max_tokens, self._config.vocab_size)
+        check_request(session, token_ids, params, self.max_tokens, self.vocab_size)
         self._sessions[session] = known
         # What was cached holds up to the first difference; at least the last token is computed, to sample after it.
         known.cached = min(known.cached, shared_length(known.tokens, token_ids[:-1]))
@@ -147,11 +153,13 @@ class TransformersSampler:
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
         self._must_be_idle("new weights came")
         if not self.shared:
-            own = dict(self.model.named_parameters())
+            own = {pushed_name(name): value for name, value in self.model.named_parameters()}
             with torch.no_grad():
                 for name, value in weights:
                     if name not in own:
-                        raise SamplerError(f"weight {name} is not one of the sampler's model")
+                        raise SamplerError(
+                            f"weight {name} is not one of the sampler's model: choose sampler.placement=colocated"
+                        )
                     own[name].copy_(value)
         self._sessions.clear()
         self._new_cache()
@@ -161,7 +169,7 @@ class TransformersSampler:
             return None
         sums = Checksums(self.dtype)
         for name, value in self.model.named_parameters():
-            sums.add(name, value)
+            sums.add(pushed_name(name), value)
         return sums.parts()
 
     def close(self) -> None:

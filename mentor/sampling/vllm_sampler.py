@@ -61,6 +61,8 @@ class VllmSampler:
             self.close()
             raise SamplerError(f"vLLM cannot run model.path={settings.model}: {error}") from error
 
+    outputs: Sequence[int] = ()
+
     @property
     def engines(self) -> list[VllmSampler]:
         return [self]

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 import vllm.v1.sample.sampler as vllm_sampling
-from safetensors import safe_open
 from vllm.distributed import get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
 from vllm.lora.lora_model import LoRAModel
 from vllm.lora.peft_helper import PEFTHelper
@@ -29,6 +28,7 @@ from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from mentor import progress
 from mentor.sampling.checksum import Checksums, bit_sum, part_of, wrapped
 from mentor.sampling.vllm_engine import ADAPTER
+from mentor.sampling.weight_files import stored_weights
 
 UNITS = 512  # unit vectors sent through a layer at once
 PR_SET_PDEATHSIG = 1
@@ -81,7 +81,7 @@ class WorkerExtension:
         """Load weights, by Hugging Face names or from a folder of safetensors files."""
         self.mentor_received = {}
         self.reload_weights(
-            weights_iterator=self._noted(_stored(Path(weights)) if isinstance(weights, str) else weights)
+            weights_iterator=self._noted(stored_weights(Path(weights)) if isinstance(weights, str) else weights)
         )
         embedding, lm_head = self._vocabulary()
         if lm_head is not None and embedding is not None and self._tied:
@@ -95,7 +95,7 @@ class WorkerExtension:
         if not self.mentor_received and any(isinstance(module, MambaBase) for module in manager.model.modules()):
             loader = get_model_loader(self.vllm_config.load_config)
             deque(self._noted(loader.get_all_weights(self.model_config, manager.model)), maxlen=0)
-        stored = _stored(Path(weights)) if isinstance(weights, str) else weights
+        stored = stored_weights(Path(weights)) if isinstance(weights, str) else weights
         tensors = {f"base_model.model.{name}": value for name, value in stored}
         rank = next(value.shape[0] for name, value in tensors.items() if ".lora_A." in name)
         mapper = getattr(manager.model, "hf_to_vllm_mapper", None)
@@ -189,14 +189,6 @@ class WorkerExtension:
         embeddings = [m for m in modules if not isinstance(m, ParallelLMHead)]
         heads = [m for m in modules if isinstance(m, ParallelLMHead)]
         return next(iter(embeddings), None), next(iter(heads), None)
-
-
-def _stored(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            for name in names:
-                yield name, file.get_tensor(name)
 
 
 def _is_partitioned(module: Any, name: str) -> bool:

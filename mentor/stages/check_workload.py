@@ -42,6 +42,7 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         sampler=sampler.name,
         max_running=sampler.max_running,
         placement=sampler.placement,
+        engines=sampler.engines or trainer.num_processes,
         tensor_parallel=sampler.tensor_parallel,
         gpu_memory_share=sampler.gpu_memory_share,
         kv_cache_gib=sampler.kv_cache_gib,
@@ -73,7 +74,8 @@ def summary(workload: Workload) -> str:
     spread = f"ZeRO {workload.zero_stage}" if workload.zero_stage else "plain torch"
     offload = " with offload" if workload.offload else ""
     nodes = f" on {workload.nodes} nodes" if workload.nodes > 1 else ""
-    engine = f"{workload.sampler} {workload.placement}" if workload.sampler == "vllm" else workload.sampler
+    shares = workload.sampler == "transformers" and workload.placement == "colocated"
+    engine = workload.sampler if shares else f"{workload.sampler} {workload.placement}"
     return (
         f"training {trained} of {workload.shape.parameters:,} with {spread}{offload}, "
         f"processes: {workload.num_processes}{nodes}, tokens of a forward: {workload.tokens}, sampler: {engine}"

@@ -28,14 +28,15 @@ def open_sampler(
 ) -> Iterator[Sampler]:
     """Open the sampler of the settings; close it and free its memory at the end.
 
-    model: the policy's, which the embedded sampler shares. vLLM loads the weights at `path`, so the policy's have to be
-    pushed to it, or its adapters alone. ranks: of the policy, None where none is trained; every rank opens a sampler at
-    the same time. attention: of a model that the embedded sampler loads.
+    model: the policy's, which the embedded sampler shares in the policy's process. Any other sampler loads the weights
+    at `path`, so the policy's have to be pushed to it, or its adapters alone. ranks: of the policy, None where none is
+    trained; every rank opens a sampler at the same time. attention: of a model that the embedded sampler loads.
     """
+    shares = settings.name == "transformers" and settings.placement == "colocated"
     rank, layers = (model is not None and adapter_shape(model)) or (0, ())
     sampler = build_sampler(
         settings.name,
-        model if model is not None and settings.name == "transformers" else path,
+        model if model is not None and shares else path,
         end_ids,
         settings.max_running,
         dtype,

@@ -56,11 +56,12 @@ def policy_environment(
 ) -> Iterator[Environment]:
     """Open the rollout engine beside the policy, and the tools, for the student's trajectories."""
     sampling = config.sampler
-    assert isinstance(sampling, SamplerConfig)
+    assert isinstance(sampling, SamplerConfig) and isinstance(config.model, ModelConfig)
+    attention = config.model.attn_implementation
     text_config = policy.model.config.get_text_config(decoder=True).to_dict()
     engine = replace(sampling, gpu_memory_share=planned_share(config, text_config))
     with (
-        open_sampler(engine, base, chat.end_ids, policy.dtype, policy.model, ranks) as sampler,
+        open_sampler(engine, base, chat.end_ids, policy.dtype, policy.model, ranks, attention) as sampler,
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
     ):
         yield environment

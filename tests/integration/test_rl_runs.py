@@ -81,6 +81,17 @@ def test_the_same_seed_gives_the_same_numbers(repeated: None):
     assert not same(weights("rl-a-s0"), weights("pretrain-s0"))
 
 
+def test_two_sampler_processes_draw_what_one_process_draws(repeated: None):
+    few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true", "name=processes"]
+    assert main([*few, "sampler.placement=separate", "sampler.engines=2"]) == 0
+    folders = (Path("outputs/flow", f"rl-{name}-s0", "trajectories") for name in ("a", "processes"))
+    alone, apart = (load_trajectories(folder / "trajectories.jsonl") for folder in folders)
+    assert len(alone) == len(apart) > 0
+    assert [entry.tokens.token_ids for entry in alone] == [entry.tokens.token_ids for entry in apart]
+    metrics = records("rl-processes-s0/metrics.jsonl")
+    assert all(step["sync/push_gib"] > 0 and step["policy/mismatch_kl"] < 1e-6 for step in metrics)
+
+
 def rows_of(split: str, count: int) -> str:
     """A file of MENTOR's shape: questions of one call, each with tools of its own (every other row has only four)."""
     toolset = Toolset.builtin("calculator")

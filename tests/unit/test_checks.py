@@ -67,7 +67,6 @@ def test_valid_configs_pass():
             r"`trainer\.lora\.quantize=nf4` packs weights.*accepted: trainer/deepspeed=none",
         ),
         ("trainer", {"lora": LoraConfig(rank=4, quantize="int8")}, "none, nf4"),
-        ("sampler", {"placement": "separate"}, "needs vLLM"),
         ("model", {"attn_implementation": "flash_attention_2"}, r"narrow numbers; accepted: model\.dtype=bfloat16"),
         (
             "model",
@@ -95,6 +94,14 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
                 trainer=replace(rl_config().trainer, lora=LoraConfig(rank=4, quantize="nf4")),
             ),
             "vLLM would sample with the whole one; accepted: sampler=transformers",
+        ),
+        (
+            replace(
+                rl_config(),
+                sampler=replace(rl_config().sampler, placement="separate"),
+                trainer=replace(rl_config().trainer, lora=LoraConfig(rank=4, quantize="nf4")),
+            ),
+            r"other processes would sample with the whole one; accepted: sampler\.placement=colocated",
         ),
         (replace(rl_config(), run="../up"), "run=../up"),
         (replace(rl_config(), seed=-1), "seed=-1"),

@@ -49,7 +49,11 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
     [
         ("stage=rl sampler.kv_cache_gib=2", "`sampler.kv_cache_gib` is read with sampler=vllm only"),
         ("stage=rl sampler=vllm sampler.tensor_parallel=1", "sampler=vllm and sampler.placement=separate only"),
-        ("stage=rl sampler=vllm sampler.engines=2", "sampler=vllm and sampler.placement=separate only"),
+        ("stage=rl sampler=vllm sampler.engines=2", "`sampler.engines` is read with sampler.placement=separate only"),
+        (
+            "stage=rl sampler.placement=separate sampler.tensor_parallel=2",
+            "sampler=vllm and sampler.placement=separate only",
+        ),
         (
             "stage=rl sampler=vllm sampler.placement=separate sampler.gpu_memory_share=0.4",
             "`sampler.gpu_memory_share` is read with sampler=vllm and sampler.placement=colocated only",

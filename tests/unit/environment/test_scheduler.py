@@ -1,15 +1,26 @@
 """Turns of many trajectories over one sampler: batched as they come, or in lockstep."""
 
 import asyncio
+import os
+import signal
 from functools import partial
+from threading import Timer
 
-from mentor.environment import Environment, RolloutRequest
+import pytest
+import torch
+
+from mentor.environment import Environment, RolloutLimits, RolloutRequest
 from mentor.environment.scheduler import TurnScheduler
-from mentor.sampling import SamplingParams
+from mentor.errors import SamplerError
+from mentor.policy.ranks import Ranks
+from mentor.sampling import SamplingParams, TransformersSampler
+from mentor.sampling.engine_group import EngineGroup
 from mentor.tools import Toolbox, ToolExecutor, Toolset
 from mentor.types import StopReason
 from tests.fixtures.recording_sampler import RecordingSampler
 from tests.fixtures.rollouts import END, LIMITS, call, make_task, run
+from tests.fixtures.sampler_threads import open_silent, open_threads
+from tests.fixtures.samplers import save_student
 
 
 def test_a_slow_tool_holds_no_other_trajectory_back(chat, tmp_path):
@@ -96,3 +107,31 @@ def test_a_cancelled_turn_runs_out_and_its_session_is_freed(chat):
         running.cancel()
 
     asyncio.run(both())
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+def test_a_sampler_in_other_processes_gives_the_same_trajectories(chat, tmp_path, lockstep):
+    model = save_student(chat, tmp_path)
+    requests = [RolloutRequest(make_task(i), seed=i) for i in range(12)]
+    toolbox = Toolbox(Toolset.builtin("calculator"))
+    limits = RolloutLimits(max_turn_tokens=9, max_tokens=1000)
+    with Environment(TransformersSampler(model, chat.end_ids), toolbox, chat, limits, lockstep) as environment:
+        alone = environment.rollout(requests)
+    with open_threads(2, tmp_path, chat.end_ids, max_tokens=1000) as engines:
+        group = EngineGroup(engines, torch.float32, Ranks())
+        with Environment(group, toolbox, chat, limits, lockstep) as environment:
+            apart, again = environment.rollout(requests), environment.rollout(requests)
+    for found in (apart, again):
+        assert [entry.tokens.token_ids for entry in found] == [entry.tokens.token_ids for entry in alone]
+
+
+def test_a_rollout_ends_with_the_process_that_samples_for_it(chat):
+    with (
+        open_silent(chat.end_ids) as engine,
+        Environment(
+            EngineGroup([engine], torch.float32, Ranks()), Toolbox(Toolset.builtin("calculator")), chat, LIMITS
+        ) as environment,
+    ):
+        Timer(0.2, os.kill, (engine._process.pid, signal.SIGKILL)).start()
+        with pytest.raises(SamplerError, match="was ended by SIGKILL"):
+            environment.rollout([RolloutRequest(make_task(), seed=0)])

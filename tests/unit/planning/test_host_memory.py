@@ -32,7 +32,7 @@ def test_a_base_of_adapters_waits_in_host_memory_while_vllm_sleeps() -> None:
     assert host(make_plan(colocated), "run")["vLLM asleep"] == pytest.approx(2 * (N + adapters))
     assert not host(make_plan(replace(colocated, lora_rank=0)), "run").get("vLLM asleep")
     separate = host(make_plan(replace(colocated, placement="separate")), "run")
-    assert separate["weights on their way to vLLM"] == pytest.approx(2 * adapters)
+    assert separate["weights on their way to engines"] == pytest.approx(2 * adapters)
     assert not separate.get("vLLM asleep")
 
 
@@ -42,4 +42,4 @@ def test_a_model_with_its_adapters_merged_in_is_written_in_float32() -> None:
 
 def test_weights_for_engines_of_their_own_are_written_once_for_all_processes_of_a_node() -> None:
     separate = replace(GPU, sampler="vllm", placement="separate", num_processes=4, zero_stage=3)
-    assert host(make_plan(separate), "run")["weights on their way to vLLM"] == pytest.approx(2 * N)
+    assert host(make_plan(separate), "run")["weights on their way to engines"] == pytest.approx(2 * N)

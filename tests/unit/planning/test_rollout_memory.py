@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mentor.planning import make_plan
+from mentor.planning import Device, make_plan
+from mentor.planning.host_memory import CPU_PROCESS_GIB, PROCESS_GIB
 from mentor.planning.rollout_memory import OWN_GPU_SHARE, VLLM_WORK_GIB
 from mentor.planning.terms import GIB
 from tests.unit.planning.workloads import GPU, N, terms
@@ -30,3 +31,20 @@ def test_a_separate_vllm_has_a_gpu_of_its_own() -> None:
     (own,) = [phase for phase in plan.phases if phase.memory == "vLLM's GPU"]
     assert own.total == pytest.approx(OWN_GPU_SHARE * 80)
     assert terms(workload, "one sequence")["weights"] == pytest.approx(2 * N / 2)
+
+
+def test_an_embedded_sampler_in_processes_of_its_own_takes_nothing_of_the_policys_gpu() -> None:
+    shared = replace(GPU, max_running=64, max_tokens=1000)
+    workload = replace(shared, placement="separate", engines=3)
+    cache = terms(shared, "rollout")["key-value cache"]
+    plan = make_plan(workload)
+    assert not any("cache" in name for phase in plan.phases if phase.memory == "GPU" for name in phase.terms)
+    (own,) = [phase for phase in plan.phases if phase.memory == "the sampler's GPU"]
+    assert own.terms["weights"] == pytest.approx(4 * N / GIB)
+    assert own.terms["key-value cache"] == pytest.approx(cache / GIB)
+    run = next(phase for phase in plan.phases if phase.memory == "host" and phase.name == "run")
+    assert run.terms["weights on their way to engines"] == pytest.approx(4 * N / GIB)
+    assert run.terms["samplers"] == 3 * PROCESS_GIB
+    on_cpu = make_plan(replace(workload, device=Device(64.0, is_gpu=False)))
+    run = next(phase for phase in on_cpu.phases if phase.name == "rollout")
+    assert run.terms["samplers"] > 3 * (CPU_PROCESS_GIB + (4 * N + cache) / GIB)

@@ -1,63 +1,22 @@
-"""Several engines in processes of their own behind one sampler, and weights written once for those of a machine."""
+"""Several engines in processes of their own behind one sampler."""
 
 import multiprocessing
 import os
 import signal
-from pathlib import Path
 from threading import Timer
-from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from mentor.errors import SamplerError
 from mentor.policy.ranks import Ranks
-from mentor.sampling import SamplingParams, engine_group
-from mentor.sampling.engine_group import EngineGroup, engine_count, weight_files
+from mentor.sampling import SamplingParams
+from mentor.sampling.engine_group import ALIKE, EngineGroup, engine_count, first_gpus
+from mentor.sampling.weight_files import SHARED_MEMORY
 from tests.fixtures.recording_sampler import RecordingSampler
 from tests.fixtures.samplers import drain, needs_vllm, open_pair, prompts, recomputed
 
 PARAMS = SamplingParams(max_tokens=9)
-
-
-class Local(Ranks):
-    """One rank of two on the second of two machines, both of whose folders are known."""
-
-    def __init__(self, local_rank: int, folder: Path | None = None) -> None:
-        self.rank, self.size, self.local_rank, self.local_size = 2 + local_rank, 4, local_rank, 2
-        self.folder, self.barriers = folder, 0
-
-    def all_gather(self, value):
-        return ["/of/the/first/machine", None, value or str(self.folder), None]
-
-    def barrier(self):
-        self.barriers += 1
-
-
-def test_weights_are_written_by_one_rank_of_a_machine_and_gathered_by_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_group, "FILE_BYTES", 100)
-    weights = {f"layer.{i}": torch.arange(16.0) + i for i in range(5)}
-    first = Local(0)
-    with weight_files(weights.items(), torch.bfloat16, first) as folder:
-        files = sorted(folder.glob("*.safetensors"))
-        assert len(files) == 2 and first.barriers == 1, "32 bytes each, so four and one"
-        found = {name: value for file in files for name, value in load_file(file).items()}
-    assert first.barriers == 2 and not folder.exists()
-    assert list(found) == list(weights) and found["layer.1"].dtype == torch.bfloat16
-    assert all(torch.equal(value.float(), weights[name]) for name, value in found.items())
-    read = iter(weights.items())
-    with weight_files(read, torch.bfloat16, Local(1, tmp_path)) as folder:
-        assert folder == tmp_path and not list(read) and not list(tmp_path.iterdir())
-
-
-def test_shared_memory_that_is_too_small_is_named(monkeypatch):
-    monkeypatch.setattr(engine_group.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
-    with (
-        pytest.raises(SamplerError, match=r"has 0\.0 GiB left, and all weights .* --shm-size"),
-        weight_files({"a": torch.zeros(64)}.items(), torch.bfloat16, Ranks()),
-    ):
-        pass
 
 
 @pytest.mark.parametrize(
@@ -72,6 +31,14 @@ def test_without_a_number_all_gpus_that_no_rank_trains_on_are_used(
     assert engine_count(wanted, tensor_parallel, trained) == count
 
 
+def test_each_rank_of_a_machine_has_every_so_many_of_its_engines(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    second = Ranks()
+    second.local_rank, second.local_size = 1, 2
+    assert first_gpus(None, 2, second) == [4] and first_gpus(5, 1, second) == [3, 5]
+    assert first_gpus(None, 4, None) == [0, 4], "no rank trains"
+
+
 class Remote(RecordingSampler):
     """An engine whose output is there after some looks at it."""
 
@@ -83,8 +50,8 @@ def test_sessions_stay_with_their_engine_and_new_ones_go_where_there_are_fewest(
     engines = [Remote(chat, script), Remote(chat, script)]
     group = EngineGroup(engines, torch.float32, Ranks())
     assert not group.busy and group.step() == []
-    for session in "abc":
-        group.add_request(session, [1], PARAMS)
+    for place, session in enumerate("abc"):
+        group.add_request(session, [1 + place], PARAMS)
     assert [[name for name, _ in engine.order] for engine in engines] == [["a", "c"], ["b"]]
     engines[1].has_output = False
     assert {completion.session for completion in group.step()} == {"a", "c"} and group.busy, "waits for no other engine"
@@ -97,6 +64,25 @@ def test_sessions_stay_with_their_engine_and_new_ones_go_where_there_are_fewest(
     group.add_request("b", [1, 2, 3], PARAMS)
     assert engines[1].order[-1] == ("b", 3)
     EngineGroup([], torch.float32, Ranks()).close()
+
+
+def test_a_group_of_one_prompt_goes_to_one_engine_and_a_large_one_to_all(chat):
+    script = {str(name): ["1<|im_end|>"] for name in range(200)}
+    engines = [Remote(chat, script), Remote(chat, script)]
+    group = EngineGroup(engines, torch.float32, Ranks())
+    for place in range(6):  # of eight each
+        for member in range(8):
+            group.add_request(str(8 * place + member), [place], PARAMS)
+    found = [[int(name) // 8 for name, _ in engine.order] for engine in engines]
+    assert found == [[place for place in places for _ in range(8)] for places in ((0, 2, 4), (1, 3, 5))]
+    for session in range(48, 148):
+        group.add_request(str(session), [9], PARAMS)
+    counts = [len(engine.order) for engine in engines]
+    assert sum(counts) == 148 and abs(counts[0] - counts[1]) <= ALIKE
+    drain(group)
+    group.sleep()
+    group.add_request("199", [9], PARAMS)
+    assert engines[0].order[-1] == ("199", 1), "all sessions have ended"
 
 
 @needs_vllm
@@ -115,7 +101,7 @@ def test_two_engines_keep_the_contract(chat, tmp_path):
             assert rescored != pytest.approx(scored, abs=0.01)
             assert rescored == pytest.approx(recomputed(pair.model, ids, 8), abs=1e-3)
         assert sampler.engines[0].checksums() == sampler.engines[1].checksums()
-        assert not list(engine_group.SHARED_MEMORY.glob("mentor-weights-*"))
+        assert not list(SHARED_MEMORY.glob("mentor-weights-*"))
         for i, prompt in enumerate(prompts(chat, 12)):
             sampler.add_request(str(i), prompt, SamplingParams(max_tokens=9, seed=i))
         assert all(engine.busy for engine in sampler.engines)
