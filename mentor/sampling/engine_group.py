@@ -99,7 +99,7 @@ class EngineGroup:
         file_dtype: torch.dtype | None = None,
     ) -> None:
         self.engines, self.dtype, self.takes_adapter = engines, dtype, takes_adapter
-        self.outputs = [output for engine in engines for output in engine.outputs]
+        self.outputs: Sequence[int] = [output for engine in engines for output in engine.outputs]
         self._ranks, self._file_dtype = ranks, file_dtype
         self._engine_of: dict[str, SeparateEngine] = {}
         self._last: tuple[Sequence[int], SeparateEngine] | None = None  # what the newest session began with, and where

@@ -47,7 +47,7 @@ class ProcessSampler:
     ) -> None:
         self.settings, self.end_ids = settings, end_ids
         self._process, self._connection = process, connection
-        self.outputs = (connection.fileno(),)
+        self.outputs: Sequence[int] = (connection.fileno(),)
         self._new: list[tuple[str, Sequence[int], SamplingParams]] = []  # not handed over yet
         self._running: set[str] = set()
         self._heard = time.monotonic()

@@ -34,7 +34,7 @@ def test_a_separate_vllm_has_a_gpu_of_its_own() -> None:
 
 
 def test_an_embedded_sampler_in_processes_of_its_own_takes_nothing_of_the_policys_gpu() -> None:
-    shared = replace(GPU, max_running=64, max_tokens=1000)
+    shared = replace(GPU, sampler="transformers", max_running=64, max_tokens=1000)
     workload = replace(shared, placement="separate", engines=3)
     cache = terms(shared, "rollout")["key-value cache"]
     plan = make_plan(workload)
