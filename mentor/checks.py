@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from mentor.conf_dir import conf_dir
 from mentor.config import (
     Config,
+    DistillConfig,
+    DistillTeacher,
     EvalStage,
     JudgeConfig,
     ModelTeacher,
@@ -62,6 +64,7 @@ def check(config: Config) -> None:
     _check_data(config)
     _check_model(config)
     _check_training(config)
+    _check_distillation(config)
     _check_engines(config)
     _check_stage(config)
 
@@ -165,7 +168,7 @@ def _check_data(config: Config) -> None:
         raise ConfigError(f"`tools.path={tools.path}` is not a file")
 
 
-def _check_endpoint(section: str, who: str, given: OpenaiTeacher | JudgeConfig) -> None:
+def _check_endpoint(section: str, who: str, given: OpenaiTeacher | JudgeConfig | DistillTeacher) -> None:
     """section: of the configuration. who: asks the endpoint."""
     for key, example in (("base_url", "http://localhost:8000/v1"), ("model", "<its name at the endpoint>")):
         if getattr(given, key) is None:
@@ -175,10 +178,10 @@ def _check_endpoint(section: str, who: str, given: OpenaiTeacher | JudgeConfig) 
         raise ConfigError(f"`{section}.base_url={given.base_url}` is no address; accepted: http://... or https://...")
     if "@" in url.netloc:
         raise ConfigError(f"`{section}.base_url` holds a password, which would be stored; use {section}.api_key_env")
-    if given.max_cost is not None and not given.input_price + given.output_price:
-        raise ConfigError(
-            f"`{section}.max_cost={given.max_cost}` needs {section}.input_price or {section}.output_price above 0"
-        )
+    prices = [name for name in ("input_price", "output_price") if hasattr(given, name)]
+    if given.max_cost is not None and not any(getattr(given, name) for name in prices):
+        needed = " or ".join(f"{section}.{name}" for name in prices)
+        raise ConfigError(f"`{section}.max_cost={given.max_cost}` needs {needed} above 0")
 
 
 def _check_model_teacher(teacher: ModelTeacher) -> None:
@@ -310,6 +313,42 @@ def _check_credit(trainer: RlTrainer) -> None:
         raise ConfigError(
             "`trainer.credit=turn` with trainer.ratio=sequence gives all turns the gradient of their mean; accepted: "
             "trainer.ratio=token"
+        )
+
+
+def _check_distillation(config: Config) -> None:
+    """Check that there is one teacher, and nothing that distillation does not go with."""
+    distill, trainer, sampler = config.distill, config.trainer, config.sampler
+    if not isinstance(distill, DistillConfig) or not distill.coef:
+        return
+    who, teacher = f"distill.coef={distill.coef:g}", distill.teacher
+    if teacher.path is not None and teacher.base_url is not None:
+        raise ConfigError("`distill.teacher.path` and distill.teacher.base_url are two teachers; accepted: one of them")
+    if teacher.path is None and teacher.base_url is None:
+        raise ConfigError(
+            f"`distill.teacher.path` is not set: {who} needs a teacher, distill.teacher.path=<folder or hub name>, or "
+            "distill.teacher.base_url=<address of a vLLM server>"
+        )
+    if teacher.base_url is not None:
+        _check_endpoint("distill.teacher", who, teacher)
+    if distill.placement == "advantage" and distill.divergence != "reverse_kl":
+        raise ConfigError(
+            f"`distill.divergence={distill.divergence}` is of whole distributions; accepted: distill.placement=loss"
+        )
+    accepted = "accepted with distill.coef above 0"
+    if isinstance(trainer, RlTrainer) and trainer.max_sampling_rounds > 1:
+        raise ConfigError(
+            f"`trainer.max_sampling_rounds={trainer.max_sampling_rounds}` looks for groups with a signal, and a "
+            f"teacher gives every group one; {accepted}: 1"
+        )
+    if isinstance(trainer, RlTrainer) and trainer.kl_placement == "reward":
+        raise ConfigError(
+            "`trainer.kl_placement=reward` would be all that tells rewards of a zero-variance group apart, which a "
+            f"teacher trains on too; {accepted}: loss"
+        )
+    if sampler is not None and sampler.top_k is not None:
+        raise ConfigError(
+            f"`sampler.top_k={sampler.top_k}` cuts the distribution that a teacher's is compared with; {accepted}: null"
         )
 
 

@@ -496,6 +496,39 @@ class JudgeConfig(Section):
 
 
 @dataclass
+class DistillTeacher(Section):
+    """The model that scores the student's tokens in on-policy distillation: in this process, or behind an endpoint."""
+
+    path: str | None = None  # model folder or hub name, loaded beside the policy; the student's tokenizer
+    dtype: str = choice("float32", "float32", "bfloat16")  # of its forward pass
+    offload: bool = False  # keep it in the CPU's memory but while it scores
+    base_url: str | None = None  # of a vLLM server in its place, such as http://localhost:8000/v1
+    model: str | None = None  # the endpoint's name for the model; required with base_url
+    api_key_env: str | None = None  # environment variable that holds the key; null: the endpoint needs none
+    concurrency: int = count(32)  # requests in flight at once, a trajectory each
+    timeout_s: float = number(120.0, low=0.1)  # wall clock of one request
+    max_retries: int = number(6, low=0)  # times a request that failed is sent again
+    max_retry_s: float = number(600.0, low=0)  # wall clock of all attempts at a request, waits between them included
+    max_total_tokens: int | None = count(None)  # tokens of all requests before the stage stops
+    max_cost: float | None = number(None, low=0)  # money for all requests before the stage stops; needs the price
+    input_price: float = number(0.0, low=0)  # money for a million scored tokens
+
+
+@dataclass
+class DistillConfig(Section):
+    """On-policy distillation: a teacher scores the tokens that the student samples in rl (docs/algorithms.md)."""
+
+    coef: float = number(0.0, low=0)  # of distillation; 0 asks no teacher
+    reward_coef: float = number(1.0, low=0)  # of the reward's advantages; 0: the reward is only logged
+    placement: str = choice("advantage", "advantage", "loss")  # the sampled token's log-ratio, or a divergence
+    discount: float = share(0.0)  # how much of a later token's log-ratio counts at a token; 1: all of it (MiniLLM)
+    divergence: str = choice("reverse_kl", "reverse_kl", "forward_kl", "jsd")  # in the loss (GKD)
+    top_k: int = count(20)  # most likely tokens of the teacher that the divergence tells apart; vLLM's default limit
+    jsd_beta: float = number(0.5, low=0.01, high=0.99)  # the teacher's share of the mixture
+    teacher: DistillTeacher = field(default_factory=DistillTeacher)  # who scores
+
+
+@dataclass
 class DeepSpeedConfig(Section):
     """How weights, gradients and optimiser states are partitioned over the ranks (ZeRO, arXiv:1910.02054)."""
 
@@ -677,6 +710,7 @@ class Config(Section):
     sampler: SamplerConfig | None = None  # how tokens are drawn, and the limits of a trajectory
     reward: RewardConfig | None = None  # what a trajectory is worth in rl
     judge: JudgeConfig | None = None  # the model that grades by rubrics, where a term or grader names one
+    distill: DistillConfig | None = None  # the teacher of on-policy distillation, and how it counts in rl
     trainer: TrainerConfig | None = None  # optimiser, schedule and batch sizes
     logger: LoggerConfig = field(default_factory=LoggerConfig)  # what is shown and recorded while a stage runs
     launcher: LauncherConfig = field(default_factory=LauncherConfig)  # where stages run
@@ -688,8 +722,8 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "rollout": ("task", "teacher", "tools"),
     "pretrain": ("task", "model", "trainer"),
     "sft": ("model", "trainer"),
-    "rl": ("tools", "model", "sampler", "reward", "judge", "trainer"),
-    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "trainer"),
+    "rl": ("tools", "model", "sampler", "reward", "judge", "distill", "trainer"),
+    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "distill", "trainer"),
     "eval": ("tools", "model", "sampler", "benchmark", "judge"),
     "score": ("task", "reward", "judge"),
     "report": (),
@@ -777,6 +811,7 @@ SECTIONS: dict[str, type[Section]] = {
     "sampler": SamplerConfig,
     "reward": RewardConfig,
     "judge": JudgeConfig,
+    "distill": DistillConfig,
     "benchmark": BenchmarkConfig,
     "logger": LoggerConfig,
     "launcher": LauncherConfig,

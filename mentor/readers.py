@@ -163,6 +163,17 @@ REWARD = {
     & above(".terms.match.weight", 0)
     & one_of(".terms.match.gate", "none", "group"),
 }
+DISTILLS = above(".coef", 0)
+IN_LOSS = DISTILLS & one_of(".placement", "loss")
+AT_ENDPOINT = DISTILLS & given(".teacher.base_url")
+DISTILL = {
+    **dict.fromkeys(("reward_coef", "placement", "teacher.path", "teacher.base_url"), DISTILLS),
+    "discount": DISTILLS & one_of(".placement", "advantage"),
+    **dict.fromkeys(("divergence", "top_k"), IN_LOSS),
+    "jsd_beta": IN_LOSS & one_of(".divergence", "jsd"),
+    **dict.fromkeys(("teacher.dtype", "teacher.offload"), DISTILLS & given(".teacher.path")),
+    "teacher": AT_ENDPOINT,
+}
 TRAINER = {
     "steps": one_of(".task_epochs", None),
     **dict.fromkeys(("deepspeed.offload", "deepspeed.bucket_elements"), above(".deepspeed.stage", 0)),
@@ -203,6 +214,7 @@ READ_WHEN: dict[str, Mapping[str, Condition]] = {
     "sampler": SAMPLER,
     "reward": REWARD,
     "judge": {entry.name: JUDGED for entry in fields(JudgeConfig)},
+    "distill": DISTILL,
     "trainer": TRAINER,
     "logger": {"wandb": lists(".backends", "wandb"), "project": lists(".backends", "wandb", "trackio", "mlflow")},
     "launcher": LAUNCHER,

@@ -515,6 +515,7 @@ class TrajectoryGroup:
     An advantage is None where there is no total, and in a group that was dropped because enough others have a signal.
     advantage_parts: of each reward term, which sum to the advantage. turn_advantages: of each turn, where credit is
     given by turn; else there are none.
+    distilled: by place in the group, what each trained token of the trajectory adds to the advantage (a teacher's).
     """
 
     task: Task
@@ -523,6 +524,7 @@ class TrajectoryGroup:
     advantages: list[float | None] = field(default_factory=list)
     advantage_parts: list[dict[str, float] | None] = field(default_factory=list)
     turn_advantages: list[list[float] | None] = field(default_factory=list)
+    distilled: dict[int, list[float]] = field(default_factory=dict)
 
     @property
     def kind(self) -> GroupKind | None:

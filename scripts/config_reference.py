@@ -41,6 +41,7 @@ GROUP_ORDER = (
     "sampler",
     "reward",
     "judge",
+    "distill",
     "trainer",
     "benchmark",
     "logger",

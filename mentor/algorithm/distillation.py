@@ -40,6 +40,9 @@ class DistillSettings:
         return self.coef > 0 and self.placement == "loss"
 
 
+NO_TEACHER = DistillSettings()
+
+
 def distilled_advantages(
     policy_logprobs: torch.Tensor,
     teacher_logprobs: torch.Tensor,

@@ -1,7 +1,7 @@
 """The clipped policy-gradient loss (arXiv:2402.03300, Eq. 3; separate clip bounds: arXiv:2503.14476, Eq. 10).
 
 L = -mean( w * min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) )
-    + kl_coef * mean(KL(policy || reference)) - entropy_coef * mean(entropy)
+    + kl_coef * mean(KL(policy || reference)) - entropy_coef * mean(entropy) + distill.coef * mean(divergence)
 
 ratio = exp(policy - old logprob), one per token, or one per sequence: exp of the mean over its trained tokens (GSPO,
 arXiv:2507.18071, Eq. 5 and 7; of a trajectory of several segments, one per segment). The old logprobs are those that
@@ -9,7 +9,7 @@ the sampler gave, or the policy's own before the step's first update. In the lat
 for the difference between the two engines by w = min(exp(old - sampler logprob), importance_cap) (truncated importance
 sampling; Yao et al. 2025, "Your Efficient RL Framework Secretly Brings You Off-Policy RL Training"); like the ratio, w
 is one per sequence with ratio=sequence. Without a cap w is 1. No gradient flows through w, and the KL and entropy terms
-are without it.
+are without it. The divergence is that from a teacher, where it is in the loss (`algorithm/distillation.py`).
 
 With a `dual_clip` c the surrogate of a negative advantage is bounded too: max(..., c * A), reached where the ratio is
 above c (arXiv:1912.09729, Eq. 5).
@@ -25,12 +25,16 @@ from dataclasses import dataclass
 
 import torch
 
+from mentor.algorithm.distillation import NO_TEACHER, DistillSettings, token_divergence
 from mentor.algorithm.kl import kl_divergence
 
 
 @dataclass(frozen=True)
 class LossSettings:
-    """ratio: token or sequence. importance_cap: None corrects nothing. dual_clip: None bounds nothing."""
+    """ratio: token or sequence. importance_cap: None corrects nothing. dual_clip: None bounds nothing.
+
+    distill: its coef counts where the tokens come with a teacher's logprobs.
+    """
 
     clip_low: float
     clip_high: float
@@ -40,6 +44,7 @@ class LossSettings:
     entropy_coef: float = 0.0
     importance_cap: float | None = None
     dual_clip: float | None = None
+    distill: DistillSettings = NO_TEACHER
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class TrainedTokens:
 
     advantages: of each token. weights: from `token_weights`. rows: int64, the token's sequence (a row
     of the batch), of which all tokens are here. old_logprobs: the policy's before the step's first update; None where
-    the sampler's stand for them.
+    the sampler's stand for them. teacher_logprobs: (N, K), of the tokens whose policy's logprobs `policy_loss` gets
+    too; None without a divergence from a teacher in the loss.
     """
 
     sampler_logprobs: torch.Tensor
@@ -57,6 +63,7 @@ class TrainedTokens:
     rows: torch.Tensor
     old_logprobs: torch.Tensor | None = None
     ref_logprobs: torch.Tensor | None = None
+    teacher_logprobs: torch.Tensor | None = None
 
 
 def token_weights(
@@ -99,9 +106,15 @@ def sequence_mean(values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 
 def policy_loss(
-    logprobs: torch.Tensor, entropies: torch.Tensor, tokens: TrainedTokens, settings: LossSettings
+    logprobs: torch.Tensor,
+    entropies: torch.Tensor,
+    tokens: TrainedTokens,
+    settings: LossSettings,
+    listed_logprobs: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Compute the loss, and weighted sums for the log. logprobs and entropies (nats): (N,), the policy's.
+
+    listed_logprobs: (N, K), the policy's of the teacher's most likely tokens.
 
     Sums over the micro-batches of a minibatch give the minibatch's loss and means. `policy/ratio` and
     `policy/clip_frac` are of the ratio that is clipped; `policy/sampler_kl` is the k3 estimate of
@@ -135,6 +148,11 @@ def policy_loss(
         kl = (kl_divergence(logprobs, tokens.ref_logprobs, settings.kl_estimator) * weights).sum()
         loss = loss + settings.kl_coef * kl
         stats["policy/kl"] = kl.detach()
+    if tokens.teacher_logprobs is not None and listed_logprobs is not None:
+        divergences = token_divergence(listed_logprobs, tokens.teacher_logprobs, settings.distill)
+        divergence = (divergences * weights).sum()
+        loss = loss + settings.distill.coef * divergence
+        stats["distill/divergence"] = divergence.detach()
     entropy = (entropies * weights).sum()
     if settings.entropy_coef:
         loss = loss - settings.entropy_coef * entropy

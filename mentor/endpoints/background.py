@@ -66,11 +66,21 @@ class BackgroundEndpoint(Closing):
 
         Raises StageError where nothing more may be asked, and where other requests would fail as well.
         """
-        return self._run([self._ask(conversation) for conversation in conversations])
+        return self._run([self._ask(self._endpoint.complete(conversation, [], 0)) for conversation in conversations])
 
-    async def _ask(self, conversation: Conversation) -> Record | Unanswered:
+    def score_all(
+        self, prompts: Sequence[tuple[Sequence[int], Sequence[int]]], listed: int
+    ) -> list[Record | Unanswered]:
+        """Return the logprobs of each prompt, (token ids, places), as `Endpoint.score`. Raises as `ask_all`."""
+        return self._run([self._ask(self._endpoint.score(ids, places, listed)) for ids, places in prompts])
+
+    def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the endpoint's text of tokens. Raises StageError where it makes none."""
+        return self._run([self._endpoint.detokenize(token_ids)])[0]
+
+    async def _ask(self, request: Coroutine[Any, Any, Record]) -> Record | Unanswered:
         try:
-            return await self._endpoint.complete(conversation, [], 0)
+            return await request
         except self._failed as failure:
             return Unanswered(failure.reason, failure.detail)
         except NoMoreRequests as why:

@@ -1,4 +1,4 @@
-"""Ask an OpenAI-compatible endpoint for assistant turns, with retries, caps and a store of answers.
+"""Ask an OpenAI-compatible endpoint for assistant turns or logprobs, with retries, caps and a store of answers.
 
 An answer that is in the store is not asked for again. Usage counts against the caps, failed attempts are counted by
 kind. Streaming is not supported.
@@ -7,15 +7,16 @@ kind. Streaming is not supported.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Self
 
+import httpx
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
 from tenacity import (
     AsyncRetrying,
@@ -27,12 +28,12 @@ from tenacity import (
 )
 
 from mentor import progress
+from mentor.endpoints.answers import Fault, Reader, read_choice, read_scores, read_turn
 from mentor.endpoints.request_store import RequestStore, request_key
 from mentor.endpoints.spending import NoMoreRequests, Spending
 from mentor.errors import ConfigError, StageError
 from mentor.jsonl import Record
 
-CHARS_PER_TOKEN = 4  # where only the length of a text is known
 SHORTEST_SECRET = 8  # characters; a shorter key is no secret, and would be found in ordinary words
 FAILURES_IN_A_ROW = 8  # requests that failed for good, none answered between them, before the stage stops
 RETRIED = (408, 409, 425, 429)  # beside every 5xx
@@ -49,14 +50,6 @@ class RequestFailed(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
-
-
-class Fault(Exception):
-    """One failed attempt: its kind, and how long the endpoint asks to wait (seconds, None where it does not)."""
-
-    def __init__(self, kind: str, detail: str, retry_after: float | None = None) -> None:
-        super().__init__(detail)
-        self.kind, self.detail, self.retry_after = kind, detail, retry_after
 
 
 class Endpoint:
@@ -120,9 +113,35 @@ class Endpoint:
             body["seed"] = self.seed + sample
         body |= self._extra_body
         key = request_key(body, sample)
-        return await self.store.answer(key, lambda: self._ask(key, body))
+        return await self.store.answer(key, lambda: self._ask(key, "/chat/completions", body, read_turn))
 
-    async def _ask(self, key: str, body: dict[str, Any]) -> Record:
+    async def score(self, token_ids: Sequence[int], places: Sequence[int], listed: int) -> Record:
+        """Return the logprobs of the tokens at `places`: {key, logprobs, listed, usage}.
+
+        logprobs: of each place. listed: of each place the `listed` most likely tokens in its place with their logprobs,
+        [[id, logprob], ...], the first one first. vLLM's server answers so; others do not know prompt_logprobs.
+        Raises as `complete`.
+        """
+        body = {"model": self.model, "prompt": [*token_ids], "prompt_logprobs": listed, **self._sampling}
+        key = request_key({**body, "places": [*places]}, 0)
+        reader = partial(read_scores, places=places, listed=listed)
+        return await self.store.answer(key, lambda: self._ask(key, "/completions", body, reader))
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Return the text that vLLM's server makes of tokens. Raises StageError where it makes none."""
+        url = f"{self.base_url.rstrip('/').removesuffix('/v1')}/detokenize"
+        try:
+            answer = await self._client.post(
+                url, cast_to=httpx.Response, body={"model": self.model, "tokens": [*token_ids]}
+            )
+            return str(answer.json()["prompt"])
+        except (APIError, ValueError, KeyError) as error:
+            raise StageError(
+                f"{self.section}.base_url={self.base_url} does not say how it spells tokens "
+                f"({self._one_line(f'{type(error).__name__}: {error}')}); accepted: a server of vLLM"
+            ) from None
+
+    async def _ask(self, key: str, path: str, body: dict[str, Any], read: Reader) -> Record:
         """Send a request until an attempt succeeds."""
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(Fault),
@@ -131,7 +150,7 @@ class Endpoint:
             reraise=True,
         )
         try:
-            record: Record = await attempts(self._attempt, key, body)
+            record: Record = await attempts(self._attempt, key, path, body, read)
         except Fault as fault:
             self._failed_in_a_row += 1
             detail = f"{fault.kind}: {fault.detail}"
@@ -144,26 +163,25 @@ class Endpoint:
         self._failed_in_a_row = 0
         return record
 
-    async def _attempt(self, key: str, body: dict[str, Any]) -> Record:
+    async def _attempt(self, key: str, path: str, body: dict[str, Any], read: Reader) -> Record:
         """Send a request once. Raises Fault, noted in the store, for a failure that a retry may mend."""
         async with self._slots:
             if self._stopped_by is not None:
                 raise NoMoreRequests(self._stopped_by)
             self.spending.check()
             try:
-                return await self._send(body)
+                content = await self._send(path, body)
+                return read(read_choice(content, self._one_line), body)
             except Fault as fault:
                 self.store.note_fault(key, fault.kind, fault.detail)
                 raise
             finally:
                 progress.beat()
 
-    async def _send(self, body: dict[str, Any]) -> Record:
+    async def _send(self, path: str, body: dict[str, Any]) -> bytes:
         try:
             async with asyncio.timeout(self._timeout_s):  # a body that drips never trips the client's own timeout
-                response = await self._client.chat.completions.with_raw_response.create(
-                    model=self.model, messages=[], extra_body=body
-                )  # as given: checking every tool schema again would take the client 10 ms a request
+                response = await self._client.post(path, cast_to=httpx.Response, body=body)
         except (TimeoutError, APITimeoutError):
             raise Fault("stall", f"no whole answer within {self._timeout_s} s") from None
         except APIStatusError as error:
@@ -174,7 +192,7 @@ class Endpoint:
             raise Fault(kind, self._one_line(f"{cause}: {error.__cause__}")) from None
         except APIError as error:
             raise Fault("malformed_body", self._one_line(str(error))) from None
-        return self._record(response.http_response.content, body)
+        return response.content
 
     def _refusal(self, error: APIStatusError) -> Exception:
         status, said = error.status_code, self._one_line(error.response.text or error.message)
@@ -187,33 +205,6 @@ class Endpoint:
                 f"{self.section}.base_url={self.base_url} {self.section}.model={self.model}: refused with {detail}"
             )
         return RequestFailed("request_refused", detail)
-
-    def _record(self, content: bytes, body: dict[str, Any]) -> Record:
-        """Read a response. Raises Fault for one without an assistant message."""
-        try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError):
-            raise Fault("malformed_body", self._one_line(content[:200].decode(errors="replace"))) from None
-        if not isinstance(answer, dict):
-            raise Fault("malformed_body", f"a JSON {type(answer).__name__} instead of an object")
-        if answer.get("error"):
-            raise Fault("error_body", self._one_line(json.dumps(answer["error"])))
-        if not answer.get("choices"):
-            raise Fault("empty_choices", "a response without choices")
-        choice = answer["choices"][0] if isinstance(answer["choices"], list) else None
-        message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(choice, dict) or not isinstance(message, dict):
-            raise Fault("malformed_body", "a choice without a message")
-        try:
-            json.dumps(message, allow_nan=False)
-        except ValueError:
-            raise Fault("malformed_body", "a message with NaN or an infinite number, which are not JSON") from None
-        return {
-            "message": message,
-            "finish_reason": choice.get("finish_reason"),
-            "model": answer.get("model"),
-            "usage": _usage(answer.get("usage"), body, message),
-        }
 
     def _one_line(self, text: str) -> str:
         return " ".join(self._redact(text).split())[:300]
@@ -276,20 +267,6 @@ def _wait(state: RetryCallState) -> float:
     if isinstance(fault, Fault) and fault.retry_after is not None:
         return fault.retry_after + random.uniform(0, 0.05 + 0.1 * fault.retry_after)
     return _backoff(state)
-
-
-def _usage(given: Any, body: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return prompt and sampled tokens as the endpoint counts them, else estimated from lengths."""
-    counts = [given.get(key) for key in ("prompt_tokens", "completion_tokens")] if isinstance(given, dict) else []
-    if counts and all(isinstance(count, int) and count >= 0 for count in counts):
-        return {"prompt_tokens": counts[0], "completion_tokens": counts[1], "estimated": False}
-    prompt = text_tokens([body["messages"], body.get("tools")])
-    return {"prompt_tokens": prompt, "completion_tokens": text_tokens(message), "estimated": True}
-
-
-def text_tokens(value: Any) -> int:
-    """Estimate the tokens of a JSON value from its length."""
-    return -(-len(json.dumps(value, ensure_ascii=False)) // CHARS_PER_TOKEN)
 
 
 def api_key(variable: str | None, section: str) -> str | None:

@@ -39,7 +39,8 @@ class Spending:
         self.prompt_tokens += usage["prompt_tokens"]
         self.completion_tokens += usage["completion_tokens"]
         self.estimated += usage["estimated"]
-        self.flags.update(read_reply(record["message"]).flags)
+        if "message" in record:  # not in scores of given tokens
+            self.flags.update(read_reply(record["message"]).flags)
 
     @property
     def cost(self) -> float:

@@ -14,7 +14,7 @@ from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.jsonl import read_jsonl
 from mentor.types import TrajectoryGroup
 
-PHASES = ("rollout", "reward", "sleep", "logprobs", "update", "push", "push_check")
+PHASES = ("rollout", "reward", "sleep", "logprobs", "teacher", "update", "push", "push_check")
 HEADLINE_STEPS = 10  # last steps whose share of correct answers is the headline
 
 

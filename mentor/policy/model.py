@@ -37,10 +37,11 @@ def load_model(
     to: torch.device | None = None,
     attention: str | None = None,
     quantization: BitsAndBytesConfig | None = None,
+    key: str = "model.path",
 ) -> PreTrainedModel:
     """Load a causal language model. to: the device when None. attention: see `choose_attention`.
 
-    quantization: of its linear layers (`nf4`).
+    quantization: of its linear layers (`nf4`). key: of the configuration, that gives the path.
     Raises InputError naming the path when it is not one.
     """
     verbosity = get_verbosity()
@@ -55,14 +56,14 @@ def load_model(
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"model.path={path} cannot be loaded: {reason}") from error
+        raise InputError(f"{key}={path} cannot be loaded: {reason}") from error
     finally:
         set_verbosity(verbosity)
     model, report = loaded
     unfit = sorted([*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
     if unfit:
         raise InputError(
-            f"model.path={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
+            f"{key}={path} lacks {len(unfit)} weights of the shape its config.json asks for ({unfit[0]}, ...)"
         )
     if quantization is not None:
         settle(model)

@@ -34,9 +34,8 @@ def subtract_kl(experience: Experience, settings: ShapingSettings) -> dict[str, 
     """
     if not settings.kl_coef or experience.ref_logprobs is None:
         return {}
-    sampled_by = experience.sampler_logprobs if experience.old_logprobs is None else experience.old_logprobs
     tokens = experience.tokens
-    rows = kl_of_sequences(sampled_by, experience.ref_logprobs, tokens.loss_mask, settings.kl_estimator)
+    rows = kl_of_sequences(experience.sampled_by, experience.ref_logprobs, tokens.loss_mask, settings.kl_estimator)
     sums = rows.new_zeros(len(experience.members)).index_add(0, tokens.trajectories, rows)
     for (group, member), kl in zip(experience.members, sums.tolist(), strict=True):
         group.rewards[member] = group.rewards[member].with_part("kl", -settings.kl_coef * kl)

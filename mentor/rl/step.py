@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from mentor.policy import Policy
 from mentor.policy.reference import Reference
+from mentor.policy.teacher_model import ScoringTeacher
 from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
+from mentor.rl.distilling import ask_teacher, distillation_metrics
 from mentor.rl.experience import gather_experience
 from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
 from mentor.rl.rollouts import GroupSampler, Reward, score_groups
@@ -21,11 +23,13 @@ from mentor.types import TrajectoryGroup
 class StepRunner:
     """What all steps of a run have in common. Every rank takes every step.
 
-    reference: None without a KL term. canary: shows whether pushed weights arrived. pad_id: of the tokenizer.
+    reference: None without a KL term. teacher: None without distillation. canary: shows whether pushed weights arrived.
+    pad_id: of the tokenizer.
     """
 
     policy: Policy
     reference: Reference | None
+    teacher: ScoringTeacher | None
     rollouts: GroupSampler
     reward: Reward
     canary: Canary
@@ -53,6 +57,10 @@ class StepRunner:
             )
         stats = subtract_kl(experience, self.algorithm.shaping)
         assign_advantages(trained, self.algorithm.advantage)
+        if self.teacher is not None:
+            with timer("teacher"):
+                experience = ask_teacher(experience, self.teacher, self.algorithm.loss.distill)
+            stats |= distillation_metrics(experience, self.algorithm.loss.distill)
         with timer("update"):
             stats |= update_policy(self.policy, experience, self.algorithm, shuffle_seed, self.rollouts.ranks)
         stats |= self._push(step, timer)

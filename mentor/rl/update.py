@@ -12,7 +12,7 @@ from mentor.rl.experience import Experience
 from mentor.rl.settings import AlgorithmSettings
 
 MEANS = "ratio", "clip_frac", "sampler_kl", "kl", "entropy", "importance_capped", "dual_clip_frac"
-TOKEN_MEANS = {f"policy/{name}" for name in MEANS}
+TOKEN_MEANS = {f"policy/{name}" for name in MEANS} | {"distill/divergence"}
 """Stats of the loss that are means over trained tokens, where weights sum to 1."""
 
 
@@ -29,8 +29,9 @@ def make_loss_function(settings: LossSettings) -> LossFunction[PolicyBatch]:
             rows=trained.nonzero()[:, 0],
             old_logprobs=None if micro.old_logprobs is None else micro.old_logprobs[trained],
             ref_logprobs=None if micro.ref_logprobs is None else micro.ref_logprobs[trained],
+            teacher_logprobs=None if micro.teacher_logprobs is None else micro.teacher_logprobs[trained],
         )
-        return policy_loss(output.logprobs, output.entropies, tokens, settings)
+        return policy_loss(output.logprobs, output.entropies, tokens, settings, output.listed_logprobs)
 
     return loss_function
 

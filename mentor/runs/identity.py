@@ -28,6 +28,10 @@ SPREAD: dict[str, tuple[str, ...]] = {
         *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
         *("max_total_tokens", "max_cost", "input_price", "output_price"),
     ),
+    "distill.teacher": (
+        *("offload", "base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
+        *("max_total_tokens", "max_cost", "input_price"),
+    ),
     "teacher": (
         *("base_url", "api_key_env", "concurrency", "timeout_s", "max_retries", "max_retry_s"),
         "max_refused_in_a_row",
@@ -71,6 +75,8 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     found = {key: values[key] for key in keys if values.get(key) is not None}
     if not asks_judge(found.get("reward"), found.get("benchmark", {})):
         found.pop("judge", None)
+    if "distill" in found:
+        found |= _distillation(found.pop("distill"))
     if "reward" in found:
         found["reward"] = in_short_keys(found["reward"])
     for group, spread in SPREAD.items():
@@ -89,6 +95,14 @@ def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("task") == {}:  # a stage that reads newer keys of it only
         del found["task"]
     return found
+
+
+def _distillation(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides of the group `distill`: nothing where no teacher is asked, as before the group existed."""
+    if not values["coef"]:
+        return {}
+    teacher = {key: value for key, value in values["teacher"].items() if key not in SPREAD["distill.teacher"]}
+    return {"distill": {**values, "teacher": teacher}}
 
 
 def _without(section: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from mentor.config import Config, ModelTeacher, RolloutStage
+from mentor.config import Config, DistillConfig, ModelTeacher, RolloutStage
 from mentor.errors import RunFolderError
 from mentor.rewards import own_files
-from mentor.runs.base_model import base_model
+from mentor.runs.base_model import base_model, local_or_hub
 from mentor.runs.evaluations import evaluations, fingerprint
 from mentor.runs.folder import RunFolder, refuse_other
 from mentor.runs.identity import content_hashes
@@ -34,6 +34,8 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
     if isinstance(config.teacher, ModelTeacher) and config.teacher.path is not None:
         folder_or_name = Path(config.teacher.path)
         given["teacher"] = fingerprint(folder_or_name if folder_or_name.is_dir() else config.teacher.path)
+    if isinstance(config.distill, DistillConfig) and config.distill.coef and config.distill.teacher.path is not None:
+        given["distill_teacher"] = fingerprint(local_or_hub(config.distill.teacher.path, "distill.teacher.path"))
     if config.stage.name in ("sft", "rl"):
         return {
             **given,

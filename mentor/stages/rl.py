@@ -26,6 +26,7 @@ from mentor.runs import RunFolder, base_model
 from mentor.sampling import Canary
 from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat, texts_around
+from mentor.stages.distill_teacher import open_distill_teacher
 from mentor.stages.judging import open_judge
 from mentor.stages.rl_files import resume, store_groups, trajectory_file
 from mentor.stages.rl_models import load_policy, load_reference
@@ -74,10 +75,11 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     say_padding(policy, trainer, logger)
     reference = load_reference(policy, base, chat, config, trainer, ranks)
     start = resume(folder, policy, logger, ranks)
-    algorithm = algorithm_settings(trainer, sampling)
+    algorithm = algorithm_settings(trainer, sampling, config.distill)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
+        open_distill_teacher(config, policy, chat, folder.path, logger.message, ranks) as teacher,
         policy_environment(config, base, chat, policy, toolbox, ranks) as environment,
         open_judge(config, folder.path, logger.message, ranks.size, ranks.rank) as judge,
         GraderPool(reward_settings.grader_workers) as graders,
@@ -101,7 +103,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             top_p=sampling.top_p,
             top_k=sampling.top_k,
         )
-        runner = StepRunner(policy, reference, rollouts, reward, canary, algorithm, chat.pad_id)
+        runner = StepRunner(policy, reference, teacher, rollouts, reward, canary, algorithm, chat.pad_id)
         logger.message(toolbox.summary)
         if not own_grader and any(task.gold is None for task in tasks):
             graders.start()  # they get ready during the first rollout
@@ -135,6 +137,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             **achieved,
             **({"missing_grades": reward.missing} if reward.missing else {}),
             **({"judge": judge.counts()} if judge else {}),
+            **({"teacher_tokens": int(history.total("distill/teacher_tokens"))} if teacher else {}),
         },
         seconds={**seconds, "other": perf_counter() - began - sum(seconds.values())},
     )

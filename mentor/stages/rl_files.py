@@ -42,7 +42,7 @@ def trajectory_file(folder: RunFolder, logger: Logger, ranks: Ranks) -> Iterator
 
 
 def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], step: int) -> None:
-    """Store every trajectory of the step with its reward terms, and its advantage with what each term gave of it."""
+    """Store every trajectory of the step with its reward terms, and its advantage with what gave it."""
     for group in groups:
         for member, (trajectory, breakdown) in enumerate(zip(group.trajectories, group.rewards, strict=True)):
             reward: dict[str, Any] = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
@@ -53,7 +53,14 @@ def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], ste
 
 
 def _advantage(group: TrajectoryGroup, member: int) -> dict[str, Any]:
-    """`turn_advantages` only where turns have advantages of their own."""
-    by_turn = {"turn_advantages": group.turn_advantages[member]} if group.turn_advantages else {}
-    parts = group.advantage_parts[member]
-    return {"advantage": group.advantages[member], "advantage_parts": parts, **by_turn}
+    """Return it with its parts by reward term.
+
+    `turn_advantages` only where turns have advantages of their own; `distilled` only with a teacher: what it adds at
+    each trained token to the advantage, which then counts times distill.reward_coef.
+    """
+    found: dict[str, Any] = {"advantage": group.advantages[member], "advantage_parts": group.advantage_parts[member]}
+    if group.turn_advantages:
+        found["turn_advantages"] = group.turn_advantages[member]
+    if member in group.distilled:
+        found["distilled"] = [round(value, 4) for value in group.distilled[member]]
+    return found

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mentor.algorithm.advantage import AdvantageSettings
+from mentor.algorithm.distillation import NO_TEACHER, DistillSettings
 from mentor.algorithm.loss import LossSettings
-from mentor.config import RlTrainer, SamplerConfig
+from mentor.config import DistillConfig, RlTrainer, SamplerConfig
 from mentor.errors import InputError
 from mentor.policy import Truncation
 from mentor.rl.settings import AlgorithmSettings, ShapingSettings, UpdateSettings
@@ -29,8 +30,10 @@ def with_steps(trainer: RlTrainer, tasks: int) -> RlTrainer:
     return trainer
 
 
-def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> AlgorithmSettings:
-    """Read the algorithm from the trainer, and how tokens are drawn."""
+def algorithm_settings(
+    trainer: RlTrainer, sampling: SamplerConfig, distill: DistillConfig | None = None
+) -> AlgorithmSettings:
+    """Read the algorithm from the trainer, how tokens are drawn, and how a teacher counts."""
     max_tokens = sampling.max_tokens
     in_reward = trainer.kl_placement == "reward"
     return AlgorithmSettings(
@@ -53,6 +56,7 @@ def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> Algorithm
             entropy_coef=trainer.entropy_coef,
             importance_cap=trainer.importance_cap,
             dual_clip=trainer.dual_clip,
+            distill=_distillation(distill) if distill is not None else NO_TEACHER,
         ),
         UpdateSettings(
             trainer.minibatches,
@@ -65,6 +69,18 @@ def algorithm_settings(trainer: RlTrainer, sampling: SamplerConfig) -> Algorithm
         prompts=trainer.prompts_per_step,
         rounds=trainer.max_sampling_rounds,
         truncation=Truncation(sampling.top_k, sampling.top_p) if sampling.top_k is not None else None,
+    )
+
+
+def _distillation(distill: DistillConfig) -> DistillSettings:
+    return DistillSettings(
+        distill.coef,
+        distill.reward_coef,
+        distill.placement,
+        distill.discount,
+        distill.divergence,
+        distill.top_k,
+        distill.jsd_beta,
     )
 
 

@@ -19,7 +19,9 @@ KEYS = {
     "dapo": ("group", True, "token", 0.2, 0.28, "token"),
     "gdpo": ("group", True, "token", 0.2, 0.28, "token"),
     "gspo": ("group", True, "sequence", 3e-4, 4e-4, "sequence"),
+    "opd": ("group", True, "token", 0.2, 0.28, "token"),
 }
+OPD = "trainer/algorithm=opd distill.teacher.path=owner/big"
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def rl(*overrides: str) -> Config:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_composes_with_the_stage_and_sets_its_keys(composed: None, preset: str):
-    trainer = rl(f"trainer/algorithm={preset}").trainer
+    trainer = rl(*(OPD.split() if preset == "opd" else [f"trainer/algorithm={preset}"])).trainer
     clip = (trainer.clip_low, trainer.clip_high)
     assert (trainer.advantage, trainer.normalize_std, trainer.ratio, *clip, trainer.loss_mean) == KEYS[preset]
     dynamic = (trainer.max_sampling_rounds, trainer.overlong_buffer_tokens)
@@ -45,6 +47,13 @@ def test_every_preset_composes_with_the_stage_and_sets_its_keys(composed: None, 
     assert trainer.aggregation == ("normalize_then_sum" if preset == "gdpo" else "sum_then_normalize")
     assert trainer.credit == "trajectory"
     assert trainer.old_logprobs == ("policy" if preset == "gspo" else "sampler")
+
+
+def test_distillation_is_off_but_for_its_preset_whose_reward_is_only_logged(composed: None):
+    assert (rl().distill.coef, rl().name) == (0.0, None)
+    config = rl(*OPD.split())
+    assert (config.distill.coef, config.distill.reward_coef, config.distill.placement) == (1.0, 0.0, "advantage")
+    assert config.name == "opd" and rl(*OPD.split(), "name=mixed", "distill.reward_coef=1").name == "mixed"
 
 
 @pytest.mark.parametrize("stage", ["rl", "check", "pipeline"])
@@ -85,6 +94,21 @@ def test_no_preset_is_the_default_one(composed: None):
             r"`trainer\.aggregation=normalize_then_sum`.*KL.*accepted: trainer\.kl_placement=loss",
         ),
         ("trainer/algorithm=gspo trainer.credit=turn", r"`trainer\.credit=turn`.*accepted: trainer\.ratio=token"),
+        ("trainer/algorithm=opd", r"`distill\.teacher\.path` is not set: distill\.coef=1.*distill\.teacher\.base_url="),
+        (f"{OPD} distill.teacher.base_url=http://host/v1", r"`distill\.teacher\.path` and.*are two teachers"),
+        (
+            "distill.coef=0.5 distill.teacher.base_url=http://host/v1",
+            r"`distill\.teacher\.model` is not set: distill\.coef=0\.5 asks an endpoint",
+        ),
+        (f"{OPD} distill.divergence=jsd", r"`distill\.divergence=jsd`.*accepted: distill\.placement=loss"),
+        (f"{OPD} distill.discount=2", r"`distill\.discount=2\.0`.*0 to 1"),
+        (f"{OPD} trainer.max_sampling_rounds=2", r"`trainer\.max_sampling_rounds=2`.*coef above 0: 1"),
+        (f"{OPD} trainer.kl_coef=0.1 trainer.kl_placement=reward", r"`trainer\.kl_placement=reward`.*above 0: loss"),
+        (f"{OPD} sampler.top_k=20", r"`sampler\.top_k=20`.*coef above 0: null"),
+        (
+            "distill.coef=1 distill.teacher.base_url=http://a/v1 distill.teacher.model=b distill.teacher.max_cost=1",
+            r"`distill\.teacher\.max_cost=1\.0` needs distill\.teacher\.input_price above 0",
+        ),
         ("trainer.advantage=mean", r"`trainer\.advantage=mean`.*group, leave_one_out"),
         ("trainer.ratio=turn", r"`trainer\.ratio=turn`.*token, sequence"),
         ("trainer.loss_mean=constnt", "did you mean `constant`"),

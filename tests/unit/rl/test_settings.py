@@ -37,7 +37,8 @@ EXTRAS = {"kl_coef": 0.05, "entropy_coef": 0.01, "old_logprobs": "policy", "impo
 
 def preset(name: str, **more) -> AlgorithmSettings:
     values = OmegaConf.to_container(OmegaConf.load(conf_dir() / "trainer" / "algorithm" / f"{name}.yaml"))
-    trainer = build(RlTrainer, {"minibatches": 1, "prompts_per_step": 2, **values, **more})
+    own = values.get("trainer", values)  # opd also sets distill.*
+    trainer = build(RlTrainer, {"minibatches": 1, "prompts_per_step": 2, **own, **more})
     return algorithm_settings(trainer, SamplerConfig(max_tokens=24))
 
 
