@@ -28,8 +28,8 @@ from tenacity import (
 )
 
 from mentor import progress
-from mentor.endpoints.answers import Fault, Reader, read_choice, read_scores, read_turn
 from mentor.endpoints.request_store import RequestStore, request_key
+from mentor.endpoints.responses import Fault, Reader, read_choice, read_scores, read_turn
 from mentor.endpoints.spending import NoMoreRequests, Spending
 from mentor.errors import ConfigError, StageError
 from mentor.jsonl import Record

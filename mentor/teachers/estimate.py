@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mentor.endpoints.answers import text_tokens
+from mentor.endpoints.responses import text_tokens
 from mentor.teachers.endpoint_session import opening
 from mentor.types import Task
 
