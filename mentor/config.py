@@ -563,6 +563,7 @@ class TrainerConfig(Section):
     max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
     micro_batch_tokens: int = count(8192)  # tokens of one forward and backward, padding included
     packing: bool = False  # several short sequences share a row, where the model's layers keep them apart, else padding
+    share_prefixes: bool = True  # what rows have in common at their beginning is computed once, where the model allows
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved
 
     @property

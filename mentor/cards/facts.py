@@ -21,7 +21,7 @@ from mentor.runs.model_folders import as_checkpoint, model_name, stage_of
 from mentor.runs.provenance import read_summary
 
 NOT_STATED = "not stated"
-BY_ITSELF = ("micro_batch_tokens", "save_every", "nodes", "num_processes", "gradient_checkpointing")
+BY_ITSELF = ("micro_batch_tokens", "save_every", "nodes", "num_processes", "gradient_checkpointing", "share_prefixes")
 """Keys of the trainer that spread the work and change nothing."""
 
 

@@ -1,8 +1,9 @@
-"""The attention a model computes with: transformers' own choice, the one that is asked for, or grouped on a CPU.
+"""The attention a model computes with: transformers' own choice, the one that is asked for, or grouped for sdpa.
 
-Grouped: scaled-dot-product attention that never copies keys and values for grouped queries. transformers repeats them
-for every query head when there is a mask; torch's CPU kernel takes the groups as they are, with equal results. Flash
-attention, from its own packages or from the `kernels` package, takes the lengths of packed sequences instead of a mask.
+Grouped: scaled-dot-product attention that takes the segments of rows with shared prefixes, and on a CPU never copies
+keys and values for grouped queries. transformers repeats them for every query head when there is a mask; torch's CPU
+kernel takes the groups as they are, with equal results. Flash attention, from its own packages or from the `kernels`
+package, takes the lengths of packed sequences instead of a mask.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.utils.generic import is_flash_attention_requested
 
 from mentor.errors import InputError, PolicyError, one_line
+from mentor.policy.prefix_attention import SegmentTree, attend_to_segments
 
 GROUPED = "grouped_sdpa"
 SCORES = ("softcap", "s_aux", "position_bias")  # what models hand to attention besides a mask: caps, sinks, biases
@@ -33,15 +36,22 @@ def grouped_sdpa(
     dropout: float = 0.0,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    segments: SegmentTree | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend to (B, T, H, D).
 
-    query (B, H, T, D), key and value (B, kv_heads, L, D), mask (B, 1, T, L) or None: all where not causal. Raises
-    PolicyError for what changes the scores and is not computed here.
+    query (B, H, T, D), key and value (B, kv_heads, L, D), mask (B, 1, T, L) or None: all where not causal. With
+    segments no mask is read. Raises PolicyError for what changes the scores and is not computed here.
     """
     if other := sorted(name for name in SCORES if kwargs.get(name) is not None):
         raise PolicyError(f"attention with {', '.join(other)} is not computed by {GROUPED}: load the model as eager")
+    if segments is not None:
+        return attend_to_segments(query, key, value, segments, dropout, scaling), None
+    if query.is_cuda:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
+        )
     if is_causal is None:
         is_causal = getattr(module, "is_causal", True)
     causal = is_causal and attention_mask is None and query.shape[2] > 1
@@ -58,8 +68,8 @@ AttentionMaskInterface.register(GROUPED, sdpa_mask)
 def choose_attention(model: PreTrainedModel, name: str | None) -> None:
     """Set the attention of a model: what transformers chose for its class where None, else what is asked for.
 
-    A cap on attention scores (Gemma 2) is kept by eager and flash attention alone. On a CPU sdpa takes groups as they
-    are. Raises InputError for a name that the model, this machine or its packages do not have.
+    A cap on attention scores (Gemma 2) is kept by eager and flash attention alone. Where it is sdpa, it is `GROUPED`.
+    Raises InputError for a name that the model, this machine or its packages do not have.
     """
     capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None
     if name == "sdpa" and capped:
@@ -72,7 +82,7 @@ def choose_attention(model: PreTrainedModel, name: str | None) -> None:
             raise _unavailable(wanted, one_line(error)) from error
         if model.config._attn_implementation in ("sdpa", "eager") and model.config._attn_implementation != wanted:
             raise _unavailable(wanted, f"{type(model).__name__} has one attention alone")
-    if model.config._attn_implementation == "sdpa" and not torch.cuda.is_available():
+    if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(GROUPED)
 
 

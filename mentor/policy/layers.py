@@ -1,13 +1,14 @@
-"""The kinds of layers a model has, whether they keep the sequences of one row apart, and see what is before alone."""
+"""The kinds of layers a model has, and what they allow: packed sequences, no mask of padding, shared prefixes."""
 
 from __future__ import annotations
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from mentor.policy.attention import takes_lengths
+from mentor.policy.attention import GROUPED, takes_lengths
 from mentor.policy.logits import evaluating, few_tokens
 from mentor.policy.packing import Packing
+from mentor.policy.prefixes import build_tree
 
 ATTENTION = frozenset({"full_attention", "sliding_attention"})
 """Kinds that see tokens through a mask alone, and count places by positions."""
@@ -80,3 +81,24 @@ def sees_back_alone(model: PreTrainedModel) -> bool:
     (masked, _), (one, other) = hidden
     largest = masked.abs().max()
     return all(bool((found - masked).abs().max() <= APART * largest) for found in (one, other))
+
+
+def shares_prefixes(model: PreTrainedModel) -> bool:
+    """Whether rows that begin alike can be computed as a tree of segments, which must change nothing.
+
+    Attention over segments is full attention by torch's kernels: it knows no windows, states, caps or sinks. Two rows
+    are tried that differ in their second half: in a tree, with the first half computed once, and one by one.
+    """
+    if model.config._attn_implementation != GROUPED or layer_kinds(model) != {"full_attention"}:
+        return False
+    ids = few_tokens(model)
+    length = ids.shape[1]
+    rows = torch.cat([torch.cat([ids, ids.flip(1)], dim=1), torch.cat([ids, ids], dim=1)])
+    tree = build_tree([2 * length] * 2, [0, length])
+    packed, positions = tree.pack(rows, torch.ones_like(rows, dtype=torch.bool))
+    told = tree.attention_arguments(ids.device)
+    with evaluating(model):
+        apart = model.get_decoder()(input_ids=rows, use_cache=False).last_hidden_state
+        hidden = model.get_decoder()(input_ids=packed, position_ids=positions, use_cache=False, **told)
+    difference = (hidden.last_hidden_state[0, tree.paths.to(ids.device)] - apart).abs().max()
+    return bool(difference <= APART * apart.abs().max())

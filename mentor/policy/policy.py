@@ -8,49 +8,31 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.core_model_loading import revert_weight_conversion
 
 from mentor import progress
-from mentor.algorithm.batch import Batch, TokenBatch
+from mentor.algorithm.batch import TokenBatch
 from mentor.errors import PolicyError
 from mentor.policy import lora, nf4
 from mentor.policy.interface import B, Engine, LossFunction, PolicyOutput
 from mentor.policy.lm_head import MostLikely, Truncation
+from mentor.policy.micro_batches import Layout, MicroBatch, Part, micro_batches
 from mentor.policy.optimizer import OptimizerSettings, trained_parameters
-from mentor.policy.packing import Packing, packed_parts
-from mentor.policy.partition import balanced_partition
 from mentor.policy.ranks import Ranks
 from mentor.policy.state import Entry, read_meta, read_parameters, write_state
 from mentor.timer import timed_part
 
-Part = TypeVar("Part", bound=TokenBatch)
-
-
-@dataclass(frozen=True)
-class MicroBatch(Generic[Part]):
-    """rows: (b,), the batch's rows in it. part: their tensors, on the device. packing: how they lie when packed.
-
-    filler: it counts nothing, and gives this rank as many micro-batches as the others have.
-    """
-
-    rows: torch.Tensor
-    part: Part
-    packing: Packing | None = None
-    filler: bool = False
-
 
 class Policy:
-    """micro_batch_tokens: the most padded tokens of one forward pass. packing: several sequences in one row, where the
-    model keeps them apart."""
+    """micro_batch_tokens: the most tokens of one forward pass, padding included. share_prefixes: what rows have in
+    common at their beginning is computed once. packing: several sequences in one row. Both where the model allows."""
 
     def __init__(
         self,
@@ -60,9 +42,11 @@ class Policy:
         micro_batch_tokens: int = 8192,
         packing: bool = False,
         ranks: Ranks | None = None,
+        share_prefixes: bool = True,
     ) -> None:
         self.engine, self.tokenizer, self.settings = engine, tokenizer, settings
         self.micro_batch_tokens, self.packing = micro_batch_tokens, packing and engine.scorer.packs
+        self.share_prefixes = share_prefixes and engine.scorer.shares_prefixes
         self.ranks = ranks or Ranks()
 
     @property
@@ -160,33 +144,13 @@ class Policy:
 
     def micro_batches(self, batch: Part) -> list[MicroBatch[Part]]:
         """Cut this rank's part of the batch into as many micro-batches as every rank has: each is a collective."""
-        own, counts = [], []
-        for rank, share in enumerate(balanced_partition(batch.lengths.tolist(), self.ranks.size)):
-            rows = torch.tensor(share, dtype=torch.long)
-            cut = list(self._cut(batch, rows)) if share else []
-            counts.append(len(cut))
-            if rank == self.ranks.rank:
-                own = cut
-        missing = max(counts) - len(own)
-        return [*own, *[self._filler(batch)] * missing] if missing else own
-
-    def _cut(self, batch: Part, rows: torch.Tensor) -> Iterator[MicroBatch[Part]]:
-        """Cut these rows into micro-batches of at most `micro_batch_tokens`."""
-        part, device = batch.take(rows), self.engine.device
-        if self.packing:
-            for inside, packing in packed_parts(part.lengths, self.micro_batch_tokens, self.engine.scorer.by_lengths):
-                yield MicroBatch(rows[inside], part.take(inside).to(device), packing)
-        else:
-            for inside, micro in part.micro_batches(self.micro_batch_tokens):
-                yield MicroBatch(rows[inside], micro.to(device))
-
-    def _filler(self, batch: Part) -> MicroBatch[Part]:
-        """Make a micro-batch of the shortest row, with weight 0."""
-        rows = batch.lengths.argmin()[None]
-        part = batch.take(rows).to(self.engine.device)
-        if isinstance(part, Batch):
-            part = replace(part, weights=torch.zeros_like(part.weights))
-        return MicroBatch(rows, part, filler=True)
+        scorer = self.engine.scorer
+        layout = Layout(
+            self.share_prefixes, self.packing, scorer.by_lengths, recomputes=self.model.is_gradient_checkpointing
+        )
+        return micro_batches(
+            batch, layout, self.micro_batch_tokens, self.ranks.size, self.ranks.rank, self.engine.device
+        )
 
     def _forward(
         self,

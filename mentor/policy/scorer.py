@@ -10,17 +10,20 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from mentor.policy.attention import masked_attention, takes_lengths
-from mentor.policy.layers import keeps_sequences_apart, sees_back_alone
+from mentor.policy.layers import keeps_sequences_apart, sees_back_alone, shares_prefixes
 from mentor.policy.lm_head import MostLikely, Truncation, embedded, kept_tokens, most_likely_tokens, token_logprobs
 from mentor.policy.logits import evaluating, few_tokens, read_logit_map
 from mentor.policy.packing import Packing
+from mentor.policy.prefix_attention import rows_at
+from mentor.policy.prefixes import PrefixTree
 
 
 class Scorer(nn.Module):
     """temperature: of the tokens' distribution. dtype: of the forward pass, under autocast where weights are wider.
 
     into_grad: see `token_logprobs`. causal: whether padding on the right needs no mask. packs: whether it takes a
-    `Packing`; by_lengths: by the sequences' lengths. Raises PolicyError for a model whose LM head is not understood.
+    `Packing`; by_lengths: by the sequences' lengths. shares_prefixes: whether it takes a `PrefixTree`. Raises
+    PolicyError for a model whose LM head is not understood.
     """
 
     def __init__(self, model: PreTrainedModel, temperature: float, dtype: torch.dtype, into_grad: bool) -> None:
@@ -32,6 +35,7 @@ class Scorer(nn.Module):
                 self._embeds_in_place = into_grad and _embeds_plainly(model)
                 self.causal = sees_back_alone(model)
             self.packs = keeps_sequences_apart(model)
+            self.shares_prefixes = shares_prefixes(model)
         self.by_lengths = takes_lengths(model)
 
     def _computing(self) -> torch.autocast:
@@ -44,7 +48,7 @@ class Scorer(nn.Module):
         token_ids: torch.Tensor,
         attention: torch.Tensor,
         loss_mask: torch.Tensor,
-        packing: Packing | None = None,
+        packing: Packing | PrefixTree | None = None,
         kept: torch.Tensor | None = None,
         truncation: Truncation | None = None,
         with_entropies: bool = True,
@@ -82,7 +86,11 @@ class Scorer(nn.Module):
         return logprobs[:, 0], entropies, kept, listed, None if listed is None else logprobs[:, 1:]
 
     def _hidden(
-        self, token_ids: torch.Tensor, attention: torch.Tensor, trained: torch.Tensor, packing: Packing | None
+        self,
+        token_ids: torch.Tensor,
+        attention: torch.Tensor,
+        trained: torch.Tensor,
+        packing: Packing | PrefixTree | None,
     ) -> torch.Tensor:
         """Return the last hidden states (N, H) where the next token is trained; trained: (B, T - 1) bool."""
         if packing is None:
@@ -93,7 +101,7 @@ class Scorer(nn.Module):
         told = packing.attention_arguments(ids.device)
         output = self.model.get_decoder()(**self._tokens(ids), position_ids=positions, use_cache=False, **told)
         columns = torch.arange(trained.shape[1], device=ids.device).expand_as(trained)
-        return output.last_hidden_state.flatten(0, 1)[packing.index(columns)[trained]]
+        return rows_at(output.last_hidden_state.flatten(0, 1), packing.index(columns)[trained])
 
     def _tokens(self, token_ids: torch.Tensor) -> dict[str, torch.Tensor]:
         """Make the model's input: token ids, or their embeddings where that gradient can be accumulated in place."""

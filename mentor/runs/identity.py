@@ -21,7 +21,7 @@ ABSENT = "(absent)"
 SPREAD: dict[str, tuple[str, ...]] = {
     "task": ("license",),
     "model": ("attn_implementation", "license"),
-    "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload"),
+    "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload", "share_prefixes"),
     "sampler": ("placement", "engines", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s", "workers"),
     "judge": (

@@ -102,7 +102,9 @@ def build_policy(
             offload=zero.offload or offload,
             bucket_elements=zero.bucket_elements,
         )
-    return Policy(engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks)
+    return Policy(
+        engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks, trainer.share_prefixes
+    )
 
 
 def say_padding(policy: Policy, trainer: TrainerConfig, logger: Logger) -> None:
