@@ -57,7 +57,7 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 # The programs to compare with and the data are not in this repository: SHARED is the folder that has them.
 SHARED ?= ../shared
 RECORD = --json docs/performance/$@.json
-BENCHMARKS := bench_calls bench_grader bench_sandbox bench_step
+BENCHMARKS := bench_calls bench_grader bench_sandbox bench_step bench_prefixes bench_prefixes_qwen3
 .PHONY: $(BENCHMARKS)
 
 bench: setup $(BENCHMARKS) ## Every benchmark, one after the other, then docs/performance.md; an idle machine, half an hour
@@ -74,6 +74,12 @@ bench_sandbox:
 
 bench_step:  # TRL_PYTHON: of an environment that has trl; BEFORE: another checkout of this project
 	$(BIN)/python scripts/$@.py $(if $(TRL_PYTHON),--trl-python $(TRL_PYTHON)) $(if $(BEFORE),--before $(BEFORE)) $(RECORD)
+
+bench_prefixes:
+	$(BIN)/python scripts/$@.py $(RECORD)
+
+bench_prefixes_qwen3:
+	$(BIN)/python scripts/bench_prefixes.py --shape qwen3-0.6b --prompts 1500 --groups 1 --rounds 1 --checkpointing $(RECORD)
 
 prove-resume: setup ## Kill stages at random points, resume them, and compare (ARGS="--kills 3 --seed 1")
 	rm -rf outputs/prove-resume

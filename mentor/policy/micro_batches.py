@@ -14,7 +14,7 @@ from mentor.policy.partition import balanced_partition
 from mentor.policy.prefixes import PrefixTree, sort_rows
 
 Part = TypeVar("Part", bound=TokenBatch)
-LEAST_GAIN = 0.05  # of a batch's tokens: where common prefixes save less, rows are computed as if they had none
+LEAST_GAIN = 0.1  # of a batch's tokens: where common prefixes save less, rows are computed as if they had none
 Cut = tuple[torch.Tensor, Packing | PrefixTree | None]
 """rows (b,) of a batch, and how they lie together; None: each in a row of its own, padded."""
 

@@ -13,6 +13,7 @@ from mentor.policy.checkpoint import save_folder
 from mentor.policy.interface import PolicyOutput
 from mentor.policy.lora import WEIGHTS, add_adapters
 from mentor.policy.model import load_model
+from mentor.policy.prefixes import PrefixTree
 from mentor.policy.ranks import join_ranks
 from mentor.policy.scorer import Scorer
 from mentor.policy.supervised import supervised_loss
@@ -45,17 +46,17 @@ def torch_policy(base: Path, chat, case: str = "zero2") -> Policy:
     if "lora" in case:
         torch.manual_seed(0)
         add_adapters(model, rank=4, alpha=8)
-    return build_policy(model, chat.tokenizer, worker.SETTINGS, micro_batch_tokens=10_000)
+    return build_policy(model, chat.tokenizer, worker.SETTINGS, micro_batch_tokens=10_000, share_prefixes=False)
 
 
 def assert_equal_to_torch(found, base: Path, folder: Path, chat, count: int) -> None:
     for case, entry in found.items():
         plain = torch_policy(base, chat, case)
-        logprobs = plain.logprobs(make_batch())
-        truncated, kept = plain.truncated(make_batch(), worker.TRUNCATION)
+        logprobs = plain.logprobs(worker.batch_of(case))
+        truncated, kept = plain.truncated(worker.batch_of(case), worker.TRUNCATION)
         assert torch.allclose(torch.tensor(entry["truncated"]), truncated, atol=1e-5), case
         assert torch.equal(torch.tensor(entry["kept"]), kept) and kept.any(), case
-        for ours, theirs in zip(entry["stats"], worker.train(plain, worker.STEPS), strict=True):
+        for ours, theirs in zip(entry["stats"], worker.train(plain, worker.STEPS, case), strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), case
         assert torch.allclose(torch.tensor(entry["logprobs"]), logprobs, atol=1e-5), case
         exported = load_file(folder / f"{case}-{count}-model" / "model.safetensors")
@@ -72,7 +73,7 @@ def distance(found, expected, start) -> float:
 
 
 def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp_path, monkeypatch):
-    """Stages 2 and 3: a step, the checkpoint it leaves, and the step that follows from it."""
+    """Stages 2 and 3: a step, the checkpoint it leaves, the step that follows from it, and shared prefixes."""
     be_the_only_rank(monkeypatch)
     start = weights_of(torch_policy(base, chat))
     with join_ranks(distributed=True) as ranks:
@@ -100,11 +101,26 @@ def test_one_rank_in_this_process_computes_what_plain_torch_does(base, chat, tmp
             assert resumed.step == 1
             worker.train(resumed, 1)
             assert all(torch.allclose(value, unbroken[name], atol=1e-6) for name, value in resumed.weights())
+        assert max(gradients_differ_by(base, case, ranks) for case in ("zero2", "zero2-lora", "zero3")) < 1e-6
+
+
+def gradients_differ_by(base: Path, case: str, ranks) -> float:
+    """How far the gradients with shared prefixes are from those without, as a share of their norm."""
+    moments = []
+    for share in (False, True):
+        policy = worker.build(base, case, ranks)
+        policy.share_prefixes = policy.share_prefixes and share
+        packings = {type(micro.packing) for micro in policy.micro_batches(worker.batch_of("shared"))}
+        assert packings == {PrefixTree if share else type(None)}
+        worker.train(policy, 1, "shared")
+        moments.append({name: policy.engine.read(value)["exp_avg"] for name, value in policy.trained_parameters()})
+    apart, shared = moments
+    return distance(shared, apart, {name: torch.zeros_like(value) for name, value in apart.items()})
 
 
 @pytest.mark.slow
 def test_two_processes_compute_what_one_does_in_plain_torch(base, chat, tmp_path):
-    found = run(base, tmp_path, 2, "zero1", "zero2", "zero3", "zero2-packed", "zero3-lora")
+    found = run(base, tmp_path, 2, "zero1", "zero2", "zero3", "zero2-packed", "zero2-shared", "zero3-lora-shared")
     assert_equal_to_torch(found, base, tmp_path, chat, 2)
 
 
