@@ -702,7 +702,7 @@ class Config(Section):
     run: str = "default"  # the experiment's name: every stage of a run shares outputs/<run>/
     name: str | None = None  # of an rl folder, and of a reward in scores; the reward preset when null
     seed: int = number(0, low=0)  # of all that is random in a stage; folders of training stages end in it
-    init: str = "base"  # rl and sft start from: base, sft or a model folder
+    init: str = "base"  # rl and sft start from: base, sft, an rl model of the run by its name, or a model folder
     overwrite: bool = False  # start again in a folder that holds another configuration
     task: TaskConfig | None = None  # the training questions
     teacher: TeacherConfig | None = None  # who solves the training questions

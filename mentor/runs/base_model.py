@@ -17,13 +17,20 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def base_model(config: Config, root: Path) -> Path | str:
     """Return the model that sft or rl starts from: a checked local folder, or a hub name.
 
-    init=base: `model.path`, else the run's pretrained student; init=sft: the run's sft model; else `init` is a folder.
+    init=base: `model.path`, else the run's pretrained student; init=sft: the run's sft model; init=<name>: the run's rl
+    model of this name, or the model of this folder of the run; else `init` is a model folder.
     """
     if config.init == "base" and config.model is not None and config.model.path is not None:
         return local_or_hub(config.model.path, "model.path")
     if config.init in ("base", "sft"):
         return _of_run(root, "pretrain" if config.init == "base" else "sft", config.seed)
-    return checked_model(Path(config.init), f"init={config.init}")
+    if Path(config.init).name == config.init:  # no path
+        if (root / config.init / "model").is_dir():
+            return checked_model(root / config.init / "model", f"init={config.init}")
+        if any(root.glob(f"rl-{config.init}-s*/model")):
+            return _of_run(root, f"rl-{config.init}", config.seed)
+    models = ", ".join(sorted(path.parent.name for path in root.glob("*/model")))
+    return checked_model(Path(config.init), f"init={config.init}", f", or a model of {root} ({models or 'none yet'})")
 
 
 def local_or_hub(path: str, key: str) -> Path | str:
@@ -48,10 +55,10 @@ def usable_model(path: str, key: str) -> Path | str:
     return checkpoint
 
 
-def checked_model(folder: Path, given: str) -> Path:
+def checked_model(folder: Path, given: str, named: str = "") -> Path:
     """Return the folder if it holds a config and a tokenizer; of a checkpoint its `model/`.
 
-    Raises InputError that names what is missing.
+    named: what else is accepted, for the message. Raises InputError that names what is missing.
     """
     if (checkpoint := as_checkpoint(folder)) is not None:
         folder = checkpoint / "model"
@@ -60,7 +67,7 @@ def checked_model(folder: Path, given: str) -> Path:
                 f"`{given}` is a checkpoint: `mentor stage=push model.path={checkpoint}` makes a model of it"
             )
     if not folder.is_dir():
-        raise InputError(f"`{given}` is not a folder; accepted: a Hugging Face model folder")
+        raise InputError(f"`{given}` is not a folder; accepted: a Hugging Face model folder{named}")
     if not (folder / "config.json").is_file():
         inner = folder / "model"
         hint = f"; did you mean {inner}?" if (inner / "config.json").is_file() else ""

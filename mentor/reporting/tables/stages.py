@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from mentor.reporting.read.lineage import ancestors
 from mentor.reporting.read.methods import method_of, trained_folders
 from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import Parity, Report, StageRecord
@@ -83,14 +84,16 @@ def method_cost_table(report: Report) -> Table:
     names = distinct([*groups, *(method.method for method in report.methods)])
     return Table(
         title="Cost by method",
-        caption="Training: means over the seeds of the method's own stage, without what it was trained from. Tokens "
-        "per correct answer: all sampled tokens over all correct answers, in training and in every evaluation.",
+        caption="Training: means over the seeds of the method's own stage, without what it was trained from. Teacher "
+        "tokens: those that a teacher of distillation was shown. Tokens per correct answer: all sampled tokens over all "
+        "correct answers, in training and in every evaluation.",
         columns=[
             "method",
             "seeds",
             "updates",
             "sampled tokens",
             "trained tokens",
+            "teacher tokens",
             "seconds",
             "tokens per correct, training",
             "tokens per correct, evaluation",
@@ -108,6 +111,7 @@ def _method_row(method: str, records: Sequence[StageRecord], report: Report) -> 
         number(_mean(record.updates for record in records)),
         number(_mean(record.sampled_tokens for record in records)),
         number(_mean(record.trained_tokens for record in records)),
+        number(_mean(record.counts.get("teacher_tokens") for record in records)),
         number(_mean(spent_seconds(record) for record in records), 1),
         number(tokens_per_correct(_sum(r.sampled_tokens for r in records), _sum(r.correct for r in records))),
         number(tokens_per_correct(_sum(r.sampled_tokens for r in answers), _sum(r.correct for r in answers))),
@@ -136,11 +140,20 @@ def provenance_table(report: Report) -> Table:
     """Build the table of the configuration, seed and code of each folder."""
     return Table(
         title="Provenance",
-        caption="Every folder also holds its resolved config.yaml.",
-        columns=["stage folder", "config hash", "seed", "commit", "started (UTC)"],
-        rows=[plain(record.folder, *provenance(record).values()) for record in report.stages],
-        text_columns=(0, 1, 2, 3, 4),
+        caption="Every folder also holds its resolved config.yaml. Trained from: the models before it, the first one "
+        "first.",
+        columns=["stage folder", "trained from", "config hash", "seed", "commit", "started (UTC)"],
+        rows=[
+            plain(record.folder, trained_from(record, report), *provenance(record).values()) for record in report.stages
+        ],
+        text_columns=(0, 1, 2, 3, 4, 5),
     )
+
+
+def trained_from(record: StageRecord, report: Report) -> str:
+    """Join the models that a stage's model comes from, as `pretrain-s0 > sft-s0`."""
+    before = ancestors(record.folder, report.stages)[:0:-1]
+    return " > ".join(before) or MISSING
 
 
 def provenance(record: StageRecord) -> dict[str, str]:

@@ -36,6 +36,18 @@ def test_init_sft_or_a_folder_or_model_path(tmp_path: Path):
     assert base_model(rl(path="Qwen/Qwen3-0.6B"), tmp_path) == "Qwen/Qwen3-0.6B"
 
 
+def test_stages_go_on_from_a_model_of_the_run_by_its_name(tmp_path: Path):
+    opd = make_model_folder(tmp_path / "rl-opd-s0" / "model")
+    assert base_model(rl(init="opd"), tmp_path) == base_model(rl(seed=3, init="opd"), tmp_path) == opd
+    assert base_model(rl(init="rl-opd-s0"), tmp_path) == opd
+    other = make_model_folder(tmp_path / "rl-opd-s3" / "model")
+    assert base_model(rl(seed=3, init="opd"), tmp_path) == other
+    with pytest.raises(RunFolderError, match="no rl-opd model of seed 7 but several others: choose with init=<path>"):
+        base_model(rl(seed=7, init="opd"), tmp_path)
+    with pytest.raises(InputError, match=r"`init=odp` is not a folder.*or a model of .* \(rl-opd-s0, rl-opd-s3\)"):
+        base_model(rl(init="odp"), tmp_path)
+
+
 def test_unusable_folders_are_refused_with_what_they_lack(tmp_path: Path):
     model = make_model_folder(tmp_path / "sft-s0" / "model")
     with pytest.raises(InputError, match="is not a folder"):
