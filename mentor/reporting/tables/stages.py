@@ -85,7 +85,7 @@ def method_cost_table(report: Report) -> Table:
     return Table(
         title="Cost by method",
         caption="Training: means over the seeds of the method's own stage, without what it was trained from. Teacher "
-        "tokens: those that a teacher of distillation was shown. Tokens per correct answer: all sampled tokens over all "
+        "tokens: those that a teacher was shown. Tokens per correct answer: all sampled tokens over all "
         "correct answers, in training and in every evaluation.",
         columns=[
             "method",
