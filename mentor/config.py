@@ -601,12 +601,22 @@ class SftTrainer(ScaledTrainer, SupervisedTrainer):
 
 
 @dataclass
+class CurriculumConfig(Section):
+    """Which tasks an RL step draws."""
+
+    draw: str = choice("shuffle", "shuffle", "success")  # the next of a shuffle, or by the student's recent success
+    rest_steps: int = number(0, low=0)  # in which a task is not drawn after a group that was all right or all wrong
+    window: int = count(3)  # last groups of a task that its recent success is counted over
+
+
+@dataclass
 class RlTrainer(ScaledTrainer):
     task_epochs: float | None = number(
         None, low=0.01
     )  # passes over the tasks, which say the steps; null: trainer.steps
     prompts_per_step: int = count(32)  # P: questions of one step
     group_size: int = number(8, low=2)  # G: trajectories of each question
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)  # which tasks a step draws
     minibatches: int = count(2)  # optimiser steps per pass over a rollout
     epochs: int = count(1)  # passes over a rollout
     advantage: str = choice("group", "group", "leave_one_out")  # baseline: mean of the group, or of the others in it

@@ -181,6 +181,7 @@ TRAINER = {
     "lora.quantize": above(".lora.rank", 0),
     **dict.fromkeys(("kl_estimator", "kl_placement"), above(".kl_coef", 0)),
     "reference_offload": above(".kl_coef", 0) & one_of(".lora.rank", 0),
+    **dict.fromkeys(("curriculum.rest_steps", "curriculum.window"), one_of(".curriculum.draw", "success")),
     "overlong_penalty": above(".overlong_buffer_tokens", 0),
 }
 STAGE = {

@@ -2,8 +2,8 @@
 """Kill stages with SIGKILL at random points, run the same command again, and compare with an unbroken run.
 
 exact     rl with sampler.deterministic=true, killed over and over, against an unbroken run: final weights, the whole
-          state of the last checkpoint (step, optimiser, random numbers), metrics and trajectories bit for bit, their
-          times aside.
+          state of the last checkpoint (step, optimiser, random numbers), metrics, trajectories and the outcomes that
+          the curriculum draws tasks by bit for bit, their times aside.
 ranks     the same with two processes (vLLM, ZeRO-2), one of which or `mentor` itself is killed: final weights within
           1e-6. Then a checkpoint of two processes is resumed by one, and one of one by two.
 records   rollout, sft, rl and eval without deterministic mode: the newest checkpoint loads back to what was saved, and
@@ -46,6 +46,7 @@ SMALL = ["debug=default", "logger=quiet", "launcher.threads=1"]
 RL = ["stage=rl", "reward=flexible", "stage.limit=300", "stage.save_trajectories_every=1", "trainer.save_every=3"]
 GROUP_SIZE, EVAL_SAMPLES = 4, 2
 WIDTH = ["trainer.prompts_per_step=8", f"trainer.group_size={GROUP_SIZE}"]
+DRAWN = ["trainer.curriculum.draw=success", "trainer.curriculum.rest_steps=2"]
 RECORD_STAGES = 4  # rollout, sft, rl and eval
 TIMED = ("time/", "throughput/")  # metrics that no two runs share
 
@@ -113,7 +114,7 @@ def lines(path: Path) -> int:
 def prove_exact(killer: Killer, kills: int) -> None:
     """Compare a killed run with an unbroken one. Raises SystemExit where they differ or no checkpoint was resumed."""
     steps = 3 * kills + 7
-    command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
+    command = [*RL, *WIDTH, *DRAWN, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
     whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole", "broken"))
     seconds = killer.finish(*command, "name=whole")
     at: list[int] = []
@@ -127,7 +128,7 @@ def prove_exact(killer: Killer, kills: int) -> None:
     say(f"exact: {steps} steps ({seconds:.0f} s unbroken), {len(at)} kills after step {', '.join(map(str, at))}")
     compare("weights", *(digest((folder / "model" / "model.safetensors").read_bytes()) for folder in (whole, broken)))
     compare("state of the last checkpoint", *(digest(state(folder)) for folder in (whole, broken)))
-    for name in ("metrics.jsonl", "trajectories/trajectories.jsonl"):
+    for name in ("metrics.jsonl", "trajectories/trajectories.jsonl", "curriculum.jsonl"):
         compare(name, *(digest(untimed(folder / name)) for folder in (whole, broken)))
     compare("headline and counts of the summary", *(digest(outcome(folder)) for folder in (whole, broken)))
     updates = optimiser_steps(broken)
@@ -154,7 +155,7 @@ def refuse_from_scratch(folder: Path) -> int:
 def prove_ranks(killer: Killer, kills: int) -> None:
     """Compare two ranks, one of which is killed now and then, with unbroken ones. Raises SystemExit on a difference."""
     steps = 2 * kills + 3
-    command = [*RL, *WIDTH, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
+    command = [*RL, *WIDTH, *DRAWN, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
     two = ["sampler=vllm", "trainer/deepspeed=zero2", "trainer.num_processes=2", "trainer.save_every=1"]
     whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole-ranks", "broken-ranks"))
     seconds = killer.finish(*command, *two, "name=whole-ranks")

@@ -5,7 +5,7 @@ a group whose rewards are all equal has no advantage and is skipped; a trajector
 (None) neither counts in its group's baseline nor is trained on.
 
 The parts of a reward are normalised together, by the deviation of their sum, or each by its own before they are
-weighted and summed (GDPO, arXiv:2601.05242, section 3.1). `turn_advantages` gives each turn of a trajectory its own.
+weighted and summed (GDPO, arXiv:2601.05242). `turn_advantages` gives each turn of a trajectory its own.
 """
 
 from __future__ import annotations

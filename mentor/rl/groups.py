@@ -1,6 +1,7 @@
 """Which tasks an RL step draws, the rollout requests of its groups, and trajectories put back into groups.
 
-The draw depends on the seed and the place in the run alone, so a resumed run draws the tasks of an unbroken one.
+The draw depends on the seed and the place in the run alone, so a resumed run draws the tasks of an unbroken one. A
+`Curriculum` draws tasks by the student's success instead.
 """
 
 from __future__ import annotations
@@ -13,34 +14,41 @@ from mentor.environment import RolloutRequest, derive_seed
 from mentor.types import Task, Trajectory, TrajectoryGroup
 
 
+def first_place(step: int, number: int, rounds: int, prompts: int) -> int:
+    """Return the first place in the order of draws of a step, from 1, and its sampling round `number`, from 0.
+
+    rounds: the most of a step. The places of rounds that a step does not need are skipped, so that what a step draws
+    does not depend on how many rounds the steps before it took.
+    """
+    return ((step - 1) * rounds + number) * prompts
+
+
+def shuffled_tasks(tasks: Sequence[Task], first: int, count: int, seed: int) -> list[Task]:
+    """List the tasks of `count` places of the shuffle."""
+    return [tasks[shuffled_index(len(tasks), place, seed)] for place in range(first, first + count)]
+
+
 def group_requests(
-    tasks: Sequence[Task],
+    drawn: Sequence[Task],
     step: int,
-    prompts_per_step: int,
+    first: int,
     group_size: int,
     seed: int,
     temperature: float,
-    number: int = 0,
-    rounds: int = 1,
     top_p: float = 1.0,
     top_k: int | None = None,
 ) -> list[RolloutRequest]:
-    """List the P * G requests of step `step` (from 1): the next P tasks of the shuffle, each G times, each with a seed.
-
-    number: of the sampling round, from 0, of at most `rounds` in a step. The tasks of rounds that a step does not need
-    are skipped, so that what a step draws does not depend on how many rounds the steps before it took.
-    """
-    first = ((step - 1) * rounds + number) * prompts_per_step
+    """List the P * G requests for P drawn tasks, whose places begin at `first`: each G times, each with a seed."""
     return [
         RolloutRequest(
-            tasks[shuffled_index(len(tasks), place, seed)],
+            task,
             seed=derive_seed(seed, place, member),
             group_id=f"{step}-{place}",
             temperature=temperature,
             top_p=top_p,
             top_k=top_k,
         )
-        for place in range(first, first + prompts_per_step)
+        for place, task in enumerate(drawn, first)
         for member in range(group_size)
     ]
 

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from mentor.environment import Environment, RolloutRequest
 from mentor.policy.ranks import Ranks
-from mentor.rl.groups import as_groups, group_requests
+from mentor.rl.curriculum import Curriculum
+from mentor.rl.groups import as_groups, first_place, group_requests, shuffled_tasks
 from mentor.types import RewardBreakdown, Task, Trajectory, TrajectoryGroup
 
 
@@ -27,7 +28,8 @@ class GroupSampler:
     """Samples `prompts` groups of `group_size` trajectories at a time.
 
     expected_tokens: tokens of a trajectory by task id, which rollouts are balanced by. shares: of each rank in them, as
-    many as its rollout engines. rounds: the most sampling rounds of a step.
+    many as its rollout engines. rounds: the most sampling rounds of a step. curriculum: draws the tasks; None takes the
+    next of a shuffle.
     """
 
     environment: Environment
@@ -42,20 +44,17 @@ class GroupSampler:
     rounds: int = 1
     top_p: float = 1.0
     top_k: int | None = None
+    curriculum: Curriculum | None = None
 
     def sample(self, step: int, number: int) -> list[TrajectoryGroup]:
         """Sample the groups of the step's sampling round `number`, from 0."""
+        first = first_place(step, number, self.rounds, self.prompts)
+        if self.curriculum is None:
+            drawn = shuffled_tasks(self.tasks, first, self.prompts, self.seed)
+        else:
+            drawn = self.curriculum.draw(step, number, self.prompts)
         requests = group_requests(
-            self.tasks,
-            step,
-            self.prompts,
-            self.group_size,
-            self.seed,
-            self.temperature,
-            number,
-            self.rounds,
-            self.top_p,
-            self.top_k,
+            drawn, step, first, self.group_size, self.seed, self.temperature, self.top_p, self.top_k
         )
         return as_groups(self._trajectories(requests), self.group_size)
 

@@ -66,6 +66,8 @@ class StepRunner:
         stats |= self._push(step, timer)
         if self.algorithm.rounds > 1:
             stats |= {"rollout/rounds": float(rounds), "groups/dropped": (len(groups) - len(trained)) / len(groups)}
+        if self.rollouts.curriculum is not None:
+            stats |= self.rollouts.curriculum.metrics(step)
         return groups, stats
 
     def _sampled(self, step: int, timer: Timer) -> tuple[list[TrajectoryGroup], int]:
@@ -77,6 +79,8 @@ class StepRunner:
             with timer("reward"):
                 score_groups(sampled, self.reward, self.rollouts.ranks)
                 subtract_overlong(sampled, self.algorithm.shaping)
+            if self.rollouts.curriculum is not None:
+                self.rollouts.curriculum.record(step, sampled)
             groups += sampled
             if enough_signal(groups, self.algorithm.prompts, self.algorithm.advantage):
                 break

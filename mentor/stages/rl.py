@@ -28,6 +28,7 @@ from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat, texts_around
 from mentor.stages.distill_teacher import open_distill_teacher
 from mentor.stages.judging import open_judge
+from mentor.stages.rl_curriculum import open_curriculum
 from mentor.stages.rl_files import resume, store_groups, trajectory_file
 from mentor.stages.rl_models import load_policy, load_reference
 from mentor.stages.rl_settings import algorithm_settings, budget, with_steps
@@ -87,6 +88,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             graders, report=logger.message, judge=judge, by_turn=algorithm.advantage.by_turn, **asdict(reward_settings)
         ) as reward,
         trajectory_file(folder, logger, ranks) as store,
+        open_curriculum(trainer, folder, tasks, config.seed, start, logger, ranks) as curriculum,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
     ):
         rollouts = GroupSampler(
@@ -102,6 +104,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             rounds=algorithm.rounds,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
+            curriculum=curriculum,
         )
         runner = StepRunner(policy, reference, teacher, rollouts, reward, canary, algorithm, chat.pad_id)
         logger.message(toolbox.summary)

@@ -94,16 +94,21 @@ class SamplingTeacher(Teacher):
         return {"tries": sample_counts(folder / SAMPLES, report), "coverage": coverage(kept, tasks, list(tools))}
 
 
+def latest_samples(path: Path, report: Report) -> list[Record]:
+    """Read the verdict on every try from samples.jsonl, none without it; of a task that was cut off, the later one."""
+    if not path.exists():
+        return []
+    return list({(record["id"], record["sample"]): record for record in read_jsonl(path, report)}.values())
+
+
 def sample_counts(path: Path, report: Report) -> dict[str, Any]:
     """Count all tries by verdict, from samples.jsonl.
 
     distinct_paths: distinct call graphs of the right tries, summed over tasks.
     """
-    latest: dict[tuple[str, int], Record] = {}  # a task that was cut off is tried again
-    if path.exists():
-        latest = {(record["id"], record["sample"]): record for record in read_jsonl(path, report)}
-    right = [record for record in latest.values() if record["reason"] is None]
-    reasons = Counter(record["reason"] for record in latest.values() if record["reason"] is not None)
+    latest = latest_samples(path, report)
+    right = [record for record in latest if record["reason"] is None]
+    reasons = Counter(record["reason"] for record in latest if record["reason"] is not None)
     return {
         "samples": len(latest),
         "correct": len(right),

@@ -61,8 +61,9 @@ def test_a_sweep_has_a_process_and_a_folder_for_every_point():
 
 @pytest.fixture(scope="module")
 def repeated(work: Path) -> None:
-    """`rl-a`, which W&B follows, and `rl-b`, which is the same otherwise."""
-    few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true"]
+    """`rl-a`, which W&B follows, and `rl-b`, which is the same otherwise: each term by itself, credit by turn."""
+    few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true", "trainer/algorithm=gdpo"]
+    few += ["trainer.credit=turn", "trainer.curriculum.draw=success", "trainer.curriculum.rest_steps=1"]
     assert main([*few, "name=a", "logger.backends=[wandb]"]) == 0
     assert main([*few, "name=b"]) == 0
 
@@ -72,6 +73,7 @@ def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
     metrics = records("rl-a-s0/metrics.jsonl")
     assert len(metrics) == 2 and wandb_history(path) == metrics
     assert {"advantage/share_mixed", "policy/mismatch_kl", "throughput/update_tokens_per_s"} <= metrics[-1].keys()
+    assert metrics[-1]["advantage/turn_difference"] > 0 and 0 < metrics[-1]["curriculum/seen"] < 1
     assert metrics[0]["policy/mismatch_kl"] < 1e-6, "both engines are the same model"
 
 

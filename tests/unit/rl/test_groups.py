@@ -1,6 +1,6 @@
 """What a step draws, in every sampling round, is decided by the seed and the place alone."""
 
-from mentor.rl.groups import as_groups, group_requests, shuffled_index
+from mentor.rl.groups import as_groups, first_place, group_requests, shuffled_index, shuffled_tasks
 from mentor.types import Task
 from tests.fixtures.rollouts import END, make_task, run
 
@@ -8,7 +8,8 @@ TASKS = [Task(f"t{i}", "q", ("1",), "calculator") for i in range(11)]
 
 
 def drawn(step: int, number: int = 0, rounds: int = 1) -> list[tuple[str, int]]:
-    requests = group_requests(TASKS, step, 3, 2, seed=5, temperature=1.0, number=number, rounds=rounds)
+    first = first_place(step, number, rounds, 3)
+    requests = group_requests(shuffled_tasks(TASKS, first, 3, seed=5), step, first, 2, seed=5, temperature=1.0)
     return [(request.task.id, request.seed) for request in requests]
 
 
@@ -36,7 +37,8 @@ def test_every_epoch_draws_every_task_once_and_each_member_has_its_own_seed():
     assert [sorted(drawn[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
     assert drawn[:7] != drawn[7:14]
     tasks = [make_task(i) for i in range(7)]
-    requests = group_requests(tasks, step=2, prompts_per_step=3, group_size=4, seed=3, temperature=1.0)
+    found = shuffled_tasks(tasks, first_place(2, 0, 1, 3), 3, seed=3)
+    requests = group_requests(found, 2, 3, group_size=4, seed=3, temperature=1.0)
     assert [request.task for request in requests[::4]] == [tasks[i] for i in drawn[3:6]]
     assert len({request.seed for request in requests}) == 12
     assert len({request.group_id for request in requests}) == 3
