@@ -57,7 +57,7 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 # The programs to compare with and the data are not in this repository: SHARED is the folder that has them.
 SHARED ?= ../shared
 RECORD = --json docs/performance/$@.json
-BENCHMARKS := bench_calls bench_grader bench_sandbox bench_step bench_prefixes bench_prefixes_qwen3
+BENCHMARKS := bench_calls bench_grader bench_sampler bench_sandbox bench_step bench_prefixes bench_prefixes_qwen3
 .PHONY: $(BENCHMARKS)
 
 bench: setup $(BENCHMARKS) ## Every benchmark, one after the other, then docs/performance.md; an idle machine, half an hour
@@ -68,6 +68,9 @@ bench_calls:
 
 bench_grader:
 	$(BIN)/python scripts/$@.py $(SHARED)/bench/released_scoring.py $(SHARED)/data/math/math500.jsonl $(RECORD)
+
+bench_sampler:
+	$(BIN)/python scripts/$@.py $(RECORD)
 
 bench_sandbox:
 	$(BIN)/python scripts/$@.py $(SHARED)/bench/released_sandbox.py $(RECORD)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Multi-turn rollouts with sampler=vllm against plain generation by vLLM, in sampled tokens a second.
+"""Multi-turn rollouts by both samplers, and plain generation by vLLM, in sampled tokens a second.
 
-A round is a rollout of all trajectories with their tools, then their turns generated again by vLLM's own
-`LLM.generate`: every prompt of every turn at once, each exactly as long as it was. Both begin with an empty prefix
-cache, as after new weights. `LLM.generate` comes twice: as it is, and over an engine with all settings of the
-sampler's (smaller blocks of cache, above all); neither gives the seeds and logprobs of a rollout. The first round is
-not counted; of the others the medians are. At the end, seconds of pushing new weights and of checking them.
+A round is a rollout of all trajectories with their tools by each sampler. The turns of the one of sampler=vllm are then
+generated again by vLLM's own `LLM.generate`: every prompt of every turn at once, each exactly as long as it was. All
+begin with an empty cache, as after new weights. `LLM.generate` comes in three ways: as it is; over an engine with all
+settings of the sampler's (smaller blocks of cache, above all); and with the seeds and logprobs of a rollout too, so
+tuned alike. The first round is not counted; of the others the medians are. At the end, seconds of pushing new weights
+to vLLM and of checking them.
 
     scripts/bench_sampler.py --model outputs/default/pretrain-s0/model
 
@@ -34,7 +35,7 @@ from mentor.chat import ChatFormat
 from mentor.environment import Environment, RolloutLimits, RolloutRequest, derive_seed
 from mentor.policy import OptimizerSettings, Policy, TorchEngine
 from mentor.policy.model import load_model, torch_dtype
-from mentor.sampling import Canary, build_sampler, push_weights
+from mentor.sampling import Canary, Sampler, build_sampler, push_weights
 from mentor.sampling.vllm_engine import BLOCK_TOKENS, MIN_BATCH_TOKENS
 from mentor.sampling.vllm_sampler import VllmSampler
 from mentor.tasks import load_tasks
@@ -42,11 +43,13 @@ from mentor.timer import Timer
 from mentor.tools import Toolbox, Toolset
 from mentor.types import Trajectory
 from scripts.arguments import positive_int
+from scripts.benchmark_record import BenchmarkTable, Cell, add_json_option, report
 
 if TYPE_CHECKING:
     from vllm import LLM
 
 Turn = tuple[list[int], int]  # prompt, tokens to sample
+SAMPLERS = ("transformers", "vllm")
 
 
 def main() -> None:
@@ -66,6 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--max-tokens", type=positive_int, default=512, help="of one trajectory")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=positive_int, default=torch.get_num_threads())
+    add_json_option(parser)
     return parser.parse_args()
 
 
@@ -78,41 +82,61 @@ def pretrain(folder: Path) -> Path:
 def bench(model: Path, arguments: argparse.Namespace) -> None:
     torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")  # vLLM's, of deprecated names
-    chat = ChatFormat.from_pretrained(model)
-    dtype = torch_dtype(arguments.dtype)
+    chat, dtype = ChatFormat.from_pretrained(model), torch_dtype(arguments.dtype)
     began = time.perf_counter()
-    sampler = build_sampler("vllm", model, chat.end_ids, arguments.max_running, dtype, arguments.max_tokens)
-    assert isinstance(sampler, VllmSampler)
-    print(f"engine started in {time.perf_counter() - began:.1f} s, {arguments.threads} threads, {arguments.dtype}")
+    vllm = build_sampler("vllm", model, chat.end_ids, arguments.max_running, dtype, arguments.max_tokens)
+    started = time.perf_counter() - began
+    assert isinstance(vllm, VllmSampler)
+    embedded = build_sampler("transformers", model, chat.end_ids, arguments.max_running, dtype, arguments.max_tokens)
     same = {"block_size": BLOCK_TOKENS, "max_num_batched_tokens": MIN_BATCH_TOKENS, "enable_chunked_prefill": False}
-    plain = {"LLM.generate": engine(model, arguments), "LLM.generate, tuned": engine(model, arguments, **same)}
+    plain, tuned = engine(model, arguments), engine(model, arguments, **same)
     tasks = load_tasks("calculator", size=arguments.prompts)
     wanted = [
         RolloutRequest(task, derive_seed(task.id, member)) for task in tasks for member in range(arguments.group_size)
     ]
-    ways: dict[str, list[float]] = {"rollout": [], **{name: [] for name in plain}}
-    toolbox = Toolbox(Toolset.builtin("calculator"))
+    rates: dict[str, list[float]] = {}
     limits = RolloutLimits(max_tokens=arguments.max_tokens)
-    with Environment(sampler, toolbox, chat, limits) as environment:
+    with (
+        Environment(embedded, Toolbox(Toolset.builtin("calculator")), chat, limits) as own,
+        Environment(vllm, Toolbox(Toolset.builtin("calculator")), chat, limits) as other,
+    ):
         for number in range(arguments.rounds + 1):
-            seconds, trajectories = rollout(environment, sampler, wanted)
+            embedded.load_weights([])
+            seconds, trajectories = rollout(own, wanted)
+            found = {"sampler=transformers": sampled(trajectories) / seconds}
+            vllm.forget()
+            seconds, trajectories = rollout(other, wanted)
             turns = [turn for trajectory in trajectories for turn in turns_of(trajectory)]
             count = sum(length for _, length in turns)
             if not count:
                 raise SystemExit("bench_sampler: the rollout sampled no token, so nothing was measured")
-            rates = [count / seconds, *(count / generate(llm, turns) for llm in plain.values())]
-            if number == 0:
-                calls = sum(len(trajectory.calls) for trajectory in trajectories)
-                print(f"{len(wanted)} trajectories, {len(turns)} turns, {calls} calls, {count} sampled tokens")
-                continue
-            for way, rate in zip(ways.values(), rates, strict=True):
-                way.append(rate)
-    for name, found in ways.items():
-        ratios = [one / other for one, other in zip(ways["rollout"], found, strict=True)]
-        spread = f"{min(found):,.0f} to {max(found):,.0f}"
-        print(f"{name:22} {median(found):8,.0f} tokens/s ({spread}), rollout is {median(ratios):.2f} of it")
-    push(model, chat, sampler, dtype, arguments.rounds)
-    sampler.close()
+            found["sampler=vllm"] = count / seconds
+            found["LLM.generate"] = count / generate(plain, turns)
+            found["LLM.generate, its settings"] = count / generate(tuned, turns)
+            found["LLM.generate, tuned alike"] = count / generate(tuned, turns, alike=True)
+            if number:
+                for way, rate in found.items():
+                    rates.setdefault(way, []).append(rate)
+    calls = sum(len(trajectory.calls) for trajectory in trajectories)
+    remarks = [
+        f"{len(wanted)} trajectories, {len(turns)} turns, {calls} calls and {count:,} sampled tokens with vLLM, "
+        f"{arguments.threads} threads, {arguments.dtype}; its engine started in {started:.1f} s.",
+        "A rollout's turns wait for one another and its last ones run in small batches; generation gets all at once.",
+    ]
+    pushes = push(model, chat, vllm, dtype, arguments.rounds)
+    vllm.close()
+    report([rate_table(rates), pushes], arguments.json, remarks)
+
+
+def rate_table(rates: dict[str, list[float]]) -> BenchmarkTable:
+    """Show the medians over the rounds, of the ratio too."""
+    rows: list[tuple[Cell, ...]] = []
+    for way, found in rates.items():
+        pairs = [zip(rates[f"sampler={name}"], found, strict=True) for name in SAMPLERS]
+        ratios = [median(one / other for one, other in pair) for pair in pairs]
+        rows.append((way, median(found), min(found), max(found), *ratios))
+    ratio_columns = [f"sampler={name} is times it" for name in SAMPLERS]
+    return BenchmarkTable("Sampled tokens a second", ("way", "median", "least", "most", *ratio_columns), rows)
 
 
 def engine(model: Path, arguments: argparse.Namespace, **settings: Any) -> LLM:
@@ -135,13 +159,14 @@ def engine(model: Path, arguments: argparse.Namespace, **settings: Any) -> LLM:
     )
 
 
-def rollout(
-    environment: Environment, sampler: VllmSampler, wanted: list[RolloutRequest]
-) -> tuple[float, list[Trajectory]]:
-    sampler.forget()
+def rollout(environment: Environment, wanted: list[RolloutRequest]) -> tuple[float, list[Trajectory]]:
     began = time.perf_counter()
     trajectories = environment.rollout(wanted)
     return time.perf_counter() - began, trajectories
+
+
+def sampled(trajectories: list[Trajectory]) -> int:
+    return sum(length for trajectory in trajectories for _, length in turns_of(trajectory))
 
 
 def turns_of(trajectory: Trajectory) -> Iterator[Turn]:
@@ -157,28 +182,35 @@ def turns_of(trajectory: Trajectory) -> Iterator[Turn]:
             yield tokens.token_ids[:start], place - start
 
 
-def generate(llm: LLM, turns: list[Turn]) -> float:
-    """Return the seconds that vLLM takes for all turns, given at once."""
+def generate(llm: LLM, turns: list[Turn], alike: bool = False) -> float:
+    """Return the seconds that vLLM takes for all turns, given at once. alike: with seeds and logprobs."""
     from vllm import SamplingParams
     from vllm.inputs import tokens_input
 
     llm.reset_prefix_cache()
     prompts = [tokens_input(prompt) for prompt, _ in turns]
-    params = [SamplingParams(max_tokens=length, ignore_eos=True) for _, length in turns]
+    params = [
+        SamplingParams(
+            max_tokens=length, ignore_eos=True, seed=number if alike else None, logprobs=0 if alike else None
+        )
+        for number, (_, length) in enumerate(turns)
+    ]
     began = time.perf_counter()
     llm.generate(prompts, params, use_tqdm=False)
     return time.perf_counter() - began
 
 
-def push(model: Path, chat: ChatFormat, sampler: VllmSampler, dtype: torch.dtype, rounds: int) -> None:
+def push(model: Path, chat: ChatFormat, sampler: Sampler, dtype: torch.dtype, rounds: int) -> BenchmarkTable:
     settings = OptimizerSettings("adamw", 0.0)
     policy = Policy(TorchEngine(load_model(model), settings, dtype), chat.tokenizer, settings)
     canary = Canary(chat.prompt_ids("What is 12 plus 34?", Toolset.builtin("calculator").schemas_json))
     timers = [Timer() for _ in range(rounds + 1)]
     found = [push_weights(policy, sampler, canary, 1.0, step, timer) for step, timer in enumerate(timers)]
-    pushing, checking = (1000 * median(timer.seconds[key] for timer in timers[1:]) for key in ("push", "push_check"))
     difference = max(stats["sync/canary_difference"] for stats in found)
-    print(f"weight push {pushing:.0f} ms, check {checking:.0f} ms, canary differs by {difference:.1g}")
+    parts = {"weight push, ms": "push", "its check, ms": "push_check"}
+    rows = [(name, 1000 * median(timer.seconds[key] for timer in timers[1:])) for name, key in parts.items()]
+    title = "New weights for sampler=vllm"
+    return BenchmarkTable(title, ("part", "value"), [*rows, ("difference of the canary's logprobs", difference)])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from mentor import progress
 from mentor.sampling.sampler import Completion, Sampler, SamplingParams
 from mentor.timer import timed_part
 
+LOOP_TURNS = 3  # of the event loop between two steps: with one, what a quick call returned waits for a further step
 LOOK_S = 1.0  # between two looks at a sampler in other processes that says nothing
 
 
@@ -70,7 +71,8 @@ class TurnScheduler:
                 if self.sampler.busy and not self.sampler.outputs:
                     progress.beat()
                     with timed_part("tools"):
-                        await asyncio.sleep(0)  # trajectories run their calls and ask again between two steps
+                        for _ in range(LOOP_TURNS):  # trajectories run their calls and ask again between two steps
+                            await asyncio.sleep(0)
                 else:
                     await self._rest()
         self._free_ended()

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import json
 import subprocess
 import sys
 
@@ -168,6 +169,9 @@ def test_bench_sampler_runs_to_its_report(chat, tmp_path):
     save_student(chat, tmp_path / "student")
     script = conf_dir().parent / "scripts" / "bench_sampler.py"
     small = ["--prompts=3", "--group-size=2", "--rounds=1", "--threads=1"]
-    command = [sys.executable, script, "--model", tmp_path / "student", *small]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "6 trajectories" in found and "rollout is" in found and "weight push" in found
+    record = tmp_path / "record.json"
+    command = [sys.executable, script, "--model", tmp_path / "student", *small, "--json", record]
+    assert "6 trajectories" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rates, pushes = json.loads(record.read_text())["tables"]
+    assert [row[0] for row in rates["rows"]][:2] == ["sampler=transformers", "sampler=vllm"] and len(rates["rows"]) == 5
+    assert all(rate > 0 for row in rates["rows"] for rate in row[1:]) and pushes["rows"][0][0] == "weight push, ms"
