@@ -99,8 +99,10 @@ def _check_leaf(key: str, entry: Field[Any], value: Any) -> None:
         if choices and each not in choices and not own:
             hint = suggestion(str(each), list(choices))
             raise ConfigError(f"`{key}={each}` is not accepted{hint}")
-    low, high = entry.metadata.get("low"), entry.metadata.get("high")
-    if value is None or (low is None and high is None):
+    low, high, word = (entry.metadata.get(name) for name in ("low", "high", "word"))
+    if word is not None and value != word and type(value) is not int:
+        raise ConfigError(f"`{key}={value}` is not accepted; accepted: {word}, or a whole number from {low}")
+    if value in (None, word) or (low is None and high is None):
         return
     fits = math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
     if not fits:

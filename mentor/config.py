@@ -62,6 +62,11 @@ def count(default: int | None) -> Any:
     return number(default, low=1)
 
 
+def count_or(word: str) -> Any:
+    """A field that takes whole numbers from 1, or the word, its default; of type Any, as OmegaConf merges no unions."""
+    return field(default=word, metadata={"low": 1, "high": None, "word": word})
+
+
 def share(default: float) -> Any:
     """A field that takes numbers from 0 to 1."""
     return number(default, low=0, high=1)
@@ -561,7 +566,7 @@ class TrainerConfig(Section):
     warmup_steps: int = number(0, low=0)  # optimiser steps of linear warm-up
     schedule: str = choice("constant", "constant", "linear")  # after the warm-up; linear: to zero at the last step
     max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
-    micro_batch_tokens: int = count(8192)  # tokens of one forward and backward, padding included
+    micro_batch_tokens: Any = count_or("auto")  # of one forward and backward, padded; auto: in rl the fastest
     packing: bool = False  # several short sequences share a row, where the model's layers keep them apart, else padding
     share_prefixes: bool = True  # what rows have in common at their beginning is computed once, where the model allows
     save_every: int = count(50)  # steps between checkpoints; the last step is always saved

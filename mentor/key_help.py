@@ -93,7 +93,8 @@ def _row(key: str, entry: Field[Any], hint: Any, meaning: str, values: Mapping[s
     section, condition = condition_of(key) or ("", None)
     if condition is not None and entry.name != "name":
         meaning = f"{meaning}; read with {condition.words.format(section)}"
-    return KeyRow(key, type_name(hint), shown, accepted(entry, hint), meaning)
+    kind = "whole number or word" if entry.metadata.get("word") else type_name(hint)
+    return KeyRow(key, kind, shown, accepted(entry, hint), meaning)
 
 
 def _schema_default(entry: Field[Any]) -> Any:
@@ -116,12 +117,14 @@ def type_name(hint: Any) -> str:
 
 def accepted(entry: Field[Any], hint: Any) -> str:
     """The words or the range that the field's metadata accepts; a dash where the type alone decides."""
-    choices, low, high = (entry.metadata.get(key) for key in ("choices", "low", "high"))
+    choices, low, high, word = (entry.metadata.get(key) for key in ("choices", "low", "high", "word"))
     if choices:
         return ", ".join(f"`{word}`" for word in choices)
     if low is None and high is None:
         return "–"
     span = f"{as_typed(low)} or more" if high is None else f"{as_typed(low)} to {as_typed(high)}"
+    if word is not None:
+        return f"{span}, or `{word}`"
     return f"{span}, or null" if type(None) in get_args(hint) else span
 
 

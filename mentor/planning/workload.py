@@ -8,6 +8,9 @@ from mentor.planning.shape import ModelShape
 
 NF4_BYTES = 4.127 / 8  # of a weight in four bits, with its share of the constants (arXiv:2305.14314, section 3)
 
+UNTIMED_TOKENS = {"cpu": 2048, "cuda": 8192}
+"""Tokens of a micro-batch with trainer.micro_batch_tokens=auto where nothing is timed: caches of a CPU are small."""
+
 
 @dataclass(frozen=True)
 class Device:

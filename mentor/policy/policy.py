@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -32,7 +32,8 @@ from mentor.timer import timed_part
 
 class Policy:
     """micro_batch_tokens: the most tokens of one forward pass, padding included. share_prefixes: what rows have in
-    common at their beginning is computed once. packing: several sequences in one row. Both where the model allows."""
+    common at their beginning is computed once. packing: several sequences in one row. Both where the model allows.
+    on_first_batch: called once, with the first batch, before anything is computed of it."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Policy:
         self.micro_batch_tokens, self.packing = micro_batch_tokens, packing and engine.scorer.packs
         self.share_prefixes = share_prefixes and engine.scorer.shares_prefixes
         self.ranks = ranks or Ranks()
+        self.on_first_batch: Callable[[TokenBatch], None] | None = None
 
     @property
     def model(self) -> PreTrainedModel:
@@ -104,13 +106,19 @@ class Policy:
         self.engine.module.eval()
         for micro in self.micro_batches(batch):
             progress.beat()
-            output = self._forward(micro, truncation, most_likely, with_entropies=False)
+            output = self.forward(micro, truncation, most_likely, with_entropies=False)
             if micro.filler:
                 continue
             rows, columns = micro.part.loss_mask.cpu().nonzero(as_tuple=True)
             for name, values in wanted.items():
                 values[micro.rows[rows], columns] = getattr(output, name).cpu()
         return {name: self.ranks.all_reduce(values) for name, values in wanted.items()}
+
+    def see_first(self, batch: TokenBatch) -> None:
+        """Hand a batch to what waits for the first one."""
+        wanted, self.on_first_batch = self.on_first_batch, None
+        if wanted is not None:
+            wanted(batch)
 
     def update(self, batch: B, loss_function: LossFunction[B], with_entropies: bool = True) -> dict[str, float]:
         """Take one optimiser step over a whole minibatch; return the summed stats, and the step's.
@@ -125,7 +133,7 @@ class Policy:
         for number, micro in enumerate(micro_batches, 1):
             progress.beat()
             with self._part("forward"):
-                loss, stats = loss_function(self._forward(micro, with_entropies=with_entropies), micro.part)
+                loss, stats = loss_function(self.forward(micro, with_entropies=with_entropies), micro.part)
             with self._part("backward"):
                 self.engine.backward(loss, last=number == len(micro_batches))
             for name, value in {**stats, "loss": loss.detach()}.items():
@@ -152,7 +160,7 @@ class Policy:
             batch, layout, self.micro_batch_tokens, self.ranks.size, self.ranks.rank, self.engine.device
         )
 
-    def _forward(
+    def forward(
         self,
         micro: MicroBatch[Part],
         truncation: Truncation | None = None,

@@ -134,6 +134,8 @@ def gather_experience(
     ]
     records = [group.trajectories[member].tokens or Tokens() for group, member in members]
     tokens = collate(records, pad_id)
+    if members:
+        policy.see_first(tokens)
     recompute, old_logprobs = settings.update.recompute, None
     if recompute or settings.truncation is not None:
         old_logprobs, kept = own_scores(policy, tokens, settings, shuffle_seed)

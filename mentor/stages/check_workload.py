@@ -10,6 +10,7 @@ from typing import Any
 from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
 from mentor.errors import InputError, one_line
 from mentor.planning import Device, ModelShape, Workload, make_plan
+from mentor.planning.workload import UNTIMED_TOKENS
 
 VLLM_BESIDE = ("vllm", "colocated")
 GIB = 2**30
@@ -20,6 +21,7 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
     """Collect what of the configuration decides the memory."""
     model, trainer, sampler = config.model, config.trainer, config.sampler
     assert isinstance(model, ModelConfig) and isinstance(trainer, RlTrainer) and isinstance(sampler, SamplerConfig)
+    fixed = UNTIMED_TOKENS["cuda" if device.is_gpu else "cpu"]
     return Workload(
         shape,
         device,
@@ -35,7 +37,7 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         reference_offload=trainer.reference_offload,
         optimizer=trainer.optimizer,
         gradient_checkpointing=trainer.gradient_checkpointing,
-        micro_batch_tokens=trainer.micro_batch_tokens,
+        micro_batch_tokens=fixed if trainer.micro_batch_tokens == "auto" else int(trainer.micro_batch_tokens),
         packing=trainer.packing,
         max_tokens=sampler.max_tokens,
         max_turn_tokens=sampler.max_turn_tokens,

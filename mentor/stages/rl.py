@@ -41,6 +41,7 @@ from mentor.stages.taught_tasks import (
     without_answer,
     without_teacher,
 )
+from mentor.stages.timed_size import settle_micro_batches
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.stages.training import save_student, say_padding, seed_everything
 from mentor.tasks.requested_format import format_warnings
@@ -74,6 +75,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     canary = Canary(fitting_prompt(tasks, toolbox, chat, sampling.max_tokens))
     policy = load_policy(base, chat, config, trainer, ranks)
     say_padding(policy, trainer, logger)
+    settle_micro_batches(policy, config, folder, logger, ranks)
     reference = load_reference(policy, base, chat, config, trainer, ranks)
     start = resume(folder, policy, logger, ranks)
     algorithm = algorithm_settings(trainer, sampling, config.distill)

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from mentor.chat import ChatFormat
 from mentor.config import DeepSpeedConfig, ModelConfig, ScaledTrainer, SupervisedTrainer, TrainerConfig
 from mentor.loggers import Logger
+from mentor.planning.workload import UNTIMED_TOKENS
 from mentor.policy import OptimizerSettings, Policy, TorchEngine, nf4
 from mentor.policy.checkpoint import save_folder
 from mentor.policy.interface import Engine
@@ -102,9 +103,9 @@ def build_policy(
             offload=zero.offload or offload,
             bucket_elements=zero.bucket_elements,
         )
-    return Policy(
-        engine, chat.tokenizer, settings, trainer.micro_batch_tokens, trainer.packing, ranks, trainer.share_prefixes
-    )
+    tokens = trainer.micro_batch_tokens
+    size = tokens if isinstance(tokens, int) else UNTIMED_TOKENS[engine.device.type]
+    return Policy(engine, chat.tokenizer, settings, size, trainer.packing, ranks, trainer.share_prefixes)
 
 
 def say_padding(policy: Policy, trainer: TrainerConfig, logger: Logger) -> None:
