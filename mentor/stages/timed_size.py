@@ -1,4 +1,4 @@
-"""`trainer.micro_batch_tokens=auto`: timed on the first batch, written into the stage's folder, read there on resume."""
+"""`trainer.micro_batch_tokens=auto`: timed on the first batch, written into the stage's folder and read on resume."""
 
 from __future__ import annotations
 
