@@ -3,6 +3,6 @@
 from mentor.planning.memory import Phase, Plan, make_plan
 from mentor.planning.options import cheapest_fit
 from mentor.planning.shape import ModelShape
-from mentor.planning.workload import Device, Workload
+from mentor.planning.workload import Device, TeacherWeights, Workload
 
-__all__ = ["Device", "ModelShape", "Phase", "Plan", "Workload", "cheapest_fit", "make_plan"]
+__all__ = ["Device", "ModelShape", "Phase", "Plan", "TeacherWeights", "Workload", "cheapest_fit", "make_plan"]

@@ -55,11 +55,14 @@ def _offloaded(workload: Workload) -> Mapping[str, float]:
     copies = 1 if workload.zero_stage == 3 else workload.num_processes
     away = workload.reference_offload or (workload.zero_stage == 3 and workload.offload)
     reference = copies * width * workload.shape.parameters if workload.has_reference and away else 0
+    taught = workload.teacher
+    teacher = copies * taught.width * taught.shape.parameters if taught is not None and taught.offload else 0
     if not workload.offload:
-        return {"reference": reference}
+        return {"reference": reference, "teacher": teacher}
     kept = trained if workload.zero_stage == 3 else workload.num_processes * model_state.partition(workload)
     terms: dict[str, float] = {
         "reference": reference,
+        "teacher": teacher,
         "states": 12 * trained,
         "gradients": (4 + width) * trained + width * kept,
     }

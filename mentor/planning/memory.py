@@ -105,9 +105,21 @@ def _fullest(workload: Workload) -> Plan:
 
 
 def _policy_phases(workload: Workload) -> dict[str, Terms]:
-    models = add(model_state.context(workload), model_state.weights(workload), model_state.reference(workload))
-    comes = workload.reference_offload and workload.device.is_gpu  # without a GPU it scores where it is
+    models = add(
+        model_state.context(workload),
+        model_state.weights(workload),
+        model_state.reference(workload),
+        model_state.teacher(workload),
+    )
+    taught, on_gpu = workload.teacher, workload.device.is_gpu
+    comes = workload.reference_offload and on_gpu  # without a GPU it scores where it is
     scoring = model_state.reference(workload, scores=True) if comes else {}
+    forward = activations.forward(workload)
+    if taught is not None:  # one scores after the other
+        dtype = "bfloat16" if taught.width == 2 else "float32"
+        theirs = activations.forward(replace(workload, shape=taught.shape, dtype=dtype))
+        away = model_state.teacher(workload, scores=True) if taught.offload and on_gpu else {}
+        forward, scoring = larger(forward, theirs), larger(scoring, away)
     lasting = add(models, model_state.states(workload), model_state.buffers(workload))
     asleep, awake, gathered = (
         rollout_memory.vllm_asleep(workload),
@@ -117,7 +129,7 @@ def _policy_phases(workload: Workload) -> dict[str, Terms]:
     return {
         "start": add(models, model_state.starting(workload)),
         "rollout": add(lasting, awake, rollout_memory.own_cache(workload)),
-        "logprobs": add(lasting, asleep, gathered, scoring, activations.forward(workload)),
+        "logprobs": add(lasting, asleep, gathered, scoring, forward),
         "backward": add(lasting, asleep, gathered, model_state.gradients(workload), activations.backward(workload)),
         "step": add(lasting, asleep, model_state.gradients(workload), model_state.step(workload)),
         "push": add(lasting, larger(rollout_memory.push(workload), add(awake, gathered))),

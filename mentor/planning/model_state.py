@@ -62,6 +62,15 @@ def reference(workload: Workload, scores: bool = False) -> Terms:
     return gib({"reference": workload.weight_width * workload.shape.parameters / share})
 
 
+def teacher(workload: Workload, scores: bool = False) -> Terms:
+    """Count a teacher of distillation, which is held as a reference model is. scores: while it does."""
+    taught = workload.teacher
+    if taught is None or (taught.offload and (workload.zero_stage == 3 or not scores)):
+        return {}
+    share = workload.num_processes if workload.zero_stage == 3 else 1
+    return gib({"teacher": taught.width * taught.shape.parameters / share})
+
+
 def buffers(workload: Workload) -> Terms:
     """Count ZeRO's reduce bucket with its flattened and its float32 copy, with offload also those of one gradient.
 

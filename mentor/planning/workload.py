@@ -23,11 +23,20 @@ class Device:
 
 
 @dataclass(frozen=True)
+class TeacherWeights:
+    """A teacher of distillation in every process. width: bytes of a weight and of a number in its forward pass."""
+
+    shape: ModelShape
+    width: int = 4
+    offload: bool = False
+
+
+@dataclass(frozen=True)
 class Workload:
     """The settings of a run that determine its memory; names and units are those of the configuration.
 
-    num_processes: on all nodes together. engines: of a node, with placement=separate. gpu_memory_share: None for the
-    largest that fits.
+    num_processes: on all nodes together. teacher: None where none is loaded. engines: of a node, with
+    placement=separate. gpu_memory_share: None for the largest that fits.
     """
 
     shape: ModelShape
@@ -42,6 +51,7 @@ class Workload:
     quantized: bool = False
     kl: bool = False
     reference_offload: bool = False
+    teacher: TeacherWeights | None = None
     optimizer: str = "adamw"
     gradient_checkpointing: bool = False
     micro_batch_tokens: int = 8192

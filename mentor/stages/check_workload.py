@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mentor.config import Config, ModelConfig, RlTrainer, SamplerConfig
+from mentor.config import Config, DistillConfig, ModelConfig, RlTrainer, SamplerConfig
 from mentor.errors import InputError, one_line
-from mentor.planning import Device, ModelShape, Workload, make_plan
+from mentor.planning import Device, ModelShape, TeacherWeights, Workload, make_plan
 from mentor.planning.workload import UNTIMED_TOKENS
+from mentor.runs.base_model import local_or_hub
+from mentor.stages.check_base import cached_folder, shape_of_folder
 
 VLLM_BESIDE = ("vllm", "colocated")
 GIB = 2**30
@@ -35,6 +37,7 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         quantized=trainer.lora.quantize == "nf4",
         kl=trainer.kl_coef > 0,
         reference_offload=trainer.reference_offload,
+        teacher=_teacher(config),
         optimizer=trainer.optimizer,
         gradient_checkpointing=trainer.gradient_checkpointing,
         micro_batch_tokens=fixed if trainer.micro_batch_tokens == "auto" else int(trainer.micro_batch_tokens),
@@ -49,6 +52,19 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         gpu_memory_share=sampler.gpu_memory_share,
         kv_cache_gib=sampler.kv_cache_gib,
     )
+
+
+def _teacher(config: Config) -> TeacherWeights | None:
+    """Return the teacher of distillation in this process; None also where it is not on this machine, and so unknown."""
+    distill = config.distill
+    if not isinstance(distill, DistillConfig) or not distill.coef or distill.teacher.path is None:
+        return None
+    path = local_or_hub(distill.teacher.path, "distill.teacher.path")
+    folder = path if isinstance(path, Path) else cached_folder(path)
+    if folder is None:
+        return None
+    width = 2 if distill.teacher.dtype == "bfloat16" else 4
+    return TeacherWeights(shape_of_folder(folder), width, distill.teacher.offload)
 
 
 def planned_share(config: Config, text_config: Mapping[str, Any]) -> float | None:
@@ -78,6 +94,8 @@ def summary(workload: Workload) -> str:
     nodes = f" on {workload.nodes} nodes" if workload.nodes > 1 else ""
     shares = workload.sampler == "transformers" and workload.placement == "colocated"
     engine = workload.sampler if shares else f"{workload.sampler} {workload.placement}"
+    if workload.teacher is not None:
+        engine += f", teacher: {workload.teacher.shape.parameters:,} parameters"
     return (
         f"training {trained} of {workload.shape.parameters:,} with {spread}{offload}, "
         f"processes: {workload.num_processes}{nodes}, tokens of a forward: {workload.tokens}, sampler: {engine}"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mentor.planning import Device, make_plan
+from mentor.planning import Device, TeacherWeights, make_plan
 from mentor.planning.model_state import BUCKET_ELEMENTS
 from tests.unit.planning.workloads import GPU, SHAPE, N, host, terms
 
@@ -81,6 +81,21 @@ def test_an_offloaded_reference_is_on_the_gpu_only_while_logprobs_are_computed()
     machine = replace(away, device=Device(80.0, is_gpu=False), reference_offload=False)
     assert make_plan(replace(machine, reference_offload=True)) == make_plan(machine)
     assert host(make_plan(replace(away, kl=False)), "run").keys() == {"processes"}
+
+
+def test_a_teacher_lies_beside_the_policy_or_comes_to_score() -> None:
+    big = replace(SHAPE, num_hidden_layers=2 * SHAPE.num_hidden_layers)
+    here = replace(GPU, num_processes=2, teacher=TeacherWeights(big, width=2))
+    for phase in ("start", "rollout", "logprobs", "backward", "step", "push", "save"):
+        assert terms(here, phase)["teacher"] == pytest.approx(2 * big.parameters)
+    away = replace(here, teacher=TeacherWeights(big, width=2, offload=True))
+    assert "teacher" not in terms(away, "step") and "teacher" not in terms(replace(away, zero_stage=3), "logprobs")
+    apart = replace(away, kl=False)
+    assert terms(apart, "logprobs")["teacher"] == host(make_plan(apart), "run")["teacher"] / 2 == 2 * big.parameters
+    assert terms(replace(here, zero_stage=3), "step")["teacher"] == pytest.approx(big.parameters)
+    machine = replace(here, device=Device(80.0, is_gpu=False))
+    moved = replace(machine, teacher=TeacherWeights(big, width=2, offload=True))
+    assert make_plan(moved).peak.total == pytest.approx(make_plan(machine).peak.total)
 
 
 def test_a_base_in_four_bits_takes_an_eighth_of_float32_but_for_its_embeddings() -> None:

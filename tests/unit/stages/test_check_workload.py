@@ -1,5 +1,6 @@
 """The workload and the device that the memory plan is made for."""
 
+import json
 from dataclasses import asdict, replace
 
 import pytest
@@ -12,6 +13,7 @@ from mentor.planning import Device, make_plan
 from mentor.stages import check_workload
 from mentor.stages.check_base import shape_of_keys
 from mentor.stages.check_workload import find_device, machine_gib, make_workload, planned_share, summary
+from tests.fixtures.run_folder import make_model_folder
 
 
 def config_of(*overrides: str) -> Config:
@@ -56,4 +58,22 @@ def test_the_workload_is_read_off_the_configuration(hydra_conf: None) -> None:
     workload = make_workload(config, shape_of_keys(config.model), Device(8.0))
     assert (workload.shape.hidden_size, workload.num_processes, workload.zero_stage) == (256, 2, 2)
     assert (workload.max_tokens, workload.kl, workload.offload, workload.lora_rank) == (777, True, False, 0)
+    assert workload.teacher is None
     assert summary(workload).startswith(f"training all parameters of {workload.shape.parameters:,} with ZeRO 2")
+
+
+def test_a_teacher_in_this_process_is_planned_where_it_is_on_this_machine(hydra_conf: None, tmp_path) -> None:
+    folder = make_model_folder(tmp_path / "big")
+    values = {
+        **{"model_type": "qwen3", "vocab_size": 640, "hidden_size": 256, "intermediate_size": 512},
+        **{"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64},
+        **{"max_position_embeddings": 512, "tie_word_embeddings": True},
+    }
+    (folder / "config.json").write_text(json.dumps(values))
+    keys = ["trainer/algorithm=opd", "distill.teacher.dtype=bfloat16", "distill.teacher.offload=true"]
+    config = config_of(*keys, f"distill.teacher.path={folder}")
+    workload = make_workload(config, shape_of_keys(config.model), Device(8.0))
+    assert (workload.teacher.shape.hidden_size, workload.teacher.width, workload.teacher.offload) == (256, 2, True)
+    assert f"teacher: {workload.teacher.shape.parameters:,} parameters" in summary(workload)
+    elsewhere = config_of(*keys, "distill.teacher.path=owner/not-here")
+    assert make_workload(elsewhere, shape_of_keys(config.model), Device(8.0)).teacher is None
