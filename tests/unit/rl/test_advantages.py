@@ -8,7 +8,7 @@ from mentor.algorithm.advantage import EPSILON, AdvantageSettings, zero_variance
 from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
 from mentor.rl.experience import gather_experience
 from mentor.types import RewardBreakdown, Tokens
-from tests.fixtures.groups import PLAIN, make_algorithm, make_group
+from tests.fixtures.groups import PLAIN, Fixed, make_algorithm, make_group
 
 
 def test_groups_with_a_signal_are_those_whose_graded_rewards_differ():
@@ -99,7 +99,7 @@ def test_an_advantage_of_a_turn_is_that_of_its_tokens_in_every_segment():
         trajectory.tokens = tokens
     assign_advantages([group], PLAIN)
     group.turn_advantages = [[0.5, 0.25, 2.0], [-0.5, -0.25, -2.0]]
-    experience = gather_experience([group], None, None, 0, make_algorithm(), "s")
+    experience = gather_experience([group], Fixed(-3.0), None, 0, make_algorithm(), "s")
     values = experience.token_advantages()
     mask = experience.tokens.loss_mask
     assert values[mask].tolist() == [0.5, 0.5, 0.25, 2.0, 2.0, -0.5, -0.5, -0.25, -2.0, -2.0]

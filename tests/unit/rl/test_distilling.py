@@ -16,7 +16,7 @@ from mentor.rl.distilling import ask_teacher, distillation_metrics
 from mentor.rl.experience import gather_experience
 from mentor.rl.update import update_policy
 from mentor.types import StopReason
-from tests.fixtures.groups import PLAIN, make_algorithm, make_group
+from tests.fixtures.groups import PLAIN, Fixed, make_algorithm, make_group
 from tests.fixtures.policies import build_policy, gradients_of, make_policy, make_tokens
 from tests.fixtures.students import make_small_student
 
@@ -35,7 +35,7 @@ class Saying:
 def taught(groups, teacher, distill, policy=None, **update):
     """Experience of groups whose advantages are assigned, and the algorithm."""
     algorithm = make_algorithm(LossSettings(0.2, 0.28, distill=distill), **update)
-    experience = gather_experience(groups, policy, None, 0, algorithm, "s")
+    experience = gather_experience(groups, policy or Fixed(-3.0), None, 0, algorithm, "s")
     assign_advantages(groups, PLAIN)
     return ask_teacher(experience, teacher, distill), algorithm
 
@@ -72,7 +72,7 @@ def test_the_teacher_is_shown_all_tokens_once_and_asked_about_the_sampled_ones_a
     assert len(list(experience.minibatches(algorithm, "s"))) == 4
     (batch,) = teacher.seen
     assert batch.loss_mask.sum(1).tolist() == [5, 5] and batch.attention.sum(1).tolist() == [11, 11]
-    nothing = gather_experience([], None, None, 0, algorithm, "s")
+    nothing = gather_experience([], Fixed(-3.0), None, 0, algorithm, "s")
     assert ask_teacher(nothing, teacher, DistillSettings(1.0)) is nothing and len(teacher.seen) == 1
     assert distillation_metrics(nothing, DistillSettings(1.0)) == {"distill/teacher_tokens": 0.0}
 

@@ -24,7 +24,7 @@ def spread(count=8):
 
 
 def gather(groups, algorithm=None, policy=None, reference=None):
-    return gather_experience(groups, policy, reference, 0, algorithm or make_algorithm(), "s")
+    return gather_experience(groups, policy or Fixed(-3.0), reference, 0, algorithm or make_algorithm(), "s")
 
 
 def test_zero_variance_groups_ungraded_and_empty_trajectories_are_not_trained_on(student, chat):

@@ -34,7 +34,9 @@ def test_kl_is_that_of_the_policy_itself_where_its_logprobs_were_recomputed():
 def test_a_kl_term_in_the_loss_leaves_the_rewards_alone():
     group = make_group([1.0, 0.0])
     algorithm = make_algorithm(LossSettings(0.2, 0.28, kl_coef=0.1))
-    assert subtract_kl(gather_experience([group], None, Fixed(-3.5), 0, algorithm, "seed"), algorithm.shaping) == {}
+    assert (
+        subtract_kl(gather_experience([group], Fixed(-3.2), Fixed(-3.5), 0, algorithm, "seed"), algorithm.shaping) == {}
+    )
     assert [reward.total for reward in group.rewards] == [1.0, 0.0]
 
 
