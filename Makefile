@@ -57,7 +57,7 @@ demo: ## Set up, then run every stage on a CPU and write a report (experiment=de
 # The programs to compare with and the data are not in this repository: SHARED is the folder that has them.
 SHARED ?= ../shared
 RECORD = --json docs/performance/$@.json
-BENCHMARKS := bench_calls bench_grader bench_sampler bench_sandbox bench_step bench_prefixes bench_prefixes_qwen3
+BENCHMARKS := bench_calls bench_grader bench_sampler bench_sandbox bench_step bench_step_processes bench_sweep bench_prefixes bench_prefixes_qwen3
 .PHONY: $(BENCHMARKS)
 
 bench: setup $(BENCHMARKS) ## Every benchmark, one after the other, then docs/performance.md; an idle machine, half an hour
@@ -77,6 +77,14 @@ bench_sandbox:
 
 bench_step:  # TRL_PYTHON: of an environment that has trl; BEFORE: another checkout of this project
 	$(BIN)/python scripts/$@.py $(if $(TRL_PYTHON),--trl-python $(TRL_PYTHON)) $(if $(BEFORE),--before $(BEFORE)) $(RECORD)
+
+bench_step_processes:
+	$(BIN)/python scripts/bench_step.py --beside "one thread=launcher.threads=1" \
+	  --beside "two processes=trainer.num_processes=2 launcher.threads=1" \
+	  --beside "two samplers=sampler.placement=separate sampler.engines=2" --beside "vllm=sampler=vllm" $(RECORD)
+
+bench_sweep:
+	$(BIN)/python scripts/$@.py --stage pretrain --steps 40 --rounds 3 $(RECORD)
 
 bench_prefixes:
 	$(BIN)/python scripts/$@.py $(RECORD)

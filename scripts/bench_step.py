@@ -26,10 +26,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from mentor.config import RlTrainer, SamplerConfig
+from mentor.config import SamplerConfig
 from scripts.arguments import positive_int
 from scripts.benchmark_record import BenchmarkTable, Cell, add_json_option, report
-from scripts.step_benchmark.products import LARGE, count_update, rates, student_products
+from scripts.step_benchmark.products import LARGE, count_update, rates, student_products, timed_size
 from scripts.step_benchmark.steps import (
     PARTS,
     PHASES,
@@ -136,15 +136,16 @@ def bench(folder: Path, shape: Shape, settings: argparse.Namespace) -> tuple[lis
     command = [*overrides(shape, settings.steps), *settings.overrides]
     counted = count_products(command, model, stage)
     tables = [step_table(steps, shape), ratio_table(steps), *product_tables(steps, measured, counted)]
-    columns = [f"Column `{name}`: {' '.join(keys)}." for name, keys in settings.beside]
-    return tables, [*remarks(shape, prompts, versions), *columns]
+    said = [f"Column `{name}`: {' '.join(keys)}." for name, keys in settings.beside]
+    if (tokens := timed_size(stage)) is not None:
+        said.append(f"`trainer.micro_batch_tokens=auto` found {tokens:,} in the last run of `now`.")
+    return tables, [*remarks(shape, prompts, versions), *said]
 
 
 def count_products(command: Sequence[str], model: Path, stage: Path) -> dict[str, float]:
     """Count the products of the last step's update, as done and with every row's own prompt, in 10^9 operations."""
-    alone = ["trainer.share_prefixes=false"] if hasattr(RlTrainer, "share_prefixes") else []
-    done = count_update(command, model, stage)
-    return {"done": done, "unshared": count_update([*command, *alone], model, stage) if alone else done}
+    keys = {"done": [], "unshared": ["trainer.share_prefixes=false"]}
+    return {name: count_update([*command, *more], model, stage) for name, more in keys.items()}
 
 
 def step_table(steps: dict[str, list[Step]], shape: Shape) -> BenchmarkTable:

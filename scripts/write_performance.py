@@ -56,15 +56,18 @@ def main(arguments: Sequence[str]) -> int:
 
 def page(records: Path) -> str:
     """Write a section for each record, in the order of their names."""
-    return "\n".join([HEADER, *(section(json.loads(path.read_text())) for path in sorted(records.glob("*.json")))])
+    return "\n".join(
+        [HEADER, *(section(path.stem, json.loads(path.read_text())) for path in sorted(records.glob("*.json")))]
+    )
 
 
-def section(record: Mapping[str, Any]) -> str:
+def section(name: str, record: Mapping[str, Any]) -> str:
+    """Write a record. name: of its file."""
     named = [f"{name} {record['versions'][name]}" for name in SHOWN_VERSIONS if name in record["versions"]]
     commit, _, dirty = (record["commit"] or "unknown").partition("-")
     made = f"{record['date']}, commit {commit[:10]}{' with changes' if dirty else ''}, load {record['load']:g}"
     parts = [
-        f"## {record['benchmark']}\n",
+        f"## {name}\n",
         f"{about(record['benchmark'])}\n",
         f"`{record['command']}`\n",
         f"{made}. {record['machine']}; {', '.join(named)}.\n",

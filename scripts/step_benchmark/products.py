@@ -24,6 +24,7 @@ from mentor.rl.experience import gather_experience
 from mentor.rl.update import update_policy
 from mentor.stages.rl_models import load_policy
 from mentor.stages.rl_settings import algorithm_settings
+from mentor.stages.timed_size import FILE
 from mentor.trajectories.store import load_trajectories
 from mentor.types import RewardBreakdown, TrajectoryGroup
 
@@ -82,12 +83,19 @@ def count_update(overrides: Sequence[str], model: Path, stage: Path) -> float:
     assert isinstance(trainer, RlTrainer) and isinstance(sampling, SamplerConfig)
     chat, ranks = ChatFormat.from_pretrained(model), Ranks()
     policy = load_policy(model, chat, config, trainer, ranks)
-    algorithm = algorithm_settings(trainer, sampling)
+    policy.micro_batch_tokens = timed_size(stage) or policy.micro_batch_tokens
+    algorithm = algorithm_settings(trainer, sampling, config.distill)
     groups = read_groups(stage / "trajectories" / "trajectories.jsonl", trainer.group_size)
     experience = gather_experience(groups, policy, None, chat.pad_id, algorithm, "products")
     with FlopCounterMode(display=False, custom_mapping=OF_CPUS) as counter:
         update_policy(policy, experience, algorithm, "products", ranks)
     return 1e-9 * counter.get_total_flops()
+
+
+def timed_size(stage: Path) -> int | None:
+    """Return what trainer.micro_batch_tokens=auto found in a run; None where it has timed nothing."""
+    path = stage / FILE
+    return int(json.loads(path.read_text())["micro_batch_tokens"]) if path.is_file() else None
 
 
 def read_groups(path: Path, size: int) -> list[TrajectoryGroup]:

@@ -9,7 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
 from mentor.policy.products import LARGE, Linear, choose_products
-from scripts.step_benchmark.products import OF_CPUS, rates, read_groups, student_products
+from scripts.step_benchmark.products import OF_CPUS, rates, read_groups, student_products, timed_size
 from tests.fixtures.groups import make_group
 
 
@@ -42,6 +42,12 @@ def test_a_rate_is_measured_for_every_product(tmp_path: Path):
     threads = torch.get_num_threads()
     ((name, (plain, own)),) = rates(products[:1], threads).items()
     assert name == "queries" and plain > 0 and own > 0
+
+
+def test_the_size_of_micro_batches_that_a_run_found(tmp_path: Path):
+    assert timed_size(tmp_path) is None
+    (tmp_path / "micro_batch_tokens.json").write_text('{"micro_batch_tokens": 2048, "seconds": {}}')
+    assert timed_size(tmp_path) == 2048
 
 
 def test_groups_of_the_last_step_are_read(tmp_path: Path):
