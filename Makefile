@@ -90,7 +90,7 @@ bench_prefixes:
 	$(BIN)/python scripts/$@.py $(RECORD)
 
 bench_prefixes_qwen3:
-	$(BIN)/python scripts/bench_prefixes.py --shape qwen3-0.6b --prompts 1500 --groups 1 --rounds 1 --checkpointing $(RECORD)
+	$(BIN)/python scripts/bench_prefixes.py --shape qwen3-0.6b --prompts 1500 --groups 1 --rounds 1 --checkpointing --micro-batch-tokens 8192 $(RECORD)
 
 prove-resume: setup ## Kill stages at random points, resume them, and compare (ARGS="--kills 3 --seed 1")
 	rm -rf outputs/prove-resume

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--answers", type=positive_int, default=128, help="mean tokens, from half to twice as many")
     parser.add_argument("--groups", type=positive_int, default=4)
     parser.add_argument("--group-size", type=positive_int, default=8)
-    parser.add_argument("--micro-batch-tokens", type=positive_int, default=8192)
+    parser.add_argument("--micro-batch-tokens", type=positive_int, default=2048)
     parser.add_argument("--rounds", type=positive_int, default=3)
     parser.add_argument("--threads", type=positive_int, default=torch.get_num_threads())
     parser.add_argument("--checkpointing", action="store_true", help="layers are computed again in the backward pass")
