@@ -83,6 +83,11 @@ def test_scale_and_cap_are_measured_exactly(name, key, scaling):
     assert found == (LogitMap(1 / scaling) if name == "granite" else LogitMap(1.0, scaling))
 
 
+def test_a_head_so_large_that_its_products_are_summed_in_another_order_is_understood():
+    model = make_family("llama", vocab_size=4096, hidden_size=1024, head_dim=512, intermediate_size=64)
+    assert read_logit_map(model) == LogitMap()
+
+
 def test_a_model_in_training_stays_in_training():
     model = make_family("llama").train()
     with evaluating(model):
