@@ -6,6 +6,7 @@ import torch
 
 from mentor.algorithm.batch import PolicyBatch
 from mentor.algorithm.loss import LossSettings
+from mentor.policy import Policy
 from mentor.policy.attention import takes_lengths
 from mentor.rl.update import make_loss_function
 from scripts.gpu_check.measuring import (
@@ -36,8 +37,7 @@ def check_packing(size: Size, note: Note) -> None:
 
 def compare(size: Size, batch: PolicyBatch, dtype: torch.dtype, note: Note) -> None:
     label, (logprob_limit, norm_limit) = name_of(dtype), LIMITS[dtype]
-    loss_function = make_loss_function(LossSettings(0.2, 0.28))
-    logprobs, norms, speeds = [], [], []
+    found = []
     for packing in (False, True):
         model = make_model(shape_of(size.shape), sharp=True)
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -45,13 +45,20 @@ def compare(size: Size, batch: PolicyBatch, dtype: torch.dtype, note: Note) -> N
         if packing and not policy.packing:
             note(Remark(f"{label}: this model is not packed"))
             return
-        logprobs.append(policy.logprobs(batch)[batch.loss_mask])
-        norms.append(policy.update(batch, loss_function)["policy/grad_norm"])
-        seconds, _ = timed(lambda policy=policy: policy.update(batch, loss_function), size.updates)  # type: ignore[misc]
-        speeds.append(int(batch.lengths.sum()) / seconds)
+        found.append(measured(policy, batch, size))
+    logprobs, norms, speeds = zip(*found, strict=True)
     how = "by lengths" if takes_lengths(model) else "by a mask"
     mean = float((logprobs[0] - logprobs[1]).abs().mean())
     note(Figure(f"{label}, {how}: logprobs, mean difference", mean, "nats", high=logprob_limit))
     note(Figure(f"{label}, {how}: gradient norm, relative", abs(norms[1] / norms[0] - 1), "", high=norm_limit))
     note(Figure(f"{label}: padded", speeds[0], "tokens/s"))
     note(Figure(f"{label}: packed {how}", speeds[1], "tokens/s"))
+
+
+def measured(policy: Policy, batch: PolicyBatch, size: Size) -> tuple[torch.Tensor, float, float]:
+    """Return the logprobs of the trained tokens, an update's gradient norm, and its tokens a second."""
+    loss_function = make_loss_function(LossSettings(0.2, 0.28))
+    logprobs = policy.logprobs(batch)[batch.loss_mask]
+    norm = policy.update(batch, loss_function)["policy/grad_norm"]
+    seconds, _ = timed(lambda: policy.update(batch, loss_function), size.updates)
+    return logprobs, norm, int(batch.lengths.sum()) / seconds

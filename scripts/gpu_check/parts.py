@@ -11,6 +11,7 @@ from scripts.gpu_check.attention_check import check_attention
 from scripts.gpu_check.head_check import check_head
 from scripts.gpu_check.measuring import Note, Size
 from scripts.gpu_check.packing_check import check_packing
+from scripts.gpu_check.prefix_check import check_prefixes
 from scripts.gpu_check.resume_check import check_resume
 from scripts.gpu_check.sampler_check import check_sampler
 from scripts.gpu_check.update_speed import ENGINES, measure_updates
@@ -42,6 +43,7 @@ def all_parts(sizes: Sequence[Size]) -> list[Part]:
         Part("masks and attention kernels", check_attention, first, 90),
         Part("embedded sampler against policy", check_sampler, first, 90),
         Part("packed against padded", check_packing, first, 90),
+        Part("shared prefixes against rows apart", check_prefixes, first, 60),
     ]
     needs = {"deepspeed": ("deepspeed",), "lora": ("peft",)}
     for size in sizes:
