@@ -3,12 +3,17 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from mentor.algorithm.advantage import EPSILON, AdvantageSettings, zero_variance_group
+from mentor.policy.ranks import Ranks
+from mentor.rewards import build_reward, load_preset
 from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
 from mentor.rl.experience import gather_experience
-from mentor.types import RewardBreakdown, Tokens
+from mentor.rl.rollouts import score_groups
+from mentor.types import RewardBreakdown, Tokens, ToolCall, TrajectoryGroup
 from tests.fixtures.groups import PLAIN, Fixed, make_algorithm, make_group
+from tests.fixtures.rollouts import END, call, run
 
 
 def test_groups_with_a_signal_are_those_whose_graded_rewards_differ():
@@ -105,3 +110,30 @@ def test_an_advantage_of_a_turn_is_that_of_its_tokens_in_every_segment():
     assert values[mask].tolist() == [0.5, 0.5, 0.25, 2.0, 2.0, -0.5, -0.5, -0.25, -2.0, -2.0]
     (part,) = experience.minibatches(make_algorithm(), "s")
     assert sorted(part.advantages[part.loss_mask].tolist()) == sorted(values[mask].tolist())
+
+
+@pytest.mark.parametrize("earlier", [(), ({"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"})])
+def test_the_tokens_of_a_rollout_have_the_advantage_of_what_their_turn_could_earn(chat, earlier):
+    said = [call() + END, "It is \\boxed{5}." + END], ["\\boxed{4}" + END]
+    trajectories, _ = run(chat, {str(place): turns for place, turns in enumerate(said)}, earlier=earlier)
+    for trajectory in trajectories:
+        trajectory.task = replace(trajectory.task, reference=(ToolCall("add", {"a": 2, "b": 3}),))
+    group = TrajectoryGroup(trajectories[0].task, trajectories)
+    with build_reward(**load_preset("flexible"), by_turn=True) as reward:
+        score_groups([group], reward, Ranks())
+    assert [breakdown.total for breakdown in group.rewards] == [1.0, 0.0]
+    assign_advantages([group], replace(PLAIN, by_turn=True))
+    # the answer is worth 0.6 alone: what the call earned of match and valid is behind the second turn
+    assert group.turn_advantages == [pytest.approx([0.5, 0.3]), pytest.approx([-0.5])]
+    experience = gather_experience([group], Fixed(-1.0), None, chat.pad_id, make_algorithm(), "s")
+    values, tokens = experience.token_advantages(), experience.tokens
+    shown = {}
+    for row in range(2):
+        for value in (0.5, 0.3, -0.5):
+            ids = tokens.token_ids[row][tokens.loss_mask[row] & values[row].isclose(torch.tensor(value))].tolist()
+            shown[row, value] = chat.decode(ids)
+    assert {place: text for place, text in shown.items() if text} == {
+        (0, 0.5): said[0][0],
+        (0, 0.3): said[0][1],
+        (1, -0.5): said[1][0],
+    }
