@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from mentor.algorithm.loss import token_weights
 from mentor.types import Tokens
@@ -117,13 +118,13 @@ def turn_values(records: Sequence[Tokens], values: Sequence[Sequence[float]]) ->
 
     values: (K,) for the K turns of each record, or one for all of it.
     """
-    rows = []
+    rows: list[torch.Tensor] = []
     for record, of_turns in zip(records, values, strict=True):
         ends = [*record.turn_starts[1 : len(of_turns)], len(record)]
-        runs = [[value] * (end - start) for value, (start, end) in zip(of_turns, pairwise([0, *ends]), strict=True)]
-        tokens = [value for run in runs for value in run]
-        rows += [tokens[start:end] for start, end in pairwise([*record.starts, len(record)])]
-    return _padded(rows, torch.float32, 0.0)
+        lengths = torch.tensor([end - start for start, end in pairwise([0, *ends])])
+        tokens = torch.tensor(of_turns, dtype=torch.float32).repeat_interleave(lengths)
+        rows += tokens.split([end - start for start, end in pairwise([*record.starts, len(record)])])
+    return pad_sequence(rows, batch_first=True) if rows else torch.zeros(0, 0)
 
 
 def supervised_batch(records: Sequence[Tokens], pad_id: int) -> Batch:

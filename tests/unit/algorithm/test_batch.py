@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mentor.algorithm.batch import collate, sampler_logprobs, supervised_batch
+from mentor.algorithm.batch import collate, sampler_logprobs, supervised_batch, turn_values
 from mentor.types import Tokens
 from tests.fixtures.policies import policy_batch
 
@@ -63,3 +63,16 @@ def test_token_records_stay_aligned_or_are_refused():
         Tokens().append_sampled([1, 2], [0.0])
     with pytest.raises(ValueError, match="differ in length"):
         Tokens([1], [True], [])
+
+
+def test_a_value_of_each_turn_or_one_for_all_is_spread_over_the_tokens():
+    whole, turns = make_tokens(2, 1), Tokens()
+    for prompt, sampled in (([1, 2], [3]), ([1, 2, 3, 4], [5, 6]), ([7], [8])):
+        turns.append_prompt(prompt)
+        turns.append_sampled(sampled, [-1.0] * len(sampled))
+    values = turn_values([whole, turns], [[0.5], [1.0, 2.0, 3.0]])
+    # what follows a turn has its value, too: none of it is trained
+    assert values.tolist() == [[0.5] * 3 + [0.0] * 3, [1.0] * 4 + [2.0] * 2, [2.0, 3.0] + [0.0] * 4]
+    trained = collate([whole, turns], 0).loss_mask
+    assert values[trained].tolist() == [0.5, 1.0, 2.0, 2.0, 3.0]
+    assert turn_values([], []).shape == (0, 0)
