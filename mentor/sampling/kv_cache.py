@@ -78,8 +78,7 @@ class KVCacheLayer(CacheLayerMixin):
         if width <= capacity:
             return
         more = -(-(width - capacity) // GROW) * GROW
-        self.keys = torch.nn.functional.pad(self.keys, (0, 0, 0, more))
-        self.values = torch.nn.functional.pad(self.values, (0, 0, 0, more))
+        self.keys, self.values = _longer(self.keys, more), _longer(self.values, more)
 
     def get_seq_length(self) -> int:
         return self.width
@@ -89,6 +88,14 @@ class KVCacheLayer(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         return -1
+
+
+def _longer(store: torch.Tensor, more: int) -> torch.Tensor:
+    """Add zeros to every slot, which a mask may then leave out: NaN times no weight would be NaN."""
+    slots, heads, capacity, width = store.shape
+    longer = store.new_empty(slots, heads, capacity + more, width)
+    longer[:, :, :capacity], longer[:, :, capacity:] = store, 0
+    return longer
 
 
 class KVCache(Cache):

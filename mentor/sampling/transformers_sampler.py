@@ -34,7 +34,7 @@ class _SessionState:
     slot: int | None = None
     cached: int = 0
     params: SamplingParams | None = None
-    uniforms: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    uniforms: list[float] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
 
@@ -103,7 +103,7 @@ class TransformersSampler:
         known.tokens = list(token_ids)
         known.params, known.sampled, known.logprobs = params, [], []
         generator = torch.Generator().manual_seed(params.seed)
-        known.uniforms = torch.rand(params.max_tokens, generator=generator, dtype=torch.float64)
+        known.uniforms = torch.rand(params.max_tokens, generator=generator, dtype=torch.float64).tolist()
         self._waiting.append(known)
 
     @torch.inference_mode()
@@ -258,7 +258,7 @@ class TransformersSampler:
         """Append one sampled token to each session; return those that are done. logits: (B, V) float32."""
         params = [session.params for session in sessions if session.params is not None]
         temperature = torch.tensor([p.temperature for p in params], device=self.device)
-        uniforms = torch.stack([s.uniforms[len(s.sampled)] for s in sessions]).to(self.device)
+        uniforms = torch.tensor([s.uniforms[len(s.sampled)] for s in sessions], dtype=torch.float64, device=self.device)
         top_p = torch.tensor([p.top_p for p in params], device=self.device)
         top_k = torch.tensor([p.top_k or logits.shape[1] for p in params], device=self.device)
         tokens, logprobs = sample_tokens(logits, temperature, top_p, top_k, uniforms)
