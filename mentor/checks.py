@@ -65,6 +65,7 @@ def check(config: Config) -> None:
     _check_model(config)
     _check_training(config)
     _check_distillation(config)
+    _check_evaluation(config)
     _check_engines(config)
     _check_stage(config)
 
@@ -369,6 +370,33 @@ def _check_old_logprobs(trainer: RlTrainer, dtype: str) -> None:
         )
 
 
+def _check_evaluation(config: Config) -> None:
+    """Check what a training stage evaluates, keeps and ends by."""
+    trainer = config.trainer
+    if not isinstance(trainer, ScaledTrainer):
+        return
+    if trainer.keep not in ("best", "last", "all") and not (trainer.keep.isdecimal() and int(trainer.keep)):
+        raise ConfigError(
+            f"`trainer.keep={trainer.keep}` is not accepted; accepted: best, last, all, or how many, from 1"
+        )
+    if config.benchmark:  # as it has with trainer.eval_every alone
+        _check_benchmarks(config, with_tools=[True])
+        if not trainer.eval_greedy and not trainer.eval_samples:
+            raise ConfigError("`trainer.eval_samples=0` with trainer.eval_greedy=false evaluates nothing")
+    if trainer.keep != "best" and trainer.patience is None:
+        return
+    given = trainer.best_metric
+    key = "trainer.keep=best" if trainer.keep == "best" else f"trainer.patience={trainer.patience}"
+    if given is None and trainer.eval_every is None:
+        raise ConfigError(
+            f"`{key}` needs a number to compare; accepted: with it trainer.eval_every, or trainer.best_metric=<key of "
+            "metrics.jsonl>"
+        )
+    if given is not None and given.startswith("eval/") and given.split("/")[1] not in config.benchmark:
+        named = ", ".join(f"eval/{name}/accuracy" for name in config.benchmark) or "trainer.eval_every with it"
+        raise ConfigError(f"`trainer.best_metric={given}` is of no benchmark that is evaluated; accepted: {named}, ...")
+
+
 def _check_engines(config: Config) -> None:
     """Check what DeepSpeed, vLLM and several ranks need of each other."""
     trainer, sampler = config.trainer, config.sampler
@@ -484,45 +512,7 @@ def _check_stage(config: Config) -> None:
             raise ConfigError(
                 f"`stage.with_tools={stage.with_tools}` is not accepted; accepted: [true], [false], [true,false]"
             )
-        for name, benchmark in config.benchmark.items():
-            _check_placeholders(f"benchmark.{name}.task", benchmark.task)
-            _check_answer_format(f"benchmark.{name}.task", benchmark.task)
-            if benchmark.task.split != TaskConfig.split:
-                raise ConfigError(
-                    f"`benchmark.{name}.task.split={benchmark.task.split}` is not read by stage=eval; "
-                    f"benchmark.{name}.splits={{<split>: <domain>}} names the splits"
-                )
-            if benchmark.task.data_set is not None:
-                raise ConfigError(
-                    f"`benchmark.{name}.task.data_set={benchmark.task.data_set}` names training tasks; "
-                    f"benchmark.{name}.splits={{<split>: id:<data set>}} is read by stage=eval"
-                )
-            if benchmark.task.name == "traces":
-                raise ConfigError(
-                    f"`benchmark.{name}.task.name=traces` holds a teacher's work, which nothing is evaluated on; "
-                    "accepted: task=jsonl, rl_rows, ... with questions and answers"
-                )
-            by_calls = benchmark.task.name in ("bfcl", "calls") or bool(benchmark.task.columns.calls)
-            if (benchmark.grader == "bfcl") != by_calls and ":" not in benchmark.grader:
-                raise ConfigError(
-                    f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
-                    f"{benchmark.task.name}; accepted: bfcl for rows that are judged by their calls (task=bfcl, calls, "
-                    "or with task.columns.calls), and for no others"
-                )
-            if ":" in benchmark.grader:
-                check_own(benchmark.grader, f"benchmark.{name}.grader", [])
-            read_sources(benchmark.terms, f"benchmark.{name}.terms")
-            if by_calls and False in stage.with_tools:
-                raise ConfigError(
-                    f"`stage.with_tools={stage.with_tools}` removes the tools that benchmark.{name} needs; "
-                    "accepted for rows that are judged by their calls: [true]"
-                )
-            for split, domain in benchmark.splits.items():
-                if not DOMAIN.fullmatch(domain):
-                    raise ConfigError(
-                        f"`benchmark.{name}.splits.{split}={domain}` is not accepted; "
-                        "accepted: id, ood, unknown, id:<data set>, id:<data set>+<data set>"
-                    )
+        _check_benchmarks(config, stage.with_tools)
     if isinstance(stage, ScoreStage):
         _check_score(config, stage)
     if isinstance(stage, ServeStage) and stage.api_key_env is None and not stage.without_key and not _own(stage.host):
@@ -530,6 +520,48 @@ def _check_stage(config: Config) -> None:
             f"`stage.host={stage.host}` lets other machines ask without a key; accepted: "
             "stage.api_key_env=<variable that holds one>, stage.without_key=true, or stage.host=127.0.0.1"
         )
+
+
+def _check_benchmarks(config: Config, with_tools: list[bool]) -> None:
+    for name, benchmark in config.benchmark.items():
+        _check_placeholders(f"benchmark.{name}.task", benchmark.task)
+        _check_answer_format(f"benchmark.{name}.task", benchmark.task)
+        if benchmark.task.split != TaskConfig.split:
+            raise ConfigError(
+                f"`benchmark.{name}.task.split={benchmark.task.split}` is not read; "
+                f"benchmark.{name}.splits={{<split>: <domain>}} names the splits"
+            )
+        if benchmark.task.data_set is not None:
+            raise ConfigError(
+                f"`benchmark.{name}.task.data_set={benchmark.task.data_set}` names training tasks; "
+                f"benchmark.{name}.splits={{<split>: id:<data set>}} is read"
+            )
+        if benchmark.task.name == "traces":
+            raise ConfigError(
+                f"`benchmark.{name}.task.name=traces` holds a teacher's work, which nothing is evaluated on; "
+                "accepted: task=jsonl, rl_rows, ... with questions and answers"
+            )
+        by_calls = benchmark.task.name in ("bfcl", "calls") or bool(benchmark.task.columns.calls)
+        if (benchmark.grader == "bfcl") != by_calls and ":" not in benchmark.grader:
+            raise ConfigError(
+                f"`benchmark.{name}.grader={benchmark.grader}` does not go with benchmark.{name}.task.name="
+                f"{benchmark.task.name}; accepted: bfcl for rows that are judged by their calls (task=bfcl, calls, "
+                "or with task.columns.calls), and for no others"
+            )
+        if ":" in benchmark.grader:
+            check_own(benchmark.grader, f"benchmark.{name}.grader", [])
+        read_sources(benchmark.terms, f"benchmark.{name}.terms")
+        if by_calls and False in with_tools:
+            raise ConfigError(
+                f"`stage.with_tools={with_tools}` removes the tools that benchmark.{name} needs; "
+                "accepted for rows that are judged by their calls: [true]"
+            )
+        for split, domain in benchmark.splits.items():
+            if not DOMAIN.fullmatch(domain):
+                raise ConfigError(
+                    f"`benchmark.{name}.splits.{split}={domain}` is not accepted; "
+                    "accepted: id, ood, unknown, id:<data set>, id:<data set>+<data set>"
+                )
 
 
 def _own(host: str) -> bool:

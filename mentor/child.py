@@ -21,12 +21,12 @@ from typing import Any
 
 from mentor.config import Config, load
 from mentor.errors import MentorError, RunFolderError, StorageError, one_line
+from mentor.lock import sign
 from mentor.loggers import Logger, build_logger, silent_logger
 from mentor.progress import STORE
 from mentor.runs.folder import RunFolder, stored_config
 from mentor.runs.identity import config_hash, identity
 from mentor.runs.leave import leave
-from mentor.runs.lock import sign
 from mentor.runs.provenance import SUMMARY_NAME, new_summary, write_summary
 from mentor.runs.status import StatusWriter
 from mentor.runs.storage import storage_error

@@ -76,6 +76,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "max_num_seqs": ("max_running",),
     "zero_stage": ("deepspeed.stage",),
     "save_steps": ("save_every",),
+    "save_freq": ("save_every",),
+    "save_total_limit": ("keep",),
+    "eval_steps": ("eval_every",),
+    "test_freq": ("eval_every",),
+    "metric_for_best_model": ("best_metric",),
+    "early_stopping_patience": ("patience",),
 }
 """What other trainers and engines (TRL, verl, transformers, vLLM) call a key, and its names here."""
 
@@ -138,7 +144,7 @@ def to_config(cfg: DictConfig) -> Config:
         given = "no known preset" if values.get("trainer") is None else "a preset of another stage"
         raise ConfigError(f"`trainer=` names {given}; accepted: trainer={stage}, or a preset made from it")
     for group in STAGE_GROUPS[stage]:
-        if not values.get(group):
+        if group in values and not values[group]:
             raise ConfigError(f"`{group}` is empty, and stage={stage} reads it")
     for key in map(str, cfg):
         if key not in _top_level():

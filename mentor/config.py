@@ -564,7 +564,10 @@ class TrainerConfig(Section):
     betas: list[float] = field(default_factory=lambda: [0.9, 0.95])  # of AdamW's two moments, each from 0 to below 1
     eps: float = number(1e-8, low=0)  # AdamW adds it to the root of the second moment
     warmup_steps: int = number(0, low=0)  # optimiser steps of linear warm-up
-    schedule: str = choice("constant", "constant", "linear")  # after the warm-up; linear: to zero at the last step
+    schedule: str = choice(
+        "constant", "constant", "linear", "cosine", "wsd"
+    )  # after the warm-up; linear, cosine: to zero at the last step; wsd: constant, then to zero along half a cosine
+    decay_share: float = share(0.1)  # wsd: of all optimiser steps, the last, in which the rate falls to zero
     max_grad_norm: float = number(1.0, low=0)  # longer gradients are scaled down to this; 0 scales none
     micro_batch_tokens: Any = count_or("auto")  # of one forward and backward, padded; auto: in rl the fastest
     packing: bool = False  # several short sequences share a row, where the model's layers keep them apart, else padding
@@ -593,6 +596,15 @@ class ScaledTrainer(TrainerConfig):
     gradient_checkpointing: bool = False  # recompute each layer in the backward pass, not keep its activations
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)  # trainer/deepspeed= chooses a preset
     lora: LoraConfig = field(default_factory=LoraConfig)  # adapters instead of all weights
+    eval_every: int | None = count(None)  # steps between evaluations on `benchmark`, the last step's beside; null: none
+    eval_limit: int | None = count(None)  # of these evaluations: at most this many tasks of each split
+    eval_greedy: bool = True  # of these evaluations: decode greedily
+    eval_samples: int = number(0, low=0)  # of these evaluations: sampled trajectories per task
+    keep: str = "2"  # checkpoints on disk: best (and the newest; model/ is then the best), last, all, or how many
+    best_metric: str | None = None  # of metrics.jsonl, for keep and patience; null: eval/<first benchmark>/accuracy
+    best_mode: str = choice("max", "max", "min")  # whether the highest or the lowest best_metric is the best
+    patience: int | None = count(None)  # times best_metric is measured in a row without a new best; null: any
+    max_hours: float | None = number(None, low=0.0001)  # of steps and evaluations, before the stage ends; null: any
 
     @property
     def distributed(self) -> bool:
@@ -737,9 +749,9 @@ class Config(Section):
 STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "rollout": ("task", "teacher", "tools"),
     "pretrain": ("task", "model", "trainer"),
-    "sft": ("model", "trainer"),
-    "rl": ("tools", "model", "sampler", "reward", "judge", "distill", "trainer"),
-    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "distill", "trainer"),
+    "sft": ("model", "trainer", "tools", "sampler", "benchmark", "judge"),
+    "rl": ("tools", "model", "sampler", "reward", "judge", "distill", "trainer", "benchmark"),
+    "check": ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "distill", "trainer", "benchmark"),
     "eval": ("tools", "model", "sampler", "benchmark", "judge"),
     "score": ("task", "reward", "judge"),
     "report": (),
@@ -750,6 +762,13 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "pipeline": (),
 }
 """What each stage reads besides `stage`, `logger`, `launcher` and `paths`, which all stages read."""
+
+EVALUATING: dict[str, tuple[str, ...]] = {
+    "sft": ("tools", "sampler", "benchmark", "judge"),
+    "rl": ("benchmark",),
+    "check": ("benchmark",),
+}
+"""By stage: the groups that it reads with trainer.eval_every alone, to evaluate as it trains."""
 
 READS_ONLY: dict[tuple[str, str], tuple[str, ...]] = {
     ("pretrain", "task"): ("answer_format",),
@@ -918,6 +937,9 @@ def dump(config: Config) -> dict[str, Any]:
 
 
 def only_read(values: dict[str, Any], stage: str) -> dict[str, Any]:
-    """Return the values of the groups of a stage without keys that it does not read of them (`READS_ONLY`)."""
+    """Return the values of a stage without groups that it reads to evaluate, where it does not (`EVALUATING`), and
+    without keys that it does not read of the others (`READS_ONLY`)."""
+    if not (values.get("trainer") or {}).get("eval_every"):
+        values = {group: value for group, value in values.items() if group not in EVALUATING.get(stage, ())}
     parts = {group: keys for (reader, group), keys in READS_ONLY.items() if reader == stage and values.get(group)}
     return values | {group: {key: values[group][key] for key in keys} for group, keys in parts.items()}

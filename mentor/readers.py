@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from mentor.config import ALWAYS_READ, READS_ONLY, SECTIONS, STAGE_GROUPS, TOP_LEVEL_READERS, Config, JudgeConfig
+from mentor.config import (
+    ALWAYS_READ,
+    EVALUATING,
+    READS_ONLY,
+    SECTIONS,
+    STAGE_GROUPS,
+    TOP_LEVEL_READERS,
+    Config,
+    JudgeConfig,
+)
 from mentor.errors import ConfigError
 from mentor.reward_keys import asks_judge
 
@@ -85,8 +94,10 @@ SEVERAL_NODES = above("trainer.nodes", 1) & stage_not_in("check")
 SAMPLES = (
     stage_in("rollout", "rl", "check", "serve")
     | above("stage.samples", 0)
+    | above("trainer.eval_samples", 0)
     | stage_in("chat") & one_of("stage.greedy", False)
 )
+EVALUATES = given("trainer.eval_every")
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 JUDGED = Condition(
     ("reward", "benchmark"),
@@ -174,8 +185,13 @@ DISTILL = {
     **dict.fromkeys(("teacher.dtype", "teacher.offload"), DISTILLS & given(".teacher.path")),
     "teacher": AT_ENDPOINT,
 }
+MEASURES = one_of(".keep", "best") | given(".patience")
 TRAINER = {
     "steps": one_of(".task_epochs", None),
+    "decay_share": one_of(".schedule", "wsd"),
+    **dict.fromkeys(("eval_limit", "eval_greedy", "eval_samples"), given(".eval_every")),
+    "best_metric": MEASURES,
+    "best_mode": MEASURES,
     **dict.fromkeys(("deepspeed.offload", "deepspeed.bucket_elements"), above(".deepspeed.stage", 0)),
     "lora.alpha": above(".lora.rank", 0),
     "lora.quantize": above(".lora.rank", 0),
@@ -289,6 +305,8 @@ def judge_keys(
     for override in overrides:
         for key in _keys(override):
             section, condition = condition_of(key) or ("", ALWAYS)
+            if group_of(override) in EVALUATING.get(config.stage.name, ()):
+                condition = EVALUATES if condition is ALWAYS else EVALUATES & condition
             full = {name: section + name if name.startswith(".") else name for name in condition.keys}
 
             def look(name: str, full: Mapping[str, str] = full) -> Any:

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Kill stages with SIGKILL at random points, run the same command again, and compare with an unbroken run.
 
-exact     rl with sampler.deterministic=true, killed over and over, against an unbroken run: final weights, the whole
-          state of the last checkpoint (step, optimiser, random numbers), metrics, trajectories and the outcomes that
-          the curriculum draws tasks by bit for bit, their times aside.
+exact     rl with sampler.deterministic=true, which is evaluated as it trains, keeps the best checkpoint and draws tasks
+          by their success, killed over and over, against an unbroken run: final weights, the whole state of the last
+          checkpoint (step, optimiser, random numbers), which checkpoints are kept, metrics, trajectories, items of
+          the evaluations and the outcomes that the curriculum draws tasks by bit for bit, their times aside.
 ranks     the same with two processes (vLLM, ZeRO-2), one of which or `mentor` itself is killed: final weights within
           1e-6. Then a checkpoint of two processes is resumed by one, and one of one by two.
 records   rollout, sft, rl and eval without deterministic mode: the newest checkpoint loads back to what was saved, and
@@ -35,7 +36,7 @@ from safetensors.torch import load_file
 
 from mentor.chat import ChatFormat
 from mentor.config import load
-from mentor.policy.checkpoint import latest_checkpoint
+from mentor.policy.checkpoint import checkpoint_steps, latest_checkpoint
 from mentor.policy.model import load_model
 from mentor.policy.state import read_meta, read_parameters
 from mentor.runs.folder import stored_config
@@ -47,6 +48,7 @@ RL = ["stage=rl", "reward=flexible", "stage.limit=300", "stage.save_trajectories
 GROUP_SIZE, EVAL_SAMPLES = 4, 2
 WIDTH = ["trainer.prompts_per_step=8", f"trainer.group_size={GROUP_SIZE}"]
 DRAWN = ["trainer.curriculum.draw=success", "trainer.curriculum.rest_steps=2"]
+EVALUATED = ["trainer.eval_every=4", "trainer.eval_limit=2", "trainer.eval_samples=1", "trainer.keep=best"]
 RECORD_STAGES = 4  # rollout, sft, rl and eval
 TIMED = ("time/", "throughput/")  # metrics that no two runs share
 
@@ -113,32 +115,35 @@ def lines(path: Path) -> int:
 
 def prove_exact(killer: Killer, kills: int) -> None:
     """Compare a killed run with an unbroken one. Raises SystemExit where they differ or no checkpoint was resumed."""
-    steps = 3 * kills + 7
-    command = [*RL, *WIDTH, *DRAWN, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
+    steps = 4 * kills + 7
+    command = [*RL, *WIDTH, *DRAWN, *EVALUATED, "sampler.deterministic=true", f"trainer.steps={steps}"]
+    command += ["trainer.kl_coef=0.01"]
     whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole", "broken"))
     seconds = killer.finish(*command, "name=whole")
+    metrics, items = broken / "metrics.jsonl", "evaluations/calculator/items.jsonl"
     at: list[int] = []
     while len(at) < kills or latest_checkpoint(broken / "checkpoints") is None:
-        killed = killer.kill(broken / "metrics.jsonl", *command, "name=broken")
-        if killed is None:
+        watched = broken / items if len(at) % 2 else metrics  # every second one in an evaluation, or just behind it
+        if killer.kill(watched, *command, "name=broken") is None:
             raise SystemExit(f"exact: the run was done after {len(at)} kills of {kills}: more steps are needed")
-        at.append(killed)
+        at.append(lines(metrics))
     killer.finish(*command, "name=broken")
     refuse_from_scratch(broken)
-    say(f"exact: {steps} steps ({seconds:.0f} s unbroken), {len(at)} kills after step {', '.join(map(str, at))}")
+    say(f"exact: {steps} steps ({seconds:.0f} s unbroken), {len(at)} kills after line {', '.join(map(str, at))}")
     compare("weights", *(digest((folder / "model" / "model.safetensors").read_bytes()) for folder in (whole, broken)))
     compare("state of the last checkpoint", *(digest(state(folder)) for folder in (whole, broken)))
-    for name in ("metrics.jsonl", "trajectories/trajectories.jsonl", "curriculum.jsonl"):
+    compare("steps whose checkpoints are kept", *(digest(checkpoint_steps(f / "checkpoints")) for f in (whole, broken)))
+    for name in ("metrics.jsonl", "trajectories/trajectories.jsonl", "curriculum.jsonl", items):
         compare(name, *(digest(untimed(folder / name)) for folder in (whole, broken)))
     compare("headline and counts of the summary", *(digest(outcome(folder)) for folder in (whole, broken)))
     updates = optimiser_steps(broken)
     aside = lines(broken / "metrics.rolled_back.jsonl")
-    say(f"exact: {updates:.0f} optimiser steps in what is kept; {aside} steps were done again after a kill")
+    say(f"exact: {updates:.0f} optimiser steps in what is kept; {aside} records of metrics moved aside")
 
 
 def optimiser_steps(folder: Path) -> float:
     """Return how many optimiser steps an rl run took. Raises SystemExit where there was none."""
-    updates = sum(row["policy/updates"] for row in untimed(folder / "metrics.jsonl"))
+    updates = sum(row.get("policy/updates", 0.0) for row in untimed(folder / "metrics.jsonl"))
     if not updates:
         raise SystemExit(f"{folder}: no optimiser step was taken, so nothing was compared")
     return float(updates)
@@ -155,7 +160,8 @@ def refuse_from_scratch(folder: Path) -> int:
 def prove_ranks(killer: Killer, kills: int) -> None:
     """Compare two ranks, one of which is killed now and then, with unbroken ones. Raises SystemExit on a difference."""
     steps = 2 * kills + 3
-    command = [*RL, *WIDTH, *DRAWN, "sampler.deterministic=true", f"trainer.steps={steps}", "trainer.kl_coef=0.01"]
+    command = [*RL, *WIDTH, *DRAWN, *EVALUATED, "sampler.deterministic=true", f"trainer.steps={steps}"]
+    command += ["trainer.kl_coef=0.01"]
     two = ["sampler=vllm", "trainer/deepspeed=zero2", "trainer.num_processes=2", "trainer.save_every=1"]
     whole, broken = (killer.folder / "run" / f"rl-{name}-s0" for name in ("whole-ranks", "broken-ranks"))
     seconds = killer.finish(*command, *two, "name=whole-ranks")

@@ -12,6 +12,7 @@ from mentor.errors import StageError
 from mentor.evaluation.alarms import ADVICE, Alarms
 from mentor.evaluation.rollout_metrics import group_metrics
 from mentor.jsonl import read_jsonl
+from mentor.loggers.metrics_file import is_evaluation
 from mentor.types import TrajectoryGroup
 
 PHASES = ("rollout", "reward", "sleep", "logprobs", "teacher", "update", "push", "push_check")
@@ -23,7 +24,8 @@ class History:
 
     def __init__(self, path: Path) -> None:
         """path: the metrics.jsonl of a resumed run, already rolled back to its checkpoint; it may be missing."""
-        self.rows: list[Mapping[str, Any]] = list(read_jsonl(path)) if path.is_file() else []
+        stored = read_jsonl(path) if path.is_file() else ()
+        self.rows: list[Mapping[str, Any]] = [row for row in stored if not is_evaluation(row)]
         self._alarms = Alarms(self.rows)
         self._before = len(self.rows)
 

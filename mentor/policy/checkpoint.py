@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mentor import progress
-from mentor.errors import PolicyError
+from mentor.errors import PolicyError, RunFolderError
 from mentor.files import write_folder
+from mentor.lock import FolderLock
 from mentor.policy.ranks import Ranks
 
-KEEP = 2  # newest checkpoints left on disk
 SEEN_S = 90.0  # for what one node wrote to be seen on the others, whose NFS remembers folders for a minute
 
 
@@ -28,11 +28,29 @@ def save_folder(target: Path, write: Callable[[Path | None], None], ranks: Ranks
 
 
 def save_checkpoint(folder: Path, step: int, write: Callable[[Path | None], None], ranks: Ranks | None = None) -> None:
-    """Write the checkpoint after `step` steps and drop all but the newest few."""
-    with _saving(ranks or Ranks()) as is_main:
-        _write(folder / f"step-{step:08d}", write, is_main)
-        for _, path in _whole(folder)[:-KEEP] if is_main else ():
-            shutil.rmtree(path)
+    """Write the checkpoint after `step` steps."""
+    save_folder(checkpoint_path(folder, step), write, ranks)
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """List the steps of the whole checkpoints, the newest last."""
+    return [step for step, _ in _whole(folder)]
+
+
+def drop_checkpoints(folder: Path, kept: Collection[int]) -> None:
+    """Delete the checkpoints of other steps, but none that another process holds (`FolderLock`): it is read."""
+    for step, path in _whole(folder):
+        if step in kept:
+            continue
+        try:
+            with FolderLock(path, make=False):
+                shutil.rmtree(path)
+        except RunFolderError:  # it is dropped when the next ones are
+            continue
 
 
 @contextmanager

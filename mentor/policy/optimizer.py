@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,10 @@ from mentor.policy.muon import Muon
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """learning_rate is reached after `warmup_steps`; schedule is constant, or linear to zero at `total_steps`.
+    """learning_rate is reached after `warmup_steps`; schedule: what follows, as `factor` says.
 
-    max_grad_norm: longer gradients are scaled down to it; 0 scales none. betas, eps: of AdamW.
+    total_steps: optimiser steps of the whole stage. decay_share: of them, at the end of wsd. max_grad_norm: longer
+    gradients are scaled down to it; 0 scales none. betas, eps: of AdamW.
     """
 
     name: str
@@ -27,18 +29,38 @@ class OptimizerSettings:
     warmup_steps: int = 0
     schedule: str = "constant"
     total_steps: int = 1
+    decay_share: float = 0.1
 
     def adamw(self) -> dict[str, Any]:
         """Return AdamW's arguments."""
         return {"lr": self.learning_rate, "betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
 
     def factor(self, step: int) -> float:
-        """Return what the learning rate is multiplied by at optimiser step `step` (from 0)."""
+        """Return what the learning rate is multiplied by at optimiser step `step` (from 0).
+
+        After a linear warm-up: `constant` stays at 1; `linear` falls to zero at `total_steps`; `cosine` too, along half
+        a cosine (arXiv:1608.03983, Eq. 5, without restarts); `wsd` (warm-up, stable, decay: arXiv:2404.06395) stays
+        at 1 until the last `decay_share` of all steps, in which it falls like `cosine`. They are transformers'
+        schedules of these names, but for the warm-up, whose first step has 1 / warmup_steps here and 0 there.
+        """
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
+        after_warmup = self.total_steps - self.warmup_steps
         if self.schedule == "linear":
-            return max(0.0, (self.total_steps - step) / max(1, self.total_steps - self.warmup_steps))
+            return self._left(step, after_warmup)
+        if self.schedule == "cosine":
+            return _half_cosine(self._left(step, after_warmup))
+        if self.schedule == "wsd":
+            return _half_cosine(self._left(step, min(after_warmup, round(self.decay_share * self.total_steps))))
         return 1.0
+
+    def _left(self, step: int, last: int) -> float:
+        """What is left of the stage's `last` steps at a step: from 1 to 0."""
+        return min(1.0, max(0.0, (self.total_steps - step) / max(1, last)))
+
+
+def _half_cosine(left: float) -> float:
+    return 0.5 * (1 - math.cos(math.pi * left))
 
 
 def trained_parameters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

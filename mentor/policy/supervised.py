@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -13,10 +12,9 @@ from mentor.algorithm.batch import Batch, supervised_batch
 from mentor.errors import InputError
 from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
-from mentor.policy.checkpoint import agreed_checkpoint, save_checkpoint
+from mentor.policy.control import Evaluate, TrainingControl
 from mentor.policy.interface import PolicyOutput
 from mentor.policy.policy import Policy
-from mentor.policy.ranks import Ranks
 from mentor.progress import phase
 from mentor.types import Tokens
 
@@ -72,27 +70,20 @@ def _cut(order: list[int], records: Sequence[Tokens], batch_tokens: int) -> Iter
 def train_supervised(
     policy: Policy,
     records: Sequence[Tokens],
+    control: TrainingControl,
     *,
-    steps: int,
     batch_tokens: int,
-    save_every: int,
     seed: int,
     pad_id: int,
-    folder: Path,
     logger: Logger,
-    ranks: Ranks,
+    evaluate: Evaluate | None = None,
 ) -> dict[str, float]:
-    """Train for `steps` optimiser steps, resuming from the newest checkpoint; return totals for the summary.
+    """Train from where the control resumed until it ends; return totals for the summary.
 
     records: of one segment each; a token has the same weight, whichever batch the rest of its trajectory is in. The
     loss is the last step's, even where an earlier process took it; the tokens are this process's.
     """
-    start = 0
-    if found := agreed_checkpoint(folder / "checkpoints", ranks):
-        start, path = found
-        policy.load_state(path)
-        logger.message(f"resuming after step {start}")
-    logger.roll_back(start)
+    start, steps = control.step, control.settings.steps
     source = batches(records, batch_tokens, seed)
     for _ in range(start):
         next(source)
@@ -102,10 +93,11 @@ def train_supervised(
         f"({steps * batch_tokens / size:,.1f} epochs)"
     )
     tokens = 0
-    stored = folder / "metrics.jsonl"
-    loss = [row["loss/train"] for row in read_jsonl(stored)][-1] if start and stored.is_file() else float("nan")
+    stored = control.folder / "metrics.jsonl"
+    losses = [row["loss/train"] for row in read_jsonl(stored) if "loss/train" in row] if stored.is_file() else []
+    loss = losses[-1] if losses else float("nan")
     with logger.progress(steps, "training", start) as progress:
-        for step in range(start + 1, steps + 1):
+        for step in control.steps_left(evaluate):
             began = perf_counter()
             part = next(source)
             batch = supervised_batch(part, pad_id)
@@ -116,8 +108,7 @@ def train_supervised(
             tokens += sum(map(len, part))
             seconds = perf_counter() - began
             speed = {"time/step_s": seconds, "throughput/update_tokens_per_s": sum(map(len, part)) / seconds}
-            logger.log(step, {**stats, "tokens/trained": trained, **speed})
-            if step % save_every == 0 or step == steps:
-                save_checkpoint(folder / "checkpoints", step, policy.save_state, ranks)
+            control.log(step, {**stats, "tokens/trained": trained, **speed})
+            control.finish(step)
             progress.advance(loss=loss)
     return {"loss": loss, "tokens": tokens, "first_step": start + 1}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mentor.config import Config, TaskConfig, build, dump
+from mentor.config import BenchmarkConfig, Config, TaskConfig, build, dump
 from mentor.errors import RunFolderError
 from mentor.evaluation.domains import data_set
 from mentor.rewards.reward_terms import files_of
@@ -119,16 +119,22 @@ def _evaluation_config(config: Config, model: Path | str, benchmark: str) -> dic
     values = dump(config)
     values["benchmark"] = {benchmark: values["benchmark"][benchmark]}
     values["model"] = {**values["model"], "path": model_name(model)}
-    entry = config.benchmark[benchmark]
-    task = entry.task
     values["upstream"] = {
         "weights": fingerprint(model),
         **content_hashes(
-            task_file=task.path,
-            answers_file=str(answers_file(task.path)) if task.name == "bfcl" and task.path is not None else None,
             tools_file=config.tools.path if config.tools else None,
             schemas_file=config.tools.schemas if config.tools else None,
-            **files_of({"grader": entry.grader, **{f"term_{name}": term for name, term in entry.terms.items()}}),
+            **benchmark_files(config.benchmark[benchmark]),
         ),
     }
     return values
+
+
+def benchmark_files(entry: BenchmarkConfig) -> dict[str, str | None]:
+    """Return the files that a benchmark reads, by what they are; None for those that it does not have."""
+    task = entry.task
+    return {
+        "task_file": task.path,
+        "answers_file": str(answers_file(task.path)) if task.name == "bfcl" and task.path is not None else None,
+        **files_of({"grader": entry.grader, **{f"term_{name}": term for name, term in entry.terms.items()}}),
+    }

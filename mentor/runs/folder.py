@@ -16,8 +16,8 @@ import yaml  # type: ignore[import-untyped]
 from mentor.config import TOP_LEVEL_READERS, Config, new_name
 from mentor.errors import RunFolderError, one_line
 from mentor.files import is_partial, write_file
+from mentor.lock import LOCK_NAME
 from mentor.runs.identity import config_hash, differences, flatten, identity
-from mentor.runs.lock import LOCK_NAME
 
 CONFIG_NAME = "config.yaml"
 REPLACED = ".replaced"  # holds what an overwrite replaces until the new stage has ended

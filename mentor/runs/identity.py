@@ -21,7 +21,10 @@ ABSENT = "(absent)"
 SPREAD: dict[str, tuple[str, ...]] = {
     "task": ("license",),
     "model": ("attn_implementation", "license"),
-    "trainer": ("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload", "share_prefixes"),
+    "trainer": (
+        *("nodes", "num_processes", "deepspeed", "gradient_checkpointing", "reference_offload", "share_prefixes"),
+        "max_hours",
+    ),
     "sampler": ("placement", "engines", "tensor_parallel", "gpu_memory_share", "kv_cache_gib"),
     "tools": ("load_timeout_s", "workers"),
     "judge": (
@@ -61,7 +64,9 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
     "trainer": {
         **{"old_logprobs": "sampler", "task_epochs": None, "dual_clip": None, "mask_cut": False},
-        **{"betas": [0.9, 0.95], "eps": 1e-8},
+        **{"betas": [0.9, 0.95], "eps": 1e-8, "decay_share": 0.1},
+        **{"eval_every": None, "eval_limit": None, "eval_greedy": True, "eval_samples": 0},
+        **{"keep": "2", "best_metric": None, "best_mode": "max", "patience": None},
     },
 }
 """Newer keys with the values that change nothing: folders made before these keys existed keep their hash."""

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from mentor.config import Config, ScaledTrainer, dump
 from mentor.errors import MentorError, RunFolderError
+from mentor.lock import FolderLock
 from mentor.runs.folder import FOLDERLESS, RunFolder, claim, settle, stage_folder, write_config
 from mentor.runs.launch_ranks import Ending, be_rank, run_ranks
-from mentor.runs.lock import FolderLock
 from mentor.runs.meeting import EndedElsewhere, Meeting
 from mentor.runs.preflight import preflight
 from mentor.runs.process_environment import process_environment

@@ -9,7 +9,7 @@ from mentor.config import Config, DistillConfig, ModelTeacher, RolloutStage
 from mentor.errors import RunFolderError
 from mentor.rewards import own_files
 from mentor.runs.base_model import base_model, local_or_hub
-from mentor.runs.evaluations import evaluations, fingerprint
+from mentor.runs.evaluations import benchmark_files, evaluations, fingerprint
 from mentor.runs.folder import RunFolder, refuse_other
 from mentor.runs.identity import content_hashes
 from mentor.runs.provenance import read_summary
@@ -37,6 +37,8 @@ def preflight(config: Config, folder: RunFolder) -> dict[str, str]:
     if isinstance(config.distill, DistillConfig) and config.distill.coef and config.distill.teacher.path is not None:
         given["distill_teacher"] = fingerprint(local_or_hub(config.distill.teacher.path, "distill.teacher.path"))
     if config.stage.name in ("sft", "rl"):
+        for name, entry in config.benchmark.items():
+            given |= content_hashes(**{f"{name} {what}": path for what, path in benchmark_files(entry).items()})
         return {
             **given,
             "rollout": _finished(folder, "rollout", "trajectories.jsonl"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mentor.config import Config, DistillConfig, ModelConfig, RlTrainer, SamplerConfig
+from mentor.config import Config, DistillConfig, ModelConfig, RlTrainer, SamplerConfig, ScaledTrainer
 from mentor.errors import InputError, one_line
 from mentor.planning import Device, ModelShape, TeacherWeights, Workload, make_plan
 from mentor.planning.workload import UNTIMED_TOKENS
@@ -22,7 +22,8 @@ GPU_DEVICE = Path("/dev/nvidiactl")  # without it torch need not be asked for GP
 def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload:
     """Collect what of the configuration decides the memory."""
     model, trainer, sampler = config.model, config.trainer, config.sampler
-    assert isinstance(model, ModelConfig) and isinstance(trainer, RlTrainer) and isinstance(sampler, SamplerConfig)
+    assert isinstance(model, ModelConfig) and isinstance(trainer, ScaledTrainer) and isinstance(sampler, SamplerConfig)
+    rl = trainer if isinstance(trainer, RlTrainer) else None  # sft has a sampler to evaluate with
     fixed = UNTIMED_TOKENS["cuda" if device.is_gpu else "cpu"]
     return Workload(
         shape,
@@ -35,8 +36,8 @@ def make_workload(config: Config, shape: ModelShape, device: Device) -> Workload
         bucket_elements=trainer.deepspeed.bucket_elements,
         lora_rank=trainer.lora.rank,
         quantized=trainer.lora.quantize == "nf4",
-        kl=trainer.kl_coef > 0,
-        reference_offload=trainer.reference_offload,
+        kl=rl is not None and rl.kl_coef > 0,
+        reference_offload=rl is not None and rl.reference_offload,
         teacher=_teacher(config),
         optimizer=trainer.optimizer,
         gradient_checkpointing=trainer.gradient_checkpointing,

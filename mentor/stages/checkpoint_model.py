@@ -5,6 +5,8 @@ They are written when they are first asked for, and go with the checkpoint when 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +15,11 @@ import torch
 from mentor.cards import write_cards
 from mentor.config import DeepSpeedConfig, ModelConfig, ScaledTrainer, TrainerConfig, load
 from mentor.errors import RunFolderError
+from mentor.lock import FolderLock
 from mentor.policy.ranks import Ranks
 from mentor.policy.state import read_meta
 from mentor.runs import RunFolder
 from mentor.runs.folder import stored_config
-from mentor.runs.lock import FolderLock
 from mentor.runs.model_folders import as_checkpoint, stage_of
 from mentor.stages.chat_format import load_chat
 from mentor.stages.training import build_policy, load_student, save_student
@@ -29,13 +31,27 @@ def loadable(model: Path | str) -> Path | str:
     Raises RunFolderError where the checkpoint does not say what it was trained from, or is being written from.
     """
     checkpoint = as_checkpoint(model) if isinstance(model, Path) else None
+    if checkpoint is not None and (checkpoint / "model" / "config.json").is_file():
+        return checkpoint / "model"
+    with held(model) as folder:
+        return folder
+
+
+@contextmanager
+def held(model: Path | str) -> Iterator[Path | str]:
+    """Yield the folder that holds the weights (`loadable`), and keep training from dropping the checkpoint meanwhile.
+
+    Raises as `loadable`, also where another process holds the checkpoint.
+    """
+    checkpoint = as_checkpoint(model) if isinstance(model, Path) else None
     if checkpoint is None:
-        return model
-    written = checkpoint / "model"
-    if not (written / "config.json").is_file():
-        with FolderLock(checkpoint), torch.random.fork_rng(devices=[]):  # adapters are drawn before they are set
-            write_model(checkpoint)
-    return written
+        yield model
+        return
+    with FolderLock(checkpoint, make=False):
+        if not (checkpoint / "model" / "config.json").is_file():
+            with torch.random.fork_rng(devices=[]):  # adapters are drawn before they are set
+                write_model(checkpoint)
+        yield checkpoint / "model"
 
 
 def write_model(checkpoint: Path) -> None:

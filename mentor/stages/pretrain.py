@@ -21,12 +21,13 @@ from mentor.chat.tiny import render_text, train_tokenizer
 from mentor.config import Config, ModelConfig, PretrainStage, SupervisedTrainer, TaskConfig
 from mentor.errors import StageError
 from mentor.loggers import Logger
+from mentor.policy.control import TrainingControl
 from mentor.policy.model import make_student
 from mentor.policy.supervised import check_masks
 from mentor.rewards.answer_formats import answer_format
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
-from mentor.stages.training import seed_everything, train_and_save
+from mentor.stages.training import build_policy, control_settings, seed_everything, train_and_save
 from mentor.tasks import load_tasks
 from mentor.tasks.requested_format import in_format
 from mentor.tasks.world_conversations import generate_conversations
@@ -64,7 +65,10 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         tie_word_embeddings=model.tie_word_embeddings,
         attention=model.attn_implementation,
     )
-    totals = train_and_save(student, chat, records, model, trainer, config.seed, folder, logger)
+    policy = build_policy(student, chat, model, trainer, trainer.steps)
+    control = TrainingControl(folder.path, control_settings(trainer), policy, logger)
+    control.resume()
+    totals = train_and_save(policy, chat, records, trainer, config.seed, folder, logger, control)
     parameters = sum(p.numel() for p in student.parameters())
     logger.message(f"a student of {parameters:,} parameters, loss {totals['loss']:.3f}")
     return StageResult(

@@ -15,7 +15,7 @@ from time import perf_counter
 from mentor.config import Config, ModelConfig, RewardConfig, RlStage, RlTrainer, SamplerConfig, ToolsConfig
 from mentor.evaluation.history import History
 from mentor.loggers import Logger
-from mentor.policy.checkpoint import save_checkpoint
+from mentor.policy.control import TrainingControl
 from mentor.policy.ranks import Ranks, join_ranks
 from mentor.rewards import build_reward
 from mentor.rewards.grader_pool import GraderPool
@@ -29,7 +29,7 @@ from mentor.stages.chat_format import load_chat, texts_around
 from mentor.stages.distill_teacher import open_distill_teacher
 from mentor.stages.judging import open_judge
 from mentor.stages.rl_curriculum import open_curriculum
-from mentor.stages.rl_files import resume, store_groups, trajectory_file
+from mentor.stages.rl_files import roll_back_trajectories, store_groups, trajectory_file
 from mentor.stages.rl_models import load_policy, load_reference
 from mentor.stages.rl_settings import algorithm_settings, budget, with_steps
 from mentor.stages.student import policy_environment
@@ -43,7 +43,8 @@ from mentor.stages.taught_tasks import (
 )
 from mentor.stages.timed_size import settle_micro_batches
 from mentor.stages.tooling import configured_toolbox, say_counts
-from mentor.stages.training import save_student, say_padding, seed_everything
+from mentor.stages.training import control_settings, save_student, say_padding, seed_everything
+from mentor.stages.training_evaluation import evaluation_tasks, open_evaluation, roll_back_items
 from mentor.tasks.requested_format import format_warnings
 from mentor.timer import Timer
 
@@ -72,12 +73,16 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         logger.message(line)
     base = base_model(config, folder.root)
     chat = load_chat(base, model)
+    benchmarks = evaluation_tasks(config, folder.root, logger)
     canary = Canary(fitting_prompt(tasks, toolbox, chat, sampling.max_tokens))
     policy = load_policy(base, chat, config, trainer, ranks)
     say_padding(policy, trainer, logger)
     settle_micro_batches(policy, config, folder, logger, ranks)
     reference = load_reference(policy, base, chat, config, trainer, ranks)
-    start = resume(folder, policy, logger, ranks)
+    control = TrainingControl(folder.path, control_settings(trainer, benchmarks), policy, logger, ranks)
+    start = control.resume()
+    roll_back_trajectories(folder, start, logger, ranks)
+    roll_back_items(folder.path, start, ranks)
     algorithm = algorithm_settings(trainer, sampling, config.distill)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
@@ -89,6 +94,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         build_reward(
             graders, report=logger.message, judge=judge, by_turn=algorithm.advantage.by_turn, **asdict(reward_settings)
         ) as reward,
+        open_evaluation(config, benchmarks, environment, folder.path, judge, logger, ranks) as evaluate,
         trajectory_file(folder, logger, ranks) as store,
         open_curriculum(trainer, folder, tasks, config.seed, start, logger, ranks) as curriculum,
         logger.progress(trainer.steps, f"rl {reward_settings.name}", start) as progress,
@@ -113,23 +119,23 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         if not own_grader and any(task.gold is None for task in tasks):
             graders.start()  # they get ready during the first rollout
         runner.begin(start)
-        for step in range(start + 1, trainer.steps + 1):
-            timer, last = Timer(), step == trainer.steps
+        for step in control.steps_left(evaluate):
+            timer = Timer()
             groups, stats = runner.take(step, timer)
             metrics, alarms = history.add(step, groups, stats, timer.seconds, algorithm.advantage)
-            logger.log(step, metrics)
+            may_be_last = control.log(step, metrics)
             for line in alarms:
                 logger.message(line)
-            if store and (step % stage.save_trajectories_every == 0 or last):
+            if store and (step % stage.save_trajectories_every == 0 or may_be_last):
                 store_groups(store, groups, step)
-            if step % trainer.save_every == 0 or last:
-                save_checkpoint(folder.path / "checkpoints", step, policy.save_state, ranks)
+            control.finish(step)
             none = float("nan")  # of a step that nothing could be graded in
             progress.advance(reward=metrics.get("reward/mean", none), accuracy=metrics.get("reward/correct", none))
     say_counts(toolbox, logger)
     achieved = history.counts()
+    control.load_model()
     save_student(policy, chat, folder, ranks)
-    seconds = history.seconds()
+    seconds = {**history.seconds(), "evaluation": control.eval_seconds}
     return StageResult(
         headline=history.headline(),
         counts={
@@ -137,9 +143,10 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             "tasks": len(tasks),
             "tasks_without_teacher": without_teacher(folder.root),
             "tasks_without_answer": 0 if own_grader else without_answer(folder.root),
-            "steps": trainer.steps,
+            "steps": control.step,
             "first_step": start + 1,
             **achieved,
+            **control.counts(),
             **({"missing_grades": reward.missing} if reward.missing else {}),
             **({"judge": judge.counts()} if judge else {}),
             **({"teacher_tokens": int(history.total("distill/teacher_tokens"))} if teacher else {}),

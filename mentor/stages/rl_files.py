@@ -1,4 +1,4 @@
-"""What stage=rl stores beside its metrics, and how a resumed stage finds it: trajectories and checkpoints."""
+"""The trajectories that stage=rl stores beside its metrics, with their rewards."""
 
 from __future__ import annotations
 
@@ -8,27 +8,17 @@ from typing import Any
 
 from mentor.jsonl import roll_back
 from mentor.loggers import Logger
-from mentor.policy import Policy
-from mentor.policy.checkpoint import agreed_checkpoint
 from mentor.policy.ranks import Ranks
 from mentor.runs import RunFolder
 from mentor.trajectories.store import TrajectoryWriter
 from mentor.types import TrajectoryGroup
 
 
-def resume(folder: RunFolder, policy: Policy, logger: Logger, ranks: Ranks) -> int:
-    """Load the newest checkpoint, roll back the records written after it, and return the steps already done."""
-    start = 0
-    if found := agreed_checkpoint(folder.path / "checkpoints", ranks):
-        start, path = found
-        policy.load_state(path)
-        logger.message(f"resuming after step {start}")
-    logger.roll_back(start)
+def roll_back_trajectories(folder: RunFolder, start: int, logger: Logger, ranks: Ranks) -> None:
+    """Move aside the trajectories written after step `start`."""
     stored = folder.path / "trajectories" / "trajectories.jsonl"
     if ranks.is_main and stored.is_file() and (moved := roll_back(stored, start)):
         logger.message(f"{moved} trajectories written after step {start} moved aside")
-    ranks.barrier()  # the others read what rank 0 has rolled back
-    return start
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from time import perf_counter
 from mentor.config import Config, ModelConfig, SftStage, SftTrainer
 from mentor.errors import StageError
 from mentor.loggers import Logger
+from mentor.policy.control import TrainingControl
 from mentor.policy.ranks import Ranks, join_ranks
 from mentor.policy.supervised import check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat
-from mentor.stages.training import load_student, seed_everything, train_and_save
+from mentor.stages.training import build_policy, control_settings, load_student, seed_everything, train_and_save
+from mentor.stages.training_evaluation import evaluation_tasks, open_supervised_evaluation, roll_back_items
 from mentor.trajectories.store import load_trajectories
 
 
@@ -30,6 +32,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     source = folder.upstream("rollout/trajectories.jsonl", made_by="rollout")
     base = base_model(config, folder.root)
     chat = load_chat(base, model)
+    tasks = evaluation_tasks(config, folder.root, logger)
     trajectories = load_trajectories(source)[: stage.limit]
     records = [chat.render(trajectory) for trajectory in trajectories]
     student = load_student(base, model, trainer)
@@ -45,15 +48,24 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     )
     read = perf_counter()
 
-    totals = train_and_save(student, chat, segments, model, trainer, config.seed, folder, logger, ranks)
+    policy = build_policy(student, chat, model, trainer, trainer.steps, ranks=ranks)
+    control = TrainingControl(folder.path, control_settings(trainer, tasks), policy, logger, ranks)
+    roll_back_items(folder.path, control.resume(), ranks)
+    with open_supervised_evaluation(config, tasks, base, chat, policy, folder.path, logger) as evaluate:
+        totals = train_and_save(policy, chat, segments, trainer, config.seed, folder, logger, control, evaluate)
     return StageResult(
         headline=("loss/train", totals["loss"]),
         counts={
             "base": str(base),
             "trajectories": len(fitting),
             "too_long": too_long,
-            "steps": trainer.steps,
+            "steps": control.step,
             "tokens": totals["tokens"],
+            **control.counts(),
         },
-        seconds={"data": read - began, "training": perf_counter() - read},
+        seconds={
+            "data": read - began,
+            "training": perf_counter() - read - control.eval_seconds,
+            "evaluation": control.eval_seconds,
+        },
     )

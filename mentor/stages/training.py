@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from mentor.loggers import Logger
 from mentor.planning.workload import UNTIMED_TOKENS
 from mentor.policy import OptimizerSettings, Policy, TorchEngine, nf4
 from mentor.policy.checkpoint import save_folder
+from mentor.policy.control import ControlSettings, Evaluate, TrainingControl
 from mentor.policy.interface import Engine
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import freeze_all_but_text, load_model, torch_dtype
@@ -82,6 +83,7 @@ def build_policy(
         max_grad_norm=trainer.max_grad_norm,
         warmup_steps=trainer.warmup_steps,
         schedule=trainer.schedule,
+        decay_share=trainer.decay_share,
         total_steps=optimizer_steps,
     )
     dtype = torch_dtype(model.dtype)
@@ -114,34 +116,52 @@ def say_padding(policy: Policy, trainer: TrainerConfig, logger: Logger) -> None:
         logger.message("trainer.packing=true: layers of this model would mix packed sequences, so they are padded")
 
 
+def control_settings(trainer: TrainerConfig, benchmarks: Iterable[str] = ()) -> ControlSettings:
+    """Read from a trainer when its stage saves, evaluates and ends. benchmarks: those it evaluates, by name."""
+    if not isinstance(trainer, ScaledTrainer):
+        return ControlSettings(trainer.steps, trainer.save_every)
+    first = next(iter(benchmarks), None)
+    compares = trainer.keep == "best" or trainer.patience is not None
+    return ControlSettings(
+        trainer.steps,
+        trainer.save_every,
+        trainer.eval_every,
+        trainer.keep,
+        (trainer.best_metric or f"eval/{first}/accuracy") if compares else None,
+        trainer.best_mode == "min",
+        trainer.patience,
+        None if trainer.max_hours is None else trainer.max_hours * 3600,
+    )
+
+
 def train_and_save(
-    student: PreTrainedModel,
+    policy: Policy,
     chat: ChatFormat,
     records: Sequence[Tokens],
-    model: ModelConfig,
     trainer: SupervisedTrainer,
     seed: int,
     folder: RunFolder,
     logger: Logger,
-    ranks: Ranks | None = None,
+    control: TrainingControl,
+    evaluate: Evaluate | None = None,
 ) -> dict[str, float]:
-    """Train on the records' loss masks and write `model/`; return the totals for the summary."""
-    ranks = ranks or Ranks()
-    policy = build_policy(student, chat, model, trainer, trainer.steps, ranks=ranks)
+    """Train on the records' loss masks and write `model/`; return the totals for the summary.
+
+    control: resumed.
+    """
     say_padding(policy, trainer, logger)
     totals = train_supervised(
         policy,
         records,
-        steps=trainer.steps,
+        control,
         batch_tokens=trainer.batch_tokens,
-        save_every=trainer.save_every,
         seed=seed,
         pad_id=chat.pad_id,
-        folder=folder.path,
         logger=logger,
-        ranks=ranks,
+        evaluate=evaluate,
     )
-    save_student(policy, chat, folder, ranks)
+    control.load_model()
+    save_student(policy, chat, folder, policy.ranks)
     return totals
 
 

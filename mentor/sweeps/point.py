@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mentor.errors import MentorError, RunFolderError, one_line
+from mentor.lock import FolderLock
 from mentor.runs import pipeline
 from mentor.runs.launch import ChildFailed, ChildStopped, run_stage, say
-from mentor.runs.lock import FolderLock
 from mentor.runs.meeting import Meeting
 from mentor.runs.provenance import Headline
 from mentor.runs.watchdog import exit_with_parent

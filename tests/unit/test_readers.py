@@ -61,7 +61,7 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=eval model.license=mit", "`model.license` is read with stage=pretrain, sft, rl or check only"),
         (
             "stage=eval stage.samples=0 sampler.temperature=0.7",
-            "stage.samples above 0, or stage=chat and stage.greedy=false only",
+            "trainer.eval_samples above 0, or stage=chat and stage.greedy=false only",
         ),
         ("stage=rollout task=jsonl task.path=rows.jsonl teacher=annotated task.size=3", "with task=calculator only"),
         (
@@ -104,6 +104,12 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=rl trainer.lora={rank:0,alpha:8}", "`trainer.lora.alpha` is read with trainer.lora.rank above 0 only"),
         ("stage=sft trainer.deepspeed.bucket_elements=5", "trainer.deepspeed.stage above 0 only"),
         ("stage=rl trainer.overlong_penalty=2", "trainer.overlong_buffer_tokens above 0 only"),
+        ("stage=rl benchmark=[calculator]", "`benchmark` is read with trainer.eval_every only"),
+        ("stage=sft sampler.max_turns=3", "`sampler.max_turns` is read with trainer.eval_every only"),
+        ("stage=sft trainer.eval_every=2 sampler.kv_cache_gib=2", "trainer.eval_every and sampler=vllm only"),
+        ("stage=sft trainer.eval_limit=3", "trainer.eval_every only"),
+        ("stage=rl trainer.best_mode=min", "trainer.keep=best, or trainer.patience only"),
+        ("stage=rl trainer.decay_share=0.2", "trainer.schedule=wsd only"),
         ("stage=score stage.input=rows.jsonl stage.output=o stage.same_cosine=0.9", "with stage.grid only"),
         ("stage=score stage.input=rows.jsonl stage.output=o run=x", "`run` is read with stage="),
         ("stage=score stage.input=rows.jsonl stage.output=o task.path=x", "of task it reads task.answer_format"),

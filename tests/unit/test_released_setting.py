@@ -19,6 +19,7 @@ RELEASED = {
     "trainer.group_size": 10,
     "trainer.task_epochs": 2,
     "trainer.save_every": 10,
+    "trainer.eval_every": 10,
     "sampler.max_turns": 5,
     "sampler.gpu_memory_share": 0.8,
     # scripts/train/train_qwen3.sh

@@ -18,7 +18,7 @@ FOLDERS = ("mentor", "hydra_plugins", "scripts")
 
 LAYERS = """
     errors types conf_dir progress closing
-    files reward_keys
+    files lock reward_keys
     config jsonl algorithm calls chat timer
     loggers rows readers
     tools policy key_help endpoints

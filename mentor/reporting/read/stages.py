@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mentor.jsonl import read_jsonl
+from mentor.loggers.metrics_file import PHASE, is_evaluation
 from mentor.reporting.read.old_names import with_current_names
 from mentor.reporting.read.records import Curve, StageRecord
 from mentor.reporting.read.summaries import finite, look_for, stage_summary
@@ -15,7 +15,6 @@ from mentor.runs.folder import PARITY
 
 TRAINING_STAGES = ("pretrain", "sft", "rl")
 NOT_STAGE_FOLDERS = ("eval", "report", "sweeps", PARITY)
-PHASE = re.compile("time/[^/]+")  # and not a part of one, which has another slash
 
 
 def read_stages(root: Path, missing: list[str]) -> tuple[list[StageRecord], list[Curve]]:
@@ -53,7 +52,11 @@ def _metrics(path: Path, missing: list[str]) -> list[dict[str, Any]]:
 
 
 def stage_record(folder: str, summary: Mapping[str, Any], records: list[dict[str, Any]]) -> StageRecord:
-    """Build the record of one folder from its summary and the records of its metrics.jsonl."""
+    """Build the record of one folder from its summary and the records of its metrics.jsonl.
+
+    Evaluations count in none of its sums.
+    """
+    records = [record for record in records if not is_evaluation(record)]
     return StageRecord(
         folder=folder,
         stage=summary.get("stage"),

@@ -1,9 +1,18 @@
 import pytest
 
 from mentor import progress
-from mentor.errors import PolicyError
+from mentor.errors import PolicyError, RunFolderError
+from mentor.lock import FolderLock
 from mentor.policy import checkpoint
-from mentor.policy.checkpoint import agreed_checkpoint, latest_checkpoint, save_checkpoint, save_folder
+from mentor.policy.checkpoint import (
+    agreed_checkpoint,
+    checkpoint_path,
+    checkpoint_steps,
+    drop_checkpoints,
+    latest_checkpoint,
+    save_checkpoint,
+    save_folder,
+)
 from mentor.policy.ranks import Ranks
 
 
@@ -21,11 +30,18 @@ def test_a_checkpoint_that_was_not_finished_is_not_there(tmp_path):
     assert latest_checkpoint(tmp_path)[0] == 20
 
 
-def test_the_newest_two_are_kept(tmp_path):
+def test_dropped_are_all_but_those_to_keep_and_those_that_are_read(tmp_path):
     for step in (9, 10, 11):
         save_checkpoint(tmp_path, step, lambda folder: (folder / "state.pt").write_text("x"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010", "step-00000011"]
-    assert latest_checkpoint(tmp_path / "none") is None
+    with FolderLock(checkpoint_path(tmp_path, 9), make=False):  # as stage=eval holds one
+        drop_checkpoints(tmp_path, {11})
+        assert checkpoint_steps(tmp_path) == [9, 11]
+    drop_checkpoints(tmp_path, {11})
+    assert checkpoint_steps(tmp_path) == [11] and latest_checkpoint(tmp_path / "none") is None
+    gone = checkpoint_path(tmp_path, 9)
+    with pytest.raises(RunFolderError, match="step-00000009 is no longer there"), FolderLock(gone, make=False):
+        pass
+    assert not gone.exists()
 
 
 def test_a_folder_is_replaced_whole(tmp_path):

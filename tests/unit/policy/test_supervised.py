@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mentor.errors import InputError
-from mentor.policy.ranks import Ranks
+from mentor.policy.control import ControlSettings, TrainingControl
 from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
 from tests.fixtures.policies import make_batch, make_policy, make_tokens, weights_of
 from tests.fixtures.students import make_small_student
@@ -46,8 +46,9 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(chat, tmp_path):
         folder.mkdir(exist_ok=True)
         logger = build_logger(LoggerConfig(console=False, wandb="disabled"), folder)
         policy = make_policy(make_small_student(chat), chat)
-        options = dict(batch_tokens=40, save_every=2, seed=0, pad_id=0, folder=folder, logger=logger, ranks=Ranks())
-        totals = train_supervised(policy, records, steps=steps, **options)
+        control = TrainingControl(folder, ControlSettings(steps, save_every=2), policy, logger)
+        control.resume()
+        totals = train_supervised(policy, records, control, batch_tokens=40, seed=0, pad_id=0, logger=logger)
         logger.close()
         return policy, totals
 

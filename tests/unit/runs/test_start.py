@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from mentor.conf_dir import conf_dir
+from mentor.lock import FolderLock
 from mentor.runs import start
 from mentor.runs.fork_server import NUMBER, Request
-from mentor.runs.lock import FolderLock
 from mentor.runs.start import VARIABLE, ForkedProcess, Process, shared_fork_servers, start_process
 from mentor.runs.watchdog import pipe_to_children
 

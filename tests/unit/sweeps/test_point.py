@@ -7,9 +7,9 @@ import pytest
 
 from mentor.config import Config, ModelConfig, RolloutStage, SftStage, TaskConfig, dump
 from mentor.errors import MentorError
+from mentor.lock import FolderLock
 from mentor.runs.folder import claim
 from mentor.runs.launch import ChildFailed, ChildStopped
-from mentor.runs.lock import FolderLock
 from mentor.sweeps import point
 from mentor.sweeps.job import PointJob, PointResult
 from mentor.sweeps.manifest import read_manifest

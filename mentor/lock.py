@@ -19,11 +19,12 @@ LOCK_NAME = ".lock"
 class FolderLock:
     """Make the folder if necessary and lock it; `created` says whether this lock made it.
 
-    Raises RunFolderError with the holder's process id when another process holds it.
+    make: false for a folder that has to be there. Raises RunFolderError with the holder's process id when another
+    process holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, make: bool = True) -> None:
+        self.folder, self.make = folder, make
         self.made: list[Path] = []  # folders this lock made, the deepest last
         self.fd = -1
 
@@ -63,6 +64,10 @@ class FolderLock:
             folder.rmdir()
 
     def _make_folder(self) -> None:
+        if not self.make:
+            if not self.folder.is_dir():
+                raise RunFolderError(f"{self.folder} is no longer there")
+            return
         missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mentor.errors import RunFolderError
-from mentor.runs.lock import FolderLock
+from mentor.lock import FolderLock
 
 
 def test_second_writer_is_refused_with_the_holders_pid(tmp_path: Path):
