@@ -120,13 +120,16 @@ def _entry(stored: Stored, prefix: int, taught: bool) -> dict[str, Any]:
         "turns": turns_of(trajectory),
         "teacher": "stored" if taught else reference_turns(trajectory.task),
         "reward": _reward(record),
-        "tokens": None if tokens is None else _tokens(tokens, prefix),
+        "tokens": None if tokens is None else _tokens(tokens, prefix, record.get("distilled")),
     }
 
 
-def _tokens(tokens: Tokens, prefix: int) -> dict[str, Any]:
-    """ids: without the source's prefix. starts: where further segments begin in all ids."""
-    return {"ids": tokens.token_ids[prefix:], "runs": runs(tokens.loss_mask), "starts": tokens.starts[1:]}
+def _tokens(tokens: Tokens, prefix: int, distilled: list[float] | None) -> dict[str, Any]:
+    """ids: without the source's prefix. starts: where further segments begin in all ids. distilled: advantage that each
+    token of the loss mask has from a teacher; null without one.
+    """
+    ids, starts = tokens.token_ids[prefix:], tokens.starts[1:]
+    return {"ids": ids, "runs": runs(tokens.loss_mask), "starts": starts, "distilled": distilled}
 
 
 def _reward(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -7,11 +7,15 @@ from mentor.endpoints.background import BackgroundEndpoint
 from mentor.endpoints.spending import Spending
 from mentor.errors import StageError
 from mentor.policy import MostLikely
+from mentor.policy.model import load_model
 from mentor.policy.ranks import Ranks
 from mentor.policy.teacher_model import TeacherModel
 from mentor.rl.scoring_endpoint import ScoringEndpoint
+from tests.fixtures.installed import needs
 from tests.fixtures.policies import make_batch, make_policy
 from tests.fixtures.scoring_server import ScoringServer
+from tests.fixtures.students import make_small_student
+from tests.fixtures.vllm_server import vllm_server
 
 pytest.importorskip("openai")
 ASKED = {"temperature": None, "top_p": None, "max_tokens": 1, "seed": None, "extra_body": {}, "concurrency": 4}
@@ -75,3 +79,34 @@ def test_a_cap_on_tokens_ends_the_stage_and_what_was_said_is_kept(student, chat,
         with opened(tmp_path, server, max_total_tokens=1) as endpoint:
             (stored,) = endpoint.score_all([([1, 2, 3], [1, 2])], 0)
             assert len(stored["logprobs"]) == 2 and endpoint.counts()["replayed"] == 1
+
+
+@pytest.mark.proof
+@needs("vllm")
+@pytest.mark.parametrize("listed", [0, 20])
+def test_a_server_of_vllm_says_what_the_model_says_in_this_process(served, chat, tmp_path, listed):
+    model, url = served
+    wanted = MostLikely(listed, len(chat.tokenizer)) if listed else None
+    expected = TeacherModel(make_policy(load_model(model), chat), wanted).score(make_batch())
+    settings = {"base_url": url, "model": "student", **ASKED, **PATIENCE}
+    with BackgroundEndpoint(
+        tmp_path, Spending("distill.teacher", None, None, 0.0, 0.0), None, settings, print
+    ) as found:
+        ids = sorted(chat.tokenizer.get_vocab().values())
+        assert said.detokenize(ids) == chat.tokenizer.decode(ids)
+        scores = ScoringEndpoint(said, "vLLM", Ranks(), listed, len(chat.tokenizer)).score(make_batch())
+    assert torch.allclose(scores.logprobs, expected.logprobs, atol=1e-3)
+    if listed:
+        assert torch.allclose(scores.listed_logprobs, expected.listed_logprobs, atol=1e-3)
+        assert (scores.listed == expected.listed).float().mean() > 0.99  # neighbours may swap by rounding
+    print(f"largest difference: {(scores.logprobs - expected.logprobs).abs().max():.2e}")
+
+
+@pytest.fixture(scope="module")
+def served(chat, tmp_path_factory):
+    """A model's folder and the address of a vLLM server of it."""
+    folder = tmp_path_factory.mktemp("vllm")
+    make_small_student(chat).save_pretrained(folder / "model")
+    chat.tokenizer.save_pretrained(folder / "model")
+    with vllm_server(folder / "model", folder / "log") as url:
+        yield folder / "model", url

@@ -1,12 +1,8 @@
 """A real vLLM server with its own tool-call parser as the endpoint, on a CPU, serving a small trained student."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
 
 import pytest
@@ -21,6 +17,7 @@ from mentor.trajectories.store import load_trajectories
 from tests.fixtures.faulty_proxy import FaultyProxy
 from tests.fixtures.installed import needs
 from tests.fixtures.teacher_rollouts import command, finish, ids, kill, run_stage, stored_keys, wait_until
+from tests.fixtures.vllm_server import vllm_server
 
 pytestmark = [pytest.mark.proof, needs("vllm")]
 TASKS = generate("train", 300, 2, 0)
@@ -39,39 +36,9 @@ def student(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def vllm_url(student, tmp_path_factory):
-    """The address of `vllm serve`, started as its own process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    engine = ["--dtype", "float32", "--max-model-len", "1024", "--max-num-seqs", "16", "--enforce-eager"]
     calls = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
-    address = ["--served-model-name", "student", "--host", "127.0.0.1", "--port", str(port)]
-    quiet = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"}
-    log = tmp_path_factory.mktemp("vllm") / "log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", student, *engine, *calls, *address],
-            env={**os.environ, **quiet},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 300
-        while not _answers(f"http://127.0.0.1:{port}/v1/models"):
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-def _answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return response.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+    with vllm_server(student, tmp_path_factory.mktemp("vllm") / "log", *calls) as url:
+        yield url
 
 
 def test_a_stage_killed_in_the_middle_goes_on_and_repeats_no_stored_request(tmp_path, vllm_url):

@@ -86,17 +86,20 @@ function visibleText(text) {
 }
 
 /**
- * Every token in an element of its own; `runs` are the lengths of context and trained runs in turn, context first. `starts`:
+ * Every token in an element of its own; `runs` are the lengths of context and trained runs in turn, context first.
+ * `distilled`: of the trained tokens, null without a teacher. `starts`:
  * where a turn's prompt begins anew, without the thinking of earlier turns.
  */
-function tokenTexts(ids, runs, starts, texts) {
+function tokenTexts(ids, runs, starts, texts, distilled) {
   const block = element("div", "tokens text");
   let start = 0;
+  let trained = 0;
   runs.forEach((length, place) => {
     ids.slice(start, start + length).forEach((id, offset) => {
       if (starts.includes(start + offset)) block.append(element("hr", ""));
       const shown = element(place % 2 ? "mark" : "span", "", texts === null ? `${id} ` : visibleText(texts[id]));
       shown.title = `token ${id}`;
+      if (place % 2 && distilled) shown.title += `, advantage from the teacher ${shortNumber(distilled[trained++])}`;
       block.append(shown);
     });
     start += length;
@@ -112,11 +115,16 @@ function tokensOf(entry, shared) {
   const legend = element("p", "legend", element("mark", "", "in the loss mask: sampled by the model"));
   legend.append(" ", element("span", "soft", "context: prompt, tool replies, template"));
   const about = element("p", "caption", `${ids.length} tokens, ${trained} of them in the loss mask.`);
+  const distilled = entry.tokens.distilled;
+  if (distilled && distilled.length) {
+    const mean = distilled.reduce((sum, value) => sum + value, 0) / distilled.length;
+    about.append(` Advantage from the teacher: ${shortNumber(mean)} on average; each token's is shown beside its number.`);
+  }
   if (tokenizer === null) about.append(" No tokenizer.json was found, so these are token ids.");
   const starts = entry.tokens.starts;
   if (starts.length) about.append(` ${starts.length + 1} prompts, each after a line: earlier thinking is not in them.`);
   const texts = tokenizer === null ? null : shared.tokenizers[tokenizer];
-  return [legend, about, tokenTexts(ids, entry.tokens.runs, starts, texts)];
+  return [legend, about, tokenTexts(ids, entry.tokens.runs, starts, texts, distilled)];
 }
 
 function studentSide(entry, shared, asTokens) {

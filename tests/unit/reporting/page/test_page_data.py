@@ -50,14 +50,15 @@ def test_the_teacher_is_the_stored_one_of_the_same_question(run: Path) -> None:
 def test_tokens_share_the_start_of_the_prompt(run: Path, chat) -> None:
     path = run / "rl-a-s0/trajectories/trajectories.jsonl"
     records = [json.loads(line) for line in path.read_text().splitlines()]
+    records[1]["distilled"] = [-0.5, 0.25]
     records[1]["tokens"] |= {"token_ids": [1, 2, 9, 4], "starts": [0, 2]}
     write_lines(path, records)
     shared, entries = (embedded(run)[key] for key in ("shared", "entries"))
     source = shared["sources"]["rl-a-s0, training"]
     assert source == {"tokenizer": 0, "prefix": [1, 2]}
     assert [entry["tokens"] for entry in entries[:2]] == [
-        {"ids": [3, 4], "runs": [1, 2, 1], "starts": []},
-        {"ids": [9, 4], "runs": [1, 2, 1], "starts": [2]},
+        {"ids": [3, 4], "runs": [1, 2, 1], "starts": [], "distilled": None},
+        {"ids": [9, 4], "runs": [1, 2, 1], "starts": [2], "distilled": [-0.5, 0.25]},
     ]
     assert shared["tokenizers"] == [{str(n): chat.tokenizer.decode([n]) for n in (1, 2, 3, 4, 9)}]
     assert shared["sources"]["m, evaluation"]["tokenizer"] is None, "no tokenizer.json: the page shows ids"
