@@ -89,9 +89,7 @@ def test_a_server_of_vllm_says_what_the_model_says_in_this_process(served, chat,
     wanted = MostLikely(listed, len(chat.tokenizer)) if listed else None
     expected = TeacherModel(make_policy(load_model(model), chat), wanted).score(make_batch())
     settings = {"base_url": url, "model": "student", **ASKED, **PATIENCE}
-    with BackgroundEndpoint(
-        tmp_path, Spending("distill.teacher", None, None, 0.0, 0.0), None, settings, print
-    ) as found:
+    with BackgroundEndpoint(tmp_path, Spending("distill.teacher", None, None, 0.0, 0.0), None, settings, print) as said:
         ids = sorted(chat.tokenizer.get_vocab().values())
         assert said.detokenize(ids) == chat.tokenizer.decode(ids)
         scores = ScoringEndpoint(said, "vLLM", Ranks(), listed, len(chat.tokenizer)).score(make_batch())
