@@ -47,7 +47,8 @@ def _saved_by_layer(workload: Workload) -> float:
     """Count the bytes per token that a layer saves for its backward pass: norms, queries, keys, values, feed-forward.
 
     In transformers a norm works in float32 and keeps its input, the normalised and the scaled one; queries and keys are
-    normalised too, and are repeated for grouped attention with a mask. Under autocast norms stay in float32.
+    normalised too, and are repeated for grouped attention with a mask. Under autocast norms stay in float32. On a CPU
+    less is kept (`mentor.policy.norms`).
     """
     shape = workload.shape
     h, q, k, f = shape.hidden_size, shape.query_size, shape.key_size, shape.intermediate_size

@@ -15,6 +15,7 @@ from transformers.utils.logging import disable_progress_bar, get_verbosity, set_
 from mentor.errors import InputError
 from mentor.policy.attention import choose_attention
 from mentor.policy.nf4 import settle
+from mentor.policy.norms import choose_norms
 from mentor.policy.products import choose_products
 
 if torch.cuda.device_count() == 0:  # is_available() would initialise CUDA, and forks of this process could not use it
@@ -112,8 +113,9 @@ def make_student(
 
 
 def on_device(model: PreTrainedModel, to: torch.device, attention: str | None = None) -> PreTrainedModel:
-    """Choose the model's attention, move it to the device, and choose the products of its linear layers there."""
+    """Choose the model's attention, move it to the device, choose its norms and its products there."""
     choose_attention(model, attention)
     nn.Module.to(model, to)
+    choose_norms(model)
     choose_products(model)
     return model
