@@ -5,7 +5,8 @@
 
 Groups of random tokens: members have their group's prompt and answers of unequal length. Both ways in turns on the same
 weights, medians of the rounds; memory is the most beyond weights and gradients. The optimiser's step, which is the same
-for both, is left out. --shape qwen3-0.6b has the layers of Qwen3-0.6B and fewer words.
+for both, is left out. "A pass" is trainer.micro_batch_tokens. --shape qwen3-0.6b has the layers of Qwen3-0.6B and fewer
+words.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SHAPES = {  # hidden size, feed-forward, layers, heads, key and value heads, fea
     "tiny": (128, 384, 4, 4, 2, 32, 640),
     "qwen3-0.6b": (1024, 3072, 28, 16, 8, 128, 4096),
 }
-COLUMNS = ("prompt", "rows", "tokens", "computed", "apart, s", "shared, s", "ratio", "apart, MiB", "shared, MiB")
+COLUMNS = ("prompt", "a pass", "tokens", "computed", "apart, s", "shared, s", "ratio", "apart, MiB", "shared, MiB")
 
 
 class Gradients(TorchEngine):
@@ -55,11 +56,12 @@ class Gradients(TorchEngine):
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shape", choices=SHAPES, default="tiny")
+    parser.add_argument("--layers", type=positive_int, help="in place of the shape's own number")
     parser.add_argument("--prompts", type=positive_int, nargs="+", default=[60, 500, 1500], help="tokens")
     parser.add_argument("--answers", type=positive_int, default=128, help="mean tokens, from half to twice as many")
-    parser.add_argument("--groups", type=positive_int, default=4)
+    parser.add_argument("--groups", type=positive_int, default=2)
     parser.add_argument("--group-size", type=positive_int, default=8)
-    parser.add_argument("--micro-batch-tokens", type=positive_int, default=2048)
+    parser.add_argument("--micro-batch-tokens", type=positive_int, nargs="+", default=[2048, 8192])
     parser.add_argument("--rounds", type=positive_int, default=3)
     parser.add_argument("--threads", type=positive_int, default=torch.get_num_threads())
     parser.add_argument("--checkpointing", action="store_true", help="layers are computed again in the backward pass")
@@ -67,11 +69,11 @@ def main(arguments: list[str]) -> int:
     settings = parser.parse_args(arguments)
     torch.set_num_threads(settings.threads)
     engine = make_engine(settings)
-    measured = [measure(engine, prompt, settings) for prompt in settings.prompts]
+    sizes = settings.micro_batch_tokens
+    measured = [measure(engine, prompt, size, settings) for prompt in settings.prompts for size in sizes]
     how = ", layers computed again" if settings.checkpointing else ""
-    title = (
-        f"{settings.shape}, float32, {settings.threads} thread(s), {settings.micro_batch_tokens:,} tokens a pass{how}"
-    )
+    layers = engine.scorer.model.config.num_hidden_layers
+    title = f"{settings.shape}, {layers} layers, float32, {settings.threads} thread(s){how}"
     apart = max(difference for _, difference in measured)
     remark = f"The gradients of the two ways differ by at most {apart:.1g} of their norm."
     report([BenchmarkTable(title, COLUMNS, [row for row, _ in measured])], settings.json, [remark])
@@ -85,7 +87,7 @@ def make_engine(settings: argparse.Namespace) -> Gradients:
         vocab_size=words,
         hidden_size=hidden,
         intermediate_size=feed_forward,
-        num_hidden_layers=layers,
+        num_hidden_layers=settings.layers or layers,
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         head_dim=features,
@@ -100,11 +102,11 @@ def make_engine(settings: argparse.Namespace) -> Gradients:
     return Gradients(model, SETTINGS)
 
 
-def measure(engine: Gradients, prompt: int, settings: argparse.Namespace) -> tuple[list[int | float], float]:
-    """Return the row of a prompt's length, and how far the gradients are apart, as a share of their norm."""
+def measure(engine: Gradients, prompt: int, size: int, settings: argparse.Namespace) -> tuple[list[int | float], float]:
+    """Return the row of a prompt's length and of tokens a pass, and how far apart, relatively, the gradients are."""
     batch = supervised_batch(list(records(prompt, engine.scorer.model.config.vocab_size, settings)), 0)
     apart, shared = (
-        Policy(engine, None, SETTINGS, settings.micro_batch_tokens, share_prefixes=share)  # type: ignore[arg-type]
+        Policy(engine, None, SETTINGS, size, share_prefixes=share)  # type: ignore[arg-type]
         for share in (False, True)
     )
     computed = sum(micro.packing.size for micro in shared.micro_batches(batch) if isinstance(micro.packing, PrefixTree))
@@ -119,7 +121,7 @@ def measure(engine: Gradients, prompt: int, settings: argparse.Namespace) -> tup
     seconds, memory, shared_seconds, shared_memory = (median(column) for column in zip(*rounds, strict=True))
     ratio = median(one[0] / one[2] for one in rounds)
     tokens = int(batch.attention.sum())
-    row = [prompt, len(batch), tokens, computed, seconds, shared_seconds, ratio, memory, shared_memory]
+    row = [prompt, size, tokens, computed, seconds, shared_seconds, ratio, memory, shared_memory]
     return row, difference
 
 
