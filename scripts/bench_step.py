@@ -144,8 +144,11 @@ def bench(folder: Path, shape: Shape, settings: argparse.Namespace) -> tuple[lis
 
 def count_products(command: Sequence[str], model: Path, stage: Path) -> dict[str, float]:
     """Count the products of the last step's update, as done and with every row's own prompt, in 10^9 operations."""
-    keys = {"done": [], "unshared": ["trainer.share_prefixes=false"]}
-    return {name: count_update([*command, *more], model, stage) for name, more in keys.items()}
+    unshared = [*command, "trainer.share_prefixes=false"]
+    return {
+        "done": count_update(command, model, stage, timed_size(stage)),
+        "unshared": count_update(unshared, model, stage),
+    }
 
 
 def step_table(steps: dict[str, list[Step]], shape: Shape) -> BenchmarkTable:
@@ -160,8 +163,8 @@ def step_table(steps: dict[str, list[Step]], shape: Shape) -> BenchmarkTable:
     rows.append(["whole step", *(median(step.total for step in taken) for taken in steps.values())])
     rows.append(["sampled tokens", *(int(median(step.sampled for step in taken)) for taken in steps.values())])
     rows.append(["trained tokens", *(int(median(step.trained for step in taken)) for taken in steps.values())])
-    counts = ", ".join(f"{len(taken)} steps of {name}" for name, taken in steps.items())
-    title = f"Seconds of a step of {shape.prompts} x {shape.group_size} (medians of {counts})"
+    counts = ", ".join(str(len(taken)) for taken in steps.values())
+    title = f"Seconds of a step of {shape.prompts} x {shape.group_size}, medians (of steps: {counts})"
     return BenchmarkTable(title, ("phase", *steps), rows)
 
 
@@ -202,7 +205,7 @@ def product_tables(
         done = counted["unshared" if name == BEFORE else "done"]
         shares = [f"{100 * gflop / seconds / limit:.0f} %" for gflop in (done, counted["unshared"])]
         rows.append([name, done, counted["unshared"], done / seconds, *shares])
-    columns = "update", "GFLOP done", "GFLOP unshared", "GFLOP/s", "share of the limit", "share, of unshared"
+    columns = "update", "GFLOP done", "GFLOP unshared", "GFLOP/s done", "share of the limit", "share, as if unshared"
     products = [(name, *found) for name, found in limits.items()]
     return [
         BenchmarkTable(
@@ -216,7 +219,7 @@ def remarks(shape: Shape, prompts: Prompts, versions: dict[str, str]) -> list[st
     """Say what the columns have in common, and what TRL does otherwise."""
     lengths = sorted(map(len, prompts.token_ids))
     found = [
-        f"{shape.minibatches} minibatches, {shape.threads} threads, {shape.processes} processes that train, "
+        f"Minibatches: {shape.minibatches}; threads: {shape.threads}; processes that train: {shape.processes}; "
         f"sampler={shape.sampler}; prompts of {lengths[0]} to {lengths[-1]} tokens, the calculator's 12 tools.",
         "`rest` is what lies between two steps and in no phase. `trained tokens` are those of the rows that are "
         "trained on, prompts included: groups whose rewards are all equal are left out here, and trained on by TRL.",

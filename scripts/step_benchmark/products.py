@@ -70,11 +70,13 @@ def _rates(m: int, k: int, n: int) -> tuple[float, float]:
     return one, other
 
 
-def count_update(overrides: Sequence[str], model: Path, stage: Path) -> float:
+def count_update(overrides: Sequence[str], model: Path, stage: Path, size: int | None = None) -> float:
     """Count 10^9 floating-point operations in the products of an update on the trajectories that a stage stored last.
 
     The stage's own functions do the update, forward and backward, in this process. Each multiplication and each
     addition counts; of causal attention half of the square.
+
+    size: of micro-batches, in tokens; None: what the trainer takes where it times none.
     """
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -83,7 +85,7 @@ def count_update(overrides: Sequence[str], model: Path, stage: Path) -> float:
     assert isinstance(trainer, RlTrainer) and isinstance(sampling, SamplerConfig)
     chat, ranks = ChatFormat.from_pretrained(model), Ranks()
     policy = load_policy(model, chat, config, trainer, ranks)
-    policy.micro_batch_tokens = timed_size(stage) or policy.micro_batch_tokens
+    policy.micro_batch_tokens = size or policy.micro_batch_tokens
     algorithm = algorithm_settings(trainer, sampling, config.distill)
     groups = read_groups(stage / "trajectories" / "trajectories.jsonl", trainer.group_size)
     experience = gather_experience(groups, policy, None, chat.pad_id, algorithm, "products")

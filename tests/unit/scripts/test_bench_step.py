@@ -19,7 +19,7 @@ STEPS = {
 
 def test_seconds_are_medians_and_only_known_parts_are_shown():
     table = bench_step.step_table(STEPS, Shape(prompts=4, group_size=2))
-    assert table.title == "Seconds of a step of 4 x 2 (medians of 3 steps of now, 1 steps of TRL)"
+    assert table.title == "Seconds of a step of 4 x 2, medians (of steps: 3, 1)"
     assert table.columns == ("phase", "now", "TRL")
     assert table.rows == [
         ["rollout", 2.0, 4.0],
