@@ -106,5 +106,5 @@ def served(chat, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vllm")
     make_small_student(chat).save_pretrained(folder / "model")
     chat.tokenizer.save_pretrained(folder / "model")
-    with vllm_server(folder / "model", folder / "log") as url:
+    with vllm_server(folder / "model", folder / "log", "--max-model-len", "512") as url:
         yield folder / "model", url
