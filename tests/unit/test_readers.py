@@ -99,6 +99,7 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=rl reward.gate=outcome reward.wrong_scale=0.1", "reward.terms.match.gate=none or group only"),
         ("stage=rl reward=released_f1 reward.weights.tool=0", "reward.family=project only"),
         ("stage=rl trainer.kl_estimator=k1", "`trainer.kl_estimator` is read with trainer.kl_coef above 0 only"),
+        ("stage=rl distill.teacher.path=big", "`distill.teacher.path` is read with distill.coef above 0 only"),
         ("stage=rl trainer.lora.alpha=8", "trainer.lora.rank above 0 only"),
         ("stage=rl trainer.lora.quantize=nf4", "trainer.lora.rank above 0 only"),
         ("stage=rl trainer.lora={rank:0,alpha:8}", "`trainer.lora.alpha` is read with trainer.lora.rank above 0 only"),

@@ -125,3 +125,13 @@ def test_tasks_of_an_earlier_version_with_its_default_keys_are_the_same():
     assert identity(config) == identity(before) != identity(other)
     benchmark = {"stage": {"name": "eval"}, "benchmark": {"mine": {"task": config["task"]}}}
     assert identity(benchmark) == identity({**benchmark, "benchmark": {"mine": {"task": before["task"]}}})
+
+
+def test_distillation_counts_once_a_teacher_is_asked_and_where_it_is_served_never():
+    plain = {"stage": {"name": "rl"}, "seed": 0, "init": "base"}
+    teacher = {"path": None, "model": "big", "base_url": "http://a/v1", "offload": False, "concurrency": 4}
+    off, on = ({"coef": coef, "top_k": 20, "teacher": teacher} for coef in (0.0, 1.0))
+    assert identity({**plain, "distill": off}) == identity(plain) != identity({**plain, "distill": on})
+    moved = {**on, "teacher": {**teacher, "base_url": "http://b/v1", "concurrency": 64}}
+    assert identity({**plain, "distill": moved}) == identity({**plain, "distill": on})
+    assert identity({**plain, "distill": {**on, "top_k": 5}}) != identity({**plain, "distill": on})
