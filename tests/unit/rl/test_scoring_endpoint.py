@@ -7,14 +7,13 @@ from mentor.endpoints.background import BackgroundEndpoint
 from mentor.endpoints.spending import Spending
 from mentor.errors import StageError
 from mentor.policy import MostLikely
-from mentor.policy.model import load_model
+from mentor.policy.model import load_model, make_student
 from mentor.policy.ranks import Ranks
 from mentor.policy.teacher_model import TeacherModel
 from mentor.rl.scoring_endpoint import ScoringEndpoint
 from tests.fixtures.installed import needs
 from tests.fixtures.policies import make_batch, make_policy
 from tests.fixtures.scoring_server import ScoringServer
-from tests.fixtures.students import make_small_student
 from tests.fixtures.vllm_server import vllm_server
 
 pytest.importorskip("openai")
@@ -104,7 +103,10 @@ def test_a_server_of_vllm_says_what_the_model_says_in_this_process(served, chat,
 def served(chat, tmp_path_factory):
     """A model's folder and the address of a vLLM server of it."""
     folder = tmp_path_factory.mktemp("vllm")
-    make_small_student(chat).save_pretrained(folder / "model")
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}  # vLLM on a CPU takes no small heads
+    layers = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "max_position_embeddings": 512}
+    ends = {"eos_token_id": chat.eos_id, "pad_token_id": chat.pad_id}
+    make_student(0, vocab_size=512, **heads, **layers, **ends).save_pretrained(folder / "model")
     chat.tokenizer.save_pretrained(folder / "model")
     with vllm_server(folder / "model", folder / "log", "--max-model-len", "512") as url:
         yield folder / "model", url
