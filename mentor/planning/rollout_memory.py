@@ -6,7 +6,8 @@ from mentor.planning import activations
 from mentor.planning.terms import Terms, add, gib
 from mentor.planning.workload import Workload
 
-SAMPLE_ELEMENTS = 2**24  # probabilities sampled from at once by sampler=transformers, held four times in float64
+SAMPLE_ELEMENTS = {"cpu": 2**19, "cuda": 2**24}
+"""Probabilities sampled from at once by sampler=transformers, held four times in float64."""
 OWN_GPU_SHARE = 0.9  # of GPUs that are vLLM's alone (mentor/sampling/vllm_engine.py)
 VLLM_WORK_GIB = 1.5  # vLLM's activations, sampling buffers and CUDA graphs; they stay while it sleeps
 
@@ -26,7 +27,9 @@ def separate_embedded(workload: Workload) -> Terms:
 def _cache(workload: Workload) -> Terms:
     """Count a cache in which every row has its full length."""
     cache = workload.width * workload.shape.cache_elements(workload.max_running * workload.max_tokens)
-    sampling = 4 * 8 * min(SAMPLE_ELEMENTS, workload.max_running * workload.shape.vocab_size)
+    words = workload.shape.vocab_size
+    at_once = max(words, SAMPLE_ELEMENTS["cuda" if workload.device.is_gpu else "cpu"])
+    sampling = 4 * 8 * min(at_once, workload.max_running * words)
     return gib({"key-value cache": cache, "sampling": sampling, **activations.narrow_copies(workload)})
 
 

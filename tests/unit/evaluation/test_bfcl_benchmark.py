@@ -11,7 +11,7 @@ from mentor.errors import InputError
 from mentor.evaluation.graders import CallsGrader
 from mentor.evaluation.results import summarise
 from mentor.runs.evaluations import evaluations
-from mentor.stages.evaluate import judged, requests
+from mentor.stages.benchmark_items import judged, requests
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset
 from mentor.types import CallError, GoldCalls, StopReason

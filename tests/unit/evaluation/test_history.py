@@ -20,7 +20,16 @@ from mentor.types import (
 
 PLAIN = AdvantageSettings("group", normalize_std=False)
 TASK = Task("t", "q", ("1",), "calculator")
-SECONDS = {"rollout": 2.0, "reward": 0.5, "sleep": 0.1, "logprobs": 1.0, "update": 3.0, "push": 0.25, "push_check": 0.2}
+SECONDS = {
+    "rollout": 2.0,
+    "reward": 0.5,
+    "sleep": 0.1,
+    "logprobs": 1.0,
+    "teacher": 0.0,
+    "update": 3.0,
+    "push": 0.25,
+    "push_check": 0.2,
+}
 
 
 def make_reward(answer: float, /, **parts: float) -> RewardBreakdown:

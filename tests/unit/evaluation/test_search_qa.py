@@ -11,7 +11,7 @@ from mentor.environment import Environment, RolloutLimits
 from mentor.evaluation.graders import QaGrader
 from mentor.evaluation.results import summarise
 from mentor.sampling.scripted_sampler import ScriptedSampler
-from mentor.stages.evaluate import judged, requests
+from mentor.stages.benchmark_items import judged, requests
 from mentor.tasks import load_tasks
 from mentor.tools import Toolbox, Toolset
 from mentor.tools.host.corpus import Corpus

@@ -23,7 +23,7 @@ def test_without_a_gpu_everything_is_in_a_processes_share_of_the_machine() -> No
     assert all(phase.available == pytest.approx(8 * (1 - FREE_SHARE)) for phase in plan.phases)
     rollout = terms(workload, "rollout")
     assert rollout["key-value cache"] == pytest.approx(4 * 2 * 10 * 500 * 1000 * 64)
-    assert rollout["sampling"] == pytest.approx(4 * 8 * 64 * 50_000) and "processes" in rollout
+    assert rollout["sampling"] == pytest.approx(4 * 8 * 2**19) and "processes" in rollout
     vllm = make_plan(replace(workload, device=Device(64.0, is_gpu=False), sampler="vllm", kv_cache_gib=0.01))
     assert [phase.memory for phase in vllm.misfits] == ["vLLM's cache"]
 
@@ -31,7 +31,7 @@ def test_without_a_gpu_everything_is_in_a_processes_share_of_the_machine() -> No
 def test_the_plan_knows_the_constants_of_what_it_plans() -> None:
     from mentor.planning.host_memory import SHARD
     from mentor.policy import lm_head, state
-    from mentor.sampling import transformers_sampler, vllm_engine
+    from mentor.sampling import token_sampling, vllm_engine
 
     assert lm_head.CHUNK_ELEMENTS == CHUNK_ELEMENTS and state.SHARD_BYTES == SHARD
-    assert transformers_sampler.SAMPLE_ELEMENTS == SAMPLE_ELEMENTS and vllm_engine.OWN_GPU_SHARE == OWN_GPU_SHARE
+    assert token_sampling.PART_ELEMENTS == SAMPLE_ELEMENTS and vllm_engine.OWN_GPU_SHARE == OWN_GPU_SHARE

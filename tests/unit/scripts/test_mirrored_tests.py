@@ -45,6 +45,6 @@ def test_a_module_without_statements_is_reached(tmp_path: Path):
 
 
 def test_the_mirrored_path():
-    module = mirrored_tests.ROOT / "mentor" / "runs" / "lock.py"
+    module = mirrored_tests.ROOT / "mentor" / "runs" / "leave.py"
     assert module in mirrored_tests.modules()
-    assert mirrored_tests.mirrored_test(module) == mirrored_tests.ROOT / "tests" / "unit" / "runs" / "test_lock.py"
+    assert mirrored_tests.mirrored_test(module) == mirrored_tests.ROOT / "tests" / "unit" / "runs" / "test_leave.py"
