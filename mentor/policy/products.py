@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-LARGE = 2**21
-"""Multiplications of a product from which on oneDNN is faster, threads and its longer call included."""
+LARGE = 2**24
+"""Multiplications of a product from which on oneDNN is faster: its call is longer, and it prepares every new shape, of
+which decoding has as many as rows."""
 
 
 def multiply(rows: torch.Tensor, columns: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -28,7 +28,7 @@ def layers(inner, outer, bias):
 def test_values_and_gradients_are_torchs(inner, outer, bias):
     plain, other = layers(inner, outer, bias)
     assert type(plain) is nn.Linear and type(other) is Linear
-    rows, upstream = torch.randn(3, 200, inner), torch.randn(3, 200, outer)
+    rows, upstream = torch.randn(3, 400, inner), torch.randn(3, 400, outer)
     found = []
     for layer in (plain, other):
         given = rows.clone().requires_grad_()
@@ -57,14 +57,14 @@ def test_large_products_in_float32_are_onednns():
 def test_a_frozen_weight_gets_no_gradient():
     _, layer = layers(128, 128, True)
     layer.requires_grad_(False)
-    rows = torch.randn(200, 128, requires_grad=True)
+    rows = torch.randn(1200, 128, requires_grad=True)
     layer(rows).sum().backward()
-    assert torch.allclose(rows.grad, layer.weight.sum(0).expand(200, 128), atol=1e-5)
+    assert torch.allclose(rows.grad, layer.weight.sum(0).expand(1200, 128), atol=1e-5)
     assert layer.weight.grad is None and layer.bias.grad is None
 
 
 def test_a_product_is_the_same_however_large():
-    rows, columns = torch.randn(300, 64), torch.randn(200, 64)
+    rows, columns = torch.randn(1400, 64), torch.randn(200, 64)
     assert rows.numel() * len(columns) > LARGE
     small = torch.cat([multiply(rows[:1], columns), multiply(rows[1:], columns)])
     assert torch.allclose(small, rows @ columns.T, atol=1e-4)
