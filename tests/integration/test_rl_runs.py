@@ -59,13 +59,17 @@ def test_a_sweep_has_a_process_and_a_folder_for_every_point():
     assert [point.headline for point in points] == [entry["headline"] for entry in summaries]
 
 
+REPEATED = [
+    *("stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true", "trainer/algorithm=gdpo"),
+    *("trainer.credit=turn", "trainer.curriculum.draw=success", "trainer.curriculum.rest_steps=1"),
+]
+
+
 @pytest.fixture(scope="module")
 def repeated(work: Path) -> None:
     """`rl-a`, which W&B follows, and `rl-b`, which is the same otherwise: each term by itself, credit by turn."""
-    few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true", "trainer/algorithm=gdpo"]
-    few += ["trainer.credit=turn", "trainer.curriculum.draw=success", "trainer.curriculum.rest_steps=1"]
-    assert main([*few, "name=a", "logger.backends=[wandb]"]) == 0
-    assert main([*few, "name=b"]) == 0
+    assert main([*REPEATED, "name=a", "logger.backends=[wandb]"]) == 0
+    assert main([*REPEATED, "name=b"]) == 0
 
 
 def test_wandb_holds_what_metrics_jsonl_holds(repeated: None):
@@ -84,8 +88,7 @@ def test_the_same_seed_gives_the_same_numbers(repeated: None):
 
 
 def test_two_sampler_processes_draw_what_one_process_draws(repeated: None):
-    few = ["stage=rl", *SMALL, *FEW, "reward=flexible", "sampler.deterministic=true", "name=processes"]
-    assert main([*few, "sampler.placement=separate", "sampler.engines=2"]) == 0
+    assert main([*REPEATED, "name=processes", "sampler.placement=separate", "sampler.engines=2"]) == 0
     folders = (Path("outputs/flow", f"rl-{name}-s0", "trajectories") for name in ("a", "processes"))
     alone, apart = (load_trajectories(folder / "trajectories.jsonl") for folder in folders)
     assert len(alone) == len(apart) > 0

@@ -112,8 +112,9 @@ def test_two_engines_keep_the_contract(chat, tmp_path):
             sampler.end_session(str(name))
         processes = [child for child in multiprocessing.active_children() if child.name.startswith("EngineCore")]
         assert len(processes) == 2
-        for session in ("s", "t"):
-            sampler.add_request(session, ids[:20], SamplingParams(max_tokens=200, temperature=0.0))
+        for first in (0, 1):  # prompts that differ go to the engine with fewer sessions
+            sampler.add_request(f"s{first}", ids[first : first + 20], SamplingParams(max_tokens=200, temperature=0.0))
+        assert all(engine.busy for engine in sampler.engines)
         Timer(0.1, os.kill, (processes[1].pid, signal.SIGKILL)).start()
         with pytest.raises(SamplerError, match="^vLLM failed: its process was ended by SIGKILL$"):
             drain(sampler)
