@@ -1,6 +1,7 @@
 """What the process of an embedded sampler does: it samples between messages, and says that it lives and why it ends."""
 
 from contextlib import contextmanager
+from copy import deepcopy
 from multiprocessing import Pipe
 from threading import Thread
 
@@ -32,7 +33,7 @@ def embedded(student):
 
 
 def test_requests_are_sampled_and_what_is_asked_between_is_answered_in_order(chat, student):
-    ids = prompts(chat, 2)
+    ids, alone = prompts(chat, 2), embedded(deepcopy(student))()  # the thread has the other one
     with served(embedded(student)) as other:
         assert other.recv() == ("ready", len(chat.tokenizer))
         asked = [(str(i), prompt, SamplingParams(max_tokens=3 + i, temperature=0.0)) for i, prompt in enumerate(ids)]
@@ -45,7 +46,6 @@ def test_requests_are_sampled_and_what_is_asked_between_is_answered_in_order(cha
         assert [len(done[name].token_ids) for name in "01"] == [3, 4]
         for message in (("end_session", ("0",)), ("sleep", ()), ("logprobs", (ids[0], 2, 1.0)), ("checksums", ())):
             other.send(message)
-        alone = embedded(student)()
         assert other.recv() == ("answer", alone.logprobs(ids[0], 2, 1.0))
         assert other.recv() == ("answer", alone.checksums())
 
