@@ -415,7 +415,7 @@ class SamplerConfig(Section):
     deterministic: bool = False  # lockstep turns and fixed batch order, so a run repeats bit for bit
     placement: str = choice(
         "colocated", "colocated", "separate"
-    )  # on the policy's GPUs and in its processes, or in processes of its own, on other GPUs where there are any
+    )  # colocated: on the policy's GPUs, in its processes; separate: in other processes, on other GPUs if any
     engines: int | None = count(None)  # separate: processes on each node; null: all GPUs no rank has, or one per rank
     tensor_parallel: int = count(1)  # vllm, separate: GPUs of one engine
     gpu_memory_share: float | None = number(
