@@ -55,6 +55,8 @@ class VllmSampler:
         self._engine: VllmEngine | None = VllmEngine(settings)
         self._on_gpu = torch.cuda.is_available()
         try:
+            with self.engine_at_work() as engine:
+                engine.collective_rpc("mentor_prepare")
             # A layer that has no kernel on this machine fails in a forward pass only.
             self.logprobs([0, 0], 1, 1.0)
         except SamplerError as error:

@@ -28,6 +28,7 @@ from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from mentor import progress
 from mentor.sampling.checksum import Checksums, bit_sum, part_of, wrapped
 from mentor.sampling.vllm_engine import ADAPTER
+from mentor.sampling.vllm_norms import choose_kernel_norms
 from mentor.sampling.weight_files import stored_weights
 
 UNITS = 512  # unit vectors sent through a layer at once
@@ -69,13 +70,21 @@ class EngineExecutor(MultiprocExecutor):
 
 
 class WorkerExtension:
-    """`mentor_load` loads weights, `mentor_load_adapter` adapters; `mentor_checksums` sums up those in use."""
+    """`mentor_load` loads weights, `mentor_load_adapter` adapters; `mentor_checksums` sums up those in use.
+
+    `mentor_prepare` comes first.
+    """
 
     model_runner: Any
     model_config: Any
     vllm_config: Any
     reload_weights: Any
     mentor_received: dict[str, int] = {}
+
+    def mentor_prepare(self) -> None:
+        """Choose how the model's layers compute."""
+        if current_platform.is_cpu():
+            choose_kernel_norms(self.model_runner.model)
 
     def mentor_load(self, weights: Iterable[tuple[str, torch.Tensor]] | str) -> None:
         """Load weights, by Hugging Face names or from a folder of safetensors files."""
