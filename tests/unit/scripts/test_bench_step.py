@@ -47,10 +47,10 @@ def test_the_update_is_compared_with_the_largest_products():
     found = {"now": STEPS["now"], "before": [step(4.0, 50)], "TRL": STEPS["TRL"]}
     machine, update = bench_step.product_tables(found, measured, {"done": 60.0, "unshared": 100.0})
     assert machine.rows == [("1,024 cubed", 60.0, 100.0), ("2,048 cubed", 80.0, 70.0), ("LM head", 200.0, 200.0)]
-    assert update.title == "Matrix products of the update; the limit is 100 GFLOP/s"
+    assert "limit is 80 GFLOP/s by torch.mm, 100 by the policy's" in update.title
     assert update.rows == [
-        ["now", 60.0, 100.0, 30.0, "30 %", "50 %"],  # 2 s
-        ["before", 100.0, 100.0, 25.0, "25 %", "25 %"],  # 4 s
+        ["now", 60.0, 100.0, 30.0, "38 %", "30 %", "62 %", "50 %"],  # 2 s
+        ["before", 100.0, 100.0, 25.0, "31 %", "25 %", "31 %", "25 %"],  # 4 s
     ]
 
 
