@@ -92,14 +92,16 @@ def similarity(answers: Sequence[AnsweredCalls]) -> Numbers:
 
 
 def cost(answers: Sequence[AnsweredCalls]) -> Numbers:
-    """Compute calls attempted and tokens sampled over all graded answers, wrong ones included, per right answer.
+    """Compute the share of answers that attempted a call, and calls and tokens per right answer.
 
-    None where none is right; tokens_per_correct also where an answer has no record of its tokens.
+    calls_per_correct, tokens_per_correct: calls attempted and tokens sampled over all graded answers, wrong ones
+    included; None where none is right, and for tokens also where an answer has no record of them.
     """
     graded = [answer for answer in answers if answer.correct is not None]
     right = sum(answer.correct for answer in graded if answer.correct is not None)
     tokens = [answer.tokens for answer in graded if answer.tokens is not None]
     return {
+        "answers_with_calls": _share(sum(bool(answer.calls) for answer in answers), len(answers)),
         "calls_per_correct": _share(sum(len(answer.calls) for answer in graded), right),
         "tokens_per_correct": _share(sum(tokens), right) if len(tokens) == len(graded) else None,
     }

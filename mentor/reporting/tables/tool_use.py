@@ -19,6 +19,7 @@ MEANINGS = {
     "never_diverges": "share of answers with the teacher's calls in its order, all run",
     "first_divergent_turn": "mean turn in which the others first depart from that order",
     "teacher_calls_per_answer": "the teacher's calls for the same answers",
+    "answers_with_calls": "share of answers that attempted a call",
     "calls_per_correct": "calls over right answers",
     "tokens_per_correct": "sampled tokens over right answers, of the graded ones",
     "invalid_malformed": "share of calls that are not readable",

@@ -55,6 +55,7 @@ def test_the_row_holds_the_tool_use_of_its_items():
         "never_diverges": 0.0,
         "first_divergent_turn": 1.0,
         "teacher_calls_per_answer": 1.0,
+        "answers_with_calls": 1.0,
         "calls_per_correct": 2.0,
         "tokens_per_correct": 2.0,
         "invalid_malformed": 0.0,

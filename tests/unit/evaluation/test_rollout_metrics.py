@@ -177,6 +177,7 @@ def test_a_step_of_training_logs_its_tool_use():
         "tool_use/never_diverges": 0.5,
         "tool_use/first_divergent_turn": 2.0,
         "tool_use/teacher_calls_per_answer": 2.0,
+        "tool_use/answers_with_calls": 1.0,
         "tool_use/calls_per_correct": 3.0,
         "tool_use/tokens_per_correct": 2.0,
     }

@@ -96,6 +96,7 @@ def test_tool_use_of_three_answers():
         "never_diverges": 0.5,
         "first_divergent_turn": 1.0,
         "teacher_calls_per_answer": 1.5,
+        "answers_with_calls": 1.0,
         "calls_per_correct": 4.0,
         "tokens_per_correct": 50.0,
         "invalid_malformed": 0.2,
@@ -106,9 +107,12 @@ def test_tool_use_of_three_answers():
 
 
 def test_what_there_is_nothing_of_is_missing():
-    assert set(tool_use([AnsweredCalls([], None, 0.0, 10)]).values()) == {None}
+    alone = tool_use([AnsweredCalls([], None, 0.0, 10)])
+    assert {name for name, value in alone.items() if value is not None} == {"answers_with_calls"}
+    assert alone["answers_with_calls"] == 0.0
     numbers = tool_use([AnsweredCalls([], [], 1.0, None)])  # the teacher used no tool either; tokens were not recorded
     assert {name for name, value in numbers.items() if value is not None} == {
-        "bag_f1", "set_f1", "edit_distance", "never_diverges", "teacher_calls_per_answer", "calls_per_correct"
+        "bag_f1", "set_f1", "edit_distance", "never_diverges", "teacher_calls_per_answer", "answers_with_calls",
+        "calls_per_correct",
     }  # fmt: skip
     assert (numbers["bag_f1"], numbers["edit_distance"], numbers["never_diverges"]) == (1.0, 0.0, 1.0)
