@@ -488,10 +488,23 @@ def _check_repo(stage: PushStage) -> None:
     )
 
 
+def _check_pretrain(config: Config, stage: PretrainStage) -> None:
+    if config.model is not None and config.model.path is not None:
+        raise ConfigError(f"`model.path={config.model.path}` is not for stage=pretrain, which starts from nothing")
+    if stage.direct_share + stage.alternative_share > 1:
+        raise ConfigError(
+            f"`stage.direct_share={stage.direct_share}` and stage.alternative_share={stage.alternative_share} "
+            "are shares of the same text; accepted: a sum up to 1"
+        )
+    if stage.shyness and config.trainer is not None and stage.shyness_steps >= config.trainer.steps:
+        raise ConfigError(
+            f"`stage.shyness_steps={stage.shyness_steps}` are the last of trainer.steps={config.trainer.steps}; "
+            "accepted: fewer than these"
+        )
+
+
 def _check_stage(config: Config) -> None:
     stage = config.stage
-    if isinstance(stage, PretrainStage) and config.model is not None and config.model.path is not None:
-        raise ConfigError(f"`model.path={config.model.path}` is not for stage=pretrain, which starts from nothing")
     if isinstance(stage, RolloutStage):
         for path in stage.decontaminate:
             if not Path(path).is_file():
@@ -500,11 +513,8 @@ def _check_stage(config: Config) -> None:
         _check_repo(stage)
     if isinstance(stage, PipelineStage) and not stage.steps:
         raise ConfigError("`stage.steps=[]` does nothing; accepted: lists of overrides such as ['stage=sft']")
-    if isinstance(stage, PretrainStage) and stage.direct_share + stage.alternative_share > 1:
-        raise ConfigError(
-            f"`stage.direct_share={stage.direct_share}` and stage.alternative_share={stage.alternative_share} "
-            "are shares of the same text; accepted: a sum up to 1"
-        )
+    if isinstance(stage, PretrainStage):
+        _check_pretrain(config, stage)
     if isinstance(stage, EvalStage):
         if not stage.greedy and not stage.samples:
             raise ConfigError("`stage.samples=0` with stage.greedy=false evaluates nothing")

@@ -201,6 +201,7 @@ TRAINER = {
     "overlong_penalty": above(".overlong_buffer_tokens", 0),
 }
 STAGE = {
+    "shyness_steps": above(".shyness", 0),
     "concurrency": one_of("teacher.name", "oracle", "annotated", "openai") | one_of("teacher.reexecute", True),
     **dict.fromkeys(("grid_base", "advantage", "normalize_std", "same_cosine", "same_flips"), given(".grid")),
 }

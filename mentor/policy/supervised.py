@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
 
 import torch
@@ -19,6 +21,14 @@ from mentor.progress import phase
 from mentor.types import Tokens
 
 BUCKET = 64  # batches whose records are sorted by length together
+
+
+@dataclass(frozen=True)
+class SupervisedPhase:
+    """Steps of one training, and the records that they train on, of one segment each."""
+
+    records: Sequence[Tokens]
+    steps: int
 
 
 def check_masks(records: Sequence[Tokens], source: str) -> None:
@@ -56,6 +66,12 @@ def batches(records: Sequence[Tokens], batch_tokens: int, seed: int) -> Iterator
         epoch += 1
 
 
+def batches_of(phases: Sequence[SupervisedPhase], batch_tokens: int, seed: int) -> Iterator[list[Tokens]]:
+    """Yield the batch of every step, phase by phase."""
+    for part in phases:
+        yield from islice(batches(part.records, batch_tokens, seed), part.steps)
+
+
 def _cut(order: list[int], records: Sequence[Tokens], batch_tokens: int) -> Iterator[list[Tokens]]:
     part: list[Tokens] = []
     for index in order:
@@ -67,9 +83,14 @@ def _cut(order: list[int], records: Sequence[Tokens], batch_tokens: int) -> Iter
         yield part
 
 
+def _described(part: SupervisedPhase, batch_tokens: int) -> str:
+    size = sum(map(len, part.records))
+    return f"{size:,} tokens ({part.steps * batch_tokens / size:,.1f} epochs)"
+
+
 def train_supervised(
     policy: Policy,
-    records: Sequence[Tokens],
+    phases: Sequence[SupervisedPhase],
     control: TrainingControl,
     *,
     batch_tokens: int,
@@ -80,18 +101,14 @@ def train_supervised(
 ) -> dict[str, float]:
     """Train from where the control resumed until it ends; return totals for the summary.
 
-    records: of one segment each; a token has the same weight, whichever batch the rest of its trajectory is in. The
-    loss is the last step's, even where an earlier process took it; the tokens are this process's.
+    phases: one after the other, their steps together those of the control. A token has the same weight, whichever batch
+    the rest of its trajectory is in. The loss is the last step's, even where an earlier process took it; the tokens are
+    this process's.
     """
     start, steps = control.step, control.settings.steps
-    source = batches(records, batch_tokens, seed)
-    for _ in range(start):
-        next(source)
-    size = sum(map(len, records))
-    logger.message(
-        f"budget: {steps} steps ({start} done) of at most {batch_tokens:,} tokens each on {size:,} tokens "
-        f"({steps * batch_tokens / size:,.1f} epochs)"
-    )
+    source = islice(batches_of(phases, batch_tokens, seed), start, None)
+    texts = ", then on ".join(_described(part, batch_tokens) for part in phases)
+    logger.message(f"budget: {steps} steps ({start} done) of at most {batch_tokens:,} tokens each on {texts}")
     tokens = 0
     stored = control.folder / "metrics.jsonl"
     losses = [row["loss/train"] for row in read_jsonl(stored) if "loss/train" in row] if stored.is_file() else []

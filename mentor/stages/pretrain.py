@@ -6,34 +6,28 @@ tool, a share takes another valid tool path than the teacher would, and the step
 calls most of the time, often picks the wrong tool or number, and leaves room to improve, as a weak instruct model does.
 With `stage.schema_share` a part of the text is about made-up tools, other ones in every conversation, from which the
 student learns to read a listing of tools that it has never seen. The tokenizer is learned from the same text.
+`stage.skill` is the share of the calculator's calls that are right. With `stage.shyness` the last steps are another
+phase, in which that share of the questions is answered directly: the student can use tools and seldom does.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 from collections.abc import Iterator
 from time import perf_counter
 
 from mentor.chat import ChatFormat
 from mentor.chat.tiny import render_text, train_tokenizer
 from mentor.config import Config, ModelConfig, PretrainStage, SupervisedTrainer, TaskConfig
-from mentor.errors import StageError
 from mentor.loggers import Logger
 from mentor.policy.control import TrainingControl
 from mentor.policy.model import make_student
-from mentor.policy.supervised import check_masks
-from mentor.rewards.answer_formats import answer_format
+from mentor.policy.supervised import SupervisedPhase, check_masks
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
+from mentor.stages.pretrain_text import make_conversations, make_shy_conversations
 from mentor.stages.training import build_policy, control_settings, seed_everything, train_and_save
-from mentor.tasks import load_tasks
-from mentor.tasks.requested_format import in_format
-from mentor.tasks.world_conversations import generate_conversations
-from mentor.teachers import build_teacher
-from mentor.tools import ToolExecutor, Toolset
-from mentor.types import StopReason, Task, Trajectory
+from mentor.types import Tokens, Trajectory
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
@@ -43,11 +37,14 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     )
     began = perf_counter()
     seed_everything(config.seed)
-    conversations = make_conversations(stage, config.seed, (config.task or TaskConfig()).answer_format)
+    form = (config.task or TaskConfig()).answer_format
+    conversations = make_conversations(stage, config.seed, form)
     tokenizer = train_tokenizer(conversation_texts(conversations), model.vocab_size, stage.schema_share > 0)
     chat = ChatFormat(tokenizer, model.question_template, model.enable_thinking, model.think_history)
-    records = [segment for trajectory in conversations for segment in chat.render(trajectory).segments()]
-    check_masks(records, "pretrain text")
+    last_steps = stage.shyness_steps if stage.shyness else 0
+    phases = [SupervisedPhase(_records(conversations, chat), trainer.steps - last_steps)]
+    if last_steps:
+        phases.append(SupervisedPhase(_records(make_shy_conversations(stage, config.seed, form), chat), last_steps))
     made = perf_counter()
 
     student = make_student(
@@ -68,7 +65,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     policy = build_policy(student, chat, model, trainer, trainer.steps)
     control = TrainingControl(folder.path, control_settings(trainer), policy, logger)
     control.resume()
-    totals = train_and_save(policy, chat, records, trainer, config.seed, folder, logger, control)
+    totals = train_and_save(policy, chat, phases, trainer, config.seed, folder, logger, control)
     parameters = sum(p.numel() for p in student.parameters())
     logger.message(f"a student of {parameters:,} parameters, loss {totals['loss']:.3f}")
     return StageResult(
@@ -85,62 +82,20 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     )
 
 
+def _records(conversations: list[Trajectory], chat: ChatFormat) -> list[Tokens]:
+    records = [segment for trajectory in conversations for segment in chat.render(trajectory).segments()]
+    check_masks(records, "pretrain text")
+    return records
+
+
 def _made(stage: PretrainStage) -> str:
     """What the text consists of, for the summary."""
     calculator = f"{stage.direct_share:.0%} direct answers, {stage.alternative_share:.0%} alternative tool paths"
+    if stage.skill < 1:
+        calculator += f", {stage.skill:.0%} of the calls right"
+    if stage.shyness:
+        calculator += f", {stage.shyness:.0%} direct answers in the last {stage.shyness_steps} steps"
     return f"{stage.schema_share:.0%} over made-up tools, else {calculator}" if stage.schema_share else calculator
-
-
-def make_conversations(stage: PretrainStage, seed: int, form: str = "boxed") -> list[Trajectory]:
-    """Make the text to learn from: `schema_share` of it over made-up tools, the rest over the calculator.
-
-    Of that, each question of the `pretrain` split once, direct, by another or the plain path. form: of the answers.
-    """
-    worlds = generate_conversations(round(stage.conversations * stage.schema_share), seed, form=form)
-    rng = random.Random(f"pretrain/{seed}")
-    size = stage.conversations - len(worlds)
-    text = [*_calculator_conversations(stage, size, seed, rng, form), *worlds]
-    rng.shuffle(text)
-    return text
-
-
-def _calculator_conversations(
-    stage: PretrainStage, size: int, seed: int, rng: random.Random, form: str
-) -> list[Trajectory]:
-    if not size:
-        return []
-    loaded = load_tasks("calculator", split="pretrain", size=size, max_steps=stage.max_steps_per_question, seed=seed)
-    tasks = in_format(loaded, form)
-    toolset = Toolset.builtin("calculator")
-    direct = {task.id for task in tasks if rng.random() < stage.direct_share}
-    worked = asyncio.run(_work_out([task for task in tasks if task.id not in direct], stage, seed, toolset))
-    return [_direct(task, toolset.schemas_json) if task.id in direct else worked[task.id] for task in tasks]
-
-
-async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:
-    """Solve the tasks with every call executed, by task id; `alternative_share` counts direct answers too."""
-    worked_share = 1 - stage.direct_share
-    teacher = build_teacher("oracle", stage.alternative_share / worked_share if worked_share else 0.0, seed)
-    worked: dict[str, Trajectory] = {}
-    async with ToolExecutor(toolset) as executor:
-        for start in range(0, len(tasks), 256):
-            part = tasks[start : start + 256]
-            for task, solved in zip(
-                part, await asyncio.gather(*(teacher.solve(task, executor) for task in part)), strict=True
-            ):
-                if not isinstance(solved, Trajectory):
-                    raise StageError(f"task {task.id} of the pretrain split cannot be solved: {solved.detail}")
-                worked[task.id] = solved
-    return worked
-
-
-def _direct(task: Task, tools: str) -> Trajectory:
-    """Answer directly, as a model that trusts its own arithmetic would."""
-    messages = [
-        {"role": "user", "content": task.question},
-        {"role": "assistant", "content": answer_format(task.answer_format).write(task.answer[0])},
-    ]
-    return Trajectory(task, messages, tools, StopReason.ANSWERED, [])
 
 
 def conversation_texts(conversations: list[Trajectory]) -> Iterator[str]:

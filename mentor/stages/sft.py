@@ -9,7 +9,7 @@ from mentor.errors import StageError
 from mentor.loggers import Logger
 from mentor.policy.control import TrainingControl
 from mentor.policy.ranks import Ranks, join_ranks
-from mentor.policy.supervised import check_masks
+from mentor.policy.supervised import SupervisedPhase, check_masks
 from mentor.runs import RunFolder, base_model
 from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat
@@ -52,7 +52,8 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     control = TrainingControl(folder.path, control_settings(trainer, tasks), policy, logger, ranks)
     roll_back_items(folder.path, control.resume(), ranks)
     with open_supervised_evaluation(config, tasks, base, chat, policy, folder.path, logger) as evaluate:
-        totals = train_and_save(policy, chat, segments, trainer, config.seed, folder, logger, control, evaluate)
+        phases = [SupervisedPhase(segments, trainer.steps)]
+        totals = train_and_save(policy, chat, phases, trainer, config.seed, folder, logger, control, evaluate)
     return StageResult(
         headline=("loss/train", totals["loss"]),
         counts={

@@ -20,10 +20,9 @@ from mentor.policy.interface import Engine
 from mentor.policy.lora import add_adapters
 from mentor.policy.model import freeze_all_but_text, load_model, torch_dtype
 from mentor.policy.ranks import Ranks
-from mentor.policy.supervised import train_supervised
+from mentor.policy.supervised import SupervisedPhase, train_supervised
 from mentor.runs import RunFolder
 from mentor.stages.chat_format import save_certificate
-from mentor.types import Tokens
 
 
 def seed_everything(seed: int) -> None:
@@ -137,7 +136,7 @@ def control_settings(trainer: TrainerConfig, benchmarks: Iterable[str] = ()) -> 
 def train_and_save(
     policy: Policy,
     chat: ChatFormat,
-    records: Sequence[Tokens],
+    phases: Sequence[SupervisedPhase],
     trainer: SupervisedTrainer,
     seed: int,
     folder: RunFolder,
@@ -145,14 +144,14 @@ def train_and_save(
     control: TrainingControl,
     evaluate: Evaluate | None = None,
 ) -> dict[str, float]:
-    """Train on the records' loss masks and write `model/`; return the totals for the summary.
+    """Train on the loss masks of the phases' records and write `model/`; return the totals for the summary.
 
     control: resumed.
     """
     say_padding(policy, trainer, logger)
     totals = train_supervised(
         policy,
-        records,
+        phases,
         control,
         batch_tokens=trainer.batch_tokens,
         seed=seed,

@@ -139,38 +139,41 @@ def _chain(names: list[str | None], large: bool, rng: random.Random) -> Program 
     program: Program = []
     value: Number = 0
     for index, wanted in enumerate(names):
-        name = wanted or _fitting(program[-1]["name"] if program else None, value, rng)
-        if name is None or (index and not _suits(value, name)):
+        name = wanted or fitting_tool(program[-1]["name"] if program else None, value, rng)
+        if name is None or (index and not suits(value, name)):
             return None
         if not index:
-            value = _first_number(name, large, rng)
-        arguments = _arguments(name, value, large, rng)
-        result = _exact_result(name, arguments)
+            value = first_number(name, large, rng)
+        arguments = draw_arguments(name, value, large, rng)
+        result = exact_result(name, arguments)
         if result is None or abs(result) > (99_999 if large else 9_999):
             return None
-        program.append(step(name, **(_chained(arguments, index - 1) if index else arguments)))
+        program.append(step(name, **(chained(arguments, index - 1) if index else arguments)))
         value = result
     return program
 
 
-def _fitting(before: str | None, value: Number, rng: random.Random) -> str | None:
-    """A random tool for a first step (`before` is None), or one that suits `value` and is no held-out pair."""
+def fitting_tool(before: str | None, value: Number, rng: random.Random) -> str | None:
+    """Draw a tool for a first step (`before` is None), or one that suits `value` and is no held-out pair.
+
+    None where no tool suits.
+    """
     if before is None:
         return rng.choice(list(OPERATIONS))
-    names = [name for name in OPERATIONS if _suits(value, name) and (before, name) not in HELD_OUT_PAIRS]
+    names = [name for name in OPERATIONS if suits(value, name) and (before, name) not in HELD_OUT_PAIRS]
     return rng.choices(names, [SELDOM_FITTING if name in PICKY else 1 for name in names])[0] if names else None
 
 
-def _chained(arguments: dict[str, Any], previous: int) -> dict[str, Any]:
-    """The same arguments, the first of them a reference to the step before."""
+def chained(arguments: dict[str, Any], previous: int) -> dict[str, Any]:
+    """Return the same arguments, the first of them a reference to the step before."""
     key = next(iter(arguments))
     if key == "numbers":
         return {"numbers": [reference(previous), *arguments["numbers"][1:]]}
     return {**arguments, key: reference(previous)}
 
 
-def _first_number(name: str, large: bool, rng: random.Random) -> Number:
-    """A number to start from that suits the tool; now and then with a decimal, so that rounding can follow."""
+def first_number(name: str, large: bool, rng: random.Random) -> Number:
+    """Draw a number to start from that suits the tool; now and then with a decimal, so that rounding can follow."""
     low, high = (100, 999) if large else (2, 99)
     match name:
         case "floor" | "ceil":
@@ -193,8 +196,8 @@ def _decimal(low: int, high: int, places: int, rng: random.Random) -> float:
     return (rng.randint(low * 10 ** (places - 1), high * 10 ** (places - 1)) * 10 + rng.randint(1, 9)) / 10**places
 
 
-def _arguments(name: str, x: Number, large: bool, rng: random.Random) -> dict[str, Any]:
-    """Values for every parameter of the tool, the first of them `x`."""
+def draw_arguments(name: str, x: Number, large: bool, rng: random.Random) -> dict[str, Any]:
+    """Draw values for every parameter of the tool, the first of them `x`; `large` ones as the split `numbers` has."""
     low, high = (100, 999) if large else (2, 99)
     match name:
         case "add" | "subtract":
@@ -210,8 +213,8 @@ def _arguments(name: str, x: Number, large: bool, rng: random.Random) -> dict[st
     return {"x": x}
 
 
-def _exact_result(name: str, arguments: dict[str, Any]) -> Number | None:
-    """The result, or None where a float is not exact, has over 3 decimals, or is rounded at a tie or to itself."""
+def exact_result(name: str, arguments: dict[str, Any]) -> Number | None:
+    """Return the result; None where a float is not exact, has over 3 decimals, or is rounded at a tie or to itself."""
     result = tidy(OPERATIONS[name](**arguments))
     fractions = {key: _fraction(value) for key, value in arguments.items()}
     exact = fractions["x"] if name == "sqrt" else OPERATIONS[name](**fractions)
@@ -230,8 +233,8 @@ def _fraction(value: Any) -> Any:
     return value if isinstance(value, int) else Fraction(repr(value))
 
 
-def _suits(value: Number, name: str) -> bool:
-    """Whether a result is a fit first argument of the tool."""
+def suits(value: Number, name: str) -> bool:
+    """Say whether a result is a fit first argument of the tool."""
     whole = isinstance(value, int)
     match name:
         case "floor" | "ceil":

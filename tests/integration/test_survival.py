@@ -109,6 +109,25 @@ def test_a_killed_command_leaves_no_child_behind(rollout: Path, tmp_path: Path):
     assert len(set(ids(rollout))) == len(ids(rollout)) == TASKS
 
 
+@pytest.mark.parametrize("step", [3, 7])
+def test_a_base_killed_in_either_phase_is_made_as_if_it_had_not(rollout: Path, tmp_path: Path, step: int):
+    phases = ["stage.shyness=0.8", "stage.shyness_steps=4", "trainer.steps=10", "trainer.save_every=1"]
+    command = ["stage=pretrain", "debug=default", "stage.conversations=200", *phases, *QUIET]
+    assert main([*command, "run=unbroken"]) == 0
+    command.append("run=default")
+    folder = rollout.parent / "pretrain-s0"
+    parent = start(command, tmp_path)
+    until(lambda: count(folder / "metrics.jsonl") >= step, seconds=120)
+    os.kill(json.loads((folder / "summary.json").read_text())["pid"], signal.SIGKILL)
+    parent.communicate(timeout=30)
+    done = count(folder / "metrics.jsonl")
+    assert done < 10 and (done <= 6) == (step == 3) and not (folder / "model").exists()
+    assert main(command) == 0
+    unbroken = rollout.parents[1] / "unbroken" / "pretrain-s0"
+    weights = Path("model") / "model.safetensors"
+    assert (folder / weights).read_bytes() == (unbroken / weights).read_bytes()
+
+
 def delete(folder: Path) -> None:
     """Deletes again what a process that writes there put into the folder meanwhile."""
     while folder.exists():

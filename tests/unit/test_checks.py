@@ -15,6 +15,7 @@ from mentor.config import (
     PretrainStage,
     SftStage,
     SftTrainer,
+    SupervisedTrainer,
     TaskConfig,
     TeacherConfig,
 )
@@ -108,6 +109,10 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         (Config(stage=SftStage("sft"), init="sft", trainer=SftTrainer()), "init=sft"),
         (Config(stage=PretrainStage("pretrain"), model=ModelConfig("x", path="y")), "stage=pretrain"),
         (Config(stage=PretrainStage("pretrain", direct_share=0.6, alternative_share=0.6)), "up to 1"),
+        (
+            Config(stage=PretrainStage("pretrain", shyness=0.5, shyness_steps=20), trainer=SupervisedTrainer(steps=20)),
+            "`stage.shyness_steps=20` are the last of trainer.steps=20; accepted: fewer",
+        ),
         (Config(stage=EvalStage("eval", greedy=False, samples=0)), "evaluates nothing"),
         (
             replace(eval_config(), benchmark={"x": BenchmarkConfig(TaskConfig("gsm8k"), {"test": "in"})}),

@@ -115,6 +115,7 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=score stage.input=rows.jsonl stage.output=o run=x", "`run` is read with stage="),
         ("stage=score stage.input=rows.jsonl stage.output=o task.path=x", "of task it reads task.answer_format"),
         ("stage=pretrain task=jsonl", "`task` is not read by stage=pretrain; of task it reads task.answer_format"),
+        ("stage=pretrain stage.shyness_steps=9", "`stage.shyness_steps` is read with stage.shyness above 0 only"),
         ("stage=report seed=1", "`seed` is read with stage="),
         ("stage=report overwrite=true", "`overwrite` is read with stage="),
         (

@@ -5,7 +5,14 @@ import torch
 
 from mentor.errors import InputError
 from mentor.policy.control import ControlSettings, TrainingControl
-from mentor.policy.supervised import batches, check_masks, supervised_loss, train_supervised
+from mentor.policy.supervised import (
+    SupervisedPhase,
+    batches,
+    batches_of,
+    check_masks,
+    supervised_loss,
+    train_supervised,
+)
 from tests.fixtures.policies import make_batch, make_policy, make_tokens, weights_of
 from tests.fixtures.students import make_small_student
 
@@ -36,6 +43,18 @@ def test_an_epoch_of_batches_holds_every_record_once_within_the_budget():
     assert sorted(seen) == sorted(map(id, records))
 
 
+def test_each_phase_has_its_steps_and_its_records():
+    first, last = [make_tokens(i) for i in range(6)], [make_tokens(10 + i) for i in range(4)]
+    phases = [SupervisedPhase(first, 5), SupervisedPhase(last, 3)]
+    made = list(batches_of(phases, batch_tokens=20, seed=0))
+    sources = [{id(tokens) for tokens in part} for part in (first, last)]
+    assert [[{id(tokens) for tokens in part} <= source for source in sources] for part in made] == (
+        [[True, False]] * 5 + [[False, True]] * 3
+    )
+    alone = batches(first, 20, seed=0)
+    assert made[:5] == [next(alone) for _ in range(5)]
+
+
 def test_a_stopped_training_goes_on_as_if_it_had_not(chat, tmp_path):
     from mentor.config import LoggerConfig
     from mentor.loggers import build_logger
@@ -48,7 +67,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(chat, tmp_path):
         policy = make_policy(make_small_student(chat), chat)
         control = TrainingControl(folder, ControlSettings(steps, save_every=2), policy, logger)
         control.resume()
-        totals = train_supervised(policy, records, control, batch_tokens=40, seed=0, pad_id=0, logger=logger)
+        phases = [SupervisedPhase(records, 6)]
+        totals = train_supervised(policy, phases, control, batch_tokens=40, seed=0, pad_id=0, logger=logger)
         logger.close()
         return policy, totals
 
