@@ -20,17 +20,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
 from mentor.errors import InputError, MentorError
 from mentor.reporting.read.evaluations import read_evaluations
-from mentor.reporting.read.methods import NOT_SIGNIFICANT, Scores, compare, method_results
+from mentor.reporting.read.methods import NOT_SIGNIFICANT, compare, method_results
 from mentor.reporting.read.order import DOMAINS, distinct
 from mentor.reporting.read.records import EvalResult, MethodResult, Pair, StageRecord
 from mentor.reporting.read.task_scores import TaskKey
-from mentor.reporting.tables.differences import p_text, points
-from mentor.reporting.tables.sentences import listed, ranking
+from mentor.reporting.tables.differences import adjusted_interval_text, interval_text, p_text, points
+from mentor.reporting.tables.sentences import findings, listed
 
 ROOT = Path(__file__).parents[1]
 STORED, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
@@ -67,10 +66,11 @@ RESULT_FIELDS = (
 )
 MODEL = re.compile(r"(?:pretrain|sft|rl).*-s(\d+)")
 NONE = "–"
-CAPTION = "The mean over the seeds, and in brackets every seed in their order."
+CAPTION = "The mean over the seeds, its 95 % interval over seeds and questions, and every seed in their order."
 RULE = (
-    "Two methods are said to differ where the paired test over questions is significant after Holm's adjustment (below "
-    "0.05) and the difference has the same sign in every seed."
+    "Two methods differ over seeds where a paired test over seeds and questions is significant after Holm's adjustment "
+    "(below 0.05). They differ in these models only where the test over questions alone is, and every seed agrees in "
+    "sign: other seeds may then show something else."
 )
 
 
@@ -84,40 +84,8 @@ class Row:
     setting: str
     n: int
     accuracies: list[float]
-
-    @property
-    def mean(self) -> float:
-        return fmean(self.accuracies)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two methods on the same questions. Differences are first - second, in shares, `by_seed` one for each seed.
-
-    `difference`, its 95 % interval and `p` are over questions, each a mean over the seeds; `p_holm` is adjusted for all
-    comparisons of one domain and setting.
-    """
-
-    first: str
-    second: str
-    split: str
-    setting: str
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    significant: bool
-    by_seed: list[float]
-
-    @property
-    def separated(self) -> bool:
-        """Whether the difference is significant and has the same sign in every one of at least two seeds."""
-        signs = {(value > 0) - (value < 0) for value in self.by_seed}
-        return self.significant and len(self.by_seed) > 1 and len(signs) == 1 and 0 not in signs
-
-
-AnyRow = TypeVar("AnyRow", Row, Comparison)
+    mean: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -176,9 +144,8 @@ class Results:
     seeds: list[int]
     commits: list[str]
     verified_share: float | None
-    resamples: int
     rows: list[Row]
-    tests: list[Comparison]
+    tests: list[Pair]
     costs: list[Cost]
 
 
@@ -261,22 +228,19 @@ def compare_runs(runs: Sequence[Run]) -> Results:
     stages = [record for run in runs for record in run.stages]
     scores = {key: own for run in runs for key, own in run.scores.items()}
     order = [run.seed for run in runs]
-    methods = sorted(method_results(results, stages), key=lambda method: _place(method.method))
+    methods = sorted(method_results(results, stages, scores), key=lambda method: _place(method.method))
     models = {method: [f"{method}-s{seed}" for seed in order] for method in distinct(m.method for m in methods)}
     for found in methods:
         if sorted(found.models) != sorted(models[found.method]):
             lacking = sorted(set(models[found.method]) - set(found.models))
             raise InputError(f"{found.benchmark}/{found.split} {found.setting} has no result of {', '.join(lacking)}")
-    accuracy = {_key(row): row.accuracy for row in results}
-    pairs, resamples = compare(methods, scores)
     solved = [record.headline for record in stages if record.stage == "rollout" and record.headline]
     return Results(
         seeds=order,
         commits=sorted({record.git_commit for record in stages if record.git_commit}),
         verified_share=solved[0]["value"] if solved else None,
-        resamples=resamples,
-        rows=[_row(method, models[method.method], accuracy) for method in methods],
-        tests=[_test(pair, models, scores) for pair in pairs],
+        rows=[_row(method) for method in methods],
+        tests=compare(methods, scores),
         costs=[_cost(method, names, stages) for method, names in models.items()],
     )
 
@@ -330,34 +294,22 @@ def _place(method: str) -> tuple[int, str]:
     return KINDS.index(kind), f"{REWARDS.index(reward)}" if reward in REWARDS else reward
 
 
-def _row(method: MethodResult, models: Sequence[str], accuracy: dict[tuple[str, str, str, str], float | None]) -> Row:
-    values = [accuracy[model, method.benchmark, method.split, method.setting] for model in models]
-    known = [value for value in values if value is not None]
-    return Row(method.method, _column(method), method.domain, method.setting, method.n, known)
+def _row(method: MethodResult) -> Row:
+    interval = (method.low, method.high)
+    return Row(
+        method.method,
+        _column(method),
+        method.domain,
+        method.setting,
+        method.n,
+        method.by_seed,
+        method.accuracy,
+        interval,
+    )
 
 
 def _column(of: EvalResult | MethodResult | Pair) -> str:
     return f"{of.benchmark}/{of.split}"
-
-
-def _test(pair: Pair, models: dict[str, list[str]], scores: Scores) -> Comparison:
-    by_seed = []
-    for first, second in zip(models[pair.first], models[pair.second], strict=True):
-        one, other = (scores[model, pair.benchmark, pair.split, pair.setting] for model in (first, second))
-        by_seed.append(fmean(one[task] - other[task] for task in one if task in other))
-    return Comparison(
-        first=pair.first,
-        second=pair.second,
-        split=_column(pair),
-        setting=pair.setting,
-        difference=pair.difference,
-        low=pair.low,
-        high=pair.high,
-        p=pair.p,
-        p_holm=pair.p_holm,
-        significant=pair.conclusion != NOT_SIGNIFICANT,
-        by_seed=by_seed,
-    )
 
 
 def _cost(method: str, models: Sequence[str], stages: Sequence[StageRecord]) -> Cost:
@@ -377,20 +329,13 @@ def _cost(method: str, models: Sequence[str], stages: Sequence[StageRecord]) -> 
 def seen(results: Results, split: str, setting: str) -> str:
     """Say which methods differ on one split: the order of the means, then the pairs that are separated.
 
-    Nothing is said to differ unless `Comparison.separated`, and with one seed nothing is ranked.
+    What differs is said by RULE.
     """
-    rows = sorted(_of(results.rows, split, setting), key=lambda row: -row.mean)
+    rows = sorted(_rows(results, split, setting), key=lambda row: -row.mean)
     order = ", ".join(f"{label(row.method)} {_percent(row.mean)}" for row in rows)
     said = f"`{_split_name(results, split)}` ({DOMAINS[rows[0].domain].lower()}, {setting}): {order} %."
-    if len(results.seeds) == 1:
-        return f"{said} One seed ranks nothing."
-    tests = _of(results.tests, split, setting)
-    better = [
-        (label(test.first), label(test.second)) if test.difference > 0 else (label(test.second), label(test.first))
-        for test in tests
-        if test.separated
-    ]
-    return f"{said} {ranking(better, len(tests))}"
+    tests = [test for test in results.tests if (_column(test), test.setting) == (split, setting)]
+    return f"{said} {findings(tests, label)}"
 
 
 def label(method: str) -> str:
@@ -410,7 +355,7 @@ def page(results: Results) -> str:
         *("\n".join(f"- {seen(results, split, setting)}" for split in _splits(results)) for setting in shown),
     ]
     for setting in shown:
-        parts += [f"## Accuracy, {setting}", CAPTION, _accuracies(results, setting)]
+        parts += [f"## Accuracy, {setting}", CAPTION, _accuracies(results, setting, every_seed=True)]
     parts += ["## What training took", "Of every seed, in their order.", _costs(results)]
     for setting in shown:
         parts += [f"## Paired tests, {setting}", _tests_text(results), _tests(results, setting)]
@@ -438,8 +383,9 @@ def _body(results: Results) -> str:
     sentences = [seen(results, split, setting) for split in in_domain]
     return "\n\n".join(
         [
-            f"Accuracy, {setting}, in percent: {CAPTION[0].lower()}{CAPTION[1:]}",
-            _accuracies(results, setting),
+            f"Accuracy, {setting}, in percent: the mean over {_seed_count(results)} and its 95 % interval over seeds "
+            "and questions.",
+            _accuracies(results, setting, every_seed=False),
             *sentences,
             f"{RULE} All splits, tests and tokens: [results](docs/results.md).",
         ]
@@ -459,30 +405,35 @@ def _about(results: Results) -> str:
 
 
 def _tests_text(results: Results) -> str:
-    seeds = len(results.seeds)
-    least = 2 / 2**seeds
+    about = "these models on other questions" if len(results.seeds) == 1 else "other seeds and other questions"
     return (
-        "Differences in points. Those of each question are averaged over the seeds. Interval: 95 % paired percentile "
-        "bootstrap over questions; p: paired randomisation test (random signs), both of "
-        f"{results.resamples:,} resamples; adjusted by Holm's method for all comparisons of one domain and setting. "
-        f"These are about the checkpoints that were trained. A test over the {seeds} seeds alone (random signs) cannot "
-        f"give a p below {least:g}, which is why all seeds must agree in sign as well."
+        f"Differences in points, seed by seed and question by question. Interval and p are about {about} "
+        "(`mentor/evaluation/hierarchical.py`): first of the comparison alone, then adjusted by Holm's method for all "
+        "comparisons of one domain and setting. An interval leaves out 0 exactly where its p is below 0.05. Adjusted p "
+        "here: about these models on other questions."
     )
 
 
-def _accuracies(results: Results, setting: str) -> str:
+def _accuracies(results: Results, setting: str, every_seed: bool) -> str:
     splits = _splits(results)
     domains = {row.split: DOMAINS[row.domain].lower() for row in results.rows}
     cells = {(row.method, row.split): row for row in results.rows if row.setting == setting}
     lines = []
     for method in distinct(row.method for row in results.rows):
         found = [cells.get((method, split)) for split in splits]
-        lines.append([label(method), *(NONE if row is None else _accuracy(row) for row in found)])
+        lines.append([label(method), *(NONE if row is None else _accuracy(row, every_seed) for row in found)])
     return _table(["method", *(f"{_split_name(results, split)} ({domains[split]})" for split in splits)], lines)
 
 
-def _accuracy(row: Row) -> str:
-    return f"{_percent(row.mean)} ({', '.join(map(_percent, row.accuracies))})"
+def _accuracy(row: Row, every_seed: bool) -> str:
+    low, high = map(_percent, row.interval)
+    seeds = f" ({', '.join(map(_percent, row.accuracies))})" if every_seed else ""
+    return f"{_percent(row.mean)} [{low}, {high}]{seeds}"
+
+
+def _seed_count(results: Results) -> str:
+    seeds = len(results.seeds)
+    return "one seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _costs(results: Results) -> str:
@@ -497,17 +448,20 @@ def _tests(results: Results, setting: str) -> str:
     lines = [
         [
             f"{label(test.first)} − {label(test.second)}",
-            _split_name(results, test.split),
-            f"{points(test.difference)} [{points(test.low)}, {points(test.high)}]",
+            _split_name(results, _column(test)),
+            f"{points(test.difference)} {interval_text(test)}",
             ", ".join(map(points, test.by_seed)),
             p_text(test.p),
+            adjusted_interval_text(test),
             p_text(test.p_holm),
-            "differ" if test.separated else "",
+            p_text(test.p_here_holm),
+            test.conclusion if test.conclusion != NOT_SIGNIFICANT else "",
         ]
         for test in results.tests
         if test.setting == setting
     ]
-    return _table(["methods", "split", "difference", "every seed", "p", "adjusted p", "seen"], lines)
+    adjusted = ["adjusted interval", "adjusted p", "adjusted p here"]
+    return _table(["methods", "split", "difference", "every seed", "p", *adjusted, "the first is"], lines)
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -515,8 +469,8 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _of(rows: Sequence[AnyRow], split: str, setting: str) -> list[AnyRow]:
-    return [row for row in rows if (row.split, row.setting) == (split, setting)]
+def _rows(results: Results, split: str, setting: str) -> list[Row]:
+    return [row for row in results.rows if (row.split, row.setting) == (split, setting)]
 
 
 def _splits(results: Results) -> list[str]:

@@ -1,7 +1,7 @@
-"""Paired tests of two models that answered the same tasks: the differences are compared task by task.
+"""Paired tests of two methods that answered the same questions.
 
-Tasks are what is resampled: seeds and samples of a model are averaged within each task first, so the claim is about
-these checkpoints on tasks like these. Every number is the same at every call.
+The difficulty of a question cancels out in the difference of two scores, and so does the base that two models of one
+seed were trained from. Every number is the same at every call.
 """
 
 from __future__ import annotations
@@ -10,78 +10,90 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-RESAMPLES = 10_000
-CHUNK = 1 << 21  # drawn tasks that are held at a time
-TIE = (
-    1e-9  # relative to the largest possible sum: sums as far from 0 as the observed one count, whatever their rounding
-)
-
-Matrix = NDArray[np.float64]
+from mentor.evaluation.hierarchical import ALPHA, Estimate, Splits, estimate
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean difference over `n` tasks, its 95 % interval, and the two-sided p value of no difference."""
+    """The mean difference of two methods (first - second, shares) on `n` questions, and how sure it is.
+
+    `seeds`: of the difference of every seed; where the seeds of the two do not match, of every pair of models.
+    `over_seeds`: about other seeds and other questions; None where a method has one seed only. `here`: about the models
+    that were trained and other questions. `none_differ`: whether all verdicts are the same.
+    """
 
     n: int
     difference: float
-    low: float
-    high: float
-    p: float
+    by_seed: tuple[float, ...]
+    over_seeds: Estimate | None
+    here: Estimate
+    none_differ: bool
+
+    @property
+    def widest(self) -> Estimate:
+        """The estimate that claims most: over seeds where there are several."""
+        return self.over_seeds or self.here
+
+    def p_value(self, found: Estimate) -> float:
+        """Return the two-sided p value of no difference. n questions cannot give less than 2 / 2**n, whatever is seen:
+        so often n fair coins fall alike."""
+        return 1.0 if self.none_differ else max(found.p_value(), 2.0 ** (1 - self.n))
+
+    def interval(self, found: Estimate, alpha: float = ALPHA) -> tuple[float, float]:
+        """Return the interval of level 1 - alpha. It leaves out 0 exactly where the p value is at most alpha.
+
+        Where no verdict differs it is exact: -u to u, of which u is the largest share of questions with different
+        verdicts that n questions miss with probability alpha / 2 (Clopper and Pearson 1934).
+        """
+        if self.none_differ:
+            largest = 1 - (alpha / 2) ** (1 / self.n)
+            return -largest, largest
+        half = 2.0 if 2.0 ** (1 - self.n) > alpha else found.half_width(alpha)
+        return max(-1.0, self.difference - half), min(1.0, self.difference + half)
 
 
-def paired_tests(differences: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> list[Difference]:
-    """Test each comparison. differences: (comparisons, n) of task scores, first - second; n is at least 1.
+def paired_test(
+    first: Splits, second: Splits, *, matched: bool, fixed: tuple[bool, bool] = (False, False)
+) -> Difference:
+    """Compare two methods on the same questions: of each split a (seeds, questions) matrix of scores, rows by seed.
 
-    The interval is the percentile bootstrap over tasks (Efron 1979). The p value is the randomisation test's (Fisher
-    1935): without a difference, the sign of each task's difference is as good as a coin toss. It is
-    (1 + k) / (1 + resamples), so never 0. All comparisons share their draws.
+    matched: whether row by row both have the same seeds. fixed: whether a method has one model because there is one
+    alone, such as a base that all seeds share. Splits weigh the same. Raises ValueError for matrices that do not fit.
     """
-    values = np.asarray(differences, dtype=float)
-    if values.ndim != 2 or not values.size:
-        raise ValueError(f"differences of shape {values.shape} were given; accepted: (comparisons, n), none of them 0")
-    n = values.shape[1]
-    generator = np.random.default_rng(seed)
-    low, high = np.quantile(_resampled_means(values, resamples, generator), [0.025, 0.975], axis=0)
-    p = _random_sign_p(values, resamples, generator)
-    rows = zip(values.mean(axis=1), low, high, p, strict=True)
-    return [Difference(n, *map(float, row)) for row in rows]
+    shapes = [(one.shape, other.shape) for one, other in zip(first, second, strict=True)]
+    if not shapes or any(len(a) != 2 or 0 in a + b or a[1] != b[1] or (matched and a != b) for a, b in shapes):
+        raise ValueError(
+            f"scores of shapes {shapes} were given; accepted: (seeds, questions), the same questions in both"
+        )
+    several = [len(splits[0]) > 1 for splits in (first, second)]
+    over_seeds = any(several) and all(many or alone for many, alone in zip(several, fixed, strict=True))
+    groups = ([one - other for one, other in zip(first, second, strict=True)], None) if matched else (first, second)
+    here = estimate(*groups, over_seeds=False, extra=True)
+    means = [np.mean([split.mean(axis=1) for split in splits], axis=0) for splits in (first, second)]
+    by_seed = means[0] - means[1] if matched else np.subtract.outer(*means).ravel()
+    return Difference(
+        n=min(one.shape[1] for one in first) * len(first),
+        difference=here.mean,
+        by_seed=tuple(map(float, by_seed)),
+        over_seeds=estimate(*groups, over_seeds=True, extra=True) if over_seeds else None,
+        here=here,
+        none_differ=all(
+            not np.ptp(np.vstack([one, other]), axis=0).any() for one, other in zip(first, second, strict=True)
+        ),
+    )
 
 
-def _resampled_means(values: Matrix, resamples: int, generator: np.random.Generator) -> Matrix:
-    """(resamples, comparisons) means of n tasks drawn with replacement."""
-    n = values.shape[1]
-    means = []
-    for part in _parts(resamples, n):
-        drawn = generator.integers(n, size=(part, n)) + n * np.arange(part)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=part * n).reshape(part, n)  # how often each task was drawn
-        means.append(times @ values.T / n)
-    return np.concatenate(means)
+def holm_factors(p_values: Sequence[float]) -> list[float]:
+    """Return by how much each p value of one family is multiplied to adjust it for multiple comparisons (Holm 1979).
 
-
-def _random_sign_p(values: Matrix, resamples: int, generator: np.random.Generator) -> Matrix:
-    """(comparisons,) from how often random signs give a sum as far from 0 as the observed one, or further."""
-    total = values.sum(axis=1)
-    observed = np.abs(total) - TIE * np.abs(values).sum(axis=1)
-    beyond = np.zeros(len(values))
-    for part in _parts(resamples, values.shape[1]):
-        kept = generator.integers(2, size=(part, values.shape[1]), dtype=np.int8).astype(float)
-        beyond += (np.abs(2 * kept @ values.T - total) >= observed).sum(axis=0)
-    return (1 + beyond) / (1 + resamples)
-
-
-def _parts(resamples: int, n: int) -> list[int]:
-    size = max(1, CHUNK // n)
-    return [min(size, resamples - start) for start in range(0, resamples, size)]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust the p values of one family for multiple comparisons (Holm 1979): controls the family-wise error rate."""
-    adjusted = [0.0] * len(p_values)
+    The adjusted value is min(1, factor * p). An interval of level 1 - alpha / factor leaves out 0 exactly where that
+    value is at most alpha.
+    """
+    factors = [1.0] * len(p_values)
     largest = 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
+        left, p = len(p_values) - rank, p_values[place]
+        largest = max(largest, left * p)
+        factors[place] = largest / p if p > 0 else float(left)
+    return factors

@@ -40,7 +40,7 @@ def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
             "differences",
             "Which differences are significant",
             difference_tables(report),
-            intro=intro(report),
+            intro=intro(),
             more="Other decoding modes, and every test in full",
         ),
         Chapter(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from mentor.reporting.read.records import EvalResult, StageRecord
 
 ALWAYS = [
-    "Intervals and tests say how sure a number is for these checkpoints on questions like these; they leave out how "
-    "much it moves between training seeds and checkpoints, which the lowest and the highest seed hint at.",
+    "Intervals and tests of a method with several seeds are about other seeds and questions; with one seed they are "
+    "about this model on other questions. How much a number moves between checkpoints of one training is in neither.",
     "A gain of RL over its base can be elicitation of what the base already does at times; compare with SFT on the "
     "same teacher trajectories before crediting a reward.",
 ]

@@ -27,8 +27,8 @@ def collect(root: Path, title: str) -> Report:
     results, evaluations, scores = read_evaluations(root, missing)
     missing += _not_evaluated(stages, results)
     results = with_base(results, stages)
-    methods = method_results(results, stages)
-    pairs, resamples = compare(methods, scores)
+    methods = method_results(results, stages, scores)
+    pairs = compare(methods, scores)
     stages = sorted(stages, key=_started) + sorted(evaluations, key=_started)
     return Report(
         title=title,
@@ -39,7 +39,6 @@ def collect(root: Path, title: str) -> Report:
         origins=origins(results, stages),
         methods=against_base(methods, pairs),
         pairs=pairs,
-        resamples=resamples,
         sweeps=[with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)],
         missing=missing,
         caveats=caveats(stages, results),

@@ -6,30 +6,38 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from statistics import fmean
 
 import numpy as np
 
-from mentor.evaluation.paired import RESAMPLES, Difference, holm, paired_tests
+from mentor.evaluation.hierarchical import ALPHA, Matrix, accuracy_interval, accuracy_interval_of_means
+from mentor.evaluation.paired import Difference, holm_factors, paired_test
 from mentor.evaluation.statistics import wilson_interval
 from mentor.reporting.read.lineage import made_by
 from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import EvalResult, MethodResult, Pair, Report, StageRecord
 from mentor.reporting.read.task_scores import TaskKey
 
-ALPHA = 0.05  # adjusted p values below it are called significant
-SHARPNESS = 100  # resamples per comparison of a family, so that the smallest adjusted p value is at most 0.01
+BETTER, WORSE = "better", "worse"  # over seeds
+BETTER_HERE, WORSE_HERE = "better here", "worse here"  # of these models
 NOT_SIGNIFICANT = "not significant"
+OPPOSITE = {BETTER: WORSE, WORSE: BETTER, BETTER_HERE: WORSE_HERE, WORSE_HERE: BETTER_HERE}
 
 Scores = Mapping[tuple[str, str, str, str], Mapping[TaskKey, float]]
 """Share of correct answers by task, by model, benchmark, split and setting."""
+SEEDED = re.compile(r"(.+)-s(\d+)(-step-\d+)?")
 
 
 def method_of(folder: str, trained: set[str]) -> str:
     """Strip `-s<seed>` from the name of a folder that a stage of the run made, or of a checkpoint in it; any other name
     is a method by itself."""
-    found = re.fullmatch(r"(.+)-s\d+(-step-\d+)?", folder)
-    return found[1] + (found[2] or "") if found and made_by(folder) in trained else folder
+    found = SEEDED.fullmatch(folder)
+    return found[1] + (found[3] or "") if found and made_by(folder) in trained else folder
+
+
+def seed_of(folder: str, trained: set[str]) -> int | None:
+    """Return the training seed in the name of a model; None for one that no stage of the run made."""
+    found = SEEDED.fullmatch(folder)
+    return int(found[2]) if found and made_by(folder) in trained else None
 
 
 def trained_folders(report: Report) -> set[str]:
@@ -37,7 +45,7 @@ def trained_folders(report: Report) -> set[str]:
     return {record.folder for record in report.stages}
 
 
-def method_results(results: Sequence[EvalResult], stages: Sequence[StageRecord]) -> list[MethodResult]:
+def method_results(results: Sequence[EvalResult], stages: Sequence[StageRecord], scores: Scores) -> list[MethodResult]:
     """Average the results of each method, benchmark, split and setting; rows without an accuracy drop out."""
     trained = {record.folder for record in stages}
     groups: dict[tuple[str, str, str, str], list[EvalResult]] = {}
@@ -45,18 +53,15 @@ def method_results(results: Sequence[EvalResult], stages: Sequence[StageRecord])
         if row.accuracy is not None:
             key = (method_of(row.model, trained), row.benchmark, row.split, row.setting)
             groups.setdefault(key, []).append(row)
-    return [_method_result(method, rows, trained) for (method, *_), rows in groups.items()]
+    return [_method_result(method, rows, trained, scores) for (method, *_), rows in groups.items()]
 
 
-def _method_result(method: str, rows: Sequence[EvalResult], trained: set[str]) -> MethodResult:
+def _method_result(method: str, rows: Sequence[EvalResult], trained: set[str], scores: Scores) -> MethodResult:
+    rows = sorted(rows, key=lambda row: seed_of(row.model, trained) or 0)
     first, n = rows[0], min(row.n for row in rows)
     accuracies = [row.accuracy for row in rows if row.accuracy is not None]
-    mean = fmean(accuracies)
-    low, high = (first.low, first.high) if len(rows) == 1 else (None, None)
-    if low is None or high is None:
-        low, high = wilson_interval(mean * n, n)
     bases = distinct(method_of(row.base, trained) for row in rows if row.base is not None)
-    return MethodResult(
+    found = MethodResult(
         method=method,
         benchmark=first.benchmark,
         split=first.split,
@@ -64,73 +69,89 @@ def _method_result(method: str, rows: Sequence[EvalResult], trained: set[str]) -
         setting=first.setting,
         n=n,
         models=[row.model for row in rows],
+        seeds=[seed_of(row.model, trained) for row in rows],
         folders=[row.folder for row in rows],
-        accuracy=mean,
-        low=low,
-        high=high,
-        lowest=min(accuracies),
-        highest=max(accuracies),
+        accuracy=float(np.mean(accuracies)),
+        low=0.0,
+        high=1.0,
+        by_seed=accuracies,
         base=bases[0] if len(bases) == 1 else None,
     )
+    if len(rows) == 1 and first.low is not None and first.high is not None:
+        return replace(found, low=first.low, high=first.high)
+    low, high = interval_of(found, [found], scores)
+    return replace(found, low=low, high=high)
 
 
-def compare(methods: Sequence[MethodResult], scores: Scores) -> tuple[list[Pair], int]:
-    """Test every two methods on every split that both answered; also return the resamples of each test.
+def interval_of(mean: MethodResult, splits: Sequence[MethodResult], scores: Scores) -> tuple[float, float]:
+    """Return the 95 % interval of a method's mean accuracy over splits that all its models answered."""
+    matrices = [matrix for m in splits if (matrix := score_matrices([m], scores)) is not None]
+    if len(matrices) == len(splits) and all(own[0].shape[1] > 1 for own in matrices):
+        return accuracy_interval([own[0] for own in matrices])
+    if len(mean.by_seed) > 1:
+        return accuracy_interval_of_means(mean.by_seed, mean.n)
+    return wilson_interval(mean.accuracy * mean.n, mean.n)
+
+
+def score_matrices(methods: Sequence[MethodResult], scores: Scores) -> list[Matrix] | None:
+    """Return of each method the (seeds, tasks) scores on one split, of the tasks that all of them have a verdict on.
+
+    None where there is no such task.
+    """
+    tables = [[scores.get((model, m.benchmark, m.split, m.setting), {}) for model in m.models] for m in methods]
+    common = set.intersection(*(set(own) for table in tables for own in table))
+    tasks = sorted(common)
+    return [np.array([[own[task] for task in tasks] for own in table]) for table in tables] if tasks else None
+
+
+def compare(methods: Sequence[MethodResult], scores: Scores) -> list[Pair]:
+    """Test every two methods on every split that both answered.
 
     The comparisons of one domain and setting are one family. The first of a pair is the one that comes later in
     `methods`, so that a trained one is compared with its base and not the other way round.
     """
-    names = distinct(method.method for method in methods)
-    families = distinct((method.domain, method.setting) for method in methods)
-    size = len(list(combinations(names, 2))) * len(distinct((m.benchmark, m.split) for m in methods))
-    resamples = max(RESAMPLES, SHARPNESS * size)
     pairs: list[Pair] = []
-    for domain, setting in families:
+    for domain, setting in distinct((method.domain, method.setting) for method in methods):
         family = [m for m in methods if (m.domain, m.setting) == (domain, setting)]
-        found = [
-            pair
-            for column in distinct((m.benchmark, m.split) for m in family)
-            for pair in _column_pairs([m for m in family if (m.benchmark, m.split) == column], scores, resamples)
+        columns = distinct((m.benchmark, m.split) for m in family)
+        twos = [
+            (later, earlier)
+            for column in columns
+            for earlier, later in combinations([m for m in family if (m.benchmark, m.split) == column], 2)
         ]
-        adjusted = holm([pair.p for pair in found])
-        pairs += [
-            replace(pair, p_holm=p, conclusion=conclusion(pair, p)) for pair, p in zip(found, adjusted, strict=True)
-        ]
-    return pairs, resamples if pairs else 0
+        tested = [(later, earlier, difference_of([(later, earlier)], scores)) for later, earlier in twos]
+        pairs += adjusted_pairs([(later, earlier, test) for later, earlier, test in tested if test is not None])
+    return pairs
 
 
-def conclusion(pair: Pair, p: float) -> str:
-    """Name the result for the first method of the pair, given its adjusted p value."""
-    if p >= ALPHA:
-        return NOT_SIGNIFICANT
-    return "better" if pair.difference > 0 else "worse"
+def difference_of(splits: Sequence[tuple[MethodResult, MethodResult]], scores: Scores) -> Difference | None:
+    """Test two methods over one or more splits; None where they have no task in common on one of them."""
+    matrices = [found for pair in splits if (found := score_matrices(pair, scores)) is not None]
+    if len(matrices) < len(splits):
+        return None
+    first, second = splits[0]
+    return paired_test(
+        [own for own, _ in matrices],
+        [own for _, own in matrices],
+        matched=first.seeds == second.seeds,
+        fixed=(first.base == first.method, second.base == second.method),
+    )
 
 
-def _column_pairs(methods: Sequence[MethodResult], scores: Scores, resamples: int) -> list[Pair]:
-    """All pairs on one split in one setting; those over the same tasks are tested together."""
-    tasks = {method.method: _task_scores(method, scores) for method in methods}
-    shared: dict[tuple[TaskKey, ...], list[tuple[MethodResult, MethodResult]]] = {}
-    for earlier, later in combinations(methods, 2):
-        common = tuple(task for task in tasks[later.method] if task in tasks[earlier.method])
-        if common:
-            shared.setdefault(tuple(sorted(common)), []).append((later, earlier))
-    found: dict[tuple[str, str], Pair] = {}
-    for common, twos in shared.items():
-        values = {
-            name: np.array([own[task] for task in common]) for name, own in tasks.items() if own.keys() >= set(common)
-        }
-        tests = paired_tests([values[first.method] - values[second.method] for first, second in twos], resamples)
-        found |= {(a.method, b.method): _pair(a, b, test) for (a, b), test in zip(twos, tests, strict=True)}
-    return [found[b.method, a.method] for a, b in combinations(methods, 2) if (b.method, a.method) in found]
+def adjusted_pairs(tests: Sequence[tuple[MethodResult, MethodResult, Difference]]) -> list[Pair]:
+    """Adjust the tests of one family by Holm's method, p values and intervals alike, and conclude."""
+    widest = [test.p_value(test.widest) for _, _, test in tests]
+    here = [test.p_value(test.here) for _, _, test in tests]
+    rows = zip(tests, widest, holm_factors(widest), here, holm_factors(here), strict=True)
+    return [_pair(*tested, p, factor, min(1.0, p_here * other)) for tested, p, factor, p_here, other in rows]
 
 
-def _task_scores(method: MethodResult, scores: Scores) -> dict[TaskKey, float]:
-    """Per task the mean over the method's models, of the tasks that all of them have a verdict on."""
-    models = [scores.get((model, method.benchmark, method.split, method.setting), {}) for model in method.models]
-    return {task: fmean(own[task] for own in models) for task in models[0] if all(task in own for own in models)}
-
-
-def _pair(first: MethodResult, second: MethodResult, test: Difference) -> Pair:
+def _pair(
+    first: MethodResult, second: MethodResult, test: Difference, p: float, factor: float, p_here_holm: float
+) -> Pair:
+    low, high = test.interval(test.widest)
+    low_holm, high_holm = test.interval(test.widest, ALPHA / factor)
+    over_seeds, p_holm = test.over_seeds is not None, min(1.0, p * factor)
     return Pair(
         first=first.method,
         second=second.method,
@@ -141,24 +162,37 @@ def _pair(first: MethodResult, second: MethodResult, test: Difference) -> Pair:
         n=test.n,
         seeds=(len(first.models), len(second.models)),
         difference=test.difference,
-        low=test.low,
-        high=test.high,
-        p=test.p,
-        p_holm=test.p,
-        conclusion=NOT_SIGNIFICANT,
+        by_seed=list(test.by_seed),
+        over_seeds=over_seeds,
+        low=low,
+        high=high,
+        p=p,
+        low_holm=low_holm,
+        high_holm=high_holm,
+        p_holm=p_holm,
+        p_here_holm=p_here_holm,
+        conclusion=conclusion(test, p_holm if over_seeds else 1.0, p_here_holm),
         folders=[*first.folders, *second.folders],
     )
+
+
+def conclusion(test: Difference, p_over_seeds: float, p_here: float) -> str:
+    """Name the result for the first method of the pair, given its adjusted p values; see `Pair`."""
+    if p_over_seeds < ALPHA:
+        return BETTER if test.difference > 0 else WORSE
+    if p_here < ALPHA and (min(test.by_seed) > 0 or max(test.by_seed) < 0):
+        return BETTER_HERE if test.difference > 0 else WORSE_HERE
+    return NOT_SIGNIFICANT
 
 
 def against_base(methods: Sequence[MethodResult], pairs: Sequence[Pair]) -> list[MethodResult]:
     """Add to each method the conclusion of its comparison with its base."""
     found = {(p.first, p.second, p.benchmark, p.split, p.setting): p.conclusion for p in pairs}
-    opposite = {"better": "worse", "worse": "better", NOT_SIGNIFICANT: NOT_SIGNIFICANT}
     compared = []
     for m in methods:
         where = (m.benchmark, m.split, m.setting)
         found_there = found.get((m.method, m.base or "", *where))
         if found_there is None and (turned := found.get((m.base or "", m.method, *where))):
-            found_there = opposite[turned]
+            found_there = OPPOSITE.get(turned, turned)
         compared.append(replace(m, against_base=found_there))
     return compared

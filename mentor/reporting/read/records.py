@@ -97,9 +97,10 @@ def setting_name(mode: str, with_tools: bool | None) -> str:
 class MethodResult:
     """The models that differ in their training seed alone, on one split in one setting.
 
-    `accuracy` is the mean over them, and [low, high] its Wilson interval for `n` tasks: seeds do not narrow it.
-    `lowest` and `highest` are the accuracies of single seeds. `base` is the method trained from, itself for a base.
-    `against_base`: `better`, `worse` or `not significant`; None for a base and without a base to compare with.
+    `accuracy` is the mean over them, and [low, high] its 95 % interval: over seeds and questions, or over the `n` tasks
+    for a single model. `seeds`: of the models; None for one that this run did not make. `by_seed`: their accuracies.
+    `base` is the method trained from, itself for a base. `against_base`: the conclusion of the comparison with it, see
+    `Pair`; None for a base and without a base to compare with.
     """
 
     method: str
@@ -109,12 +110,12 @@ class MethodResult:
     setting: str
     n: int
     models: list[str]
+    seeds: list[int | None]
     folders: list[str]
     accuracy: float
     low: float
     high: float
-    lowest: float
-    highest: float
+    by_seed: list[float]
     base: str | None
     against_base: str | None = None
 
@@ -123,8 +124,12 @@ class MethodResult:
 class Pair:
     """Two methods on the same `n` tasks: the difference of their accuracies (first - second, shares) and its tests.
 
-    `p` is of this comparison alone, `p_holm` adjusted for all of one domain and setting. `conclusion` is about the
-    first: `better` or `worse` where `p_holm` is below 0.05, else `not significant`.
+    `seeds`: how many each has. `by_seed`: the difference of each seed; of every two models where seeds do not match.
+    `over_seeds`: whether [low, high] and `p` are about other seeds too, or about these models on other questions only.
+    The 95 % interval [low, high] and `p` are of this comparison alone; [low_holm, high_holm] and `p_holm` are adjusted
+    for all of its family. Either interval leaves out 0 exactly where its p is below 0.05. `p_here_holm`: about these
+    models. `conclusion` is about the first: `better` or `worse` where the difference is significant over seeds; `better
+    here` or `worse here` where it is so for these models alone and every seed agrees in sign; else `not significant`.
     """
 
     first: str
@@ -136,10 +141,15 @@ class Pair:
     n: int
     seeds: tuple[int, int]
     difference: float
+    by_seed: list[float]
+    over_seeds: bool
     low: float
     high: float
     p: float
+    low_holm: float
+    high_holm: float
     p_holm: float
+    p_here_holm: float
     conclusion: str
     folders: list[str]
 
@@ -202,10 +212,7 @@ class Parity:
 
 @dataclass(frozen=True)
 class Report:
-    """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first.
-
-    `resamples`: of each paired test.
-    """
+    """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first."""
 
     title: str
     run: str
@@ -215,11 +222,10 @@ class Report:
     origins: dict[str, list[Origin]] = field(default_factory=dict)
     methods: list[MethodResult] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
-    resamples: int = 0
     sweeps: list[Sweep] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     caveats: list[str] = field(default_factory=list)
     parity: list[Parity] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": 3, **asdict(self)}
+        return {"schema": 4, **asdict(self)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mentor.reporting.read.methods import ALPHA, NOT_SIGNIFICANT
+from mentor.evaluation.hierarchical import ALPHA
+from mentor.reporting.read.methods import BETTER, BETTER_HERE, NOT_SIGNIFICANT, OPPOSITE, WORSE, WORSE_HERE
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import Pair, Report
-from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, number, plain
+from mentor.reporting.tables.table import MISSING, SIGNS, SIGNS_MEAN, Cell, Table, number, plain
 
 
 def difference_tables(report: Report) -> list[Table]:
@@ -25,47 +26,41 @@ def difference_tables(report: Report) -> list[Table]:
     return [*tables, _full_table(report)] if tables else []
 
 
-def intro(report: Report) -> str:
+def intro() -> str:
     """Describe the tests, for the text before the tables."""
     return (
-        "Two methods are compared task by task: the difference of their shares of correct answers, each a mean over "
-        "the task's samples and the method's training seeds. Tasks are resampled, so a result is about these "
-        "checkpoints on tasks like these. Interval: 95 % paired percentile bootstrap; p: paired randomisation test "
-        f"(random signs); both of {report.resamples:,} resamples from a fixed seed. A difference is "
-        f"called significant where p stays below {ALPHA:g} after Holm's adjustment for all comparisons of its table. "
-        "Not significant does not mean equal: the interval says how large a difference these tasks leave open."
+        "Two methods are compared question by question, and seed by seed where both have the same seeds. With several "
+        "seeds an interval and its p value are about other seeds and other questions; with one, about these models on "
+        "other questions. A sign stands where p stays below "
+        f"{ALPHA:g} after Holm's adjustment for all comparisons of its table. {SIGNS_MEAN} Not significant does not "
+        "mean equal: the interval says how large a difference the data leave open."
     )
 
 
 def _matrix(label: str, pairs: Sequence[Pair], main: bool) -> Table:
     names = distinct(name for pair in pairs for name in (pair.second, pair.first))
-    rows = []
-    for row in names:
-        cells = []
-        for column in names:
-            conclusions = [p.conclusion for p in pairs if (p.first, p.second) == (row, column)]
-            reversed_pairs = [p.conclusion for p in pairs if (p.second, p.first) == (row, column)]
-            better = conclusions.count("better") + reversed_pairs.count("worse")
-            worse = conclusions.count("worse") + reversed_pairs.count("better")
-            cells.append(_count_cell(better, worse, len(conclusions + reversed_pairs)))
-        rows.append([Cell(row), *cells])
+    found: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        found.setdefault((pair.first, pair.second), []).append(pair.conclusion)
+        found.setdefault((pair.second, pair.first), []).append(OPPOSITE.get(pair.conclusion, pair.conclusion))
     return Table(
         title=f"{label}: who is better than whom",
-        caption=f"On how many benchmarks the method of the row is significantly better ({SIGNS['better']}) or worse "
-        f"({SIGNS['worse']}) than that of the column; on the rest the difference is not significant.",
+        caption="On how many benchmarks the method of the row is better or worse than that of the column. "
+        f"{SIGNS_MEAN} On the rest the difference is not significant.",
         columns=["method", *names],
-        rows=rows,
+        rows=[[Cell(row), *(_count_cell(found.get((row, column), [])) for column in names)] for row in names],
         main=main,
     )
 
 
-def _count_cell(better: int, worse: int, of: int) -> Cell:
+def _count_cell(conclusions: Sequence[str]) -> Cell:
     """`5 ▲ 1 ▼ of 8`."""
-    if not of:
+    if not conclusions:
         return Cell(MISSING)
-    said = [f"{count} {SIGNS[word]}" for word, count in (("better", better), ("worse", worse)) if count]
-    mostly = NOT_SIGNIFICANT if better == worse else "better" if better > worse else "worse"
-    return Cell(f"{' '.join(said) or 0} of {of}", conclusion=mostly)
+    said = [f"{conclusions.count(word)} {SIGNS[word]}" for word in SIGNS if word in conclusions]
+    better, worse = (sum(word.startswith(which) for word in conclusions) for which in (BETTER, WORSE))
+    mostly = NOT_SIGNIFICANT if better == worse else BETTER if better > worse else WORSE
+    return Cell(f"{' '.join(said) or 0} of {len(conclusions)}", conclusion=mostly)
 
 
 def _listing(label: str, pairs: Sequence[Pair], main: bool) -> Table:
@@ -77,12 +72,13 @@ def _listing(label: str, pairs: Sequence[Pair], main: bool) -> Table:
         rows.append([Cell(f"{first} − {second}"), *(Cell(MISSING) if p is None else _difference(p) for p in found)])
     counts = sorted({pair.n for pair in pairs})
     tasks = number(counts[0]) if len(counts) == 1 else f"{number(counts[0])} to {number(counts[-1])}"
-    significant = sum(pair.conclusion != NOT_SIGNIFICANT for pair in pairs)
+    over_seeds = sum(pair.conclusion in (BETTER, WORSE) for pair in pairs)
+    here = sum(pair.conclusion in (BETTER_HERE, WORSE_HERE) for pair in pairs)
     return Table(
         title=f"{label}: differences in points",
-        caption=f"Difference of the accuracies in points [95 % interval], n = {tasks} tasks a column. "
-        f"{SIGNS['better']} the first is significantly better, {SIGNS['worse']} significantly worse; no sign: not "
-        f"significant. {significant} of {len(pairs)} comparisons are significant; p is adjusted for all {len(pairs)}.",
+        caption=f"Difference of the accuracies in points [95 % interval] and p, each of the comparison alone; "
+        f"n = {tasks} tasks a column. After adjustment for all {len(pairs)}, {over_seeds} are significant over seeds "
+        f"(▲ ▼) and {here} in these models only (△ ▽).",
         columns=["difference", *(f"{benchmark}/{split}" for benchmark, split in columns)],
         rows=rows,
         main=main,
@@ -91,7 +87,7 @@ def _listing(label: str, pairs: Sequence[Pair], main: bool) -> Table:
 
 def _difference(pair: Pair) -> Cell:
     text = f"{points(pair.difference)} {interval_text(pair)} {SIGNS.get(pair.conclusion, '')}".rstrip()
-    return Cell(text, evaluations=tuple(pair.folders), note=f"p {p_text(pair.p_holm)}", conclusion=pair.conclusion)
+    return Cell(text, evaluations=tuple(pair.folders), note=f"p {p_text(pair.p)}", conclusion=pair.conclusion)
 
 
 def points(share: float) -> str:
@@ -104,16 +100,22 @@ def interval_text(pair: Pair) -> str:
     return f"[{points(pair.low)}, {points(pair.high)}]"
 
 
+def adjusted_interval_text(pair: Pair) -> str:
+    """Format the interval that is adjusted as `p_holm` is."""
+    return f"[{points(pair.low_holm)}, {points(pair.high_holm)}]"
+
+
 def p_text(p: float) -> str:
     """Format a p value: two decimals from 0.1 on, four below."""
-    return f"{p:.2f}" if p >= 0.1 else f"{p:.4f}"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
 def _full_table(report: Report) -> Table:
     return Table(
         title="Every paired test",
-        caption=f"{intro(report)} p: of the comparison alone. Adjusted p: by Holm's method over all rows of one domain "
-        "and setting. Seeds: of the first and of the second.",
+        caption=f"{intro()} 95 % interval and p: of the comparison alone. Adjusted interval and p: by Holm's method "
+        "over all rows of one domain and setting; the interval leaves out 0 exactly where the adjusted p is below "
+        f"{ALPHA:g}. Adjusted p here: about these models alone. Seeds: of the first and of the second.",
         columns=[
             "first",
             "second",
@@ -122,13 +124,16 @@ def _full_table(report: Report) -> Table:
             "n",
             "seeds",
             "difference",
+            "every seed",
             "95 % interval",
             "p",
+            "adjusted interval",
             "adjusted p",
+            "adjusted p here",
             "the first is",
         ],
         rows=[_full_row(pair) for pair in report.pairs],
-        text_columns=(0, 1, 2, 3, 10),
+        text_columns=(0, 1, 2, 3, 13),
         main=False,
     )
 
@@ -136,7 +141,8 @@ def _full_table(report: Report) -> Table:
 def _full_row(pair: Pair) -> list[Cell]:
     return [
         *plain(pair.first, pair.second, f"{pair.benchmark}/{pair.split} ({pair.domain.upper()})", pair.setting),
-        *plain(number(pair.n), f"{pair.seeds[0]}, {pair.seeds[1]}", points(pair.difference), interval_text(pair)),
-        *plain(f"{pair.p:.4f}", f"{pair.p_holm:.4f}"),
+        *plain(number(pair.n), f"{pair.seeds[0]}, {pair.seeds[1]}", points(pair.difference)),
+        *plain(", ".join(map(points, pair.by_seed)), interval_text(pair)),
+        *plain(p_text(pair.p), adjusted_interval_text(pair), p_text(pair.p_holm), p_text(pair.p_here_holm)),
         Cell(pair.conclusion, conclusion=pair.conclusion),
     ]

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Sequence
 from mentor.reporting.read.calls_per_tool import CallsPerTool, calls_per_tool
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import EvalResult, MethodResult, Report
-from mentor.reporting.tables.table import MISSING, SIGNS, Cell, Table, interval, model_label, number, percent, plain
+from mentor.reporting.tables.table import (
+    MISSING,
+    SIGNS,
+    SIGNS_MEAN,
+    Cell,
+    Table,
+    interval,
+    model_label,
+    number,
+    percent,
+    plain,
+)
 
 
 def accuracy_tables(report: Report) -> list[Table]:
@@ -32,9 +43,9 @@ def _accuracy_table(domain: str, setting: str, methods: Sequence[MethodResult], 
     return Table(
         title=f"{DOMAINS[domain]}: accuracy, {setting} (%)",
         caption=f"Percent correct [95 % interval], n = {task_counts(methods)} tasks a column. With several training "
-        "seeds it is their mean, the interval is that of one model, and below it stand the lowest and the highest "
-        f"seed. {SIGNS['better']} significantly better, {SIGNS['worse']} significantly worse than the base, by the "
-        "paired tests below; no sign: not significant with this many tasks, or no base to compare with.",
+        "seeds it is their mean, the interval is over seeds and questions, and below it stands every seed; with one it "
+        f"is over questions. Against the base, by the paired tests below: {SIGNS_MEAN} No sign: not significant, or no "
+        "base to compare with.",
         columns=["method", *(f"{benchmark}/{split}" for benchmark, split in columns)],
         rows=rows,
         main=main,
@@ -42,13 +53,12 @@ def _accuracy_table(domain: str, setting: str, methods: Sequence[MethodResult], 
 
 
 def _accuracy(result: MethodResult) -> Cell:
-    several = len(result.models) > 1
     text = f"{percent(result.accuracy)} [{percent(result.low)}, {percent(result.high)}]"
     sign = SIGNS.get(result.against_base or "", "")
     return Cell(
         f"{text} {sign}".rstrip(),
         evaluations=tuple(result.folders),
-        note=f"seeds {percent(result.lowest)} to {percent(result.highest)}" if several else "",
+        note=", ".join(map(percent, result.by_seed)) if len(result.by_seed) > 1 else "",
         conclusion=result.against_base or "",
     )
 

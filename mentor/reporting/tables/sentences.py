@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from mentor.reporting.read.methods import NOT_SIGNIFICANT
+from mentor.reporting.read.methods import BETTER, BETTER_HERE, NOT_SIGNIFICANT, WORSE, WORSE_HERE
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import Pair, Report
 from mentor.reporting.tables.results import accuracy_tables
 
 
-def ranking(better: Sequence[tuple[str, str]], comparisons: int) -> str:
-    """Say which methods are better than which, and in how many of the comparisons no difference was seen.
-
-    better: the pairs that differ, the better one first. Those that are better than most are named first.
-    """
-    if not better:
-        return "No difference between any two of them was seen."
+def findings(pairs: Sequence[Pair], label: Callable[[str], str] = str) -> str:
+    """Say which methods differ over seeds, which in these models only, and how many comparisons showed nothing."""
     clauses = [
-        f"{first} is better than {listed([worse for one, worse in better if one == first])}"
-        for first, _ in Counter(first for first, _ in better).most_common()
+        (_ranking(pairs, (BETTER, WORSE), label), "Over seeds, {}."),
+        (_ranking(pairs, (BETTER_HERE, WORSE_HERE), label), "In these models, {}; other seeds may differ."),
     ]
-    rest = comparisons - len(better)
-    left = f" In {rest} of {comparisons} comparisons no difference was seen." if rest else ""
-    return f"{'; '.join(clauses)}.{left}"
+    said = [form.format(clause) for clause, form in clauses if clause]
+    rest = sum(pair.conclusion == NOT_SIGNIFICANT for pair in pairs)
+    if not said:
+        return "No difference between any two of them was seen."
+    return " ".join(said + ([f"In {rest} of {len(pairs)} comparisons no difference was seen."] if rest else []))
+
+
+def _ranking(pairs: Sequence[Pair], conclusions: tuple[str, str], label: Callable[[str], str]) -> str:
+    """`a is better than b and c; b is better than c`: those that are better than most are named first."""
+    better = [
+        (pair.first, pair.second) if pair.conclusion == conclusions[0] else (pair.second, pair.first)
+        for pair in pairs
+        if pair.conclusion in conclusions
+    ]
+    return "; ".join(
+        f"{label(first)} is better than {listed([label(worse) for one, worse in better if one == first])}"
+        for first, _ in Counter(first for first, _ in better).most_common()
+    )
 
 
 def listed(values: Sequence[object]) -> str:
@@ -50,13 +60,7 @@ def closing_lines(report: Report) -> list[str]:
 
 def _seen(pairs: Sequence[Pair], column: tuple[str, str]) -> str:
     own = [pair for pair in pairs if (pair.benchmark, pair.split) == column]
-    better = [
-        (pair.first, pair.second) if pair.conclusion == "better" else (pair.second, pair.first)
-        for pair in own
-        if pair.conclusion != NOT_SIGNIFICANT
-    ]
-    seeds = " One seed ranks nothing: another may differ." if all(pair.seeds == (1, 1) for pair in own) else ""
-    return f"{column[0]}/{column[1]}, {own[0].setting}: {ranking(better, len(own))}{seeds}"
+    return f"{column[0]}/{column[1]}, {own[0].setting}: {findings(own)}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from mentor.reporting.read.records import EvalResult
 
 MISSING = "–"
-SIGNS = {"better": "▲", "worse": "▼"}
+SIGNS = {"better": "▲", "worse": "▼", "better here": "△", "worse here": "▽"}
+SIGNS_MEAN = (
+    "▲ better and ▼ worse over seeds: other seeds and questions would most likely show it too. △ better and ▽ worse in "
+    "these models only: other questions would show it, other seeds may not."
+)
 DOMAINS = {"id": "In domain", "ood": "Out of domain", "unknown": "Domain unknown"}
 MODES = ("sampled", "greedy")
 
@@ -19,7 +23,7 @@ MODES = ("sampled", "greedy")
 class Cell:
     """`evaluations`: the evaluation folders a number was read from, whose origins the page shows on request.
     `stage`: the folder whose provenance the text links to. `note`: said below the text, smaller. `conclusion`:
-    `better`, `worse` or `not significant`, for the page's colours. Empty where there is nothing of the kind."""
+    the conclusion of a `Pair`, for the page's colours. Empty where there is nothing of the kind."""
 
     text: str
     evaluations: tuple[str, ...] = ()

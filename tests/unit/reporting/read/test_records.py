@@ -20,7 +20,7 @@ def test_a_base_is_its_own_base() -> None:
 def test_results_json_has_its_schema_and_every_record() -> None:
     report = Report("t", "r", [], [make_result("m", tool_use={"bag_f1": 0.5})], [Curve("f", "m", [1], [None])])
     values = report.to_dict()
-    assert (values["schema"], values["title"], values["run"]) == (3, "t", "r")
+    assert (values["schema"], values["title"], values["run"]) == (4, "t", "r")
     assert values["results"][0]["tool_use"] == {"bag_f1": 0.5}
     assert values["curves"] == [{"folder": "f", "metric": "m", "steps": [1], "values": [None]}]
     assert values["caveats"] == values["missing"] == []

@@ -7,13 +7,13 @@ from tests.fixtures.report_records import make_pair, make_result
 
 
 def report_of(*pairs) -> Report:
-    return Report("t", "r", [], [make_result("base", mode="sampled")], [], pairs=list(pairs), resamples=10_000)
+    return Report("t", "r", [], [make_result("base", mode="sampled")], [], pairs=list(pairs))
 
 
 def test_points_and_p_values_as_they_are_written() -> None:
     pair = make_pair("x", "y", "better", low=-0.05)
     assert (points(0.123), points(-0.5), interval_text(pair)) == ("+12.3", "−50.0", "[−5.0, +37.5]")
-    assert (p_text(0.25), p_text(0.0123)) == ("0.25", "0.0123")
+    assert (p_text(0.25), p_text(0.0123), p_text(1e-6)) == ("0.25", "0.0123", "< 0.0001")
 
 
 def test_a_matrix_a_listing_and_every_test() -> None:
@@ -30,7 +30,13 @@ def test_a_matrix_a_listing_and_every_test() -> None:
         ["x − base", "+25.0 [+12.5, +37.5] ▲", "+25.0 [+12.5, +37.5]"],
         ["y − x", "−25.0 [+12.5, +37.5] ▼", "–"],
     ]
-    assert listing.rows[0][1].note == "p 0.0020" and "2 of 3 comparisons are significant" in listing.caption
+    assert listing.rows[0][1].note == "p 0.0010"
+    assert "adjustment for all 3, 2 are significant over seeds (▲ ▼) and 0 in" in listing.caption
+    assert [cell.text for cell in full.rows[0]][8:12] == ["[+12.5, +37.5]", "0.0010", "[+6.2, +43.8]", "0.0020"]
+    here = [make_pair("x", "base", "better here"), make_pair("x", "base", "better", split="long")]
+    matrix, listing, _ = difference_tables(report_of(*here, make_pair("y", "base", "better here")))
+    assert matrix.rows[1][1].text == "1 ▲ 1 △ of 2" and matrix.rows[0][1].text == "–"
+    assert listing.rows[0][1].text == "+25.0 [+12.5, +37.5] △" and listing.rows[0][1].conclusion == "better here"
     assert [row[-1].text for row in full.rows] == ["better", "worse", "not significant"] and not full.main
 
 
