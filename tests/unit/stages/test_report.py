@@ -81,6 +81,6 @@ def test_models_with_none_and_with_all_of_the_answers_right(tmp_path: Path) -> N
     for row in results["results"] + results["methods"]:
         assert (row["low"] == 0.0 < row["high"]) if row["accuracy"] == 0 else (row["low"] < row["high"] == 1.0)
     conclusions = {pair["benchmark"]: (pair["first"], pair["conclusion"]) for pair in results["pairs"]}
-    assert conclusions == {f"of{n}": ("none", "worse") for n in sizes}
+    assert conclusions == {f"of{n}": ("none", "worse here") for n in sizes}
     page = (folder.path / "report.html").read_text()
     assert "0.0 [0.0, 11.4]" in page and "100.0 [99.7, 100.0]" in page, "Wilson: z^2 / (n + z^2) of 30 and of 1,319"
