@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from mentor.conf_dir import conf_dir
 from mentor.config import (
+    TALKING,
     Config,
     DistillConfig,
     DistillTeacher,
@@ -35,6 +36,7 @@ from mentor.config import (
     Section,
     ServeStage,
     TaskConfig,
+    TeacherConfig,
 )
 from mentor.errors import ConfigError, InputError
 from mentor.reward_keys import asks_judge
@@ -47,6 +49,11 @@ MISSING = "???"
 FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=,+-]*")
 DATA_SET = r"[^\s+:]+"
 DOMAIN = re.compile(rf"id|ood|unknown|id:{DATA_SET}(\+{DATA_SET})*")
+SILENT_TEACHERS = {
+    "oracle": "executes the program behind a generated task",
+    "annotated": "executes the worked answers in rows",
+    "traces": "has said what its stored conversations hold",
+}
 FILE_TASKS = ("jsonl", "calls", "bfcl", "rl_rows", "math", "multihop_qa", "traces")
 
 
@@ -525,11 +532,23 @@ def _check_stage(config: Config) -> None:
         _check_benchmarks(config, stage.with_tools)
     if isinstance(stage, ScoreStage):
         _check_score(config, stage)
+    if config.stage.name in TALKING and config.teacher is not None:
+        _check_talking_teacher(config.stage.name, config.teacher)
     if isinstance(stage, ServeStage) and stage.api_key_env is None and not stage.without_key and not _own(stage.host):
         raise ConfigError(
             f"`stage.host={stage.host}` lets other machines ask without a key; accepted: "
             "stage.api_key_env=<variable that holds one>, stage.without_key=true, or stage.host=127.0.0.1"
         )
+
+
+def _check_talking_teacher(stage: str, teacher: TeacherConfig) -> None:
+    """Refuse a teacher that answers no question of a user, and an endpoint that would be served again."""
+    given = f"`teacher.name={teacher.name}`"
+    if teacher.name in SILENT_TEACHERS:
+        accepted = "model, openai" if stage == "chat" else "model"
+        raise ConfigError(f"{given} {SILENT_TEACHERS[teacher.name]}, so it answers no question; accepted: {accepted}")
+    if stage == "serve" and teacher.name == "openai":
+        raise ConfigError(f"{given} is served at teacher.base_url already; accepted: model, or stage=chat")
 
 
 def _check_benchmarks(config: Config, with_tools: list[bool]) -> None:

@@ -27,6 +27,7 @@ from mentor.runs.as_trained import use_trained
 from mentor.runs.folder import run_root
 from mentor.runs.launch import run_stage
 from mentor.runs.meeting import meet
+from mentor.runs.run_teacher import split_teacher_keys, talks_to_teacher, with_run_teacher
 from mentor.sweeps.job import PointJob
 from mentor.sweeps.multirun import Multirun, PointFailed
 from mentor.sweeps.names import sweep_id
@@ -49,7 +50,9 @@ def run_command(arguments: Sequence[str]) -> None:
     if any(entry.key_or_group == "hydra/launcher" for entry in overrides):
         raise ConfigError("`hydra/launcher` is not accepted: launcher=local or launcher=slurm says where points run")
     register_schemas()
-    command = Command({str(entry.key_or_group) for entry in overrides if not entry.is_sweep_override()})
+    overrides, of_teacher = split_teacher_keys(overrides, stage)
+    lines = [str(entry.input_line) for entry in overrides]
+    command = Command(of_teacher, {str(entry.key_or_group) for entry in overrides if not entry.is_sweep_override()})
     with tempfile.TemporaryDirectory(prefix="mentor-hydra-") as scratch:
         # Hydra writes into this folder; the run's folders hold the resolved config of each point.
         sweep = Path(scratch) / _sweep_id(overrides)
@@ -72,10 +75,11 @@ def run_command(arguments: Sequence[str]) -> None:
 
 
 class Command:
-    """The job function that Hydra calls, once or for every point."""
+    """The job function that Hydra calls, once or for every point. of_teacher: overrides that it is not given."""
 
-    def __init__(self, fixed: set[str]) -> None:
+    def __init__(self, of_teacher: list[Override], fixed: set[str]) -> None:
         self.started = False
+        self.of_teacher = of_teacher
         self.error: Exception | None = None  # of a single job
         self.multirun = Multirun(fixed)
 
@@ -91,7 +95,10 @@ class Command:
         if settings.mode == RunMode.MULTIRUN:
             return self.multirun.compose(cfg, overrides)
         try:
-            if cfg.stage.name in USES_TRAINED:
+            overrides += self.of_teacher
+            if talks_to_teacher(cfg):
+                cfg = with_run_teacher(cfg, overrides)
+            elif cfg.stage.name in USES_TRAINED:
                 use_trained(cfg, overrides)
             composed = compose_stage(cfg, overrides)
             refuse(composed.verdicts)

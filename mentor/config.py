@@ -166,22 +166,22 @@ class CheckStage(StageConfig):
 
 @dataclass
 class ChatStage(StageConfig):
-    """Talk to a model of the run, with the tools, chat format and limits it was trained with.
+    """Talk to a model of the run, with the tools, chat format and limits it was trained with, or to its teacher.
 
-    What the command sets of these groups comes before what the model was trained with."""
+    What the command sets of these groups comes before what the model was trained with or the teacher was asked with."""
 
-    model: str | None = None  # the folder in the run of the stage that made it, such as rl-flexible-s0; null: the last
+    model: str | None = None  # the run's folder of the stage that made it, or teacher; null: the last model
     question: str | None = None  # asked alone, and its answer printed; null: what is typed until the input ends
     greedy: bool = True  # false: drawn at sampler.temperature
 
 
 @dataclass
 class ServeStage(StageConfig):
-    """Answer requests in the shape of OpenAI's chat API with a model of the run, as it was trained.
+    """Answer requests in the shape of OpenAI's chat API with a model of the run, as it was trained, or its teacher.
 
     What the command sets of tools, model and sampler comes before what the model was trained with."""
 
-    model: str | None = None  # the folder in the run of the stage that made it, such as rl-flexible-s0; null: the last
+    model: str | None = None  # the run's folder of the stage that made it, or teacher; null: the last model
     host: str = "127.0.0.1"  # the address to listen at; one that other machines reach needs a key
     port: int = number(8000, low=0, high=65535)  # 0: a free one, which is said
     api_key_env: str | None = None  # the environment variable with the key that clients send; null: none is asked for
@@ -758,8 +758,8 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "eval": ("tools", "model", "sampler", "benchmark", "judge"),
     "score": ("task", "reward", "judge"),
     "report": (),
-    "chat": ("tools", "model", "sampler"),
-    "serve": ("tools", "model", "sampler"),
+    "chat": ("teacher", "tools", "model", "sampler"),
+    "serve": ("teacher", "tools", "model", "sampler"),
     "parity": ("tools", "model", "sampler"),
     "push": ("model",),
     "pipeline": (),
@@ -772,6 +772,12 @@ EVALUATING: dict[str, tuple[str, ...]] = {
     "check": ("benchmark",),
 }
 """By stage: the groups that it reads with trainer.eval_every alone, to evaluate as it trains."""
+
+TALKING = ("chat", "serve")
+"""Stages that read `teacher` where stage.model is RUN_TEACHER, and `model` and `sampler` where it is another."""
+
+RUN_TEACHER = "teacher"
+"""The word of stage.model for the run's teacher."""
 
 READS_ONLY: dict[tuple[str, str], tuple[str, ...]] = {
     ("pretrain", "task"): ("answer_format",),
@@ -940,8 +946,11 @@ def dump(config: Config) -> dict[str, Any]:
 
 
 def only_read(values: dict[str, Any], stage: str) -> dict[str, Any]:
-    """Return the values of a stage without groups that it reads to evaluate, where it does not (`EVALUATING`), and
-    without keys that it does not read of the others (`READS_ONLY`)."""
+    """Return the values of a stage without groups that it reads to evaluate, where it does not (`EVALUATING`), or of
+    others than it talks to (`TALKING`), and without keys that it does not read of the others (`READS_ONLY`)."""
+    if stage in TALKING:
+        left_out = ("model", "sampler") if values["stage"]["model"] == RUN_TEACHER else ("teacher",)
+        values = {group: value for group, value in values.items() if group not in left_out}
     if not (values.get("trainer") or {}).get("eval_every"):
         values = {group: value for group, value in values.items() if group not in EVALUATING.get(stage, ())}
     parts = {group: keys for (reader, group), keys in READS_ONLY.items() if reader == stage and values.get(group)}

@@ -19,8 +19,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import yaml  # type: ignore[import-untyped]
 
 from mentor.conf_dir import conf_dir
-from mentor.config import EVALUATING, READS_ONLY, SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TRAINERS, Config, Section
-from mentor.readers import condition_of
+from mentor.config import READS_ONLY, SECTIONS, STAGE_GROUPS, STAGES, TEACHERS, TRAINERS, Config, Section
+from mentor.readers import GROUPS_READ_WHEN, condition_of
 
 COMMON = ("logger", "launcher", "paths")  # groups that every stage reads
 WIDTH = 112
@@ -171,7 +171,8 @@ def stage_help(stage: str, chosen: Mapping[str, str]) -> str:
             preset = stage if group == "trainer" else defaults[group]
         schema = {**SECTIONS, "trainer": TRAINERS.get(stage, Section), "teacher": TEACHERS.get(preset, Section)}[group]
         presets = " ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
-        read = "; read with trainer.eval_every" if group in EVALUATING.get(stage, ()) else ""
+        whole = GROUPS_READ_WHEN.get((stage, group))
+        read = "" if whole is None else f"; read with {whole.words}"
         lines += ["", f"{group}={preset} (of {presets}){read}"]
         prefix = "benchmark.<name>." if group == "benchmark" else f"{group}."
         lines += _key_lines(stage, schema, prefix, preset_values(group, preset))

@@ -1,9 +1,9 @@
 """Which keys of the command line a command reads, and the refusal of the others.
 
-Two rules, both data. A stage reads the groups of `STAGE_GROUPS`, of some only the keys in `READS_ONLY`, and the
-top-level keys of `TOP_LEVEL_READERS`. A key in `READ_WHEN` is read only under some choices of other keys:
-`sampler.kv_cache_gib` with sampler=vllm. Any other key is read wherever its group is. A pipeline or a sweep reads what
-any of its steps or points reads.
+Two rules, both data. A stage reads the groups of `STAGE_GROUPS` (some under a condition, `GROUPS_READ_WHEN`), of some
+only the keys in `READS_ONLY`, and the top-level keys of `TOP_LEVEL_READERS`. A key in `READ_WHEN` is read only under
+some choices of other keys: `sampler.kv_cache_gib` with sampler=vllm. Any other key is read wherever its group is. A
+pipeline or a sweep reads what any of its steps or points reads.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from mentor.config import (
     ALWAYS_READ,
     EVALUATING,
     READS_ONLY,
+    RUN_TEACHER,
     SECTIONS,
     STAGE_GROUPS,
+    TALKING,
     TOP_LEVEL_READERS,
     Config,
     JudgeConfig,
@@ -98,6 +100,11 @@ SAMPLES = (
     | stage_in("chat") & one_of("stage.greedy", False)
 )
 EVALUATES = given("trainer.eval_every")
+TO_TEACHER = one_of("stage.model", RUN_TEACHER)
+TO_STUDENT = Condition(
+    ("stage.model",), lambda look: look("stage.model") != RUN_TEACHER, f"another stage.model than {RUN_TEACHER}"
+)
+IN_PROCESS = Condition(("teacher.name",), lambda look: look("teacher.name") != "openai", "a model in this process")
 SANDBOXED = one_of(".name", "calculator", "python", "file", "row") & one_of(".trusted", False)
 JUDGED = Condition(
     ("reward", "benchmark"),
@@ -126,6 +133,7 @@ TASK = {
 TEACHER = {
     "alternative_share": one_of(".name", "oracle"),
     "choose": above(".samples", 1),
+    **dict.fromkeys(("samples", "concurrency", "max_refused_in_a_row", "dry_run"), stage_in("rollout", "check")),
 }
 TOOLS = {
     "path": one_of(".name", "file", "search"),
@@ -202,6 +210,7 @@ TRAINER = {
 }
 STAGE = {
     "shyness_steps": above(".shyness", 0),
+    "greedy": IN_PROCESS,
     "concurrency": one_of("teacher.name", "oracle", "annotated", "openai") | one_of("teacher.reexecute", True),
     **dict.fromkeys(("grid_base", "advantage", "normalize_std", "same_cosine", "same_flips"), given(".grid")),
 }
@@ -240,6 +249,13 @@ READ_WHEN: dict[str, Mapping[str, Condition]] = {
 }
 """By section (`*` for a benchmark's name): its keys that are read under some choices only. A key that names a section
 stands for all of its keys."""
+
+GROUPS_READ_WHEN: dict[tuple[str, str], Condition] = {
+    **{(stage, group): EVALUATES for stage, groups in EVALUATING.items() for group in groups},
+    **{(stage, "teacher"): TO_TEACHER for stage in TALKING},
+    **{(stage, group): TO_STUDENT for stage in TALKING for group in ("model", "sampler")},
+}
+"""By stage and group: when the stage reads any key of the group, where it does not always."""
 
 
 # --- groups and top-level keys ---------------------------------------------------------------------------------------
@@ -306,17 +322,18 @@ def judge_keys(
     for override in overrides:
         for key in _keys(override):
             section, condition = condition_of(key) or ("", ALWAYS)
-            if group_of(override) in EVALUATING.get(config.stage.name, ()):
-                condition = EVALUATES if condition is ALWAYS else EVALUATES & condition
-            full = {name: section + name if name.startswith(".") else name for name in condition.keys}
+            of_group = GROUPS_READ_WHEN.get((config.stage.name, group_of(override)), ALWAYS)
+            names = (*of_group.keys, *condition.keys)
+            full = {name: section + name if name.startswith(".") else name for name in names}
 
             def look(name: str, full: Mapping[str, str] = full) -> Any:
                 return sweep if name == SWEEP else _value(config, full[name])
 
             is_open = any(name.split(".")[0] in varied for name in full.values())
-            read = is_open or condition.holds(look)
+            failing = [] if is_open else [each for each in (of_group, condition) if not each.holds(look)]
+            words = " and ".join(each.words.format(section) for each in failing)
             shown = key.removesuffix(".name")
-            verdicts[key] = None if read else f"`{shown}` is read with {condition.words.format(section)} only"
+            verdicts[key] = f"`{shown}` is read with {words} only" if failing else None
     return verdicts
 
 

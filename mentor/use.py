@@ -1,4 +1,4 @@
-"""Use a trained student from Python: `mentor.load("default").ask("What is 12 * 7?")`."""
+"""Use a student or teacher of a run from Python: `mentor.load("default").ask("What is 12 * 7?")`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 
-from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, parse, register_schemas
+from mentor.compose import COMPOSE_ERRORS, compose_stage, explain, given_stage, parse, register_schemas
 from mentor.conf_dir import conf_dir
 from mentor.config import Config
 from mentor.errors import ConfigError
 from mentor.readers import refuse
 from mentor.runs.as_trained import use_trained
 from mentor.runs.folder import run_root
-from mentor.stages.student import open_dialogue
+from mentor.runs.run_teacher import split_teacher_keys, talks_to_teacher, with_run_teacher
+from mentor.stages.chat_partner import open_dialogue
 from mentor.types import StopReason, Trajectory
 
 T = TypeVar("T")
@@ -56,7 +57,10 @@ class Student:
             raise
 
     def ask(self, question: str, follow_up: bool = False) -> Answer:
-        """Answer a question, with its tools. follow_up: what was asked and answered before is in its prompt."""
+        """Answer a question, with its tools. follow_up: what was asked and answered before is in its prompt.
+
+        Raises NoAnswer where a teacher's endpoint gives none.
+        """
         if not follow_up:
             self._dialogue.reset()
         trajectory = self._do(lambda: self._dialogue.ask(question))
@@ -81,7 +85,8 @@ class Student:
 def load(run: str = "default", model: str | None = None, *overrides: str) -> Student:
     """Open a model of a run, as `mentor stage=chat run=RUN stage.model=MODEL OVERRIDES...` does.
 
-    model: the folder in the run of the stage that made it, such as `rl-flexible-s0`; None: the run's last.
+    model: the folder in the run of the stage that made it, such as `rl-flexible-s0`; `teacher`: the teacher of the
+    run's rollout; None: the run's last model.
     overrides: as on the command line, such as `paths.outputs=/data/outputs` or `sampler=vllm`. Raises MentorError.
     """
     named = [f"stage.model={model}"] if model is not None else []
@@ -90,8 +95,12 @@ def load(run: str = "default", model: str | None = None, *overrides: str) -> Stu
     register_schemas()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = compose("config", overrides=lines)
-            use_trained(cfg, parsed)
+            first, _ = split_teacher_keys(parsed, given_stage(parsed))
+            cfg = compose("config", overrides=[str(entry.input_line) for entry in first])
+            if talks_to_teacher(cfg):
+                cfg = with_run_teacher(cfg, parsed)
+            else:
+                use_trained(cfg, parsed)
             composed = compose_stage(cfg, parsed)
     except COMPOSE_ERRORS as error:
         raise ConfigError(explain(error)) from None

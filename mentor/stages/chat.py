@@ -1,4 +1,4 @@
-"""`stage=chat`: talk to a model of the run in the terminal, with what it was trained with."""
+"""`stage=chat`: talk to a model of the run, or to its teacher, in the terminal, as it was trained or asked."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.text import Text
 
 from mentor.config import ChatStage, Config
-from mentor.environment.dialogue import Dialogue
+from mentor.environment.dialogue import Dialogue, NoAnswer
+from mentor.errors import one_line
 from mentor.loggers import Logger
 from mentor.runs import RunFolder
 from mentor.stages import StageResult
+from mentor.stages.chat_partner import open_dialogue
 from mentor.stages.check_chat import show_tokens
-from mentor.stages.student import open_dialogue
 from mentor.types import StopReason, Trajectory
 
 HELP = "/reset forgets what was said, /trace shows the last answer's tokens and which are trained, /quit or Ctrl-D ends"
+NO_TOKENS = "an endpoint answers in text, so /trace has no tokens to show: only a model in this process has"
 SPEAKERS = {"call": "cyan", "result": "yellow", "thinking": "dim", "answer": "bold", "stopped": "red"}
 
 
@@ -48,12 +50,18 @@ def talk(dialogue: Dialogue, console: Console) -> Iterator[Trajectory]:
         if said == "/reset":
             dialogue.reset()
             console.print("forgotten", style="dim")
-        elif said == "/trace" and last is not None and last.tokens is not None:
-            show_tokens(dialogue.environment.chat, last.tokens, console)
+        elif said == "/trace" and dialogue.chat is None:
+            console.print(NO_TOKENS, style="dim")
+        elif said == "/trace" and dialogue.chat is not None and last is not None and last.tokens is not None:
+            show_tokens(dialogue.chat, last.tokens, console)
         elif said.startswith("/"):
             console.print(HELP, style="dim")
         elif said:
-            last = dialogue.ask(said)
+            try:
+                last = dialogue.ask(said)
+            except NoAnswer as error:
+                console.print(Text(f"no answer: {one_line(error)}", SPEAKERS["stopped"]))
+                continue
             show(last, console)
             yield last
 

@@ -6,26 +6,25 @@ import os
 import socket
 from time import perf_counter
 
-from mentor.config import Config, ModelConfig, SamplerConfig, ServeStage, ToolsConfig
+from mentor.config import Config, ServeStage, ToolsConfig
 from mentor.errors import ConfigError, InputError
 from mentor.loggers import Logger
 from mentor.runs import RunFolder
-from mentor.runs.as_trained import chosen_model
 from mentor.runs.model_folders import model_name
 from mentor.serving.http_server import ChatServer, Serving
 from mentor.stages import StageResult
+from mentor.stages.chat_partner import answering
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import configured_toolbox, say_counts
 
 
 def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     """Answer requests until SIGINT or SIGTERM."""
-    stage, tools, loading, sampling = config.stage, config.tools, config.model, config.sampler
+    stage, tools = config.stage, config.tools
     assert isinstance(stage, ServeStage) and isinstance(tools, ToolsConfig)
-    assert isinstance(loading, ModelConfig) and isinstance(sampling, SamplerConfig)
     began = perf_counter()
     key = read_key(stage.api_key_env)
-    model = chosen_model(folder.root, stage.model, loading.path)
+    model, loading, sampling = answering(config, folder.root)
     serving = Serving(
         model if isinstance(model, str) else model_name(model),
         key,

@@ -8,20 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from mentor.chat import ChatFormat
-from mentor.config import ChatStage, Config, ModelConfig, SamplerConfig, ToolsConfig
+from mentor.config import Config, ModelConfig, SamplerConfig
 from mentor.environment import Environment
-from mentor.environment.dialogue import Dialogue
-from mentor.errors import InputError
-from mentor.jsonl import Report
 from mentor.policy import Policy
 from mentor.policy.model import torch_dtype
 from mentor.policy.ranks import Ranks
-from mentor.runs.as_trained import chosen_model
 from mentor.stages.chat_format import load_chat
 from mentor.stages.check_workload import planned_share
 from mentor.stages.checkpoint_model import loadable
 from mentor.stages.rollout_engine import open_sampler, rollout_limits
-from mentor.stages.tooling import configured_toolbox
 from mentor.tools import Toolbox
 
 
@@ -65,20 +60,3 @@ def policy_environment(
         Environment(sampler, toolbox, chat, rollout_limits(sampling), sampling.deterministic) as environment,
     ):
         yield environment
-
-
-@contextmanager
-def open_dialogue(config: Config, root: Path, report: Report | None = None) -> Iterator[Dialogue]:
-    """Open a conversation with the model that a `stage=chat` names. root: of the run.
-
-    Raises InputError for tools that only a task brings, and what loading a model raises.
-    """
-    stage, tools, loading, sampling = config.stage, config.tools, config.model, config.sampler
-    assert isinstance(stage, ChatStage) and isinstance(tools, ToolsConfig)
-    assert isinstance(loading, ModelConfig) and isinstance(sampling, SamplerConfig)
-    if tools.name == "row":
-        raise InputError("`tools=row` are those that each task brings, and a question of yours brings none")
-    model = chosen_model(root, stage.model, loading.path)
-    with student_environment(model, configured_toolbox(tools, report), loading, sampling) as environment:
-        drawn = (sampling.temperature, sampling.top_p, sampling.top_k)
-        yield Dialogue(environment, stage.greedy, *drawn, config.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mentor.config import (
     Config,
@@ -20,6 +21,9 @@ from mentor.errors import StageError
 from mentor.rewards.answer_formats import answer_format
 from mentor.teachers import Teacher, build_teacher
 from mentor.teachers.recorded import RecordedTeacher
+
+if TYPE_CHECKING:  # needs the package openai
+    from mentor.teachers.openai import EndpointTeacher
 
 
 def configured_teacher(config: Config) -> Teacher:
@@ -41,7 +45,8 @@ def _worked(config: Config) -> Teacher:
     return build_teacher(settings.name, settings.alternative_share, config.seed)
 
 
-def _endpoint(config: Config) -> Teacher:
+def endpoint_teacher(config: Config) -> EndpointTeacher:
+    """Build the teacher behind an endpoint. Raises StageError where a package it needs is missing."""
     assert isinstance(config.teacher, OpenaiTeacher)
     try:
         from mentor.teachers.openai import EndpointTeacher
@@ -60,16 +65,20 @@ def _in_process(config: Config) -> Teacher:
 
     settings = config.teacher
     assert isinstance(settings, ModelTeacher) and settings.path is not None
-    model = ModelConfig(
-        name="teacher",
-        dtype=settings.dtype,
-        chat_template=settings.chat_template,
-        question_template=settings.question_template,
-        enable_thinking=settings.enable_thinking,
-        think_history=settings.think_history,
-    )
-    opens = partial(student_environment, settings.path, model=model, sampling=settings.sampler)
+    opens = partial(student_environment, settings.path, model=loading_of(settings), sampling=settings.sampler)
     return InProcessTeacher(settings, config.seed, opens)
+
+
+def loading_of(teacher: ModelTeacher) -> ModelConfig:
+    """Say how a teacher in this process is loaded, as a student is."""
+    return ModelConfig(
+        name="teacher",
+        dtype=teacher.dtype,
+        chat_template=teacher.chat_template,
+        question_template=teacher.question_template,
+        enable_thinking=teacher.enable_thinking,
+        think_history=teacher.think_history,
+    )
 
 
 def _recorded(config: Config) -> Teacher:
@@ -80,7 +89,7 @@ def _recorded(config: Config) -> Teacher:
 BUILDERS: dict[str, Callable[[Config], Teacher]] = {
     "oracle": _worked,
     "annotated": _worked,
-    "openai": _endpoint,
+    "openai": endpoint_teacher,
     "model": _in_process,
     "traces": _recorded,
 }

@@ -27,37 +27,32 @@ PARSER_HINT = "the server has no tool parser (vLLM: --enable-auto-tool-choice --
 
 
 class EndpointSession:
-    """An open endpoint with its verifier.
+    """An open endpoint with the limits of a try.
 
     max_turns: assistant turns of one try. max_calls: of one turn. instruction: a system message that is sent and not
     stored.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        verifier: Verifier,
-        samples: int,
-        max_turns: int,
-        max_calls: int,
-        instruction: str | None,
-    ) -> None:
-        self.endpoint, self.verifier, self.samples = endpoint, verifier, samples
+    def __init__(self, endpoint: Endpoint, max_turns: int, max_calls: int, instruction: str | None) -> None:
+        self.endpoint = endpoint
         self.max_turns, self.max_calls, self.instruction = max_turns, max_calls, instruction
 
-    async def solve(self, task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
-        """Try a task `samples` times and return the chosen try, or a rejection.
+    async def solve(
+        self, task: Task, executor: ToolExecutor, samples: int, verifier: Verifier
+    ) -> Trajectory | Rejection:
+        """Try a task `samples` times and return the try that the verifier chooses, or a rejection.
 
         Raises NoMoreRequests when no more may be asked, StageError when the endpoint answers nothing at all.
         """
-        tries = [asyncio.create_task(self._try(task, sample, executor)) for sample in range(self.samples)]
+        tries = [asyncio.create_task(self.attempt(task, sample, executor)) for sample in range(samples)]
         try:
-            return await self.verifier.outcome(task, await asyncio.gather(*tries))
+            return await verifier.outcome(task, await asyncio.gather(*tries))
         finally:
             for entry in tries:
                 entry.cancel()
 
-    async def _try(self, task: Task, sample: int, executor: ToolExecutor) -> Trajectory | Rejection:
+    async def attempt(self, task: Task, sample: int, executor: ToolExecutor) -> Trajectory | Rejection:
+        """Try a task once: its conversation, which nobody has graded, or a rejection. Raises as `solve`."""
         attempt = _Try(self, task, sample, executor)
         try:
             return await attempt.run()
@@ -76,6 +71,7 @@ class _Try:
         self.tools = json.loads(executor.toolset.schemas_json)
         self.messages = task.prompt
         self.sent = opening(session.instruction, self.messages)
+        self.earlier_calls = sum(len(message.get("tool_calls") or ()) for message in self.messages)
         self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
         self.calls: list[CallRecord] = []
 
@@ -93,7 +89,7 @@ class _Try:
         for turn in range(limits.max_turns):
             answer = await limits.endpoint.complete([*self.sent], self.tools, self.sample)
             reply = read_reply(answer["message"])
-            first = len(self.calls)
+            first = self.earlier_calls + len(self.calls)
             self.messages.append(assistant_message(reply.content, reply.reasoning, reply.calls, first))
             if answer["finish_reason"] == "length":
                 return StopReason.LENGTH  # its calls may be cut short, so they are not run
@@ -126,7 +122,11 @@ class _Try:
     def _record(self, turn: int, call: ParsedCall, result: ToolResult, wire_id: str) -> None:
         """Append a call and its result. wire_id: the endpoint's id of the call."""
         assert call.name is not None
-        stored = {"tool_call_id": f"call_{len(self.calls)}", "name": call.name, "content": result.text}
+        stored = {
+            "tool_call_id": f"call_{self.earlier_calls + len(self.calls)}",
+            "name": call.name,
+            "content": result.text,
+        }
         self.messages.append({"role": "tool", **stored})
         self.sent.append({"role": "tool", "tool_call_id": wire_id, "content": result.text})
         place = self.first_turn + turn

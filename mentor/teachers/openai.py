@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from mentor.endpoints.request_store import RequestStore
 from mentor.endpoints.spending import Spending
 from mentor.errors import StageError
 from mentor.jsonl import Record, Report
+from mentor.teachers.endpoint_dialogue import EndpointDialogue
 from mentor.teachers.endpoint_session import EndpointSession
 from mentor.teachers.estimate import estimate
-from mentor.teachers.outcomes import Outcomes, solve_all
+from mentor.teachers.outcomes import Outcomes, Rejection, solve_all
 from mentor.teachers.refusals import UNANSWERED, Refusals
 from mentor.teachers.sampled import SamplingTeacher, open_verifier
-from mentor.tools import Toolbox
-from mentor.types import Task
+from mentor.tools import Toolbox, ToolExecutor
+from mentor.types import Task, Trajectory
 
 SECTION = "teacher"
 QUESTION = "Reply with the word ok."
@@ -43,25 +45,23 @@ class EndpointTeacher(SamplingTeacher):
     ) -> dict[str, Any]:
         """Counts `requests`: stored answers, replayed ones, faults, tokens, cost. Raises ConfigError without a key."""
         settings, report = self.settings, outcomes.logger.message
-        key = api_key(settings.api_key_env, SECTION)
-        spending = Spending(
-            SECTION, settings.max_total_tokens, settings.max_cost, settings.input_price, settings.output_price
-        )
         with (
-            RequestStore(outcomes.folder / "requests", spending.count, redactor(key), report) as store,
+            self._stored_endpoint(outcomes.folder / "requests", report) as endpoint,
             open_verifier(outcomes.folder, settings.choose, report) as verifier,
         ):
-            endpoint = Endpoint(store, spending, section=SECTION, api_key=key, **self._endpoint_settings())
-            limits = (settings.max_turns, settings.max_calls_per_turn)
-            session = EndpointSession(endpoint, verifier, settings.samples, *limits, settings.instruction)
+            session = self._session(endpoint)
             name = f"teacher.base_url={settings.base_url} teacher.model={settings.model}"
             refusals = Refusals(outcomes, settings.max_refused_in_a_row, concurrency, name, endpoint.stop)
 
+            async def solve(task: Task, executor: ToolExecutor) -> Trajectory | Rejection:
+                return await session.solve(task, executor, settings.samples, verifier)
+
             async def ask() -> None:
                 async with endpoint:
-                    await solve_all(tasks, session.solve, toolbox, refusals.room, refusals.write, report)
+                    await solve_all(tasks, solve, toolbox, refusals.room, refusals.write, report)
 
             asyncio.run(ask())
+            store, spending = endpoint.store, endpoint.spending
             requests = {"answers": len(store), "replayed": store.replayed, "faults": dict(store.faults.most_common())}
         report(f"requests: {requests}, {spending.counts()}")
         refusals.finish()
@@ -105,14 +105,9 @@ class EndpointTeacher(SamplingTeacher):
     async def _ask_once(self) -> Record:
         """One answer, stored nowhere, after at most two attempts."""
         settings = self.settings
-        key = api_key(settings.api_key_env, SECTION)
-        spending = Spending(SECTION, None, None, settings.input_price, settings.output_price)
-        plain = self._endpoint_settings() | {"max_retries": 1, "max_retry_s": 60.0}
-        with (
-            tempfile.TemporaryDirectory() as scratch,
-            RequestStore(Path(scratch), spending.count, redactor(key), lambda line: None) as store,
-        ):
-            async with Endpoint(store, spending, section=SECTION, api_key=key, **plain) as endpoint:
+        uncapped = replace(settings, max_total_tokens=None, max_cost=None, max_retries=1, max_retry_s=60.0)
+        with EndpointTeacher(uncapped)._scratch_endpoint() as endpoint:
+            async with endpoint:
                 try:
                     return await endpoint.complete([{"role": "user", "content": QUESTION}], [], 0)
                 except RequestFailed as failure:
@@ -121,5 +116,32 @@ class EndpointTeacher(SamplingTeacher):
                         f"{failure.detail}"
                     ) from None
 
-    def _endpoint_settings(self) -> dict[str, Any]:
-        return {name: getattr(self.settings, name) for name in ENDPOINT_KEYS}
+    @contextmanager
+    def open_dialogue(self, toolbox: Toolbox) -> Iterator[EndpointDialogue]:
+        """Open a conversation with the tools, whose answers are kept in no run. Raises ConfigError without a key."""
+        with self._scratch_endpoint() as endpoint, EndpointDialogue(self._session(endpoint), toolbox) as dialogue:
+            yield dialogue
+
+    def _session(self, endpoint: Endpoint) -> EndpointSession:
+        settings = self.settings
+        return EndpointSession(endpoint, settings.max_turns, settings.max_calls_per_turn, settings.instruction)
+
+    @contextmanager
+    def _scratch_endpoint(self) -> Iterator[Endpoint]:
+        """An endpoint whose answers are forgotten."""
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            self._stored_endpoint(Path(scratch), lambda line: None) as endpoint,
+        ):
+            yield endpoint
+
+    @contextmanager
+    def _stored_endpoint(self, folder: Path, report: Report) -> Iterator[Endpoint]:
+        """An endpoint whose answers are stored in a folder. Raises ConfigError without a key."""
+        settings = self.settings
+        key = api_key(settings.api_key_env, SECTION)
+        prices = (settings.input_price, settings.output_price)
+        spending = Spending(SECTION, settings.max_total_tokens, settings.max_cost, *prices)
+        asked = {name: getattr(settings, name) for name in ENDPOINT_KEYS}
+        with RequestStore(folder, spending.count, redactor(key), report) as store:
+            yield Endpoint(store, spending, section=SECTION, api_key=key, **asked)

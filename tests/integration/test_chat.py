@@ -1,4 +1,4 @@
-"""A student is asked in a terminal, from Python and by eval, and says the same with the same tools."""
+"""A student is asked in a terminal, from Python and by eval, and says the same with the same tools; so is a teacher."""
 
 import asyncio
 import json
@@ -16,6 +16,8 @@ import pytest
 import mentor
 from mentor.cli import main
 from mentor.errors import RunFolderError
+from mentor.stages.chat import NO_TOKENS
+from tests.fixtures.served import served
 
 pytestmark = pytest.mark.slow
 
@@ -70,8 +72,8 @@ class Terminal:
 
 
 @contextmanager
-def chat_in_terminal(folder: Path, *overrides: str) -> Iterator[Terminal]:
-    terminal = Terminal([sys.executable, "-m", "mentor.cli", "stage=chat", "run=debug", *overrides], folder)
+def chat_in_terminal(folder: Path, *overrides: str, run: str = "debug") -> Iterator[Terminal]:
+    terminal = Terminal([sys.executable, "-m", "mentor.cli", "stage=chat", f"run={run}", *overrides], folder)
     terminal.until("\n> ")
     yield terminal
 
@@ -99,6 +101,46 @@ def test_ctrl_c_ends_the_conversation_and_gives_the_terminal_back(made: Path):
     terminal.type("more\n")
     terminal.until("read more\n")
     assert terminal.end() == 0
+
+
+def roll_out(run: str, *teacher: str) -> None:
+    """A rollout with a teacher, in the working folder; it need not solve anything."""
+    sampled = ["task.size=12", "task.max_steps=1", "teacher.samples=4", "logger.backends=[]"]
+    assert main(["stage=rollout", f"run={run}", *sampled, *teacher]) == 0
+
+
+def test_the_runs_teacher_in_this_process_answers_in_a_terminal(made: Path):
+    with chdir(made):
+        roll_out("taught", "teacher=model", "teacher.path=outputs/debug/pretrain-s0/model")
+    with chat_in_terminal(made, "stage.model=teacher", run="taught") as terminal:
+        terminal.type("What is 12 plus 7?\n")
+        said = terminal.until("\n> ")
+        assert '-> add({"a": 12, "b": 7})' in said and "<- 19" in said, said
+        terminal.type("/trace\n")
+        assert "<tool_response>\n19\n</tool_response>" in terminal.until("\n> ")
+        terminal.type("/quit\n")
+        assert terminal.end() == 0
+    with chdir(made), mentor.load("taught", "teacher", "teacher.sampler.max_turns=1") as teacher:
+        answer = teacher.ask("What is 12 plus 7?")
+    assert answer.text is None and answer.trajectory.stop_reason.value == "max_turns"
+
+
+def test_the_runs_teacher_behind_an_endpoint_answers_in_a_terminal_and_is_stored_nowhere(made: Path):
+    """The endpoint is a student that is served; its turns come back one by one, and the tools run here."""
+    with served(made, "run=debug") as address:
+        own = ["teacher.model=pretrain-s0", "teacher.api_key_env=null", "teacher.instruction=null"]
+        with chdir(made):
+            roll_out("asked", "teacher=openai", f"teacher.base_url={address}", *own)
+        stored = sorted(path for path in (made / "outputs/asked").rglob("*"))
+        with chat_in_terminal(made, "stage.model=teacher", "teacher.temperature=0", run="asked") as terminal:
+            terminal.type("What is 12 plus 7?\n")
+            said = terminal.until("\n> ")
+            assert '-> add({"a": 12, "b": 7})' in said and "<- 19" in said, said
+            terminal.type("/trace\n")
+            assert NO_TOKENS in terminal.until("\n> ")
+            terminal.type("\x04")
+            assert terminal.end() == 0
+        assert sorted(path for path in (made / "outputs/asked").rglob("*")) == stored
 
 
 def test_python_and_eval_say_the_same_to_the_token(made: Path):

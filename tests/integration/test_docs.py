@@ -16,9 +16,12 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from mentor.command import _split_arguments
-from mentor.compose import compose_stage, parse, register_schemas
+from mentor.compose import compose_stage, parse, register_schemas, to_config
 from mentor.conf_dir import conf_dir
+from mentor.config import dump
 from mentor.readers import refuse
+from mentor.runs.folder import write_config
+from mentor.runs.run_teacher import talks_to_teacher, with_run_teacher
 
 REPOSITORY = conf_dir().parent
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -81,6 +84,11 @@ def test_every_command_composes(hydra_conf: None, command: str):
             for path in value if isinstance(value, list) else [value]:
                 make_file(str(path))
     composed = compose("config", overrides=[str(override.input_line) for override in overrides])
+    if talks_to_teacher(composed):
+        rollout = to_config(compose("config", overrides=["stage=rollout", "teacher=model", "teacher.path=big"]))
+        Path("outputs/default/rollout").mkdir(parents=True)
+        write_config(Path("outputs/default/rollout"), dump(rollout))
+        composed = with_run_teacher(composed, overrides)
     found = compose_stage(composed, overrides, sweep="-m" in options)
     refuse(found.verdicts)
     assert found.steps != []

@@ -7,17 +7,22 @@ import pytest
 from mentor.checks import check, presets, suggestion
 from mentor.config import (
     BenchmarkConfig,
+    ChatStage,
     Config,
     DeepSpeedConfig,
     EvalStage,
     LoraConfig,
     ModelConfig,
+    OpenaiTeacher,
     PretrainStage,
+    ServeStage,
     SftStage,
     SftTrainer,
     SupervisedTrainer,
     TaskConfig,
     TeacherConfig,
+    TracesTeacher,
+    WorkedTeacher,
 )
 from mentor.errors import ConfigError
 from tests.fixtures.configs import eval_config, rl_config
@@ -125,6 +130,16 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         (replace(eval_config(), stage=EvalStage("eval", with_tools=[True, True])), "with_tools"),
         (Config(task=TaskConfig("gsm8k"), teacher=TeacherConfig("oracle")), "oracle"),
         (Config(task=TaskConfig("calculator"), teacher=TeacherConfig("annotated")), "annotated"),
+        (
+            Config(ChatStage("chat", "teacher"), teacher=WorkedTeacher("oracle")),
+            "`teacher.name=oracle` executes the program behind a generated task, .* accepted: model, openai",
+        ),
+        (Config(ChatStage("chat", "teacher"), teacher=WorkedTeacher("annotated")), "executes the worked answers"),
+        (Config(ServeStage("serve", "teacher"), teacher=TracesTeacher("traces")), "stored .*; accepted: model$"),
+        (
+            Config(ServeStage("serve", "teacher"), teacher=OpenaiTeacher("openai", base_url="http://a", model="m")),
+            "`teacher.name=openai` is served at teacher.base_url already; accepted: model, or stage=chat",
+        ),
         (Config(task=TaskConfig("jsonl")), "task.path"),
         (Config(task=TaskConfig("gsm8k", data_set="a+b")), "task.data_set=a"),
         (Config(task=TaskConfig("rl_rows", "a", placeholders=["=x"])), "task.placeholders"),

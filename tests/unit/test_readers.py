@@ -11,6 +11,9 @@ from mentor.config import SECTIONS, STAGES, TEACHERS, TRAINERS, BenchmarkConfig,
 from mentor.errors import ConfigError
 from mentor.readers import READ_WHEN, condition_of, judge_keys, merge, refuse
 
+TO_MODEL = "stage=chat stage.model=teacher teacher=model teacher.path=x"
+TO_ENDPOINT = "stage=chat stage.model=teacher teacher=openai teacher.base_url=http://a/v1 teacher.model=m"
+
 
 def verdicts(command: str) -> dict[str, str | None]:
     words = command.split()
@@ -106,8 +109,17 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
         ("stage=sft trainer.deepspeed.bucket_elements=5", "trainer.deepspeed.stage above 0 only"),
         ("stage=rl trainer.overlong_penalty=2", "trainer.overlong_buffer_tokens above 0 only"),
         ("stage=rl benchmark=[calculator]", "`benchmark` is read with trainer.eval_every only"),
+        ("stage=sft sampler.kv_cache_gib=2", "is read with trainer.eval_every and sampler=vllm only"),
+        ("stage=chat teacher=openai", "`teacher` is read with stage.model=teacher only"),
+        (f"{TO_MODEL} model.dtype=bfloat16", "`model.dtype` is read with another stage.model than teacher only"),
+        (f"{TO_MODEL} teacher.sampler.temperature=0.5", "stage=chat and stage.greedy=false only"),
+        (f"{TO_MODEL} teacher.samples=2", "`teacher.samples` is read with stage=rollout or check only"),
+        (f"{TO_ENDPOINT} stage.greedy=false", "`stage.greedy` is read with a model in this process only"),
         ("stage=sft sampler.max_turns=3", "`sampler.max_turns` is read with trainer.eval_every only"),
-        ("stage=sft trainer.eval_every=2 sampler.kv_cache_gib=2", "trainer.eval_every and sampler=vllm only"),
+        (
+            "stage=sft trainer.eval_every=2 sampler.kv_cache_gib=2",
+            "`sampler.kv_cache_gib` is read with sampler=vllm only",
+        ),
         ("stage=sft trainer.eval_limit=3", "trainer.eval_every only"),
         ("stage=rl trainer.best_mode=min", "trainer.keep=best, or trainer.patience only"),
         ("stage=rl trainer.decay_share=0.2", "trainer.schedule=wsd only"),
@@ -156,6 +168,8 @@ def test_a_key_that_nothing_reads_is_refused_in_one_line(hydra_conf: None, work:
         "stage=check launcher.device_memory_gib=24 sampler.temperature=0.9",
         "stage=score stage.input=rows.jsonl stage.output=o task.answer_format=hashes",
         "stage=pretrain task.answer_format=tag",
+        f"{TO_MODEL} stage.greedy=false teacher.sampler.temperature=0.5 teacher.enable_thinking=true",
+        f"{TO_ENDPOINT} teacher.max_cost=1 teacher.input_price=2 tools.timeout_s=3",
         "stage=eval benchmark.calculator.task.answer_format=tag",
         "stage=pipeline task.answer_format=json",
         "stage=pipeline model.hidden_size=64 task.size=9 seed=1 overwrite=true reward.wrong_scale=0.1",

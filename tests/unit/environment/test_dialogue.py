@@ -1,7 +1,7 @@
 """A conversation: what was said before is in the prompt, an exchange without an answer is not."""
 
 from mentor.environment import Environment, RolloutLimits
-from mentor.environment.dialogue import Dialogue
+from mentor.environment.dialogue import RolloutDialogue
 from mentor.tools import Toolbox, Toolset
 from mentor.types import StopReason
 from tests.fixtures.recording_sampler import RecordingSampler
@@ -11,7 +11,7 @@ from tests.fixtures.rollouts import END, call
 def test_a_further_question_sees_what_was_said_and_none_that_a_limit_ended(chat):
     limits = RolloutLimits(max_turns=2)
     with Environment(RecordingSampler(chat, {}), Toolbox(Toolset.builtin("calculator")), chat, limits) as environment:
-        dialogue = Dialogue(environment)
+        dialogue = RolloutDialogue(environment)
 
         def ask(question: str, *turns: str):
             environment.sampler = RecordingSampler(chat, {"0": list(turns)})

@@ -29,11 +29,11 @@ def solve(folder, server, tasks, samples=1, choose="first", max_turns=8, max_cal
         JsonlWriter(folder / "samples.jsonl") as log,
         Grader() as grader,
     ):
-        teacher = EndpointSession(asked, Verifier(grader, choose, log), samples, max_turns, max_calls, instruction)
+        teacher, verifier = EndpointSession(asked, max_turns, max_calls, instruction), Verifier(grader, choose, log)
 
         async def all_of_them():
             async with asked, ToolExecutor(Toolset.builtin("calculator")) as executor:
-                return await asyncio.gather(*(teacher.solve(task, executor) for task in tasks))
+                return await asyncio.gather(*(teacher.solve(task, executor, samples, verifier) for task in tasks))
 
         outcomes = asyncio.run(all_of_them())
         return outcomes, asked
