@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mentor.reporting.figures.curves import MAX_POINTS
 from mentor.reporting.figures.rendering import ReportFigure
+from mentor.reporting.read.order import settings
 from mentor.reporting.read.records import Report
 from mentor.reporting.tables.differences import difference_tables, intro
 from mentor.reporting.tables.results import accuracy_tables, detail_table, tool_tables
@@ -14,11 +15,13 @@ from mentor.reporting.tables.stages import cost_table, method_cost_table, parity
 from mentor.reporting.tables.sweeps import sweep_tables
 from mentor.reporting.tables.table import Table
 from mentor.reporting.tables.tool_use import tool_use_tables
+from mentor.reporting.tables.verdict import gain_table, lead, paragraph
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of the report. `more` names the fold that holds its tables and figures that are not `main`."""
+    """A part of the report. `more` names the fold that holds its tables and figures that are not `main`. `said`: what
+    follows from them, in sentences."""
 
     id: str
     title: str
@@ -26,6 +29,7 @@ class Chapter:
     figures: Sequence[ReportFigure] = ()
     intro: str = ""
     more: str = ""
+    said: Sequence[str] = ()
 
 
 def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
@@ -34,7 +38,17 @@ def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
     def figures_of(chapter: str) -> list[ReportFigure]:
         return [figure for figure in figures if figure.chapter == chapter]
 
+    shown = next(iter(settings(report.means)), "")
     return [
+        Chapter(
+            "verdict",
+            "Verdict",
+            gain_table(report),
+            figures_of("verdict"),
+            intro=lead(report.means, report.gains, shown),
+            more="Other decoding modes",
+            said=paragraph(report.means, report.gains, shown),
+        ),
         Chapter("results", "Results", accuracy_tables(report), figures_of("results"), more="Other decoding modes"),
         Chapter(
             "differences",

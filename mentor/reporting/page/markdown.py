@@ -27,11 +27,12 @@ def _text(cell: Cell) -> str:
 
 
 def to_markdown(
-    title: str, run: str, tables: list[Table], missing: list[str], caveats: list[str], trajectories: str
+    title: str, run: str, verdict: list[str], tables: list[Table], missing: list[str], caveats: list[str], choice: str
 ) -> str:
-    """Render the report. trajectories: the sentence on which of them the page shows."""
+    """Render the report. verdict: its sentences. choice: the sentence on which trajectories the page shows."""
     where = f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`, trajectories: `report.html`."
-    parts = [f"# {escape(title)}", f"{where} {escape(trajectories)}"]
+    parts = [f"# {escape(title)}", escape(verdict[0]), "![accuracy in and out of domain](figures/summary.png)"]
+    parts += [f"{where} {escape(choice)}", *([escape(" ".join(verdict[1:]))] if verdict[1:] else [])]
     for heading, lines in (("Read with care", caveats), ("Missing", missing)):
         if lines:
             parts += [f"## {heading}", "\n".join(f"- {escape(line)}" for line in lines)]

@@ -11,35 +11,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mentor.reporting.read.caveats import caveats
-from mentor.reporting.read.evaluations import read_evaluations, with_evaluations
-from mentor.reporting.read.lineage import origins, with_base
+from mentor.reporting.read.domain_means import domain_means, gains
+from mentor.reporting.read.evaluations import with_evaluations
 from mentor.reporting.read.methods import against_base, compare, method_results
 from mentor.reporting.read.parity_records import read_parity
+from mentor.reporting.read.pooled import add_points, read_source
 from mentor.reporting.read.records import EvalResult, Report, StageRecord
-from mentor.reporting.read.stages import TRAINING_STAGES, read_stages
+from mentor.reporting.read.stages import TRAINING_STAGES
 from mentor.reporting.read.sweeps import read_sweeps
 
 
 def collect(root: Path, title: str) -> Report:
     """Read the run folder `root`. Raises RunFolderError or InputError for a file that is not readable."""
     missing: list[str] = []
-    stages, curves = read_stages(root, missing)
-    results, evaluations, scores = read_evaluations(root, missing)
+    source = read_source(root, missing)
+    sweeps = [with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)]
+    add_points(source, sweeps, root, missing)
+    results, stages = source.results, source.stages
     missing += _not_evaluated(stages, results)
-    results = with_base(results, stages)
-    methods = method_results(results, stages, scores)
-    pairs = compare(methods, scores)
-    stages = sorted(stages, key=_started) + sorted(evaluations, key=_started)
+    methods = method_results(results, stages, source.scores)
+    pairs = compare(methods, source.scores)
+    stages = sorted(stages, key=_started) + sorted(source.evaluations, key=_started)
     return Report(
         title=title,
         run=root.name,
         stages=stages,
         results=results,
-        curves=curves,
-        origins=origins(results, stages),
+        curves=source.curves,
+        origins=source.origins,
         methods=against_base(methods, pairs),
         pairs=pairs,
-        sweeps=[with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)],
+        means=domain_means(methods, source.scores),
+        gains=gains(methods, source.scores),
+        sweeps=sweeps,
         missing=missing,
         caveats=caveats(stages, results),
         parity=read_parity(root),

@@ -24,7 +24,18 @@ OPPOSITE = {BETTER: WORSE, WORSE: BETTER, BETTER_HERE: WORSE_HERE, WORSE_HERE: B
 
 Scores = Mapping[tuple[str, str, str, str], Mapping[TaskKey, float]]
 """Share of correct answers by task, by model, benchmark, split and setting."""
+SEPARATOR = " · "  # between the configuration of a sweep and the name of a model or method
 SEEDED = re.compile(r"(.+)-s(\d+)(-step-\d+)?")
+
+
+def configuration_of(name: str) -> str:
+    """Return the configuration of a sweep that a model or method belongs to; empty outside of sweeps."""
+    return name.rpartition(SEPARATOR)[0]
+
+
+def own_name(name: str) -> str:
+    """Return the name of a model or method without its configuration."""
+    return name.rpartition(SEPARATOR)[2]
 
 
 def method_of(folder: str, trained: set[str]) -> str:
@@ -105,14 +116,14 @@ def score_matrices(methods: Sequence[MethodResult], scores: Scores) -> list[Matr
 
 
 def compare(methods: Sequence[MethodResult], scores: Scores) -> list[Pair]:
-    """Test every two methods on every split that both answered.
+    """Test every two methods of one configuration on every split that both answered.
 
-    The comparisons of one domain and setting are one family. The first of a pair is the one that comes later in
-    `methods`, so that a trained one is compared with its base and not the other way round.
+    The comparisons of one configuration, domain and setting are one family. The first of a pair is the one that comes
+    later in `methods`, so that a trained one is compared with its base and not the other way round.
     """
     pairs: list[Pair] = []
-    for domain, setting in distinct((method.domain, method.setting) for method in methods):
-        family = [m for m in methods if (m.domain, m.setting) == (domain, setting)]
+    for key in distinct((configuration_of(m.method), m.domain, m.setting) for m in methods):
+        family = [m for m in methods if (configuration_of(m.method), m.domain, m.setting) == key]
         columns = distinct((m.benchmark, m.split) for m in family)
         twos = [
             (later, earlier)

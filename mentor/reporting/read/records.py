@@ -212,7 +212,10 @@ class Parity:
 
 @dataclass(frozen=True)
 class Report:
-    """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first."""
+    """All numbers of a run. `origins`: per evaluation folder, what its numbers come from, nearest first.
+
+    `means`: of each method over the splits of a domain. `gains`: of each over the reference, on these means.
+    """
 
     title: str
     run: str
@@ -222,6 +225,8 @@ class Report:
     origins: dict[str, list[Origin]] = field(default_factory=dict)
     methods: list[MethodResult] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
+    means: list[MethodResult] = field(default_factory=list)
+    gains: list[Pair] = field(default_factory=list)
     sweeps: list[Sweep] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     caveats: list[str] = field(default_factory=list)

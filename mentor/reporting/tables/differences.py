@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from mentor.evaluation.hierarchical import ALPHA
-from mentor.reporting.read.methods import BETTER, BETTER_HERE, NOT_SIGNIFICANT, OPPOSITE, WORSE, WORSE_HERE
+from mentor.reporting.read.methods import (
+    BETTER,
+    BETTER_HERE,
+    NOT_SIGNIFICANT,
+    OPPOSITE,
+    WORSE,
+    WORSE_HERE,
+    configuration_of,
+)
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import Pair, Report
 from mentor.reporting.tables.table import MISSING, SIGNS, SIGNS_MEAN, Cell, Table, number, plain
 
 
 def difference_tables(report: Report) -> list[Table]:
-    """Build per domain and setting a matrix of conclusions and a listing of differences; last, every test."""
+    """Build per setting, configuration and domain a matrix of conclusions and a listing; last, every test."""
     shown = settings(report.results)
+    configurations = distinct(configuration_of(p.first) for p in report.pairs)
     tables: list[Table] = []
-    for setting in shown:
-        for domain in DOMAINS:
-            if chosen := [p for p in report.pairs if (p.domain, p.setting) == (domain, setting)]:
-                main = setting == shown[0]
-                label = f"{DOMAINS[domain]}, {setting}"
-                if len({(p.first, p.second) for p in chosen}) > 1:
-                    tables.append(_matrix(label, chosen, main))
-                tables.append(_listing(label, chosen, main))
+    for setting, configuration, domain in product(shown, configurations, DOMAINS):
+        chosen = [p for p in report.pairs if (p.domain, p.setting) == (domain, setting)]
+        chosen = [p for p in chosen if configuration_of(p.first) == configuration]
+        if chosen:
+            main = setting == shown[0]
+            label = f"{DOMAINS[domain]}, {setting}" + (f", {configuration}" if configuration else "")
+            if len({(p.first, p.second) for p in chosen}) > 1:
+                tables.append(_matrix(label, chosen, main))
+            tables.append(_listing(label, chosen, main))
     return [*tables, _full_table(report)] if tables else []
 
 

@@ -36,8 +36,8 @@ def test_report_of_one_evaluation(tmp_path: Path) -> None:
     assert result.counts == {
         "models": 1,
         "results": 1,
-        "figures": 1,
-        "files": 4,
+        "figures": 2,
+        "files": 5,
         "trajectories": {"found": 0, "shown": 0},
         "missing": 3,
     }
@@ -48,7 +48,7 @@ def test_report_of_one_evaluation(tmp_path: Path) -> None:
         "eval/m/gsm8k: no calls per tool (evaluated by an earlier version)",
         "eval: no result has a similarity to the teacher's tool use, so none is drawn",
     ]
-    assert [path.name for path in (folder.path / "figures").iterdir()] == ["accuracy-id-greedy.png"]
+    assert {path.name for path in (folder.path / "figures").iterdir()} == {"summary.png", "accuracy-id-greedy.png"}
 
 
 def test_the_number_of_trajectories_is_a_setting(tmp_path: Path) -> None:

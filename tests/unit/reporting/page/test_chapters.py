@@ -12,7 +12,7 @@ def test_chapters_hold_their_tables_and_figures() -> None:
     report = Report("t", "r", [make_stage("rl-x-s0")], [make_result("m")], [], methods=[make_method("m")])
     figure = ReportFigure("f", "F", "<svg/>", b"", True, "curves", ())
     chapters = chapters_of(report, [figure, replace(figure, chapter="tools", name="g")])
-    ids = "results differences curves sweeps similarity tools tool-use cost details provenance"
+    ids = "verdict results differences curves sweeps similarity tools tool-use cost details provenance"
     assert [chapter.id for chapter in chapters] == ids.split()
     found = {chapter.id: chapter for chapter in chapters}
     assert [f.name for f in found["curves"].figures] == ["f"] and [f.name for f in found["tools"].figures] == ["g"]

@@ -37,7 +37,8 @@ def test_evaluations_of_a_point_stand_beside_it(tmp_path: Path) -> None:
         put_point(tmp_path / "sweeps" / "s", {"reward.weights.tool": weight}, weight)
     write_eval(tmp_path / "sweeps" / "s" / "reward.weights.tool=0.5", "rl-flexible-s0", make_row(0.6, 0.5, 0.7))
     report = collect(tmp_path, "t")
-    assert report.results == [] and [len(point.results) for point in report.sweeps[0].points] == [0, 1]
+    assert [result.model for result in report.results] == ["reward.weights.tool=0.5 · rl-flexible-s0"]
+    assert [len(point.results) for point in report.sweeps[0].points] == [0, 1]
     _, points = sweep_tables(report)
     assert points.columns[4] == "calculator/test, sampled"
     assert [row[4].text for row in points.rows] == ["–", "60.0 [50.0, 70.0]"]

@@ -1,0 +1,165 @@
+"""The verdict of a report, in sentences and a table made from the gains over the reference by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from scipy.special import stdtrit
+
+from mentor.reporting.read.domain_means import reference_of
+from mentor.reporting.read.methods import (
+    BETTER,
+    BETTER_HERE,
+    NOT_SIGNIFICANT,
+    WORSE,
+    WORSE_HERE,
+    configuration_of,
+    own_name,
+)
+from mentor.reporting.read.order import DOMAINS, distinct, settings
+from mentor.reporting.read.records import MethodResult, Pair, Report
+from mentor.reporting.tables.differences import p_text, points
+from mentor.reporting.tables.sentences import listed
+from mentor.reporting.tables.table import MISSING, SIGNS, SIGNS_MEAN, Cell, Table, percent
+
+WIDE = 0.1  # an interval that reaches further than this to either side leaves much open
+MANY_SEEDS = 5
+FEW_QUESTIONS = 50  # below it even one accuracy near a half is known to 14 points at best
+PRIMARY = ("ood", "id", "unknown")  # the domain that the first sentence is about
+FOUND = {
+    (BETTER, WORSE): "over seeds",
+    (BETTER_HERE, WORSE_HERE): "in these models only",
+    (NOT_SIGNIFICANT,): "not told apart",
+}
+Label = Callable[[str], str]
+
+
+def lead(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str) -> str:
+    """Say in one sentence what the gains over the reference show, on the primary domain."""
+    domain = next((d for d in PRIMARY if any((m.domain, m.setting) == (d, setting) for m in means)), None)
+    parts = []
+    for configuration in distinct(configuration_of(m.method) for m in means):
+        own, against = _own(means, gains, configuration, domain, setting)
+        if own:
+            parts.append((f"{configuration}: " if configuration else "") + _lead(own, against, label))
+    if domain is None or not parts:
+        return "No evaluation has an accuracy, so there is nothing to conclude."
+    return f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}): {'; '.join(parts)}."
+
+
+def own_split(means: Sequence[MethodResult], domain: str, setting: str) -> str:
+    """Name what the mean of a domain is taken over."""
+    found = distinct(m.split for m in means if (m.domain, m.setting) == (domain, setting))
+    return listed(found)
+
+
+def _own(
+    means: Sequence[MethodResult], gains: Sequence[Pair], configuration: str, domain: str | None, setting: str
+) -> tuple[list[MethodResult], list[Pair]]:
+    """The means and gains of one configuration, domain and setting."""
+    key = (configuration, domain, setting)
+    return (
+        [m for m in means if (configuration_of(m.method), m.domain, m.setting) == key],
+        [g for g in gains if (configuration_of(g.first), g.domain, g.setting) == key],
+    )
+
+
+def _lead(means: Sequence[MethodResult], gains: Sequence[Pair], label: Label) -> str:
+    reference = reference_of(means)
+    if not gains or reference is None:
+        best = max(means, key=lambda m: m.accuracy)
+        return f"{label(own_name(best.method))} is right on {percent(best.accuracy)} %, with nothing to compare it with"
+    said = []
+    for conclusions, how in FOUND.items():
+        found = sorted((g for g in gains if g.conclusion in conclusions), key=lambda g: -g.difference)
+        if found:
+            said.append(f"{how} {listed([f'{label(own_name(g.first))} {points(g.difference)}' for g in found])}")
+    return f"points against {label(own_name(reference))}: {', '.join(said)}"
+
+
+def paragraph(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str) -> list[str]:
+    """Say of every domain which gains are real, which are not, and then what the data cannot say."""
+    said = []
+    for configuration in distinct(configuration_of(g.first) for g in gains):
+        for domain in DOMAINS:
+            _, own = _own(means, gains, configuration, domain, setting)
+            for conclusions, how in FOUND.items():
+                found = [g for g in own if g.conclusion in conclusions]
+                if found:
+                    where = DOMAINS[domain] + (f", {configuration}" if configuration else "")
+                    against = label(own_name(found[0].second))
+                    said.append(f"{where}, {how}, against {against}: {listed([_detail(g, label) for g in found])}.")
+    return said + limits(means, gains, setting)
+
+
+def _detail(gain: Pair, label: Label) -> str:
+    interval = f"[{points(gain.low_holm)}, {points(gain.high_holm)}]"
+    return f"{label(own_name(gain.first))} {points(gain.difference)} {interval}"
+
+
+def limits(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str) -> list[str]:
+    """Say what the data cannot say: too few seeds or questions, and intervals that leave much open."""
+    shown = [g for g in gains if g.setting == setting]
+    said = []
+    if few := sorted({m.n for m in means if m.setting == setting and m.n < FEW_QUESTIONS}):
+        said.append(
+            f"{listed(few)} questions are too few to tell much: below {FEW_QUESTIONS} even one accuracy near a half is "
+            "known to 14 points at best."
+        )
+    if any(not g.over_seeds for g in shown):
+        said.append("Where a method has one seed, nothing is said about other seeds.")
+    seeds = min((max(g.seeds) for g in shown if g.over_seeds), default=MANY_SEEDS)
+    if seeds < MANY_SEEDS:
+        said.append(
+            f"With {seeds} seeds their scatter counts {stdtrit(seeds - 1, 0.975):.1f} times before any adjustment, "
+            "against 2.0 with many: a difference must be far larger than that scatter to hold over seeds."
+        )
+    wide = [g for g in shown if g.conclusion == NOT_SIGNIFICANT and (g.high_holm - g.low_holm) / 2 > WIDE]
+    if wide:
+        said.append(
+            f"The intervals of {len(wide)} of {len(shown)} differences leave 0 in and reach more than {100 * WIDE:.0f} "
+            "points to either side: a large difference may be missed there."
+        )
+    return said
+
+
+def gain_table(report: Report) -> list[Table]:
+    """Build the table of methods x domains of the gain over the reference, per setting."""
+    shown = settings(report.means)
+    tables = []
+    for setting in shown:
+        gains = [g for g in report.gains if g.setting == setting]
+        domains = [domain for domain in DOMAINS if any(g.domain == domain for g in gains)]
+        if gains:
+            tables.append(_gain_table(setting, gains, domains, main=setting == shown[0]))
+    return tables
+
+
+def _gain_table(setting: str, gains: Sequence[Pair], domains: Sequence[str], main: bool) -> Table:
+    cells = {(g.first, g.second, g.domain): g for g in gains}
+    rows = [
+        [Cell(f"{first} − {second}"), *(_gain(cells.get((first, second, domain))) for domain in domains)]
+        for first, second in distinct((g.first, g.second) for g in gains)
+    ]
+    return Table(
+        title=f"Gain over the reference, {setting}",
+        caption="Mean over the splits of a domain, each with the same weight, in points [adjusted interval] with the "
+        "adjusted p and every seed. The comparisons of a domain are one family. The reference is RL with the outcome "
+        f"alone, or else the base. {SIGNS_MEAN}",
+        columns=["gain", *(DOMAINS[domain] for domain in domains)],
+        rows=rows,
+        main=main,
+    )
+
+
+def _gain(gain: Pair | None) -> Cell:
+    if gain is None:
+        return Cell(MISSING)
+    interval = f"[{points(gain.low_holm)}, {points(gain.high_holm)}]"
+    seeds = f"; seeds {', '.join(map(points, gain.by_seed))}" if 1 < len(gain.by_seed) <= 8 else ""
+    return Cell(
+        f"{points(gain.difference)} {interval} {SIGNS.get(gain.conclusion, '')}".rstrip(),
+        evaluations=tuple(gain.folders),
+        note=f"p {p_text(gain.p_holm)}{seeds}",
+        conclusion=gain.conclusion,
+    )

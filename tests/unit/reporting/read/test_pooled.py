@@ -1,0 +1,64 @@
+"""The points of a sweep in the report of their run: seeds become those of a method, a base a configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from mentor.reporting import collect
+from mentor.reporting.read.pooled import MAX_CONFIGURATIONS, configuration
+from mentor.reporting.read.records import Sweep
+from tests.fixtures.pooled_run import write_model, write_sweep
+
+SKILLS = {
+    "shy": {"pretrain": 10, "rl-sparse": 20, "rl-flexible": 30},
+    "capable": {"pretrain": 15, "rl-sparse": 30, "rl-flexible": 25},
+}
+
+
+def test_seeds_of_a_sweep_are_seeds_of_a_method_and_bases_are_compared_within_themselves(tmp_path: Path) -> None:
+    write_sweep(tmp_path, SKILLS)
+    report = collect(tmp_path, "t")
+    methods = {m.method: m for m in report.methods if m.split == "test"}
+    assert list(methods) == [
+        *("shy · pretrain", "shy · rl-flexible", "shy · rl-sparse"),
+        *("capable · pretrain", "capable · rl-flexible", "capable · rl-sparse"),
+    ]
+    shy = methods["shy · rl-flexible"]
+    assert shy.seeds == [0, 1] and shy.by_seed == [30 / 40, 31 / 40] and shy.base == "shy · pretrain"
+    assert {(p.first.split(" · ")[0] == p.second.split(" · ")[0]) for p in report.pairs} == {True}
+    gains = {(g.first, g.domain): g.difference for g in report.gains}
+    assert gains["shy · rl-flexible", "id"] == pytest.approx(10 / 40)
+    assert gains["capable · rl-flexible", "ood"] == pytest.approx(-5 / 40)
+    assert ("shy · pretrain", "id") in gains and all(g.second.endswith("rl-sparse") for g in report.gains)
+    places = {folder for folder in report.origins if folder.startswith("sweeps/bases/model=shy,seed=1/eval/")}
+    assert len(places) == 3 and set(shy.folders) <= set(report.origins)
+    assert {c.metric for c in report.curves} == {"reward/correct", "rollout/tokens"}
+
+
+def test_a_sweep_over_seeds_alone_needs_no_configuration(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"tiny": SKILLS["shy"]}, seeds=3)
+    report = collect(tmp_path, "t")
+    assert [m.method for m in report.means if m.domain == "id"] == ["pretrain", "rl-flexible", "rl-sparse"]
+    assert all(m.seeds == [0, 1, 2] for m in report.means)
+
+
+def test_what_the_run_holds_itself_keeps_its_names(tmp_path: Path) -> None:
+    write_model(tmp_path, "rl-sparse", 0, 12)
+    write_sweep(tmp_path, {"tiny": {"rl-sparse": 20}})
+    report = collect(tmp_path, "t")
+    assert [m.method for m in report.methods if m.split == "test"] == ["rl-sparse", "bases · rl-sparse"]
+
+
+def test_a_search_over_many_values_is_not_taken_for_methods(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {f"base{n}": {"rl-sparse": 20} for n in range(MAX_CONFIGURATIONS + 1)}, seeds=1)
+    report = collect(tmp_path, "t")
+    assert report.results == [] and len(report.sweeps[0].points) == MAX_CONFIGURATIONS + 1
+
+
+def test_a_configuration_leaves_out_the_seed_and_what_names_the_folder() -> None:
+    sweep = Sweep("s", ["model", "reward"], [])
+    assert configuration(sweep, {"model": "shy", "reward": "strict", "seed": 1}) == "shy"
+    two = Sweep("s", ["model", "task.size"], [])
+    assert configuration(two, {"model": "shy", "task.size": 50}) == "model=shy task.size=50"
+    assert configuration(Sweep("s", ["task.size"], []), {"task.size": 50}) == "task.size=50"
+    assert configuration(Sweep("s", ["reward"], []), {"reward": "strict"}) == ""
