@@ -126,8 +126,9 @@ def test_the_runs_teacher_in_this_process_answers_in_a_terminal(made: Path):
 
 
 def test_the_runs_teacher_behind_an_endpoint_answers_in_a_terminal_and_is_stored_nowhere(made: Path):
-    """The endpoint is a student that is served; its turns come back one by one, and the tools run here."""
-    with served(made, "run=debug") as address:
+    """The endpoint is a teacher in a process that is served; its turns come back one by one, and the tools run here."""
+    in_process = ["stage.model=teacher", "teacher=model", "teacher.path=outputs/debug/pretrain-s0/model"]
+    with served(made, "run=debug", *in_process) as address:
         own = ["teacher.model=pretrain-s0", "teacher.api_key_env=null", "teacher.instruction=null"]
         with chdir(made):
             roll_out("asked", "teacher=openai", f"teacher.base_url={address}", *own)
