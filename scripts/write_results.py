@@ -19,10 +19,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mentor.errors import InputError, MentorError
+from mentor.reporting.read.domain_means import domain_means, gains
 from mentor.reporting.read.evaluations import read_evaluations
 from mentor.reporting.read.methods import NOT_SIGNIFICANT, compare, method_results
 from mentor.reporting.read.order import DOMAINS, distinct
@@ -30,6 +32,7 @@ from mentor.reporting.read.records import EvalResult, MethodResult, Pair, StageR
 from mentor.reporting.read.task_scores import TaskKey
 from mentor.reporting.tables.differences import adjusted_interval_text, interval_text, p_text, points
 from mentor.reporting.tables.sentences import findings, listed
+from mentor.reporting.tables.verdict import lead, paragraph
 
 ROOT = Path(__file__).parents[1]
 STORED, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
@@ -100,9 +103,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Run:
-    """What is stored of one run: its stages, its results, and the score of every question of each result."""
+    """What is stored of one run: the day it ended, its stages, its results, and the score of every question of each."""
 
     seed: int
+    date: str | None
     stages: list[StageRecord]
     results: list[EvalResult]
     scores: dict[tuple[str, str, str, str], dict[TaskKey, float]]
@@ -121,7 +125,8 @@ class Run:
                     f"seed {self.seed}: {row.model} has other questions of {_column(row)} than the first run"
                 )
             rows.append({**_known(row, RESULT_FIELDS), "scores": [own[task] for task in ids]})
-        return {"seed": self.seed, "stages": [_known(stage, STAGE_FIELDS) for stage in self.stages], "results": rows}
+        said = {"seed": self.seed, "date": self.date}
+        return {**said, "stages": [_known(stage, STAGE_FIELDS) for stage in self.stages], "results": rows}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any], questions: dict[str, list[str]]) -> Run:
@@ -134,7 +139,7 @@ class Run:
             scores[_key(result)] = dict(zip(ids, row["scores"], strict=True))
         unknown = {"versions": {}, "counts": {}, "seconds": {}, "started": None, "ended": None}
         stages = [StageRecord(**{**dict.fromkeys(STAGE_FIELDS), **unknown, **stage}) for stage in stored["stages"]]
-        return cls(stored["seed"], stages, results, scores)
+        return cls(stored["seed"], stored["date"], stages, results, scores)
 
 
 @dataclass(frozen=True)
@@ -142,10 +147,13 @@ class Results:
     """All that the two texts are made from. verified_share: of the training tasks, those the teacher solved."""
 
     seeds: list[int]
+    dates: list[str]
     commits: list[str]
     verified_share: float | None
     rows: list[Row]
     tests: list[Pair]
+    means: list[MethodResult]
+    gains: list[Pair]
     costs: list[Cost]
 
 
@@ -214,12 +222,13 @@ def to_json(runs: Sequence[Run]) -> str:
     stored = [run.to_dict(questions) for run in runs]
     splits = ",\n  ".join(f"{json.dumps(split)}: {json.dumps(ids)}" for split, ids in questions.items())
     texts = ",\n".join(map(_run_text, stored))
-    return f'{{"schema": 2,\n "questions": {{\n  {splits}}},\n "runs": [\n{texts}]}}\n'
+    return f'{{"schema": 3,\n "questions": {{\n  {splits}}},\n "runs": [\n{texts}]}}\n'
 
 
 def _run_text(run: dict[str, Any]) -> str:
-    stages, results = (",\n   ".join(map(json.dumps, run[key])) for key in ("stages", "results"))
-    return f'  {{"seed": {run["seed"]},\n  "stages": [\n   {stages}],\n  "results": [\n   {results}]}}'
+    head = f'  {{"seed": {run["seed"]}, "date": {json.dumps(run["date"])}'
+    lists = (f'"{key}": [\n   ' + ",\n   ".join(map(json.dumps, run[key])) + "]" for key in ("stages", "results"))
+    return ",\n  ".join([head, *lists]) + "}"
 
 
 def compare_runs(runs: Sequence[Run]) -> Results:
@@ -237,10 +246,13 @@ def compare_runs(runs: Sequence[Run]) -> Results:
     solved = [record.headline for record in stages if record.stage == "rollout" and record.headline]
     return Results(
         seeds=order,
+        dates=sorted({run.date for run in runs if run.date is not None}),
         commits=sorted({record.git_commit for record in stages if record.git_commit}),
         verified_share=solved[0]["value"] if solved else None,
         rows=[_row(method) for method in methods],
         tests=compare(methods, scores),
+        means=domain_means(methods, scores),
+        gains=gains(methods, scores),
         costs=[_cost(method, names, stages) for method, names in models.items()],
     )
 
@@ -266,7 +278,9 @@ def read_run(folder: Path) -> Run:
     if unknown := {row.model for row in results} - {record.folder for record in stages}:
         raise InputError(f"{folder} has no stage {', '.join(sorted(unknown))}, whose results it holds")
     by_id = {key: {(task, ""): score for (task, _), score in own.items()} for key, own in scores.items()}
-    return Run(seed_of(folder, results), stages, results, by_id)
+    ended = max((record.ended for record in stages if record.ended is not None), default=None)
+    date = None if ended is None else datetime.fromtimestamp(ended, UTC).strftime("%Y-%m-%d")
+    return Run(seed_of(folder, results), date, stages, results, by_id)
 
 
 def _key(row: EvalResult) -> tuple[str, str, str, str]:
@@ -350,8 +364,11 @@ def page(results: Results) -> str:
         "# Results",
         "Made by `scripts/write_results.py` from `results.json`, which holds the numbers of the runs. Do not edit it.",
         _about(results),
-        "## What was seen",
+        "## Verdict",
+        lead(results.means, results.gains, shown[0], label),
+        "\n".join(f"- {line}" for line in paragraph(results.means, results.gains, shown[0], label)),
         RULE,
+        "## What was seen on each split",
         *("\n".join(f"- {seen(results, split, setting)}" for split in _splits(results)) for setting in shown),
     ]
     for setting in shown:
@@ -379,24 +396,29 @@ def with_body(readme: str, results: Results | None) -> str:
 
 def _body(results: Results) -> str:
     setting = _settings(results)[0]
-    in_domain = distinct(row.split for row in results.rows if row.domain == "id") or _splits(results)[:1]
-    sentences = [seen(results, split, setting) for split in in_domain]
     return "\n\n".join(
         [
+            lead(results.means, results.gains, setting, label),
             f"Accuracy, {setting}, in percent: the mean over {_seed_count(results)} and its 95 % interval over seeds "
             "and questions.",
             _accuracies(results, setting, every_seed=False),
-            *sentences,
-            f"{RULE} All splits, tests and tokens: [results](docs/results.md).",
+            f"{RULE} {_when(results)} All splits, tests and tokens: [results](docs/results.md).",
         ]
     )
+
+
+def _when(results: Results) -> str:
+    """The days of the runs, and their code."""
+    said = [f"Run on {listed(results.dates)}." if results.dates else ""]
+    said.append(f"Code: {listed(results.commits)}." if results.commits else "")
+    return " ".join(filter(None, said))
 
 
 def _about(results: Results) -> str:
     tasks = sorted({row.n for row in results.rows})
     said = [
         f"Training seeds {listed(results.seeds)}, with {' or '.join(map(str, tasks))} questions of each split.",
-        f"Code: {listed(results.commits)}." if results.commits else "",
+        _when(results),
         ""
         if results.verified_share is None
         else f"The teacher solved {_percent(results.verified_share)} % of the training tasks; it is not evaluated.",

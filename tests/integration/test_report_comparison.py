@@ -14,6 +14,7 @@ from selenium.webdriver.support.select import Select
 
 from mentor.config import Config, LoggerConfig, ReportStage
 from mentor.loggers import build_logger
+from mentor.reporting.page.markdown import escape
 from mentor.reporting.tables.differences import p_text
 from mentor.reporting.tables.table import SIGNS
 from mentor.runs.folder import RunFolder
@@ -194,5 +195,7 @@ def test_the_other_forms_hold_the_same(folder: Path, results: dict[str, Any]) ->
     markdown = (folder / "report.md").read_text()
     assert len(re.findall(r"^\| rl-flexible − pretrain \|", markdown, re.MULTILINE)) == 2, "in and out of domain"
     pair = next(p for p in results["pairs"] if (p["first"], p["second"]) == ("rl-flexible", "pretrain"))
-    assert f"| {p_text(pair['p_holm'])} | {p_text(pair['p_here_holm'])} | {pair['conclusion']} |" in markdown
+    cells = [p_text(pair["p_holm"]), p_text(pair["p_here_holm"]), pair["conclusion"]]
+    assert f"| {' | '.join(map(escape, cells))} |" in markdown
+    assert escape(results["verdict"][0]) in markdown
     assert (folder / "figures" / "sweep-2weights.png").is_file()

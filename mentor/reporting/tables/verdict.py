@@ -44,7 +44,7 @@ def lead(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, lab
             parts.append((f"{configuration}: " if configuration else "") + _lead(own, against, label))
     if domain is None or not parts:
         return "No evaluation has an accuracy, so there is nothing to conclude."
-    return f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}): {'; '.join(parts)}."
+    return f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}), {'; '.join(parts)}."
 
 
 def own_split(means: Sequence[MethodResult], domain: str, setting: str) -> str:
@@ -74,7 +74,9 @@ def _lead(means: Sequence[MethodResult], gains: Sequence[Pair], label: Label) ->
         found = sorted((g for g in gains if g.conclusion in conclusions), key=lambda g: -g.difference)
         if found:
             said.append(f"{how} {listed([f'{label(own_name(g.first))} {points(g.difference)}' for g in found])}")
-    return f"points against {label(own_name(reference))}: {', '.join(said)}"
+        elif BETTER in conclusions:
+            said.append(f"{how} none")
+    return f"in points against {label(own_name(reference))}: {', '.join(said)}"
 
 
 def paragraph(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str) -> list[str]:

@@ -19,12 +19,13 @@ GAINS = [
 
 def test_one_sentence_for_the_first_screen() -> None:
     assert lead(MEANS, GAINS, "sampled") == (
-        "Out of domain (mean of 4 splits, sampled): points against rl-sparse: over seeds rl-flexible +25.0 and base "
+        "Out of domain (mean of 4 splits, sampled), in points against rl-sparse: over seeds rl-flexible +25.0 and base "
         "−10.0, in these models only sft +40.0, not told apart rl-strict +0.0."
     )
     assert lead(MEANS[:1], [], "sampled") == (
-        "Out of domain (mean of 4 splits, sampled): base is right on 10.0 %, with nothing to compare it with."
+        "Out of domain (mean of 4 splits, sampled), base is right on 10.0 %, with nothing to compare it with."
     )
+    assert lead(MEANS, GAINS[2:3], "sampled").endswith("rl-sparse: over seeds none, not told apart rl-strict +0.0.")
     assert lead([], [], "") == "No evaluation has an accuracy, so there is nothing to conclude."
 
 
@@ -54,7 +55,7 @@ def test_configurations_are_named_and_their_methods_are_not_named_twice() -> Non
     means = [make_method(f"shy · {name}", base="shy · pretrain") for name in ("rl-sparse", "rl-x")]
     gain = make_pair("shy · rl-x", "shy · rl-sparse", "better")
     assert lead(means, [gain], "sampled") == (
-        "In domain (test, sampled): shy: points against rl-sparse: over seeds rl-x +25.0."
+        "In domain (test, sampled), shy: in points against rl-sparse: over seeds rl-x +25.0."
     )
     assert paragraph(means, [gain], "sampled")[0].startswith(
         "In domain, shy, over seeds, against rl-sparse: rl-x +25.0"
