@@ -468,6 +468,9 @@ class RewardConfig(Section):
     matcher: str | None = None  # short for reward.terms.match.term; released: the authors' function
     wrong_scale: float | None = None  # short for reward.terms.match.wrong_scale, a factor with a wrong answer; 0 to 1
     gate: str | None = None  # short for the gates of match and valid: none, outcome, group
+    anneal: str = choice("none", "none", "group", "run")  # terms of the calls fade with right answers of group or run
+    anneal_until: float = number(1.0, low=0.01, high=1)  # share of right answers from which on they count nothing
+    anneal_steps: int = count(10)  # last steps that the run's share of right answers is a mean of
     floors: RewardFloors = field(default_factory=RewardFloors)  # totals without a final answer (project)
     grader: str = "answer"  # what says whether it is right: answer, its final answer; file.py:function; judge:rubric.md
     max_ungraded: float = share(0.05)  # share of answers without a grade before the run stops

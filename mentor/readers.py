@@ -26,7 +26,7 @@ from mentor.config import (
     JudgeConfig,
 )
 from mentor.errors import ConfigError
-from mentor.reward_keys import asks_judge
+from mentor.reward_keys import asks_judge, guidance_terms
 
 if TYPE_CHECKING:  # the help reads the table without Hydra
     from hydra.core.override_parser.types import Override
@@ -112,6 +112,9 @@ JUDGED = Condition(
     "a term or grader judge:<rubric>",
 )
 COMPARES_CALLS = one_of(".family", "project") & (above(".terms.match.weight", 0) | above(".terms.valid.weight", 0))
+GUIDES = one_of(".family", "project") & Condition(
+    (".terms",), lambda look: bool(guidance_terms(look(".terms") or {})), "a weight above 0 of a term of the calls"
+)
 
 ROWS = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls")
 ROWS_OR_TRACES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls", "traces")
@@ -178,6 +181,9 @@ REWARD = {
         one_of(".family", "project"),
     ),
     "gate": COMPARES_CALLS,
+    "anneal": stage_in("rl", "check") & GUIDES,
+    "anneal_until": stage_in("rl", "check") & GUIDES & one_of(".anneal", "group", "run"),
+    "anneal_steps": stage_in("rl", "check") & GUIDES & one_of(".anneal", "run"),
     "wrong_scale": one_of(".family", "project")
     & above(".terms.match.weight", 0)
     & one_of(".terms.match.gate", "none", "group"),

@@ -83,6 +83,16 @@ def in_short_keys(reward: Mapping[str, Any]) -> dict[str, Any]:
     return {**others, **short} if plain == terms else {**others, "terms": terms}
 
 
+def guidance_terms(terms: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names of the built-in terms that count beside `correct`: what a student is paid for its calls."""
+    own = ":"  # in what names a function or a rubric
+    return tuple(
+        name
+        for name, term in terms.items()
+        if term.get("weight") and term.get("term") != "correct" and own not in str(term.get("term"))
+    )
+
+
 def asks_judge(reward: Any, benchmarks: Mapping[str, Any]) -> bool:
     """Return whether a term or a grader asks the judge. Sections of the configuration or their stored mappings."""
     sections = [reward, *benchmarks.values()]

@@ -6,7 +6,7 @@ Plain records with checks at construction; no torch here. Axes: `P` prompts, `G`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby, pairwise
@@ -475,6 +475,22 @@ class RewardBreakdown:
         """The parts, or the total as the only one; None without a total."""
         return None if self.total is None else self.parts or {"total": self.total}
 
+    def scaled(self, names: Collection[str], factor: float) -> RewardBreakdown:
+        """Multiply the parts of these names, their weights and what was earned of them; unchanged without a total."""
+        if self.total is None:
+            return self
+
+        def of(values: Mapping[str, float]) -> dict[str, float]:
+            return {name: value * factor if name in names else value for name, value in values.items()}
+
+        parts = of(self.parts)
+        earned = {
+            name: tuple(value * factor for value in values) if name in names else values
+            for name, values in self.earned.items()
+        }
+        total = math.fsum(parts.values()) if parts else self.total
+        return replace(self, total=total, parts=parts, weights=of(self.weights), earned=earned)
+
     def with_part(self, name: str, value: float, weight: float = 1.0) -> RewardBreakdown:
         """Add `value`, which has the weight in it, to the total, as another part; unchanged without a total."""
         if self.contributions is None:
@@ -516,6 +532,7 @@ class TrajectoryGroup:
     advantage_parts: of each reward term, which sum to the advantage. turn_advantages: of each turn, where credit is
     given by turn; else there are none.
     distilled: by place in the group, what each trained token of the trajectory adds to the advantage (a teacher's).
+    guidance: what the terms of the calls are multiplied by, where they fade (`reward.anneal`); else None.
     """
 
     task: Task
@@ -525,6 +542,7 @@ class TrajectoryGroup:
     advantage_parts: list[dict[str, float] | None] = field(default_factory=list)
     turn_advantages: list[list[float] | None] = field(default_factory=list)
     distilled: dict[int, list[float]] = field(default_factory=dict)
+    guidance: float | None = None
 
     @property
     def kind(self) -> GroupKind | None:

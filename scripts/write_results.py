@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 STORED, PAGE, README = ROOT / "docs" / "results.json", ROOT / "docs" / "results.md", ROOT / "README.md"
 START, END = "<!-- made by scripts/write_results.py -->", "<!-- end of what it made -->"
 KINDS = ("pretrain", "sft", "rl")
-REWARDS = ("sparse", "strict", "flexible", "results")
+REWARDS = ("sparse", "strict", "flexible", "flexible_f1", "results")
 STAGE_FIELDS = (
     "folder",
     "stage",

@@ -79,6 +79,11 @@ class History:
 
     def headline(self) -> tuple[str, float] | None:
         """Return the mean share of correct answers over the last steps."""
-        shares = [row.get("reward/correct") for row in self.rows[-HEADLINE_STEPS:]]
+        share = self.success(HEADLINE_STEPS)
+        return None if share is None else ("reward/correct", share)
+
+    def success(self, steps: int) -> float | None:
+        """Return the mean share of correct answers over the last `steps` steps; None where nothing was graded."""
+        shares = [row.get("reward/correct") for row in self.rows[-steps:]]
         graded = [share for share in shares if share is not None]
-        return ("reward/correct", fmean(graded)) if graded else None
+        return fmean(graded) if graded else None

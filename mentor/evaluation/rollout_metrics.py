@@ -23,6 +23,7 @@ def group_metrics(groups: Sequence[TrajectoryGroup], settings: AdvantageSettings
         "reward/correct": _mean(breakdown.correct for breakdown in breakdowns),
         **{f"reward/{term}": _mean(b.terms.get(term) for b in breakdowns) for term in _terms(breakdowns)},
         **{f"reward/{part}": _mean(b.parts.get(part) for b in breakdowns) for part in ("overlong", "kl")},
+        "reward/guidance": _mean(group.guidance for group in groups),
         "reward/ungraded": _mean(float(breakdown.total is None) for breakdown in breakdowns),
         **_kinds(groups, settings),
         **advantage_metrics(groups),

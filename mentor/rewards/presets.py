@@ -27,7 +27,8 @@ Reward = CompositeReward | ReleasedReward
 JUDGED_AT_ONCE = 8  # groups, while their answers are waited for
 ANSWER = "answer"  # the grader of boxed answers
 
-_PROJECT_ONLY = ("floors", "max_ungraded", "grader")
+_UNFADED = {"anneal": "none", "anneal_until": 1.0, "anneal_steps": 10}
+_PROJECT_ONLY = ("floors", "max_ungraded", "grader", "anneal")
 
 
 def preset_names() -> tuple[str, ...]:
@@ -79,7 +80,9 @@ def settings_of(name: str, described: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return in_short_keys(_complete(one)) == in_short_keys(_complete(other))
+    """Whether both score alike: how terms fade in training changes no score."""
+    first, second = (in_short_keys(_complete(settings)) for settings in (one, other))
+    return {**first, **_UNFADED} == {**second, **_UNFADED}
 
 
 def own_files(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -143,6 +146,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     released = complete["family"] == "released"
     if released or complete["matcher"] is not None:
         _choice("matcher", complete["matcher"], RELEASED if released else tuple(MATCHERS))
+    _choice("anneal", complete["anneal"], ("none", "group", "run"))
     if complete["gate"] is not None:
         _choice("gate", complete["gate"], GATES)
     for key in SHORT_KEYS:

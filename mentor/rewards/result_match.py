@@ -85,11 +85,19 @@ def same_results(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> 
         for place, position in first.items()
     )
     attempted = len(student) - min(repeats, len(teacher) - len(wanted))
+    return covered_share(shared, len(wanted), attempted)
+
+
+def covered_share(shared: int, wanted: int, attempted: int) -> float:
+    """Return shared / wanted where one is missing, else (wanted - 1 + wanted / attempted) / wanted.
+
+    shared: at most wanted, and at most attempted. Where nothing is wanted, 1 without an attempt and else 0.
+    """
     if not wanted:
         return float(not attempted)
-    if shared < len(wanted):
-        return shared / len(wanted)
-    return (len(wanted) - 1 + len(wanted) / attempted) / len(wanted)
+    if shared < wanted:
+        return shared / wanted
+    return (wanted - 1 + wanted / attempted) / wanted
 
 
 def teacher_results(calls: Sequence[ToolCall]) -> list[TeacherResult]:

@@ -26,7 +26,7 @@ from mentor.types import Task, Trajectory
 
 GATES = ("none", "outcome", "group")
 OWN = ("path/to/file.py:function", "judge:path/to/rubric.md")
-OTHER_NAMES = ("total", "mean", "ungraded", "floor", "overlong", "kl")
+OTHER_NAMES = ("total", "mean", "ungraded", "floor", "overlong", "kl", "guidance")
 """Names in `reward/<name>` and among the parts of a total that are no terms."""
 
 _NAME = re.compile(r"[A-Za-z]\w*")

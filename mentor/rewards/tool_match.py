@@ -1,9 +1,9 @@
 """How far a student's calls match the teacher's: one pure function per matcher, with values in [0, 1].
 
 The student's calls are all that it attempted, with their outcomes. Only those that ran without error can match; in the
-F1 matchers (`bag_f1`, `f1`, `lcs`, `results`) the others (failed, malformed, unknown) cost precision, so that a failed
-attempt is never free, and the other matchers leave them out. Where the teacher used no tool, using none matches fully
-and using any not at all. `results` is in `result_match.py`.
+F1 matchers (`bag_f1`, `f1`, `lcs`) the others (failed, malformed, unknown) cost precision, so that a failed attempt is
+never free; in `coverage` and `results` they do once nothing is missing; the other matchers leave them out. Where the
+teacher used no tool, using none matches fully and using any not at all. `results` is in `result_match.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mentor.rewards.result_match import same_results
+from mentor.rewards.result_match import covered_share, same_results
 from mentor.types import CallRecord, NamedCall, Task, ToolCall
 
 Matcher = Callable[[Sequence[CallRecord], Sequence[ToolCall]], float]
@@ -23,8 +23,16 @@ def bag_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
 
     Repeats and failed attempts cost precision.
     """
-    shared = (Counter(_ran(student)) & Counter(_names(teacher))).total()
-    return _f1(shared, len(student), len(teacher))
+    return _f1(_shared(student, teacher), len(student), len(teacher))
+
+
+def coverage(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
+    """Return the share of the teacher's calls that the student made, by tool name; the last of them by precision.
+
+    With R calls of the teacher, shared / R where one is missing, else (R - 1 + R / calls attempted) / R. So a call
+    costs nothing while one is missing, a further shared call never lowers the value, and any other never raises it.
+    """
+    return covered_share(_shared(student, teacher), len(teacher), len(student))
 
 
 def set_f1(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> float:
@@ -70,6 +78,7 @@ def longest_common_subsequence(student: Sequence[CallRecord], teacher: Sequence[
 
 MATCHERS: dict[str, Matcher] = {
     "bag_f1": bag_f1,
+    "coverage": coverage,
     "set": same_set,
     "overlap": overlap,
     "f1": set_f1,
@@ -94,6 +103,11 @@ def _names(calls: Sequence[ToolCall]) -> list[str]:
 def _ran(calls: Sequence[CallRecord]) -> list[str]:
     """Return the names of the calls that ran without error (or fit, where calls are not run), in order."""
     return [call.name for call in calls if call.fits and call.name is not None]
+
+
+def _shared(student: Sequence[CallRecord], teacher: Sequence[ToolCall]) -> int:
+    """Count the calls that ran and that the teacher made too, by tool name and how often each was called."""
+    return (Counter(_ran(student)) & Counter(_names(teacher))).total()
 
 
 def _f1(shared: int, student: int, teacher: int) -> float:

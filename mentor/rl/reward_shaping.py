@@ -1,13 +1,30 @@
-"""Reward shaping on groups, before advantages: the overlong penalty and the KL term in the reward."""
+"""Reward shaping on groups, before advantages: terms that fade, the overlong penalty and the KL term in the reward."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from mentor.algorithm.shaping import kl_of_sequences, overlong_penalty
 from mentor.rl.experience import Experience
 from mentor.rl.settings import ShapingSettings
 from mentor.types import TrajectoryGroup
+
+
+def fade_guidance(groups: Sequence[TrajectoryGroup], settings: ShapingSettings, run_success: float | None) -> None:
+    """Multiply the terms that fade by 1 - success / until, at least 0, and set `guidance` of every group to that.
+
+    Success is the share of right answers among the group's graded ones, or run_success, that of the last steps (None
+    before the first). A term's weight fades with it, so that one that is normalised by itself (GDPO) fades too.
+    """
+    anneal = settings.anneal
+    if anneal is None:
+        return
+    for group in groups:
+        right = [breakdown.correct for breakdown in group.rewards if breakdown.correct is not None]
+        in_group = fmean(right) if right else None
+        group.guidance = anneal.factor(run_success if anneal.by_run else in_group)
+        group.rewards = [breakdown.scaled(anneal.terms, group.guidance) for breakdown in group.rewards]
 
 
 def subtract_overlong(groups: Sequence[TrajectoryGroup], settings: ShapingSettings) -> None:

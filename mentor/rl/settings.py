@@ -10,14 +10,34 @@ from mentor.policy import Truncation
 
 
 @dataclass(frozen=True)
+class AnnealSettings:
+    """Reward terms that fade with success. terms: their names. by_run: the run's success, else that of each group.
+
+    until: the share of right answers from which on they count nothing.
+    """
+
+    terms: frozenset[str]
+    by_run: bool
+    until: float = 1.0
+
+    def factor(self, success: float | None) -> float:
+        """Return max(0, 1 - success / until), what the terms are multiplied by; 1 where no success is known."""
+        return 1.0 if success is None else max(0.0, 1.0 - success / self.until)
+
+
+@dataclass(frozen=True)
 class ShapingSettings:
-    """What is subtracted from rewards before advantages. max_tokens: of a trajectory. kl_coef: of KL in the reward."""
+    """What changes rewards before advantages. max_tokens: of a trajectory. kl_coef: of KL in the reward.
+
+    anneal: None where no term fades.
+    """
 
     max_tokens: int
     overlong_buffer_tokens: int = 0
     overlong_penalty: float = 1.0
     kl_coef: float = 0.0
     kl_estimator: str = "k3"
+    anneal: AnnealSettings | None = None
 
 
 @dataclass(frozen=True)

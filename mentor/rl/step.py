@@ -10,7 +10,7 @@ from mentor.policy.teacher_model import ScoringTeacher
 from mentor.rl.advantages import assign_advantages, drop_surplus, enough_signal
 from mentor.rl.distilling import ask_teacher, distillation_metrics
 from mentor.rl.experience import gather_experience
-from mentor.rl.reward_shaping import subtract_kl, subtract_overlong
+from mentor.rl.reward_shaping import fade_guidance, subtract_kl, subtract_overlong
 from mentor.rl.rollouts import GroupSampler, Reward, score_groups
 from mentor.rl.settings import AlgorithmSettings
 from mentor.rl.update import update_policy
@@ -41,12 +41,15 @@ class StepRunner:
         self.rollouts.environment.sampler.sleep()
         self._push(start, Timer())
 
-    def take(self, step: int, timer: Timer) -> tuple[list[TrajectoryGroup], dict[str, float]]:
+    def take(
+        self, step: int, timer: Timer, run_success: float | None = None
+    ) -> tuple[list[TrajectoryGroup], dict[str, float]]:
         """Take step `step`, from 1: return its groups and the stats of the update and the push.
 
         Also those groups are returned that dynamic sampling did not train on. timer: gets the seconds of each phase.
+        run_success: the share of right answers in the steps before; None where there is none.
         """
-        groups, rounds = self._sampled(step, timer)
+        groups, rounds = self._sampled(step, timer, run_success)
         with timer("sleep"):
             self.rollouts.environment.sampler.sleep()
         trained = drop_surplus(groups, self.algorithm.prompts, self.algorithm.advantage)
@@ -70,7 +73,7 @@ class StepRunner:
             stats |= self.rollouts.curriculum.metrics(step)
         return groups, stats
 
-    def _sampled(self, step: int, timer: Timer) -> tuple[list[TrajectoryGroup], int]:
+    def _sampled(self, step: int, timer: Timer, run_success: float | None) -> tuple[list[TrajectoryGroup], int]:
         """Sample and score rounds of groups until enough have a signal; return all of them, and how many rounds."""
         groups: list[TrajectoryGroup] = []
         for number in range(self.algorithm.rounds):
@@ -78,6 +81,7 @@ class StepRunner:
                 sampled = self.rollouts.sample(step, number)
             with timer("reward"):
                 score_groups(sampled, self.reward, self.rollouts.ranks)
+                fade_guidance(sampled, self.algorithm.shaping, run_success)
                 subtract_overlong(sampled, self.algorithm.shaping)
             if self.rollouts.curriculum is not None:
                 self.rollouts.curriculum.record(step, sampled)

@@ -63,7 +63,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
         **{"end_of_turn": None, "uncertified": False},
     },
     "sampler": {"max_thinking_tokens": None, "top_k": None},
-    "reward": {"grader": "answer"},
+    "reward": {"grader": "answer", "anneal": "none", "anneal_until": 1.0, "anneal_steps": 10},
     "teacher": {"think_history": "keep", "max_calls_per_turn": 32},
     "trainer": {
         **{"old_logprobs": "sampler", "task_epochs": None, "dual_clip": None, "mask_cut": False},

@@ -83,7 +83,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     start = control.resume()
     roll_back_trajectories(folder, start, logger, ranks)
     roll_back_items(folder.path, start, ranks)
-    algorithm = algorithm_settings(trainer, sampling, config.distill)
+    algorithm = algorithm_settings(trainer, sampling, config.distill, reward_settings)
     history = History(folder.path / "metrics.jsonl")
     logger.message(budget(trainer, sampling, len(tasks), start))
     with (
@@ -121,7 +121,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
         runner.begin(start)
         for step in control.steps_left(evaluate):
             timer = Timer()
-            groups, stats = runner.take(step, timer)
+            groups, stats = runner.take(step, timer, history.success(reward_settings.anneal_steps))
             metrics, alarms = history.add(step, groups, stats, timer.seconds, algorithm.advantage)
             may_be_last = control.log(step, metrics)
             for line in alarms:

@@ -36,6 +36,8 @@ def store_groups(store: TrajectoryWriter, groups: Sequence[TrajectoryGroup], ste
     for group in groups:
         for member, (trajectory, breakdown) in enumerate(zip(group.trajectories, group.rewards, strict=True)):
             reward: dict[str, Any] = {"total": breakdown.total, "terms": breakdown.terms, "parts": breakdown.parts}
+            if group.guidance is not None:
+                reward["guidance"] = group.guidance
             if breakdown.total is None:
                 reward["note"] = breakdown.note
             record = {"step": step, **trajectory.to_dict(), "reward": reward, **_advantage(group, member)}

@@ -7,10 +7,11 @@ from dataclasses import replace
 from mentor.algorithm.advantage import AdvantageSettings
 from mentor.algorithm.distillation import NO_TEACHER, DistillSettings
 from mentor.algorithm.loss import LossSettings
-from mentor.config import DistillConfig, RlTrainer, SamplerConfig
+from mentor.config import DistillConfig, RewardConfig, RlTrainer, SamplerConfig
 from mentor.errors import InputError
 from mentor.policy import Truncation
-from mentor.rl.settings import AlgorithmSettings, ShapingSettings, UpdateSettings
+from mentor.reward_keys import guidance_terms
+from mentor.rl.settings import AlgorithmSettings, AnnealSettings, ShapingSettings, UpdateSettings
 
 
 def with_steps(trainer: RlTrainer, tasks: int) -> RlTrainer:
@@ -31,9 +32,12 @@ def with_steps(trainer: RlTrainer, tasks: int) -> RlTrainer:
 
 
 def algorithm_settings(
-    trainer: RlTrainer, sampling: SamplerConfig, distill: DistillConfig | None = None
+    trainer: RlTrainer,
+    sampling: SamplerConfig,
+    distill: DistillConfig | None = None,
+    reward: RewardConfig | None = None,
 ) -> AlgorithmSettings:
-    """Read the algorithm from the trainer, how tokens are drawn, and how a teacher counts."""
+    """Read the algorithm from the trainer, how tokens are drawn, how a teacher counts, and which reward terms fade."""
     max_tokens = sampling.max_tokens
     in_reward = trainer.kl_placement == "reward"
     return AlgorithmSettings(
@@ -46,6 +50,7 @@ def algorithm_settings(
             trainer.overlong_penalty,
             kl_coef=trainer.kl_coef if in_reward else 0.0,
             kl_estimator=trainer.kl_estimator,
+            anneal=_annealing(reward) if reward is not None else None,
         ),
         LossSettings(
             trainer.clip_low,
@@ -70,6 +75,14 @@ def algorithm_settings(
         rounds=trainer.max_sampling_rounds,
         truncation=Truncation(sampling.top_k, sampling.top_p) if sampling.top_k is not None else None,
     )
+
+
+def _annealing(reward: RewardConfig) -> AnnealSettings | None:
+    """Return which terms fade and how; None where none does."""
+    names = frozenset(guidance_terms(reward.terms))
+    if reward.anneal == "none" or not names:
+        return None
+    return AnnealSettings(names, by_run=reward.anneal == "run", until=reward.anneal_until)
 
 
 def _distillation(distill: DistillConfig) -> DistillSettings:

@@ -80,7 +80,7 @@ def test_six_commands_lead_to_a_report(depot: Path):
         run(depot, *command, *SMALL.get(stage, []))
     report = (depot / "outputs/depot/report/report.md").read_text()
     assert "jsonl/test" in report and "outside/test" in report
-    assert len(verdicts(depot, "depot", "rl-flexible-s0", "jsonl")) == 24
+    assert len(verdicts(depot, "depot", "rl-flexible_f1-s0", "jsonl")) == 24
 
 
 @pytest.mark.proof
@@ -97,7 +97,7 @@ def test_the_students_learn_and_what_the_tools_return_is_what_they_learn_to_use(
         words = [base if word.startswith("model.path=") else word for word in line[1:]]
         run(depot, *words, f"seed={seed}")
 
-    gains = {model: gain(depot, "depot", model, seed) for model in ("sft", "rl-flexible")}
+    gains = {model: gain(depot, "depot", model, seed) for model in ("sft", "rl-flexible_f1")}
     shuffled = gain(depot, "shuffled", "sft", seed)
     print(f"seed {seed}: {gains}, shuffled {shuffled}")
     assert all(low > 0.1 for low, _ in gains.values())

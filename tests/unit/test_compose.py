@@ -95,7 +95,7 @@ def test_pipeline_hands_an_override_to_the_steps_that_read_it(hydra_conf: None, 
 @pytest.mark.parametrize(
     ("experiment", "rewards", "steps", "limit"),
     [
-        ("rare_success", ["sparse", "strict", "flexible", "results"], 60, None),
+        ("rare_success", ["sparse", "strict", "flexible_f1", "results"], 60, None),
         ("demo", ["sparse", "results"], 18, 100),
     ],
 )

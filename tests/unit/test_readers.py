@@ -61,6 +61,16 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
             "stage=rl sampler=vllm sampler.placement=separate sampler.gpu_memory_share=0.4",
             "`sampler.gpu_memory_share` is read with sampler=vllm and sampler.placement=colocated only",
         ),
+        (
+            "stage=rl reward=sparse reward.anneal=group",
+            "`reward.anneal` is read with stage=rl or check and reward.family=project and a weight above 0 of a term",
+        ),
+        ("stage=rl reward.anneal_until=0.5", "of the calls and reward.anneal=group or run only"),
+        ("stage=rl reward.anneal=group reward.anneal_steps=5", "of the calls and reward.anneal=run only"),
+        (
+            "stage=score stage.input=rows.jsonl stage.output=scores.jsonl reward.anneal=group",
+            "`reward.anneal` is read with stage=rl or check",
+        ),
         ("stage=eval model.license=mit", "`model.license` is read with stage=pretrain, sft, rl or check only"),
         (
             "stage=eval stage.samples=0 sampler.temperature=0.7",

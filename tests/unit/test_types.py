@@ -213,3 +213,13 @@ def test_a_task_with_earlier_messages_comes_back_and_its_turns_are_those_that_an
     answered = Trajectory(task, messages, "[]", StopReason.ANSWERED, [])
     assert (answered.first_turn, answered.turns) == (1, 1)
     assert "earlier" not in Task("t", "1?", ("1",), "calculator").to_dict()
+
+
+def test_parts_of_a_reward_are_scaled_with_their_weights_and_what_turns_earned_of_them():
+    parts, earned = {"correct": 0.6, "match": 0.3}, {"match": (0.0, 0.2)}
+    whole = RewardBreakdown(0.9, {}, parts=parts, weights={"correct": 0.6, "match": 0.3}, earned=earned)
+    found = whole.scaled({"match", "valid"}, 0.5)
+    assert found.total == 0.75 and found.parts == {"correct": 0.6, "match": 0.15}
+    assert found.weights == {"correct": 0.6, "match": 0.15} and found.earned == {"match": (0.0, 0.1)}
+    for other in (RewardBreakdown(None, {}), RewardBreakdown(0.1, {"correct": 0.0})):  # no total, and no sum of terms
+        assert other.scaled({"match"}, 0.5) == other

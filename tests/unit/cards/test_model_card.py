@@ -41,10 +41,21 @@ def test_reward_settings_and_results_are_those_of_the_run(tmp_path: Path):
     text = card_text(read_facts(model))
     assert "trained by reinforcement learning with tools from sft-s0." in text
     assert "| made from | Qwen/Qwen3-0.6B |" in text and "| sampled tokens | 12,345 |" in text
-    assert "| match | `bag_f1` | 0.3 | 0.2 | none |" in text and "  steps: 7\n" in text
+    assert "| match | `coverage` | 0.3 | 0.2 | none |" in text and "  steps: 7\n" in text
     assert "| gsm8k | test | in domain | sampled | 256 | 50.0 | 40.0 to 60.0 |" in text
     assert "| gsm8k | far | out of domain | sampled | 256 | 25.0 | 20.0 to 30.0 |" in text
     assert not re.search(r"/home/|" + re.escape(str(tmp_path)), text), "no folder of this machine"
+    assert "\n\n\n" not in text and "fade" not in text
+
+
+def test_guidance_that_faded_is_said(tmp_path: Path):
+    model = make_carded_run(tmp_path)
+    path = model.parent / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["reward"] |= {"anneal": "run", "anneal_until": 0.8}
+    path.write_text(yaml.safe_dump(config))
+    text = card_text(read_facts(model))
+    assert "Terms of the calls fade with the share of right answers of the run, and are gone at 0.8.\n\n## Tr" in text
     assert "\n\n\n" not in text
 
 

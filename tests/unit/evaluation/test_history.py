@@ -82,3 +82,16 @@ def test_a_run_without_an_optimiser_step_is_an_error(tmp_path: Path):
     history.add(1, [make_group(make_reward(0.0, correct=0.0))], stats(0.0), SECONDS, PLAIN)
     with pytest.raises(StageError, match="no optimiser step in 1 steps"):
         history.counts()
+
+
+def test_success_is_a_mean_over_the_last_steps_that_were_graded(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    shares = [{"reward/correct": 0.9}, {"reward/correct": 0.1}, {}, {"reward/correct": 0.4}]
+    path.write_text(
+        "".join(
+            json.dumps({**row(0.1, 0.0, 0.0), "step": step, **share}) + "\n" for step, share in enumerate(shares, 1)
+        )
+    )
+    history = History(path)
+    assert [history.success(steps) for steps in (1, 2, 3)] == pytest.approx([0.4, 0.4, 0.25])
+    assert history.success(10) == pytest.approx(1.4 / 3) and History(tmp_path / "none.jsonl").success(10) is None

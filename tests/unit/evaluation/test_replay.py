@@ -31,7 +31,7 @@ def group(*members):
 
 
 def points_of(grid):
-    return grid_points(load_preset("flexible"), "flexible", grid)
+    return grid_points(load_preset("flexible_f1"), "flexible_f1", grid)
 
 
 def test_a_point_against_the_preset_by_hand():

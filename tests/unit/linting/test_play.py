@@ -48,7 +48,7 @@ def whys(found: Lint) -> set[str]:
     return {finding.rule.why for finding in found.findings}
 
 
-@pytest.mark.parametrize("name", ["sparse", "strict", "flexible", "results"])
+@pytest.mark.parametrize("name", ["sparse", "strict", "flexible", "flexible_f1", "results"])
 def test_the_projects_rewards_keep_every_order(chat, name):
     assert lint(name, chat).findings == []
 
@@ -172,7 +172,7 @@ def test_tools_and_answers_of_the_users_own(chat, tmp_path):
     task = Task("own", "Capital of France?", ("Paris",), "", reference=calls)
     assert lint("results", chat, Toolbox(Toolset.from_python(path)), task).findings == []
     found = lint("flexible", chat, Toolbox(Toolset.from_python(path)), task)
-    assert found.findings == [] and found.scores["own"]["honest, wrong answer"] == pytest.approx(0.16)
+    assert found.findings == [] and found.scores["own"]["honest, wrong answer"] == pytest.approx(0.06)
     lines = found.table().splitlines()
     assert lines[0] == "reward of task 1: own" and lines[2].split() == ["1.000", "honest"]
     shown = [float(line.split()[0]) for line in lines[2:]]

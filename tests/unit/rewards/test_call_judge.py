@@ -35,12 +35,12 @@ def test_calls_without_a_turn_and_malformed_ones_are_wrong():
     ("trajectory", "terms", "total"),
     [
         (said(NOT_RUN), (1, 1, 1), 1.0),
-        (said(WRONG), (0, 1, 1), 0.3 * 0.2 + 0.1),
-        (said(NOT_RUN, NOT_RUN), (0, 2 / 3, 1), 0.3 * 0.2 * 2 / 3 + 0.1),
+        (said(WRONG), (0, 1, 1), 0.3 * 0.2),
+        (said(NOT_RUN, NOT_RUN), (0, 1 / 2, 1), 0.3 * 0.2 / 2),
         (said(UNREAD), (0, 0, 0), 0.0),
         (said(stop=StopReason.ANSWERED), (0, 0, 0), 0.0),
         (said(right=(), stop=StopReason.ANSWERED), (1, 1, 1), 1.0),
-        (said(NOT_RUN, right=()), (0, 0, 1), 0.1),
+        (said(NOT_RUN, right=()), (0, 0, 1), 0.0),
     ],
 )
 def test_rewards_of_calls(trajectory, terms, total):

@@ -1,9 +1,13 @@
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
 
 from mentor.errors import GraderError, InputError
 from mentor.rewards import Reward, build_reward, load_preset
@@ -25,23 +29,59 @@ def total(reward: Reward, **trajectory: Any) -> float | None:
 
 def test_the_formula_by_hand(flexible: Reward) -> None:
     assert total(flexible, calls=HONEST) == 1.0
-    # match 2 * 1 / 3, all well-formed
-    assert total(flexible, calls=HONEST[:1]) == pytest.approx(0.6 + 0.3 * 2 / 3 + 0.1)
-    # wrong: match counts a fifth
-    assert total(flexible, text=r"\boxed{71}", calls=HONEST) == pytest.approx(0.3 * 0.2 + 0.1)
-    # one of three calls malformed, both teacher's calls ran: match 2 * 2 / (3 + 2)
+    # match 1 / 2, all well-formed
+    assert total(flexible, calls=HONEST[:1]) == pytest.approx(0.6 + 0.3 / 2 + 0.1)
+    # wrong: match counts a fifth, and valid nothing
+    assert total(flexible, text=r"\boxed{71}", calls=HONEST) == pytest.approx(0.3 * 0.2)
+    # one of three calls malformed, both teacher's calls ran: match (1 + 2 / 3) / 2
     broken = CallRecord(0, None, {}, False, CallError.MALFORMED)
-    assert total(flexible, calls=[*HONEST, broken]) == pytest.approx(0.6 + 0.3 * 4 / 5 + 0.1 * 2 / 3)
+    assert total(flexible, calls=[*HONEST, broken]) == pytest.approx(0.6 + 0.3 * 5 / 6 + 0.1 * 2 / 3)
     # a well-formed call that failed costs the same match
-    assert total(flexible, calls=[*HONEST, call("add", CallError.TIMEOUT)]) == pytest.approx(0.6 + 0.3 * 4 / 5 + 0.1)
+    assert total(flexible, calls=[*HONEST, call("add", CallError.TIMEOUT)]) == pytest.approx(0.6 + 0.3 * 5 / 6 + 0.1)
+
+
+def test_the_formula_of_flexible_f1_by_hand() -> None:
+    with build_reward(**load_preset("flexible_f1")) as reward:
+        assert total(reward, calls=HONEST) == 1.0
+        # match 2 * 1 / 3, all well-formed
+        assert total(reward, calls=HONEST[:1]) == pytest.approx(0.6 + 0.3 * 2 / 3 + 0.1)
+        # wrong: match counts a fifth, and valid in full
+        assert total(reward, text=r"\boxed{71}", calls=HONEST) == pytest.approx(0.3 * 0.2 + 0.1)
+        assert total(reward, text=r"\boxed{71}", calls=[call("sqrt", x=4)]) == pytest.approx(0.1)
+        # one of three calls malformed, both teacher's calls ran: match 2 * 2 / (3 + 2)
+        broken = CallRecord(0, None, {}, False, CallError.MALFORMED)
+        assert total(reward, calls=[*HONEST, broken]) == pytest.approx(0.6 + 0.3 * 4 / 5 + 0.1 * 2 / 3)
+
+
+TOOLS = st.sampled_from(("add", "divide", "sqrt", "floor"))
+ATTEMPTS = st.lists(st.tuples(TOOLS, st.sampled_from((None, None, None, *CallError))), max_size=8)
+
+
+@tries(max_examples=300, deadline=None)
+@given(attempts=ATTEMPTS, further=TOOLS, teacher=st.lists(TOOLS, max_size=5))
+def test_a_further_call_of_the_teacher_never_costs_and_any_other_never_pays_with_a_wrong_answer(
+    flexible: Reward, attempts: list[tuple[str, CallError | None]], further: str, teacher: list[str]
+) -> None:
+    made = [call(name, error) for name, error in attempts]
+    left = Counter(teacher) - Counter(made_call.name for made_call in made if made_call.fits)
+
+    def wrong(*more: CallRecord) -> float | None:
+        return total(flexible, text=r"\boxed{71}", calls=[*made, *more], teacher=teacher)
+
+    before, after, failed = wrong(), wrong(call(further)), wrong(call(further, CallError.TIMEOUT))
+    right = total(flexible, calls=made, teacher=teacher)
+    assert before is not None and after is not None and failed is not None and right is not None
+    assert after >= before if left[further] else after <= before
+    assert failed <= before
+    assert 0 <= before <= 0.06 + 1e-12 < 0.6 <= right <= 1, "any right answer is above any wrong one"
 
 
 def test_terms_are_unweighted(flexible: Reward) -> None:
     breakdown = flexible.score([make_trajectory(text=r"\boxed{71}", calls=HONEST[:1])])[0]
-    assert breakdown.terms == {"correct": 0.0, "match": pytest.approx(2 / 3), "valid": 1.0}
+    assert breakdown.terms == {"correct": 0.0, "match": 0.5, "valid": 1.0}
 
 
-@pytest.mark.parametrize("name", ["sparse", "strict", "flexible"])
+@pytest.mark.parametrize("name", ["sparse", "strict", "flexible", "flexible_f1"])
 def test_project_presets_reach_exactly_one(name: str) -> None:
     with build_reward(**load_preset(name)) as reward:
         same = [CallRecord(0, name, {"a": 1}, True) for name in ("divide", "add")]
@@ -156,10 +196,10 @@ def test_calls_where_the_teacher_made_none(flexible: Reward) -> None:
 
 def test_gates() -> None:
     right, wrong = make_trajectory(calls=HONEST), make_trajectory(text=r"\boxed{71}", calls=HONEST)
-    settings = load_preset("flexible")
+    preset = load_preset("flexible_f1")
     expected = {"none": (0.16, 0.16), "outcome": (0.0, 0.0), "group": (0.0, 0.16)}
     for gate, (alone, beside_a_right_one) in expected.items():
-        with build_reward(**{**settings, "gate": gate}) as reward:
+        with build_reward(**{**preset, "gate": gate}) as reward:
             assert reward.score([wrong])[0].total == pytest.approx(alone)
             assert [row.total for row in reward.score([wrong, right])] == pytest.approx([beside_a_right_one, 1.0])
 
@@ -195,10 +235,8 @@ def test_another_term_is_weighted_scaled_and_gated() -> None:
     with build_reward(**{**settings, "terms": {**settings["terms"], "names": names}}) as reward:
         right, wrong = make_trajectory(calls=HONEST[:1]), make_trajectory(text=r"\boxed{71}", calls=HONEST[:1])
         found = reward.score([right, wrong])
-        assert found[0].total == pytest.approx(0.6 + 0.3 * 2 / 3 + 0.1 + 0.5) and found[0].terms["names"] == 1.0
-        assert found[1].parts == pytest.approx(
-            {"match": 0.3 * 0.2 * 2 / 3, "valid": 0.1, "names": 0.5 * 0.4, "correct": 0}
-        )
+        assert found[0].total == pytest.approx(0.6 + 0.3 / 2 + 0.1 + 0.5) and found[0].terms["names"] == 1.0
+        assert found[1].parts == pytest.approx({"match": 0.3 * 0.2 / 2, "valid": 0, "names": 0.5 * 0.4, "correct": 0})
     with build_reward(**{**settings, "terms": {"names": {**names, "gate": "group"}}}) as reward:
         assert [row.total for row in reward.score([wrong])] == [0.0] and reward.term_names == ("correct", "names")
         assert [row.total for row in reward.score([wrong, right])] == pytest.approx([0.2, 0.5])
@@ -245,5 +283,5 @@ def test_a_grader_of_the_users_own_says_what_is_correct(tmp_path: Path) -> None:
     settings = load_preset("flexible")
     with build_reward(**{**settings, "grader": f"{write_rewards(tmp_path)}:graded"}) as reward:
         found = reward.score([unboxed, make_trajectory(text="It is 71.", calls=HONEST)])
-    assert [row.total for row in found] == pytest.approx([1.0, 0.16])
+    assert [row.total for row in found] == pytest.approx([1.0, 0.06])
     assert [row.terms["correct"] for row in found] == [1.0, 0.0]

@@ -11,7 +11,7 @@ from mentor.rewards.grader_pool import GraderPool
 from mentor.rewards.raw import raw_trajectory
 
 PAGE = conf_dir().parent / "docs" / "rewards.md"
-COLUMNS = ("flexible", "strict", "sparse", "released_mentor")
+COLUMNS = ("flexible", "flexible_f1", "strict", "sparse", "released_mentor")
 END = "<|im_end|>"
 
 
@@ -58,6 +58,7 @@ RESPONSES = {
     "right names with junk arguments, right": JUNK + RIGHT,
     "right names with junk arguments, wrong": JUNK + WRONG,
     "all twelve tools once, right": SHOTGUN + RIGHT,
+    "all twelve tools once, wrong": SHOTGUN + WRONG,
     "the teacher's calls five times, right": TEACHER * 5 + RIGHT,
     "one call of some known tool, wrong": turn(call("abs_value", x=1), "1") + WRONG,
     "one failing call before, right": failed(call("divide", a=1, b=0), "exception") + TEACHER + RIGHT,
@@ -81,7 +82,7 @@ RESPONSES = {
 def documented() -> dict[str, list[float]]:
     """The numbers of the table's rows by their first cell."""
     _, _, part = PAGE.read_text(encoding="utf-8").partition("## What can be exploited")
-    rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", part, re.MULTILINE)
+    rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|", part, re.MULTILINE)
     return {name: [float(number) for number in numbers] for name, *numbers in rows}
 
 
@@ -100,14 +101,14 @@ def test_every_row_of_the_table_scores_what_it_says():
             reward.close()
 
 
-@pytest.mark.parametrize(("answer", "expected"), [("180", (0.82, 0.7, 1.0)), ("181", (0.124, 0.1, 0.0))])
+@pytest.mark.parametrize(("answer", "expected"), [("180", (0.85, 0.82, 0.7, 1.0)), ("181", (0.03, 0.124, 0.1, 0.0))])
 def test_the_worked_example(answer: str, expected: tuple[float, ...]):
     response = (
         "".join(turn(call("add", a=a, b=b), str(a + b)) for a, b in [(8, 69), (77, 71), (148, 32)])
         + f"\\boxed{{{answer}}}{END}"
     )
     row = {"id": 1, "response": response, "eos": END, "ground_truth": "180", "teacher_tools": ["sum_numbers", "add"]}
-    for name, total in zip(("flexible", "strict", "sparse"), expected, strict=True):
+    for name, total in zip(COLUMNS[:4], expected, strict=True):
         with build_reward(**load_preset(name)) as reward:
             assert reward.score([raw_trajectory(row, "row")])[0].total == pytest.approx(total)
             assert f"{total:g}" in PAGE.read_text(encoding="utf-8")
@@ -125,8 +126,31 @@ def test_the_users_own_term_and_grader_that_the_page_shows(tmp_path):
     economy = {"term": f"{tmp_path}/my_rewards.py:economy", "weight": 0.1}
     with build_reward(**{**settings, "terms": {**settings["terms"], "economy": economy}}) as reward:
         (found,) = reward.score([raw_trajectory(row, "row")])
-    assert found.terms["economy"] == 0.75 and found.total == pytest.approx(0.895)
-    assert "= **0.895**" in PAGE.read_text(encoding="utf-8")
+    assert found.terms["economy"] == 0.75 and found.total == pytest.approx(0.925)
+    assert "= **0.925**" in PAGE.read_text(encoding="utf-8")
     unboxed = {**row, "response": response.replace("\\boxed{180}", "About 181.")}
     with build_reward(**{**settings, "grader": f"{tmp_path}/my_rewards.py:near"}) as reward:
         assert reward.score([raw_trajectory(unboxed, "row")])[0].terms["correct"] == 1.0
+
+
+def test_what_a_weak_student_earns_call_by_call():
+    page = PAGE.read_text(encoding="utf-8").partition("| after call |")[2].partition("\n\n")[0]
+    made = [turn(call(name, x=1), "1") for name in ("add", "sqrt", "multiply", "power")]
+    for name in ("flexible", "flexible_f1"):
+        said = [float(cell) for cell in re.findall(rf"\| `{name}` \|(.*)\|", page)[0].split("|")]
+        with build_reward(**load_preset(name)) as reward:
+            for calls, expected in enumerate(said, 1):
+                row = {"id": 1, "response": "".join(made[:calls]) + WRONG, "eos": END, "ground_truth": "14"}
+                row["teacher_tools"] = ["multiply", "add", "subtract", "add"]
+                assert reward.score([raw_trajectory(row, "row")])[0].total == pytest.approx(expected, abs=0.0005)
+
+
+def test_what_is_left_of_guidance_that_fades():
+    rows = [TEACHER + RIGHT, turn(MULTIPLY, "12") + WRONG, WRONG, WRONG]
+    row = {"id": 1, "eos": END, "ground_truth": "14", "teacher_tools": ["multiply", "add"]}
+    with build_reward(**load_preset("flexible")) as reward:
+        found = reward.score([raw_trajectory({**row, "response": response}, "row") for response in rows])
+    totals = [breakdown.scaled({"match", "valid"}, 1 - 1 / 4).total for breakdown in found]
+    assert totals == pytest.approx([0.9, 0.0225, 0, 0])
+    page = PAGE.read_text(encoding="utf-8")
+    assert "= **0.9** and" in page and "= **0.0225**" in page

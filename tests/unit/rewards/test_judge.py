@@ -83,7 +83,7 @@ def test_a_judge_adds_its_score_and_is_asked_once_for_the_same_work(tmp_path: Pa
         with judging(tmp_path, server) as endpoint, tone(tmp_path, endpoint) as reward:
             found = reward.score([good, bad, good])
             assert [row.terms["tone"] for row in found] == [1.0, 0.25, 1.0] and reward.groups_at_once == 8
-            assert [row.total for row in found] == pytest.approx([1.5, 0.16 + 0.125, 1.5])
+            assert [row.total for row in found] == pytest.approx([1.5, 0.06 + 0.125, 1.5])
             counts = endpoint.counts()
         assert (counts["answers"], counts["replayed"], counts["prompt_tokens"]) == (2, 1, 200)
         with judging(tmp_path, server) as endpoint, tone(tmp_path, endpoint) as reward:

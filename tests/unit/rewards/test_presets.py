@@ -11,7 +11,8 @@ NAMES = ("correct", "match", "valid")
 MAPPINGS = {  # term, weight and wrong_scale of the three terms
     "sparse": (("correct", 1.0, 1.0), ("bag_f1", 0.0, 0.2), ("valid", 0.0, 1.0)),
     "strict": (("correct", 0.6, 1.0), ("sequence_args", 0.3, 0.2), ("valid", 0.1, 1.0)),
-    "flexible": (("correct", 0.6, 1.0), ("bag_f1", 0.3, 0.2), ("valid", 0.1, 1.0)),
+    "flexible": (("correct", 0.6, 1.0), ("coverage", 0.3, 0.2), ("valid", 0.1, 0.0)),
+    "flexible_f1": (("correct", 0.6, 1.0), ("bag_f1", 0.3, 0.2), ("valid", 0.1, 1.0)),
     "results": (("correct", 0.68, 1.0), ("results", 0.3, 1.0), ("valid", 0.02, 1.0)),
 }
 
@@ -45,6 +46,8 @@ def test_every_preset_is_built_and_closed() -> None:
     [
         ({"matcher": "bag"}, "reward.matcher='bag'"),
         ({"gate": "all"}, "reward.gate"),
+        ({"anneal": "epoch"}, "reward.anneal='epoch' is not accepted, accepted: none, group, run"),
+        ({"family": "released", "matcher": "mentor", "anneal": "group"}, "reward.anneal='group' is not accepted"),
         ({"family": "mine"}, "reward.family"),
         ({"weights": {"tool": -0.1}}, "reward.weights.tool"),
         ({"weights": {"tools": 0.1}}, "reward.weights.tools"),

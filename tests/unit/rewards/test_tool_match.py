@@ -21,22 +21,33 @@ def attempts(*names: str) -> list[CallRecord]:
         (
             "add add divide",
             "divide add",
-            {"bag_f1": 4 / 5, "set": 1, "overlap": 1, "f1": 1, "sequence": 0, "lcs": 2 / 5},
+            {"bag_f1": 4 / 5, "coverage": 5 / 6, "set": 1, "overlap": 1, "f1": 1, "sequence": 0, "lcs": 2 / 5},
         ),
-        ("divide add", "divide add", {"bag_f1": 1, "set": 1, "overlap": 1, "f1": 1, "sequence": 1, "lcs": 1}),
+        (
+            "divide add",
+            "divide add",
+            {"bag_f1": 1, "coverage": 1, "set": 1, "overlap": 1, "f1": 1, "sequence": 1, "lcs": 1},
+        ),
         ("add divide", "divide add", {"bag_f1": 1, "set": 1, "overlap": 1, "f1": 1, "sequence": 0, "lcs": 1 / 2}),
         # sets {add, sqrt} and {add, divide, power}: one shared of 2 and 3
         (
             "add sqrt",
             "add divide power",
-            {"bag_f1": 2 / 5, "set": 0, "overlap": 1, "f1": 2 / 5, "sequence": 0, "lcs": 2 / 5},
+            {"bag_f1": 2 / 5, "coverage": 1 / 3, "set": 0, "overlap": 1, "f1": 2 / 5, "sequence": 0, "lcs": 2 / 5},
         ),
         ("sqrt", "add", dict.fromkeys(("bag_f1", "set", "overlap", "f1", "sequence", "lcs"), 0)),
         # a, b, c within a, x, b, y, c: 2 * 3 / (5 + 3)
         ("a x b y c", "a b c", {"lcs": 6 / 8, "bag_f1": 6 / 8, "f1": 6 / 8}),
-        ("add " * 50, "add", {"bag_f1": 2 / 51, "f1": 1, "lcs": 2 / 51}),
+        # one of two adds is missing, whatever else was called; then both, in four calls: (1 + 2 / 4) / 2
+        ("add sqrt floor", "add add", {"coverage": 1 / 2, "bag_f1": 2 / 5}),
+        ("add sqrt floor add", "add add", {"coverage": 3 / 4, "bag_f1": 4 / 6}),
+        ("add " * 50, "add", {"bag_f1": 2 / 51, "coverage": 1 / 50, "f1": 1, "lcs": 2 / 51}),
         # failed attempts never match and cost precision: 2 * 2 / (3 + 2); as sets {divide, add} is attempted
-        ("divide !add add", "divide add", {"bag_f1": 4 / 5, "set": 1, "f1": 1, "sequence": 1, "lcs": 4 / 5}),
+        (
+            "divide !add add",
+            "divide add",
+            {"bag_f1": 4 / 5, "coverage": 5 / 6, "set": 1, "f1": 1, "sequence": 1, "lcs": 4 / 5},
+        ),
         # shared divide alone: 2 * 1 / (3 + 2), as sets 2 * 1 / (3 + 2)
         ("divide !add !solve", "divide add", {"bag_f1": 2 / 5, "set": 0, "f1": 2 / 5, "sequence": 0, "lcs": 2 / 5}),
         ("!divide !add", "divide add", dict.fromkeys(("bag_f1", "set", "overlap", "f1", "sequence", "lcs"), 0)),

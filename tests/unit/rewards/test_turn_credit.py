@@ -33,24 +33,21 @@ def test_calls_earn_the_match_and_the_share_of_valid_ones_turn_by_turn():
     trajectory = by_turn(RIGHT, [RAN, unknown], [("add", None)])
     with build_reward(**load_preset("flexible"), by_turn=True) as reward:
         (found,) = earned(reward, trajectory)
-        # bag_f1: 2 * 1 / (2 + 2), then 2 * 2 / (3 + 2); valid: 1/2, then 2/3
+        # coverage: 1 / 2, then (1 + 2 / 3) / 2; valid: 1/2, then 2/3
         assert found == {
-            "match": pytest.approx((0.0, 0.3 * 0.5, 0.3 * 0.8)),
+            "match": pytest.approx((0.0, 0.3 * 0.5, 0.3 * 5 / 6)),
             "valid": pytest.approx((0, 0.05, 0.1 * 2 / 3)),
         }
         (whole,) = reward.score([trajectory])
         assert whole.earned["match"][-1] == whole.parts["match"]  # the final turn calls nothing
         (wrong,) = earned(reward, by_turn(WRONG, [RAN, unknown], [("add", None)]))
-        assert (
-            wrong["match"] == pytest.approx((0.0, 0.2 * 0.3 * 0.5, 0.2 * 0.3 * 0.8))
-            and wrong["valid"] == found["valid"]
-        )
+        assert wrong == {"match": pytest.approx((0.0, 0.2 * 0.3 * 0.5, 0.2 * 0.3 * 5 / 6)), "valid": (0.0, 0.0, 0.0)}
 
 
 def test_a_turn_can_lose_what_was_earned():
     with build_reward(**load_preset("flexible"), by_turn=True) as reward:
         (found,) = earned(reward, by_turn(RIGHT, [RAN, ("add", None)], [FAILED]))
-    assert found["match"] == pytest.approx((0.0, 0.3, 0.3 * 4 / 5))
+    assert found["match"] == pytest.approx((0.0, 0.3, 0.3 * 5 / 6))
 
 
 def test_what_is_known_of_the_whole_trajectory_alone_is_not_in_it(tmp_path):

@@ -39,7 +39,11 @@ def test_points_are_all_combinations_over_the_preset():
         ("flexible", {"matcher": ["mentor"]}, "`stage.grid`: `reward.terms.match.term=mentor` is not accepted"),
         ("flexible", [0.1], "`stage.grid=\\[0.1\\]` is not accepted"),
         ("flexible", {}, "`stage.grid={}` is not accepted"),
-        ("released_f1", {"weights.tool": [0]}, "released reward, which has no weights; accepted: flexible, resu"),
+        (
+            "released_f1",
+            {"weights.tool": [0]},
+            "released reward, which has no weights; accepted: flexible, flexible_f1, resu",
+        ),
     ],
 )
 def test_what_is_not_accepted(preset, grid, message):

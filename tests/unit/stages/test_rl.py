@@ -18,10 +18,11 @@ from mentor.config import (
 from mentor.errors import InputError, StageError
 from mentor.jsonl import read_jsonl
 from mentor.policy.checkpoint import latest_checkpoint
+from mentor.rewards import load_preset
 from mentor.stages import rl
 from mentor.stages.taught_tasks import without_answer, without_teacher
 from mentor.tools import Toolset
-from mentor.types import CallRecord, StopReason, Trajectory
+from mentor.types import CallRecord, StopReason, ToolCall, Trajectory
 from tests.fixtures.foreign_ends import OTHER, foreign_chat, foreign_lesson, teach
 from tests.fixtures.policies import make_policy
 from tests.fixtures.rollouts import make_task
@@ -105,12 +106,7 @@ def test_traces_without_answers_or_code_for_their_tools_are_named(chat, tmp_path
 
 
 def test_a_student_that_ends_its_turns_otherwise_is_trained_on_that_end(chat, tmp_path):
-    base = make_run(tmp_path, chat, [worked()])
-    policy = make_policy(make_small_student(chat), chat)
-    teach(policy, foreign_lesson(foreign_chat(chat)), chat.pad_id)
-    policy.save_model(base)
-    other, own = chat.encode(OTHER)[0], chat.eos_id
-    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": [other, own]}))
+    other, own = make_taught_run(tmp_path, chat)
     settings = config(2)
     settings.sampler.max_turn_tokens = 60
     settings.trainer.prompts_per_step, settings.trainer.group_size = 1, 8
@@ -129,11 +125,50 @@ def test_a_student_that_ends_its_turns_otherwise_is_trained_on_that_end(chat, tm
     assert json.loads((folder / "model" / "generation_config.json").read_text())["eos_token_id"] == [own, other]
 
 
+def test_guidance_that_fades_with_the_run_resumes_with_what_it_knew(chat, tmp_path):
+    make_taught_run(tmp_path, chat)
+
+    def metrics(name, *steps):
+        for last in steps:
+            settings = config(last, schedule="constant", learning_rate=1e-4)
+            settings.sampler.max_turn_tokens = 60
+            settings.trainer.prompts_per_step, settings.trainer.group_size = 1, 8
+            settings.reward = RewardConfig("flexible", terms=load_preset("flexible")["terms"], anneal="run")
+            run_stage(rl.run, settings, tmp_path, name)
+        kept = ("reward/guidance", "reward/correct", "reward/mean", "policy/loss")
+        return [[row.get(key) for key in kept] for row in read_jsonl(tmp_path / name / "metrics.jsonl")]
+
+    whole = metrics("rl-whole-s0", 2)
+    (first, right, *_), (second, *_) = whole
+    assert right > 0 and first == 1.0 and second == 1 - right
+    assert metrics("rl-resumed-s0", 1, 2) == whole
+    for row in read_jsonl(tmp_path / "rl-whole-s0" / "trajectories" / "trajectories.jsonl"):
+        reward = row["reward"]
+        assert reward["guidance"] == whole[row["step"] - 1][0]
+        if "match" in reward["parts"]:
+            scale = 1.0 if reward["terms"]["correct"] else 0.2
+            assert reward["parts"]["match"] == pytest.approx(
+                0.3 * scale * reward["terms"]["match"] * reward["guidance"]
+            )
+
+
+def make_taught_run(root, chat):
+    """A run whose base has learnt the lesson, and the two ends of its turns: one of its own, and the format's."""
+    base = make_run(root, chat, [worked()])
+    policy = make_policy(make_small_student(chat), chat)
+    teach(policy, foreign_lesson(foreign_chat(chat)), chat.pad_id)
+    policy.save_model(base)
+    ends = [chat.encode(OTHER)[0], chat.eos_id]
+    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}))
+    return ends
+
+
 def worked() -> Trajectory:
     """A teacher's trajectory for the task of the lesson."""
+    task = replace(make_task(), reference=(ToolCall("add", {"a": 2, "b": 3}, "5"),))
     called = {"role": "assistant", "content": "", "tool_calls": [make_call("add", {"a": 2, "b": 3})]}
     result = {"role": "tool", "tool_call_id": "call_0", "name": "add", "content": "5"}
     answer = {"role": "assistant", "content": "The answer is \\boxed{5}."}
     messages = [*make_task().prompt, called, result, answer]
     record = CallRecord(0, "add", {"a": 2, "b": 3}, True)
-    return Trajectory(make_task(), messages, Toolset.builtin("calculator").schemas_json, StopReason.ANSWERED, [record])
+    return Trajectory(task, messages, Toolset.builtin("calculator").schemas_json, StopReason.ANSWERED, [record])

@@ -19,11 +19,14 @@ def test_rewards_are_stored_with_their_step_and_rolled_back_with_it(tmp_path: Pa
     failed = RewardBreakdown(None, {}, note="the grader did not answer")
     members = [Trajectory(make_task(), [], "[]", StopReason.ANSWERED, []) for _ in range(2)]
     group = TrajectoryGroup(make_task(), members, [graded, failed], [0.0, None], [{"correct": 0.5, "tool": -0.5}, None])
+    faded = TrajectoryGroup(make_task(), members[:1], [graded], [0.0], [{}], guidance=0.25)
     with trajectory_file(folder, logger, Ranks()) as store:
         for step in (1, 2):
             store_groups(store, [group], step)
+        store_groups(store, [faded], 1)
     roll_back_trajectories(folder, 1, logger, Ranks())
-    stored = list(read_jsonl(tmp_path / "trajectories" / "trajectories.jsonl"))
+    *stored, last = read_jsonl(tmp_path / "trajectories" / "trajectories.jsonl")
+    assert last["reward"]["guidance"] == 0.25
     assert [(row["step"], row["advantage"]) for row in stored] == [(1, 0.0), (1, None)]
     assert stored[0]["reward"] == {"total": 1.5, "terms": {"correct": 1.0}, "parts": {"correct": 1.0, "tool": 0.5}}
     assert [row["advantage_parts"] for row in stored] == [{"correct": 0.5, "tool": -0.5}, None]

@@ -1,12 +1,14 @@
-"""The steps that epochs over the tasks make, and the line that says what a run may spend."""
+"""The steps that epochs over the tasks make, which terms fade, and the line that says what a run may spend."""
 
 from dataclasses import replace
 
 import pytest
 
-from mentor.config import RlTrainer, SamplerConfig
+from mentor.config import RewardConfig, RlTrainer, SamplerConfig
 from mentor.errors import InputError
-from mentor.stages.rl_settings import budget, with_steps
+from mentor.rewards import load_preset
+from mentor.rl.settings import AnnealSettings
+from mentor.stages.rl_settings import algorithm_settings, budget, with_steps
 
 
 def test_epochs_over_the_tasks_say_the_steps():
@@ -30,3 +32,16 @@ def test_a_budget_names_steps_epochs_and_tokens():
     )
     dynamic = RlTrainer(steps=30, prompts_per_step=32, group_size=8, max_sampling_rounds=3)
     assert "of up to 3 times 32 x 8 trajectories on 600 tasks (4.8 epochs), 23,040" in budget(dynamic, sampling, 600, 0)
+
+
+def test_the_terms_that_fade_are_those_of_the_calls_that_count():
+    terms = load_preset("flexible")["terms"]
+    terms |= {"brief": {"term": "mine.py:brief", "weight": 0.1}, "names": {"term": "set", "weight": 0.0}}
+    reward = RewardConfig("mine", terms=terms, anneal="run", anneal_until=0.8)
+
+    def annealing(reward):
+        return algorithm_settings(RlTrainer(), SamplerConfig("transformers"), reward=reward).shaping.anneal
+
+    assert annealing(reward) == AnnealSettings(frozenset({"match", "valid"}), by_run=True, until=0.8)
+    assert annealing(replace(reward, anneal="none")) is None
+    assert annealing(RewardConfig("sparse", anneal="group")) is None

@@ -68,11 +68,11 @@ def test_raw_rows_in_order(tmp_path: Path) -> None:
     assert [row["id"] for row in scores] == ["honest", 7, "x"]
     assert [row["rewards"]["sparse"] for row in scores] == [1.0, 0.0, 1.0]
     assert [row["rewards"]["released_mentor"] for row in scores] == pytest.approx([1.1, 0.1, 0.1])
-    assert scores[1]["rewards"]["flexible"] == pytest.approx(0.3 * 0.2 * 2 / 3 + 0.1)
-    assert scores[1]["terms"]["flexible"] == {"correct": 0.0, "match": pytest.approx(2 / 3), "valid": 1.0}
+    assert scores[1]["rewards"]["flexible"] == pytest.approx(0.3 * 0.2 / 2)
+    assert scores[1]["terms"]["flexible"] == {"correct": 0.0, "match": 0.5, "valid": 1.0}
     assert scores[2]["rewards"]["flexible"] is None  # the teacher is not known
     assert [row["rewards"]["results"] for row in scores] == [None] * 3  # nor are the results of any
-    assert result.headline == ("reward/flexible", pytest.approx((1.0 + 0.14) / 2))
+    assert result.headline == ("reward/flexible", pytest.approx((1.0 + 0.03) / 2))
     assert result.counts == {
         "rows": 3,
         "without_total": {"sparse": 0, "released_mentor": 0, "flexible": 1, "results": 3},

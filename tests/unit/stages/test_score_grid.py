@@ -79,7 +79,7 @@ def test_the_weight_of_a_term_of_the_users_own_is_replayed(tmp_path: Path) -> No
     run(Config(stage=stage, **own(tmp_path, "brief")), RunFolder(tmp_path, tmp_path, False), Logger(Console(False)))
     record = json.loads((tmp_path / "scores.grid.json").read_text())
     assert record["base"]["values"] == {"terms.own.weight": 0.1, "weights.tool": 0.3} and record["preset"] == "own"
-    assert [point["reward_mean"] for point in record["points"]] == pytest.approx([1.9 / 2, 2.4 / 2])
+    assert [point["reward_mean"] for point in record["points"]] == pytest.approx([1.85 / 2, 2.35 / 2])
 
 
 def test_a_judge_is_asked_once_for_scores_and_grid_and_not_by_the_next_command(tmp_path: Path) -> None:
@@ -97,6 +97,6 @@ def test_a_judge_is_asked_once_for_scores_and_grid_and_not_by_the_next_command(t
             result = run(config, RunFolder(tmp_path, tmp_path, False), Logger(Console(False)))
         assert len(server.bodies) == 2 and result.counts["judge"]["replayed"] == 4
     rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
-    assert [row["rewards"]["own"] for row in rows] == pytest.approx([1.5, 0.16 + 0.125])
+    assert [row["rewards"]["own"] for row in rows] == pytest.approx([1.5, 0.06 + 0.125])
     points = json.loads((tmp_path / "scores.grid.json").read_text())["points"]
-    assert [point["reward_mean"] for point in points] == pytest.approx([1.16 / 2, (1.16 + 1.25) / 2])
+    assert [point["reward_mean"] for point in points] == pytest.approx([1.06 / 2, (1.06 + 1.25) / 2])

@@ -43,6 +43,9 @@ function rewardOf(reward) {
   table.append(body);
   const kind = reward.group_kind === null ? "" : `; answers of its group: ${reward.group_kind.replace("_", " ")}`;
   const advantage = element("p", "caption", `Advantage ${shortNumber(reward.advantage)}${kind}.`);
+  if (reward.guidance !== undefined) {
+    advantage.append(` Terms of the calls fade: they count times ${shortNumber(reward.guidance)} here.`);
+  }
   if (Object.keys(reward.parts).length === 0) {
     advantage.append(" No weighted parts are stored: there is no total, it is no sum of terms, or the run is an old one.");
   }
