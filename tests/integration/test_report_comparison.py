@@ -146,6 +146,22 @@ def test_the_tables_hold_methods_by_benchmarks(page: Page, results: dict[str, An
     ]
 
 
+def test_one_question_is_shown_across_models(page: Page) -> None:
+    assert page("document.querySelectorAll('.across').length") == 0
+    page.click(page.get("across"))
+    heads = page("[...document.querySelectorAll('.across h3')].map((head) => head.textContent)")
+    assert heads[-1] == "Teacher" and len(heads) > 3 and len(set(heads)) == len(heads)
+    assert page.get("across").get_attribute("aria-pressed") == "true"
+    page.click(page.get("across"))
+    assert page("document.querySelectorAll('.across').length") == 0
+
+
+def test_the_first_screen_is_a_sentence_and_a_picture(page: Page, results: dict[str, Any]) -> None:
+    assert page("document.querySelector('#verdict .lead').textContent") == results["verdict"][0]
+    bottom = page("document.querySelector('#verdict figure').getBoundingClientRect().bottom")
+    assert bottom < 900, "of a screen of 1280 x 900"
+
+
 def test_learning_curves_show_bands_or_chosen_lines(page: Page) -> None:
     def shown(name: str) -> bool:
         line = f"#curves .figures [data-line='{name}']"

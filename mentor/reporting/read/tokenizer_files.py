@@ -25,7 +25,7 @@ def tokenizer_of(place: Place) -> Path | None:
         return _first([stage / "model", *_base(stage)])
     folder = place.path.parent
     given = (read_summary(folder) or {}).get("model_path")
-    return _first([folder.parents[2] / place.model / "model", *([Path(given)] if given else [])])
+    return _first([folder.parents[2] / folder.parent.name / "model", *([Path(given)] if given else [])])
 
 
 def _first(models: Iterable[Path]) -> Path | None:

@@ -1,7 +1,9 @@
 """Choose the trajectories that the page shows, evenly over all that a run stored, and read them.
 
-They are those of RL training (`<rl folder>/trajectories/trajectories.jsonl`) and of evaluation (`items.jsonl`). The
-files are read twice, to know what there is before choosing, so that only the chosen ones are ever held.
+They are those of RL training (`<rl folder>/trajectories/trajectories.jsonl`) and of evaluation (`items.jsonl`), also of
+the points of sweeps. Models are asked the same questions in the same order, so the chosen ones of two models are on the
+same questions, and the page shows them side by side. The files are read twice, to know what there is before choosing,
+so that only the chosen ones are ever held.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from mentor.types import Trajectory
 T = TypeVar("T")
 TRAINING = "*/trajectories/trajectories.jsonl"
 EVALUATION = "eval/*/*/items.jsonl"
+OF_A_POINT = f"sweeps/*/*/{EVALUATION}"
 LEVELS = ("source", "group", "mode")  # what a choice is spread over, outermost first
 
 
@@ -73,8 +76,8 @@ def gather(root: Path, limit: int) -> Gathered:
     for path in sorted(root.glob(TRAINING)):
         name = path.parents[1].name
         places += [_training_place(path, n, record, name) for n, record in _numbered(path, missing)]
-    for path in sorted(root.glob(EVALUATION)):
-        places += [_evaluation_place(path, n, record) for n, record in _numbered(path, missing)]
+    for path in sorted([*root.glob(EVALUATION), *root.glob(OF_A_POINT)]):
+        places += [_evaluation_place(path, root, n, record) for n, record in _numbered(path, missing)]
     chosen = _read(spread_over(places, LEVELS)[:limit])
     wanted = {stored.trajectory.task.id for stored in chosen}
     return Gathered(len(places), chosen, _teachers(root, wanted, missing), missing)
@@ -88,8 +91,10 @@ def _training_place(path: Path, number: int, record: Record, name: str) -> Place
     return Place(path, number, "training", name, f"step {_key(path, number, record, 'step')}", "sampled")
 
 
-def _evaluation_place(path: Path, number: int, record: Record) -> Place:
-    benchmark, model = path.parent.name, path.parents[1].name
+def _evaluation_place(path: Path, root: Path, number: int, record: Record) -> Place:
+    benchmark, model, run = path.parent.name, path.parents[1].name, path.parents[3]
+    if run != root:  # a point of a sweep
+        model = f"{run.name} · {model}"
     split = _key(path, number, _key(path, number, record, "task"), "split")
     mode = setting_name(_key(path, number, record, "mode"), record.get("with_tools"))
     return Place(path, number, "evaluation", model, f"{benchmark}/{split}", mode)

@@ -45,6 +45,7 @@ function startTrajectories() {
   let matches = entries.map((_, index) => index);
   let selected = 0; // a place in `matches`
   let asTokens = false;
+  let across = false; // all models on the question of the one that is selected
 
   function matchesFilters(entry, index, wanted, text) {
     if (wanted.some(([name, value]) => value !== "" && entry[name] !== value)) return false;
@@ -100,7 +101,9 @@ function startTrajectories() {
   function showTrajectory() {
     const nodes = matches.length === 0
       ? [element("p", "soft", "No trajectory matches. Choose “all” in a filter, shorten the text, or clear the filters.")]
-      : trajectoryNodes(entries[matches[selected]], data, asTokens);
+      : across
+        ? acrossNodes(entries[matches[selected]], data)
+        : trajectoryNodes(entries[matches[selected]], data, asTokens);
     byId("trajectory").replaceChildren(...nodes);
   }
 
@@ -119,8 +122,15 @@ function startTrajectories() {
   byId("earlier").addEventListener("click", () => select(selected - PAGE_SIZE));
   byId("later").addEventListener("click", () => select(selected + PAGE_SIZE));
   byId("tokens").addEventListener("click", (event) => {
+    if (across) return;
     asTokens = !asTokens;
     event.currentTarget.setAttribute("aria-pressed", String(asTokens));
+    showTrajectory();
+  });
+  byId("across").addEventListener("click", (event) => {
+    across = !across;
+    event.currentTarget.setAttribute("aria-pressed", String(across));
+    setUsable("tokens", !across);
     showTrajectory();
   });
   for (const name of FILTERS) byId(`filter-${name}`).addEventListener("change", filter);

@@ -150,6 +150,20 @@ function teacherSide(entry, teachers) {
   return side;
 }
 
+/** The answers of all models to the question of `entry`, in the same split and decoding, beside the teacher's. */
+function acrossNodes(entry, data) {
+  const shared = ["task", "question", "group", "mode"];
+  const same = data.entries.filter((other) => shared.every((key) => other[key] === entry[key]));
+  const sides = same.map((other) => {
+    const verdict = element("p", "", element("span", other.verdict, other.verdict), `, ended by ${other.stop}`);
+    return element("section", "", element("h3", "", other.source), verdict, ...turnsOf(other.turns));
+  });
+  const where = `${entry.group}, ${entry.mode}: ${same.length} answers are in this page. Accepted: `;
+  const about = element("p", "soft", where, textBlock("span", "", entry.answers.join("  |  ")));
+  const question = textBlock("p", "question", entry.question);
+  return [question, about, element("div", "sides across", ...sides, teacherSide(entry, data.teachers))];
+}
+
 /** Everything about one trajectory. */
 function trajectoryNodes(entry, data, asTokens) {
   const nodes = [textBlock("p", "question", entry.question), factsOf(entry)];

@@ -57,6 +57,18 @@ def test_teachers_are_those_of_the_chosen_tasks(tmp_path: Path) -> None:
     assert set(gathered.teachers) == trained and trained
 
 
+def test_models_are_shown_on_the_same_questions_and_points_of_sweeps_too(tmp_path: Path) -> None:
+    for folder in ("eval/a", "eval/b", "sweeps/s/seed=1/eval/b"):
+        items = [evaluation_record(make_trajectory(f"t{n}", split="test")) for n in range(40)]
+        write_lines(tmp_path / folder / "calc/items.jsonl", items)
+    chosen = gather(tmp_path, 12).chosen
+    tasks: dict[str, set[str]] = {}
+    for stored in chosen:
+        tasks.setdefault(stored.place.model, set()).add(stored.trajectory.task.id)
+    assert set(tasks) == {"a", "b", "seed=1 · b"} and tasks["a"] == tasks["b"] == tasks["seed=1 · b"]
+    assert len(tasks["a"]) == 4
+
+
 def test_nothing_stored_and_nothing_asked_for(tmp_path: Path) -> None:
     assert gather(tmp_path, 10).found == 0
     gathered = gather(make_run(tmp_path), 0)
