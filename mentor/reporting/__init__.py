@@ -5,6 +5,7 @@ from mentor.reporting.read.collect import collect
 from mentor.reporting.read.records import Report
 from mentor.reporting.read.trajectories import gather
 from mentor.reporting.tables.sentences import closing_lines
+from mentor.reporting.tables.verdict import first_sentence
 from mentor.reporting.write import write_report
 
-__all__ = ["Report", "closing_lines", "collect", "draw", "gather", "write_report"]
+__all__ = ["Report", "closing_lines", "collect", "draw", "first_sentence", "gather", "write_report"]

@@ -7,7 +7,7 @@ import time
 from mentor.config import Config, ReportStage
 from mentor.errors import ConfigError, RunFolderError
 from mentor.loggers import Logger
-from mentor.reporting import closing_lines, collect, draw, gather, write_report
+from mentor.reporting import closing_lines, collect, draw, first_sentence, gather, write_report
 from mentor.runs.folder import RunFolder
 from mentor.stages import StageResult
 
@@ -31,7 +31,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
         logger.message(f"missing in this run: {line}")
     page = folder.path / "report.html"
     shown = f"{trajectories.shown:,} of {trajectories.found:,} trajectories"
-    for line in closing_lines(report):
+    for line in [*closing_lines(report), "", first_sentence(report)]:
         logger.message(line)
     logger.message(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB, {shown})")
     return StageResult(

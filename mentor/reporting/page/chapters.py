@@ -15,7 +15,7 @@ from mentor.reporting.tables.stages import cost_table, method_cost_table, parity
 from mentor.reporting.tables.sweeps import sweep_tables
 from mentor.reporting.tables.table import Table
 from mentor.reporting.tables.tool_use import tool_use_tables
-from mentor.reporting.tables.verdict import gain_table, lead, paragraph
+from mentor.reporting.tables.verdict import first_sentence, gain_table, paragraph
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def chapters_of(report: Report, figures: list[ReportFigure]) -> list[Chapter]:
             "Verdict",
             gain_table(report),
             figures_of("verdict"),
-            intro=lead(report.means, report.gains, shown),
+            intro=first_sentence(report),
             more="Other decoding modes",
             said=paragraph(report.means, report.gains, shown),
         ),

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from mentor.reporting.read.caveats import caveats
 from mentor.reporting.read.domain_means import domain_means, gains
-from mentor.reporting.read.evaluations import with_evaluations
-from mentor.reporting.read.methods import against_base, compare, method_results
+from mentor.reporting.read.methods import against_base, compare, method_results, own_name
 from mentor.reporting.read.parity_records import read_parity
 from mentor.reporting.read.pooled import add_points, read_source
 from mentor.reporting.read.records import EvalResult, Report, StageRecord
@@ -25,8 +24,7 @@ def collect(root: Path, title: str) -> Report:
     """Read the run folder `root`. Raises RunFolderError or InputError for a file that is not readable."""
     missing: list[str] = []
     source = read_source(root, missing)
-    sweeps = [with_evaluations(sweep, root, missing) for sweep in read_sweeps(root, missing)]
-    add_points(source, sweeps, root, missing)
+    sweeps = add_points(source, read_sweeps(root, missing), root, missing)
     results, stages = source.results, source.stages
     missing += _not_evaluated(stages, results)
     methods = method_results(results, stages, source.scores)
@@ -55,7 +53,7 @@ def _not_evaluated(stages: Sequence[StageRecord], results: Sequence[EvalResult])
     missing = []
     if results and all(result.tool_similarity is None for result in results):
         missing.append("eval: no result has a similarity to the teacher's tool use, so none is drawn")
-    evaluated = {result.model for result in results}
+    evaluated = {result.model for result in results} | {own_name(result.model) for result in results}
     trained = [record.folder for record in stages if record.stage in TRAINING_STAGES]
     return missing + [f"eval/{folder}: this model was not evaluated" for folder in trained if folder not in evaluated]
 

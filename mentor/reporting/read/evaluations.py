@@ -10,7 +10,7 @@ from typing import Any
 from mentor.errors import RunFolderError
 from mentor.reporting.read.methods import Scores
 from mentor.reporting.read.old_names import with_current_names
-from mentor.reporting.read.records import EvalResult, StageRecord, Sweep, ToolCounts
+from mentor.reporting.read.records import EvalResult, StageRecord, ToolCounts
 from mentor.reporting.read.stages import stage_record
 from mentor.reporting.read.summaries import look_for, stage_summary
 from mentor.reporting.read.task_scores import TaskKey, TaskScores, read_task_scores
@@ -41,17 +41,6 @@ def read_evaluations(root: Path, missing: list[str]) -> tuple[list[EvalResult], 
         if any("tools" not in row for row in rows):
             missing.append(f"{name}: no calls per tool (evaluated by an earlier version)")
     return results, records, scores
-
-
-def with_evaluations(sweep: Sweep, root: Path, missing: list[str]) -> Sweep:
-    """Add to the points of a sweep the evaluations below their folders."""
-    points = []
-    for point in sweep.points:
-        lines: list[str] = []
-        results, _, _ = read_evaluations(root / "sweeps" / sweep.id / point.name, lines)
-        missing += [f"sweeps/{sweep.id}/{point.name}/{line}" for line in lines]
-        points.append(replace(point, results=results))
-    return replace(sweep, points=points)
 
 
 def _with_task_scores(record: StageRecord, task_scores: Sequence[TaskScores]) -> StageRecord:

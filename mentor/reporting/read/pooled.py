@@ -39,23 +39,29 @@ def read_source(root: Path, missing: list[str]) -> PooledRun:
     return PooledRun(stages, evaluations, curves, results, dict(scores), origins(results, stages))
 
 
-def add_points(run: PooledRun, sweeps: Sequence[Sweep], root: Path, missing: list[str]) -> None:
-    """Add to the run what the points of its sweeps hold, if they were evaluated.
+def add_points(run: PooledRun, sweeps: Sequence[Sweep], root: Path, missing: list[str]) -> list[Sweep]:
+    """Add to the run what the evaluated points of its sweeps hold; return the sweeps with the results of each point.
 
-    What two points share, such as a base, is taken once.
+    What two points share, such as a base, is taken once. The points of a search are not added.
     """
-    for sweep in sweeps:
-        evaluated = [point for point in sweep.points if point.results]
-        labels = {point.name: configuration(sweep, point.overrides) for point in evaluated}
-        if len(set(labels.values())) > MAX_CONFIGURATIONS:
-            continue
-        several = bool(run.results) or len(sweeps) > 1
-        for point in evaluated:
-            place, lines = f"sweeps/{sweep.id}/{point.name}", list[str]()
+    several = bool(run.results) or len(sweeps) > 1
+    return [_add_sweep(run, sweep, root, several, missing) for sweep in sweeps]
+
+
+def _add_sweep(run: PooledRun, sweep: Sweep, root: Path, several: bool, missing: list[str]) -> Sweep:
+    places = {point.name: f"sweeps/{sweep.id}/{point.name}" for point in sweep.points}
+    evaluated = [point for point in sweep.points if (root / places[point.name] / "eval").is_dir()]
+    labels = {point.name: configuration(sweep, point.overrides) for point in evaluated}
+    points = {point.name: point for point in sweep.points}
+    for point in evaluated:
+        place, lines = places[point.name], list[str]()
+        source = read_source(root / place, lines)
+        missing += [f"{place}/{line}" for line in lines]
+        points[point.name] = replace(point, results=source.results)
+        if len(set(labels.values())) <= MAX_CONFIGURATIONS:
             parts = [sweep.id] * several + [labels[point.name]] * bool(labels[point.name])
-            source = _named(read_source(root / place, lines), f"{' '.join(parts)}{SEPARATOR}" if parts else "", place)
-            missing += [f"{place}/{line}" for line in lines if f"{place}/{line}" not in missing]
-            _merge(run, source)
+            _merge(run, _named(source, f"{' '.join(parts)}{SEPARATOR}" if parts else "", place))
+    return replace(sweep, points=list(points.values()))
 
 
 def configuration(sweep: Sweep, overrides: Mapping[str, object]) -> str:

@@ -47,6 +47,11 @@ def lead(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, lab
     return f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}), {'; '.join(parts)}."
 
 
+def first_sentence(report: Report) -> str:
+    """Return `lead` of the report's first setting."""
+    return lead(report.means, report.gains, next(iter(settings(report.means)), ""))
+
+
 def own_split(means: Sequence[MethodResult], domain: str, setting: str) -> str:
     """Name what the mean of a domain is taken over."""
     found = distinct(m.split for m in means if (m.domain, m.setting) == (domain, setting))

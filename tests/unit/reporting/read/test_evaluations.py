@@ -1,13 +1,12 @@
-"""Rows of results with what their items add, of a run and of the points of a sweep."""
+"""Rows of results with what their items add."""
 
 from pathlib import Path
 
 import pytest
 
 from mentor.errors import RunFolderError
-from mentor.reporting.read.evaluations import read_evaluations, with_evaluations
-from mentor.reporting.read.records import Sweep, SweepPoint
-from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_json, write_lines
+from mentor.reporting.read.evaluations import read_evaluations
+from tests.fixtures.run_folder import evaluation_record, make_row, make_trajectory, write_eval, write_lines
 
 
 def test_rows_tokens_and_scores_of_one_evaluation(tmp_path: Path) -> None:
@@ -29,16 +28,3 @@ def test_a_row_without_a_key_is_named(tmp_path: Path) -> None:
     write_eval(tmp_path, "m", row)
     with pytest.raises(RunFolderError, match=r"m/calculator/summary\.json: a row of `results` has no 'high'"):
         read_evaluations(tmp_path, [])
-
-
-def test_evaluations_of_a_point_are_read_below_its_folder(tmp_path: Path) -> None:
-    write_eval(tmp_path / "sweeps/s/seed=1", "m", make_row(0.5, 0.4, 0.6))
-    write_json(tmp_path / "sweeps/s/seed=1/eval/m/gone/config.json", {})
-    points = [SweepPoint(f"seed={seed}", "done", {"seed": seed}, None, None, None) for seed in (0, 1)]
-    missing: list[str] = []
-    sweep = with_evaluations(Sweep("s", [], points), tmp_path, missing)
-    assert [len(point.results) for point in sweep.points] == [0, 1]
-    assert [line.split(":")[0] for line in missing] == [
-        "sweeps/s/seed=1/eval/m/calculator/items.jsonl",
-        "sweeps/s/seed=1/eval/m/gone/summary.json",
-    ]

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from mentor.reporting import collect
-from mentor.reporting.read.pooled import MAX_CONFIGURATIONS, configuration
-from mentor.reporting.read.records import Sweep
+from mentor.reporting.read.pooled import MAX_CONFIGURATIONS, PooledRun, add_points, configuration
+from mentor.reporting.read.records import Sweep, SweepPoint
 from tests.fixtures.pooled_run import write_model, write_sweep
+from tests.fixtures.run_folder import make_row, write_eval, write_json
 
 SKILLS = {
     "shy": {"pretrain": 10, "rl-sparse": 20, "rl-flexible": 30},
@@ -62,3 +63,16 @@ def test_a_configuration_leaves_out_the_seed_and_what_names_the_folder() -> None
     assert configuration(two, {"model": "shy", "task.size": 50}) == "model=shy task.size=50"
     assert configuration(Sweep("s", ["task.size"], []), {"task.size": 50}) == "task.size=50"
     assert configuration(Sweep("s", ["reward"], []), {"reward": "strict"}) == ""
+
+
+def test_evaluations_of_a_point_are_read_below_its_folder(tmp_path: Path) -> None:
+    write_eval(tmp_path / "sweeps/s/seed=1", "m", make_row(0.5, 0.4, 0.6))
+    write_json(tmp_path / "sweeps/s/seed=1/eval/m/gone/config.json", {})
+    points = [SweepPoint(f"seed={seed}", "done", {"seed": seed}, None, None, None) for seed in (0, 1)]
+    missing: list[str] = []
+    [sweep] = add_points(PooledRun(), [Sweep("s", [], points)], tmp_path, missing)
+    assert [len(point.results) for point in sweep.points] == [0, 1]
+    assert [line.split(":")[0] for line in missing] == [
+        "sweeps/s/seed=1/eval/m/calculator/items.jsonl",
+        "sweeps/s/seed=1/eval/m/gone/summary.json",
+    ]

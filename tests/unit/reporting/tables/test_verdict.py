@@ -1,7 +1,7 @@
 """What the gains over the reference show, in words made from them by rule."""
 
 from mentor.reporting.read.records import Report
-from mentor.reporting.tables.verdict import gain_table, lead, limits, paragraph
+from mentor.reporting.tables.verdict import first_sentence, gain_table, lead, limits, paragraph
 from tests.fixtures.report_records import make_method, make_pair
 
 OOD = {"domain": "ood", "benchmark": "", "split": "mean of 4 splits", "seeds": (3, 3)}
@@ -22,6 +22,8 @@ def test_one_sentence_for_the_first_screen() -> None:
         "Out of domain (mean of 4 splits, sampled), in points against rl-sparse: over seeds rl-flexible +25.0 and base "
         "−10.0, in these models only sft +40.0, not told apart rl-strict +0.0."
     )
+    report = Report("t", "r", [], [], [], means=MEANS, gains=GAINS)
+    assert first_sentence(report) == lead(MEANS, GAINS, "sampled")
     assert lead(MEANS[:1], [], "sampled") == (
         "Out of domain (mean of 4 splits, sampled), base is right on 10.0 %, with nothing to compare it with."
     )
