@@ -69,6 +69,7 @@ def check(config: Config) -> None:
     if config.reward is not None:
         check_settings(asdict(config.reward))
     _check_data(config)
+    _check_perturb(config)
     _check_model(config)
     _check_training(config)
     _check_distillation(config)
@@ -176,6 +177,19 @@ def _check_data(config: Config) -> None:
             raise ConfigError(f"`tools.{key}` is not set: tools={tools.name} reads {what}, tools.{key}=<{what}>")
     if tools.path is not None and not Path(tools.path).is_file():
         raise ConfigError(f"`tools.path={tools.path}` is not a file")
+
+
+def _check_perturb(config: Config) -> None:
+    """Refuse a missing tool where no other path to a result is known."""
+    tasks = {f"benchmark.{name}.task": benchmark.task for name, benchmark in config.benchmark.items()}
+    if config.task is not None:
+        tasks["task"] = config.task
+    for key, task in tasks.items():
+        if task.perturb.missing and config.tools is not None and config.tools.name != "calculator":
+            raise ConfigError(
+                f"`{key}.perturb.missing=true` does not go with tools={config.tools.name}: other paths are known for "
+                "the calculator's tools; accepted: tools=calculator, or false"
+            )
 
 
 def _check_endpoint(section: str, who: str, given: OpenaiTeacher | JudgeConfig | DistillTeacher) -> None:

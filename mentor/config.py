@@ -247,6 +247,23 @@ class TaskColumns(Section):
 
 
 @dataclass
+class PerturbConfig(Section):
+    """How the tools that a task is shown differ from those that run its calls. It is drawn anew for each task.
+
+    The reward and the tool use of a student go by the tools' own names."""
+
+    rename: str = choice(
+        "none", "none", "suffix", "made_up"
+    )  # of tools and parameters: a made-up word behind each name, or names that say nothing, for prompts that describe
+    describe: bool = False  # the descriptions of both are worded anew
+    reorder: bool = False  # the tools are listed in another order
+    distractors: int = number(0, low=0, high=64)  # made-up tools among them, which run and help nothing
+    failure_rate: float = share(0.0)  # of the calls fail with an error of the tool
+    missing: bool = False  # one of the teacher's tools is not there; tasks without another path are left out
+    seed: int = number(0, low=0)  # of what is drawn, with the task's id
+
+
+@dataclass
 class TaskConfig(Section):
     """Where the training tasks come from."""
 
@@ -268,11 +285,14 @@ class TaskConfig(Section):
     data_set: str | None = None  # name of the data set, which id:<data set> of a benchmark is compared with
     license: str | None = None  # of the rows, which model cards state
     answer_format: str = "boxed"  # of the final answer: boxed, hashes, tag, last_line, json, whole, re:<expression>
+    perturb: PerturbConfig = field(default_factory=PerturbConfig)  # how its tools are shown, in rl and in evaluations
 
     def source(self) -> dict[str, Any]:
         """Return the arguments of `load_tasks`: what says which rows there are and how they are read."""
         return {
-            key: value for key, value in asdict(self).items() if key not in ("data_set", "license", "answer_format")
+            key: value
+            for key, value in asdict(self).items()
+            if key not in ("data_set", "license", "answer_format", "perturb")
         }
 
 
@@ -756,7 +776,7 @@ STAGE_GROUPS: dict[str, tuple[str, ...]] = {
     "rollout": ("task", "teacher", "tools"),
     "pretrain": ("task", "model", "trainer"),
     "sft": ("model", "trainer", "tools", "sampler", "benchmark", "judge"),
-    "rl": ("tools", "model", "sampler", "reward", "judge", "distill", "trainer", "benchmark"),
+    "rl": ("task", "tools", "model", "sampler", "reward", "judge", "distill", "trainer", "benchmark"),
     "check": ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "distill", "trainer", "benchmark"),
     "eval": ("tools", "model", "sampler", "benchmark", "judge"),
     "score": ("task", "reward", "judge"),
@@ -783,7 +803,9 @@ RUN_TEACHER = "teacher"
 """The word of stage.model for the run's teacher."""
 
 READS_ONLY: dict[tuple[str, str], tuple[str, ...]] = {
+    ("rollout", "task"): tuple(entry.name for entry in fields(TaskConfig) if entry.name != "perturb"),
     ("pretrain", "task"): ("answer_format",),
+    ("rl", "task"): ("perturb",),
     ("score", "task"): ("answer_format",),
     ("push", "model"): ("path",),
 }

@@ -199,7 +199,7 @@ def _key_lines(stage: str, schema: type[Section], prefix: str, values: Mapping[s
             condition is not None and set(condition.keys) == {"stage.name"} and not condition.holds(lambda _: stage)
         )
         only = READS_ONLY.get((stage, prefix.removesuffix(".")))
-        unread = only is not None and row.key.removeprefix(prefix) not in only
+        unread = only is not None and row.key.removeprefix(prefix).split(".")[0] not in only
         if row.key not in ("stage.name", "teacher.name") and not elsewhere and not unread:
             rows.append(row)
     return _lines_of(rows)

@@ -116,6 +116,14 @@ GUIDES = one_of(".family", "project") & Condition(
     (".terms",), lambda look: bool(guidance_terms(look(".terms") or {})), "a weight above 0 of a term of the calls"
 )
 
+PERTURBATIONS = tuple(
+    f".perturb.{key}" for key in ("rename", "describe", "reorder", "distractors", "failure_rate", "missing")
+)
+PERTURBS = Condition(
+    PERTURBATIONS,
+    lambda look: any(look(key) not in (None, "none", False, 0) for key in PERTURBATIONS),
+    "another key of {0}.perturb",
+)
 ROWS = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls")
 ROWS_OR_TRACES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls", "traces")
 FILES = one_of(".name", "gsm8k", "math", "multihop_qa", "rl_rows", "jsonl", "calls", "bfcl", "traces")
@@ -132,6 +140,7 @@ TASK = {
     **dict.fromkeys(("size", "max_steps", "seed"), one_of(".name", "calculator")),
     "form": one_of(".name", "traces") | stage_in("check"),
     "placeholders": one_of(".name", "rl_rows"),
+    "perturb.seed": PERTURBS,
 }
 TEACHER = {
     "alternative_share": one_of(".name", "oracle"),
@@ -292,9 +301,9 @@ def refuse_unread(overrides: Sequence[Override], stage: str) -> None:
 
 def reads_part(override: Override, stage: str) -> bool:
     """Whether a stage that reads only some keys of the override's group reads this one; True where it reads all."""
-    group, _, key = str(override.key_or_group).partition(".")
+    _, _, key = str(override.key_or_group).partition(".")  # no key of a preset, which sets the name
     only = READS_ONLY.get((stage, group_of(override)))
-    return only is None or key.split(".")[0] in only
+    return only is None or (key or "name").split(".")[0] in only
 
 
 # --- single keys -----------------------------------------------------------------------------------------------------

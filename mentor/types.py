@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Any
@@ -93,7 +93,8 @@ class ToolResult:
 class CallRecord:
     """One call the model attempted, in order, with its outcome.
 
-    `name` is None and `arguments` empty when the call was too malformed to name a tool.
+    `name` is None and `arguments` empty when the call was too malformed to name a tool. In a perturbed task they are
+    the tool's own, which the teacher's calls have; the messages hold what the model wrote.
     `turn` counts assistant turns of the messages from 0. `result` is not stored; `Trajectory.calls_with_results` reads
     it.
     """
@@ -152,6 +153,23 @@ NO_TOOLS = TaskTools(None, [])
 
 
 @dataclass(frozen=True)
+class Perturbation:
+    """How the tools that a task is shown differ from those that run (`task.perturb`).
+
+    key: seeds all that is drawn; each task has its own. rename: none, suffix or made_up. missing: a tool that is not
+    offered.
+    """
+
+    key: str
+    rename: str = "none"
+    describe: bool = False
+    reorder: bool = False
+    distractors: int = 0
+    failure_rate: float = 0.0
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
 class GoldCalls:
     """The calls that are right for a task, as BFCL writes them.
 
@@ -178,6 +196,7 @@ class Task:
     `earlier`: the messages before the question (a system text, earlier turns); no task is asked without them.
     `answer_format`: in which the final turn gives its answer, as `task.answer_format` names it.
     `gold`: the right calls of a task without an answer, which is one turn whose calls are judged and not run.
+    `perturbation`: how its tools are shown; None where they are shown as they are.
     """
 
     id: str
@@ -191,6 +210,7 @@ class Task:
     earlier: tuple[dict[str, Any], ...] = ()
     answer_format: str = "boxed"
     gold: GoldCalls | None = None
+    perturbation: Perturbation | None = None
 
     @property
     def prompt(self) -> list[dict[str, Any]]:
@@ -205,6 +225,8 @@ class Task:
             own["answer_format"] = self.answer_format
         if self.gold is not None:
             own["gold"] = self.gold.to_dict()
+        if self.perturbation is not None:
+            own["perturbation"] = asdict(self.perturbation)
         return {
             "id": self.id,
             "question": self.question,
@@ -229,6 +251,7 @@ class Task:
             earlier=tuple(row.get("earlier", ())),
             answer_format=row.get("answer_format", "boxed"),
             gold=GoldCalls(**row["gold"]) if row.get("gold") else None,
+            perturbation=Perturbation(**row["perturbation"]) if row.get("perturbation") else None,
         )
 
 

@@ -7,19 +7,17 @@ not sampled, so it is context, and is never trained.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from mentor import progress
 from mentor.calls.arguments import ArgumentValidator
-from mentor.calls.schemas import schemas_text
 from mentor.chat import AssistantTurn, ChatFormat, ParsedCall, assistant_message
 from mentor.environment.requests import RolloutLimits, RolloutRequest, derive_seed
 from mentor.environment.scheduler import TurnScheduler
 from mentor.sampling.sampler import Completion, SamplingParams
-from mentor.tools import Toolbox, ToolExecutor, error_text
+from mentor.tools import Toolbox, ToolExecutor, Toolset, error_text
 from mentor.types import CallError, CallRecord, StopReason, Tokens, ToolResult, Trajectory
 
 
@@ -45,7 +43,7 @@ class Episode:
         self.response: list[int] = []  # all turns and what followed each
         self.on_message = on_message
         self.messages = [*request.task.prompt, *(_said(message) for message in request.begun)]
-        self.tools = "[]"  # the schemas of the prompt, once it is known
+        self.toolset = Toolset.none()  # of the prompt, once it is known
         self.first_turn = sum(message["role"] == "assistant" for message in self.messages)
         self.earlier_calls = _calls_of(self.messages)
         self.calls: list[CallRecord] = []
@@ -66,14 +64,15 @@ class Episode:
     async def _run(self) -> Trajectory:
         task = self.request.task
         if task.gold is not None or self.request.one_turn:
-            tools = self.toolbox.schemas_json(task) if task.tools is None else schemas_text(task.tools.schemas)
-            self._start(tools)
-            stop_reason = await self._only_turn(tools)
+            if task.gold is not None or task.tools is None:
+                self._start(self.toolbox.toolset(task))
+            else:  # of a client, who runs the calls
+                self._start(Toolset.listed(task.tools.schemas))
+            stop_reason = await self._only_turn()
             self.scheduler.end(self.index)
-            return self._trajectory(tools, stop_reason, isolation=None)
+            return self._trajectory(stop_reason, isolation=None)
         async with self.toolbox.lease(task) as executor:
-            tools = executor.toolset.schemas_json
-            self._start(tools)
+            self._start(executor.toolset)
             try:
                 stop_reason = await self._turns(executor)
             except asyncio.CancelledError:
@@ -81,11 +80,11 @@ class Episode:
                 raise
             self.scheduler.end(self.index)
             await executor.end_session(str(self.index))
-            return self._trajectory(tools, stop_reason, executor.isolation if executor.toolset.names else None)
+            return self._trajectory(stop_reason, executor.isolation if executor.toolset.names else None)
 
-    def _start(self, tools: str) -> None:
-        task, self.tools = self.request.task, tools
-        self.tokens.append_prompt(self.chat.prompt_ids(task.question, tools, task.earlier))
+    def _start(self, toolset: Toolset) -> None:
+        task, self.toolset = self.request.task, toolset
+        self.tokens.append_prompt(self.chat.prompt_ids(task.question, toolset.schemas_json, task.earlier))
         calls_before = _calls_of(task.earlier)
         for turn, results in _turns(self.request.begun):
             ids = turn.get("token_ids") or self.chat.turn_ids(turn, calls_before)
@@ -116,13 +115,14 @@ class Episode:
                 return StopReason.LENGTH
         raise AssertionError("the last turn returns")
 
-    async def _only_turn(self, tools: str) -> StopReason:
+    async def _only_turn(self) -> StopReason:
         """Sample one turn and record its calls without running them, also where the turn ran out of tokens."""
         said = await self._sample(0)
         if said is not None:
-            schemas = {schema["function"]["name"]: schema["function"]["parameters"] for schema in json.loads(tools)}
+            functions = [schema["function"] for schema in self.toolset.schemas]
+            schemas = {function["name"]: function["parameters"] for function in functions}
             self.calls = [
-                CallRecord(self.first_turn, call.name, call.arguments, False, call_error(call, schemas))
+                CallRecord(self.first_turn, *self._own_call(call), False, call_error(call, schemas))
                 for call in said.calls
             ]
         if said is None or self.out_of_tokens:
@@ -146,7 +146,7 @@ class Episode:
                 seed = derive_seed(self.request.seed, turn, "after thinking")
                 completion = await self._request([*prompt, *self.turn], left, seed)
         self.response += self.turn
-        said = self.chat.parse(self.turn, self.tools)
+        said = self.chat.parse(self.turn, self.toolset.schemas_json)
         text = self.chat.decode(self.chat.without_end(self.turn))
         self._say(turn_message(said, text, len(self.calls)))
         self.hidden_calls += said.hidden_calls
@@ -185,9 +185,13 @@ class Episode:
             }
         )
         progress.beat()
-        record = CallRecord(turn, call.name, call.arguments, result.ok, result.error, result.seconds)
+        record = CallRecord(turn, *self._own_call(call), result.ok, result.error, result.seconds)
         self.calls.append(record)
         return record
+
+    def _own_call(self, call: ParsedCall) -> tuple[str | None, dict[str, Any]]:
+        """Return name and arguments for the record of a call, which is compared with the teacher's."""
+        return self.toolset.own_call(call.name, call.arguments)
 
     def _append_results(self, count: int) -> bool:
         """Append the last `count` results for the next turn. Where they leave it no room, append nothing: False."""
@@ -200,11 +204,11 @@ class Episode:
             self.tokens.append_prompt(prompt)
         return fits
 
-    def _trajectory(self, tools: str, stop_reason: StopReason, isolation: str | None) -> Trajectory:
+    def _trajectory(self, stop_reason: StopReason, isolation: str | None) -> Trajectory:
         return Trajectory(
             task=self.request.task,
             messages=self.messages,
-            tools=tools,
+            tools=self.toolset.schemas_json,
             stop_reason=stop_reason,
             calls=self.calls,
             tokens=self.tokens,

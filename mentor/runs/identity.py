@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS, TaskColumns
+from mentor.config import STAGE_GROUPS, TOP_LEVEL_READERS, PerturbConfig, TaskColumns
 from mentor.reward_keys import asks_judge, in_short_keys
 
 ABSENT = "(absent)"
@@ -53,7 +53,7 @@ ADDED_LATER: dict[str, dict[str, Any]] = {
     },
     "task": {
         **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse", "answer_format": "boxed"},
-        "license": None,
+        **{"license": None, "perturb": asdict(PerturbConfig())},
         # Keys that are columns.* since, with the values that they had where nobody set them.
         **{"question_key": "question", "answer_key": "answer", "reference_key": "reference", "id_key": "id"},
     },

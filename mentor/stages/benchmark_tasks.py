@@ -11,6 +11,7 @@ from mentor.config import BenchmarkConfig, Config, EvalStage, ToolsConfig
 from mentor.errors import StageError
 from mentor.jsonl import read_jsonl
 from mentor.loggers import Logger
+from mentor.stages.perturbing import perturbed_tasks
 from mentor.stages.tooling import configured_toolbox
 from mentor.tasks import load_tasks
 from mentor.tasks.calculator import normalized
@@ -20,11 +21,17 @@ from mentor.tools import Toolbox
 from mentor.types import Task, Trajectory
 
 
-def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config, skipped: list[str] | None = None) -> list[Task]:
+def benchmark_tasks(
+    name: str,
+    entry: BenchmarkConfig,
+    config: Config,
+    skipped: list[str] | None = None,
+    pathless: list[str] | None = None,
+) -> list[Task]:
     """Load the tasks of one benchmark, with the teacher's calls where `benchmark.<name>.teacher` names a teacher.
 
-    skipped: gets a line for each row that was left out (`task.bad_rows=skip`). Raises StageError where its splits hold
-    no task.
+    skipped: gets a line for each row that was left out (`task.bad_rows=skip`). pathless: gets the id of each task that
+    was left out because it has no other path (`task.perturb.missing`). Raises StageError where no task is left.
     """
     stage, tools = config.stage, config.tools
     assert isinstance(stage, EvalStage) and isinstance(tools, ToolsConfig)
@@ -34,9 +41,9 @@ def benchmark_tasks(name: str, entry: BenchmarkConfig, config: Config, skipped: 
     tasks = [task for split in entry.splits for task in [t for t in loaded if t.split == split][: stage.limit]]
     if not tasks:
         raise StageError(f"benchmark.{name} has no task in splits {', '.join(entry.splits)}")
-    if entry.teacher is None:
-        return tasks
-    return asyncio.run(with_reference(tasks, entry.teacher, configured_toolbox(tools)))
+    if entry.teacher is not None:
+        tasks = asyncio.run(with_reference(tasks, entry.teacher, configured_toolbox(tools)))
+    return perturbed_tasks(tasks, entry.task.perturb, tools, f"{where}.perturb", [] if pathless is None else pathless)
 
 
 async def with_reference(tasks: Sequence[Task], teacher_name: str, toolbox: Toolbox) -> list[Task]:

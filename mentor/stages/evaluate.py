@@ -30,6 +30,7 @@ from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.chat_format import texts_around
 from mentor.stages.checkpoint_model import held
 from mentor.stages.judging import open_judge
+from mentor.stages.perturbing import counted, say_left_out
 from mentor.stages.student import student_environment
 from mentor.stages.tooling import configured_toolbox, say_counts
 from mentor.tasks.requested_format import format_warnings
@@ -43,7 +44,13 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     """
     began = perf_counter()
     left_out: dict[str, list[str]] = {name: [] for name in config.benchmark}  # rows that are no tasks
-    tasks = {name: benchmark_tasks(name, entry, config, left_out[name]) for name, entry in config.benchmark.items()}
+    pathless: dict[str, list[str]] = {name: [] for name in config.benchmark}  # tasks without the tool that is missing
+    tasks = {
+        name: benchmark_tasks(name, entry, config, left_out[name], pathless[name])
+        for name, entry in config.benchmark.items()
+    }
+    for name, ids in pathless.items():
+        say_left_out(name, ids, tasks[name], logger.message)
     for name, lines in left_out.items():
         if lines:
             logger.message(f"{name}: bad rows left out: {len(lines)}, first {lines[0]}")
@@ -68,6 +75,7 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
             "models": len(models),
             "tasks": {name: len(entry) for name, entry in tasks.items()},
             "seen_in_training": seen,
+            **({"tasks_without_other_path": no_path} if (no_path := counted(pathless)) else {}),
             **({"bad_rows": left_out} if any(left_out.values()) else {}),
         },
         seconds={"total": perf_counter() - began},

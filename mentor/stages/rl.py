@@ -28,6 +28,7 @@ from mentor.stages import StageResult
 from mentor.stages.chat_format import load_chat, texts_around
 from mentor.stages.distill_teacher import open_distill_teacher
 from mentor.stages.judging import open_judge
+from mentor.stages.perturbing import training_tasks
 from mentor.stages.rl_curriculum import open_curriculum
 from mentor.stages.rl_files import roll_back_trajectories, store_groups, trajectory_file
 from mentor.stages.rl_models import load_policy, load_reference
@@ -66,7 +67,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
     toolbox = configured_toolbox(tools, logger.message, ranks.local_size)
     own_grader = reward_settings.grader != ANSWER  # which needs no answer
     taught = teacher_trajectories(folder, toolbox, any_answer=own_grader)[: stage.limit]
-    tasks = [trajectory.task for trajectory in taught]
+    tasks, without_path = training_tasks(taught, config, logger)
     trainer = with_steps(trainer, len(tasks))
     check_format(tasks, reward_settings)
     for line in format_warnings(tasks, "task", texts_around(model)):
@@ -143,6 +144,7 @@ def train(config: Config, folder: RunFolder, logger: Logger, ranks: Ranks) -> St
             "tasks": len(tasks),
             "tasks_without_teacher": without_teacher(folder.root),
             "tasks_without_answer": 0 if own_grader else without_answer(folder.root),
+            **({"tasks_without_other_path": without_path} if without_path else {}),
             "steps": control.step,
             "first_step": start + 1,
             **achieved,

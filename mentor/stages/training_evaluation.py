@@ -28,6 +28,7 @@ from mentor.sampling import Canary, push_weights
 from mentor.stages.benchmark_items import Item, answer, count_ungraded, requests, stored_items
 from mentor.stages.benchmark_tasks import benchmark_tasks, count_seen
 from mentor.stages.judging import open_judge
+from mentor.stages.perturbing import say_left_out
 from mentor.stages.student import policy_environment
 from mentor.stages.taught_tasks import fitting_prompt
 from mentor.stages.tooling import configured_toolbox, say_counts
@@ -51,7 +52,11 @@ def evaluation_tasks(config: Config, root: Path, logger: Logger) -> dict[str, li
     Raises as `benchmark_tasks`.
     """
     settings = as_evaluation(config)
-    tasks = {name: benchmark_tasks(name, entry, settings) for name, entry in config.benchmark.items()}
+    tasks: dict[str, list[Task]] = {}
+    for name, entry in config.benchmark.items():
+        pathless: list[str] = []
+        tasks[name] = benchmark_tasks(name, entry, settings, pathless=pathless)
+        say_left_out(name, pathless, tasks[name], logger.message)
     count_seen(tasks, root, logger)
     return tasks
 

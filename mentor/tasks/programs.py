@@ -163,7 +163,7 @@ def _rewrites(program: Program) -> list[tuple[int, int, Program]]:
     found = [
         (index, index + 1, chunk)
         for index, entry in enumerate(program)
-        for chunk in _step_rewrites(entry, index, resolve_arguments(entry, results))
+        for chunk in step_rewrites(entry, index, resolve_arguments(entry, results))
     ]
     for start in range(len(program)):
         stop = start
@@ -175,7 +175,7 @@ def _rewrites(program: Program) -> list[tuple[int, int, Program]]:
     return found
 
 
-def _step_rewrites(entry: Step, index: int, values: dict[str, Any]) -> list[Program]:
+def step_rewrites(entry: Step, index: int, values: dict[str, Any]) -> list[Program]:
     """Other ways to make one step; `values` are its arguments with references resolved."""
     arguments = entry["arguments"]
     match entry["name"]:

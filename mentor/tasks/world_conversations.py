@@ -6,7 +6,6 @@ words the tools to use and every argument, except an id that an earlier call ret
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from mentor.calls.schemas import schemas_text
 from mentor.rewards.answer_formats import answer_format
 from mentor.tasks.programs import Number, number_text
-from mentor.tasks.worlds import WorldTool, draw_object, draw_world, spoken
+from mentor.tools.worlds import WorldTool, draw_object, draw_world, shown_result, spoken
 from mentor.types import CallRecord, StopReason, Task, TaskTools, ToolCall, Trajectory, kept_result
 
 
@@ -31,9 +30,7 @@ class WorldCall:
     @property
     def result_text(self) -> str:
         """The result as the model is shown it."""
-        return (
-            json.dumps(self.result, ensure_ascii=False) if isinstance(self.result, dict) else number_text(self.result)
-        )
+        return shown_result(self.result)
 
     @property
     def answer(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any
 
@@ -16,8 +17,9 @@ from mentor.calls.arguments import MAX_MESSAGE_CHARS, ArgumentValidator
 from mentor.errors import ToolError
 from mentor.tools.call_counts import CallCounts
 from mentor.tools.engine import DEFAULT_FLOOR, Limits
+from mentor.tools.perturbed.engine_view import PerturbedEngine
 from mentor.tools.toolsets import Toolset
-from mentor.types import CallError, ToolResult
+from mentor.types import CallError, Perturbation, ToolResult
 
 
 def error_text(kind: CallError, message: str) -> str:
@@ -48,9 +50,8 @@ class ToolExecutor:
         self.counts = counts or CallCounts()
         functions = [schema["function"] for schema in toolset.schemas]
         self._validators = {function["name"]: ArgumentValidator(function["parameters"]) for function in functions}
-        self._engine = toolset.new_engine(
-            Limits(timeout_s, memory_mib, workers, max_output_chars, isolation_floor, load_timeout_s)
-        )
+        self._limits = Limits(timeout_s, memory_mib, workers, max_output_chars, isolation_floor, load_timeout_s)
+        self._engine = toolset.new_engine(self._limits)
         self._is_open = False
 
     @property
@@ -80,6 +81,20 @@ class ToolExecutor:
             self._is_open = False
             await self._engine.close()
 
+    def perturbed(self, perturbation: Perturbation | None) -> ToolExecutor:
+        """Return an executor for one trajectory of a perturbed task; this one where nothing is perturbed.
+
+        It is open while this one is, whose engine runs its calls.
+        """
+        toolset = self.toolset.perturbed(perturbation)
+        if perturbation is None or toolset.shown is None:
+            return self
+        engine = PerturbedEngine(self._engine, toolset.shown, perturbation, self._limits.max_output_chars)
+        toolset = replace(toolset, stateless=self.toolset.parallel, host=lambda limits: engine)
+        executor = ToolExecutor(toolset, **asdict(self._limits), counts=self.counts)
+        executor._is_open = self._is_open
+        return executor
+
     async def call(self, name: str, arguments: dict[str, Any], session: str | None = None) -> ToolResult:
         """Run one call: its result, or the error text for the model.
 
@@ -102,7 +117,7 @@ class ToolExecutor:
         outcome = await self._engine.call(name, validator.coerced(arguments), session)
         if outcome.error is not None:
             return self._failed(name, outcome.error, outcome.text, outcome.seconds)
-        self.counts.worked(name)
+        self.counts.worked(self._own_name(name))
         return ToolResult(outcome.text, True, None, outcome.seconds)
 
     async def call_turn(self, calls: Sequence[tuple[str, dict[str, Any]]], session: str) -> list[ToolResult]:
@@ -120,6 +135,10 @@ class ToolExecutor:
         """Forget what the calls of this id left behind, and end its worker; an id without calls is fine."""
         await self._engine.end_session(session)
 
+    def _own_name(self, tool: str) -> str:
+        return self.toolset.own_call(tool, {})[0] or tool
+
     def _failed(self, tool: str | None, kind: CallError, message: str, seconds: float = 0.0) -> ToolResult:
-        self.counts.failed(kind, " ".join(message.split())[:MAX_MESSAGE_CHARS], tool)
+        own = None if tool is None else self._own_name(tool)
+        self.counts.failed(kind, " ".join(message.split())[:MAX_MESSAGE_CHARS], own)
         return ToolResult(error_text(kind, message), False, kind, seconds)

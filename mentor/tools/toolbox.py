@@ -62,7 +62,13 @@ class Toolbox:
         self.counts = CallCounts(report)
 
     def toolset(self, task: Task) -> Toolset:
-        """Return the tools that a task is solved with. Raises InputError where it has none, or none that can run."""
+        """Return the tools that a task is solved with, as it is shown them.
+
+        Raises InputError where it has none, or none that can run.
+        """
+        return self._own_toolset(task).perturbed(task.perturbation)
+
+    def _own_toolset(self, task: Task) -> Toolset:
         if task.tools is None:
             if self.default is None:
                 raise InputError(
@@ -105,7 +111,10 @@ class Toolbox:
         return self._open[""].executor.summary if self.default is not None else "tools: those of each task"
 
     def lease(self, task: Task) -> AbstractAsyncContextManager[ToolExecutor]:
-        """Lease the open executor of the task's tools; it stays open until the lease ends."""
+        """Lease the open executor of the task's tools; it stays open until the lease ends.
+
+        That of a perturbed task is for one trajectory.
+        """
         return _Lease(self, task)
 
     def _hold(self, key: str, toolset: Toolset) -> _Open:
@@ -114,7 +123,7 @@ class Toolbox:
         return self._open[key]
 
     async def _take(self, key: str, task: Task) -> _Open:
-        held = self._hold(key, self.toolset(task))
+        held = self._hold(key, self._own_toolset(task))
         held.users += 1
         try:
             await held.ready()
@@ -161,7 +170,7 @@ class _Lease(AbstractAsyncContextManager[ToolExecutor]):
 
     async def __aenter__(self) -> ToolExecutor:
         self._held = await self._toolbox._take(self._key, self._task)
-        return self._held.executor
+        return self._held.executor.perturbed(self._task.perturbation)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -24,10 +24,12 @@ from mentor.tools.host.listed import ListedEngine
 from mentor.tools.host.mcp_server import McpEngine, ServerAddress, list_schemas
 from mentor.tools.host.search import SearchEngine
 from mentor.tools.monty.monty_engine import MontyEngine
+from mentor.tools.perturbed.shown_tools import ShownTools, draw_shown
 from mentor.tools.signatures import check_parameters, function_schema
 from mentor.tools.source import Source, imported_modules, parse_source
 from mentor.tools.stateless import keeps_state
 from mentor.tools.user_source import chosen_engine, converted_arguments, given_schemas, load_source, read_text
+from mentor.types import Perturbation
 
 BUILTIN = Path(__file__).with_name("builtin")
 BUILTIN_SOURCES = {
@@ -56,6 +58,7 @@ class Toolset:
     converts: bool = False  # arguments arrive as what the type hints say, else as JSON values
     float_digits: int | None = None  # significant digits of floats in results; None shows them in full
     checked: bool = True  # the engine need not look for what the source lacks
+    shown: ShownTools | None = None  # of a perturbed toolset: what its schemas stand for
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -97,6 +100,20 @@ class Toolset:
     def new_engine(self, limits: Limits) -> ToolEngine:
         """Make an engine that runs the tools; it is not open yet."""
         return SOURCE_ENGINES[self.engine](self.loaded, limits) if self.host is None else self.host(limits)
+
+    def own_call(self, name: str | None, arguments: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """Return a call of a tool as it is shown by the tool's own names, which the teacher's calls have."""
+        return (name, arguments) if self.shown is None or name is None else self.shown.own_call(name, arguments)
+
+    def perturbed(self, perturbation: Perturbation | None) -> Toolset:
+        """Return these tools as a perturbed task is shown them; the same where there are none, or no perturbation.
+
+        Their calls run in an executor of the toolset itself (`ToolExecutor.perturbed`).
+        """
+        if perturbation is None or not self.schemas:
+            return self
+        shown = draw_shown(self.schemas, perturbation)
+        return replace(self, schemas=shown.schemas, shown=shown)
 
     @classmethod
     def builtin(cls, name: str) -> Toolset:

@@ -14,6 +14,7 @@ from mentor.config import (
     LoraConfig,
     ModelConfig,
     OpenaiTeacher,
+    PerturbConfig,
     PretrainStage,
     ServeStage,
     SftStage,
@@ -21,6 +22,7 @@ from mentor.config import (
     SupervisedTrainer,
     TaskConfig,
     TeacherConfig,
+    ToolsConfig,
     TracesTeacher,
     WorkedTeacher,
 )
@@ -142,6 +144,15 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         ),
         (Config(task=TaskConfig("jsonl")), "task.path"),
         (Config(task=TaskConfig("gsm8k", data_set="a+b")), "task.data_set=a"),
+        (
+            replace(rl_config(), task=TaskConfig(perturb=PerturbConfig(missing=True)), tools=ToolsConfig("python")),
+            r"`task\.perturb\.missing=true` does not go with tools=python",
+        ),
+        (replace(rl_config(), task=TaskConfig(perturb=PerturbConfig("word"))), "task.perturb.rename=word"),
+        (
+            replace(rl_config(), task=TaskConfig(perturb=PerturbConfig(failure_rate=1.5))),
+            "`task.perturb.failure_rate=1.5` is out of range; accepted: 0 to 1",
+        ),
         (Config(task=TaskConfig("rl_rows", "a", placeholders=["=x"])), "task.placeholders"),
         (Config(task=TaskConfig("rl_rows", "a", placeholders=["url"])), "text=replacement"),
         (

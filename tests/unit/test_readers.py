@@ -100,6 +100,11 @@ def test_condition_of_a_nested_key_and_of_a_benchmark_by_name():
             "stage=rollout teacher=model teacher.path=x stage.concurrency=2",
             "teacher=oracle, annotated or openai, or teacher.reexecute=true only",
         ),
+        ("stage=rl task.perturb.seed=1", "`task.perturb.seed` is read with another key of task.perturb only"),
+        (
+            "stage=eval benchmark.calculator.task.perturb.seed=1",
+            "`benchmark.calculator.task.perturb.seed` is read with another key of benchmark.calculator.task.",
+        ),
         ("stage=rl tools.top_k=4", "`tools.top_k` is read with tools=search only"),
         ("stage=rl tools.path=rows.jsonl", "`tools.path` is read with tools=file or search only"),
         ("stage=rl tools=search tools.path=rows.jsonl tools.memory_mib=80", "tools=calculator, python, file or row"),

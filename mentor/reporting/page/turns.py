@@ -36,6 +36,8 @@ def turns_of(trajectory: Trajectory) -> list[dict[str, Any]]:
         if made:
             texts = [*replies[place], *[""] * len(made)]
             turn["calls"] = [_call(call, text) for call, text in zip(made, texts, strict=False)]
+            if len(listed[place]) == len(made):  # no malformed call among them
+                turn["calls"] = [_as_written(*pair) for pair in zip(turn["calls"], listed[place], strict=True)]
         else:
             turn["calls"] = [_shown(f["name"], f["arguments"], NOT_RUN, "") for f in listed[place]]
     return shown
@@ -51,6 +53,14 @@ def reference_turns(task: Task) -> list[dict[str, Any]] | None:
 
 def _turn(message: dict[str, Any], reasoning: str = "") -> dict[str, Any]:
     return {"role": message["role"], "text": message["content"], "reasoning": reasoning, "calls": []}
+
+
+def _as_written(call: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
+    """Show a call of a renamed tool as the model wrote it, with the tool's own name behind; another as it is."""
+    own, shown = call["name"], written["name"]
+    if own == shown:
+        return call
+    return {**call, "name": f"{shown} ({own})", "arguments": json.dumps(written["arguments"], ensure_ascii=False)}
 
 
 def _call(call: CallRecord, reply: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from mentor.calls.arguments import ArgumentValidator
 from mentor.rewards.boxed import extract_boxed
 from mentor.tasks.world_conversations import Phrasing, WorldCall, _sentence, generate_conversations
-from mentor.tasks.worlds import WorldTool, spoken
+from mentor.tools.worlds import WorldTool, spoken
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,15 @@ def test_a_conversation_has_every_call_with_its_outcome_and_reply() -> None:
     assert reference_turns(replace(task, reference=()))[0]["calls"] == []
 
 
+def test_a_renamed_tool_is_shown_as_it_was_called_with_its_own_name() -> None:
+    made = make_trajectory()
+    function = made.messages[1]["tool_calls"][1]["function"]
+    function |= {"name": "add_stone", "arguments": {"a_leaf": 2, "b_card": 3}}
+    unknown, renamed = turns_of(made)[0]["calls"]
+    assert unknown["name"] == "plus"
+    assert (renamed["name"], renamed["arguments"]) == ("add_stone (add)", '{"a_leaf": 2, "b_card": 3}')
+
+
 def test_a_system_text_and_further_turns_of_the_user_stand_where_they_were_said() -> None:
     made = make_trajectory()
     system, before = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}

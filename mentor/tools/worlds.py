@@ -1,9 +1,9 @@
-"""Worlds of made-up tools, for a base to learn from how a tool that it has never seen is read and called.
+"""Worlds of made-up tools, for a student to learn from how a tool that it has never seen is read and called.
 
 A world is 3 to 8 tools. Their names are composed of words and syllables and their parameters are of any type, nested,
 optional and nullable ones included, all drawn anew: only the listing in the prompt says how a tool is called. What a
-tool returns is computed from its arguments by `WorldTool.run`, which stands in for code. `world_conversations` asks
-something of such a world.
+tool returns is computed from its arguments by `WorldTool.run`, which stands in for code. `tasks/world_conversations`
+asks something of such a world; a perturbed toolset (`perturbed/`) has some of these tools as distractors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mentor.calls.schemas import Schema
-from mentor.tasks.programs import Number, tidy
+
+Number = int | float
 
 VERBS = {
     "record": ("find", "get", "fetch", "read", "show", "check", "inspect", "open", "search", "describe"),
@@ -70,7 +71,8 @@ class WorldTool:
     def run(self, arguments: dict[str, Any]) -> dict[str, Any] | Number:
         """Compute the result: the sum of all numbers in the arguments, or a record that depends on them alone."""
         if self.returns == "total":
-            return tidy(round(sum(_numbers(arguments)), 2))
+            total = round(sum(_numbers(arguments)), 2)
+            return int(total) if isinstance(total, float) and total.is_integer() else total
         rng = random.Random(f"{self.key}/{self.name}/{json.dumps(arguments, sort_keys=True)}")
         record: dict[str, Any] = {"id": draw_id(self.whole_ids, rng)}
         for attribute in self.attributes:
@@ -78,11 +80,16 @@ class WorldTool:
         return record
 
 
+def shown_result(result: dict[str, Any] | Number) -> str:
+    """Write a result as the model is shown it."""
+    return json.dumps(result, ensure_ascii=False) if isinstance(result, dict) else repr(result)
+
+
 def draw_world(key: str) -> list[WorldTool]:
     """Draw the 3 to 8 tools of a world, the same for the same key; no two have one name."""
     rng = random.Random(f"world/{key}")
-    nouns = [_word(rng) + _word(rng) for _ in range(rng.randint(2, 4))]
-    style, prefix = rng.choice(("snake", "snake", "camel", "kebab", "dotted")), [_word(rng)] * (rng.random() < 0.2)
+    nouns = [draw_word(rng) + draw_word(rng) for _ in range(rng.randint(2, 4))]
+    style, prefix = rng.choice(("snake", "snake", "camel", "kebab", "dotted")), [draw_word(rng)] * (rng.random() < 0.2)
     whole_ids, noun_first = rng.random() < 0.3, rng.random() < 0.25
     tools: dict[str, WorldTool] = {}
     size = rng.randint(3, 8)
@@ -117,7 +124,7 @@ def spoken(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|[_.-]", " ", name).lower()
 
 
-def _word(rng: random.Random) -> str:
+def draw_word(rng: random.Random) -> str:
     """A word, or two or three syllables that are none."""
     return rng.choice(WORDS) if rng.random() < 0.6 else "".join(rng.choices(SYLLABLES, k=rng.randint(2, 3)))
 
@@ -125,7 +132,9 @@ def _word(rng: random.Random) -> str:
 def _label(style: str, rng: random.Random) -> str:
     """The name of a parameter or field; its words say nothing of its type."""
     words = (
-        rng.sample(LABELS, 2) if rng.random() < 0.25 else [rng.choice(LABELS) if rng.random() < 0.75 else _word(rng)]
+        rng.sample(LABELS, 2)
+        if rng.random() < 0.25
+        else [rng.choice(LABELS) if rng.random() < 0.75 else draw_word(rng)]
     )
     return written(words, style)
 
@@ -180,7 +189,7 @@ def _object(style: str, definitions: dict[str, Schema], rng: random.Random) -> S
     schema = {"type": "object", "properties": properties, "required": required or list(properties)[:1]}
     if rng.random() > 0.3:
         return schema
-    name = f"{_word(rng).capitalize()}Part"
+    name = f"{draw_word(rng).capitalize()}Part"
     definitions[name] = schema
     return {"$ref": f"#/$defs/{name}"}
 
@@ -211,7 +220,9 @@ def draw_value(schema: Schema, definitions: dict[str, Schema], rng: random.Rando
             return rng.random() < 0.5
         case "null":
             return None
-    return rng.choice((_word(rng), _word(rng).capitalize(), f"{_word(rng)} {_word(rng)}", draw_id(False, rng)))
+    return rng.choice(
+        (draw_word(rng), draw_word(rng).capitalize(), f"{draw_word(rng)} {draw_word(rng)}", draw_id(False, rng))
+    )
 
 
 def draw_object(schema: Schema, definitions: dict[str, Schema], rng: random.Random) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mentor.calls.schemas import check_schema
-from mentor.tasks.worlds import WorldTool, draw_value, draw_world, spoken, written
+from mentor.tools.worlds import WorldTool, draw_value, draw_world, spoken, written
 
 TOTAL = WorldTool("weigh_stone", "weigh", "stone", "total", {"type": "object"}, (), None, False, "key")
 RECORD = replace(TOTAL, returns="record", attributes=("level", "mark"), whole_ids=True)
