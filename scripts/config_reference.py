@@ -196,8 +196,22 @@ def _presets(group: str, default: str | None) -> str:
         values.pop("name", None)
         sets = ", ".join(f"`{key}={as_typed(value)}`" for key, value in values.items())
         mark = " (default)" if path.stem == default else ""
+        sets += "" if group in OVERLAYS else _set_in_stages(path)
         lines.append(f"| `{path.stem}`{mark} | {_cell(leading_comment(path))} | {_cell(sets)} |")
     return "\n".join(lines) + "\n"
+
+
+def _set_in_stages(path: Path) -> str:
+    """What a preset sets of other groups in some stages: `stage/<preset>_<stage>.yaml` beside it."""
+    said = ""
+    for stage in STAGES:
+        added = path.parent / "stage" / f"{path.stem}_{stage}.yaml"
+        if added.is_file():
+            own = yaml.safe_load(added.read_text(encoding="utf-8"))
+            own.pop("defaults", None)
+            values = inherited(added) | flatten(own)
+            said += f"in stage={stage} " + ", ".join(f"`{key}={as_typed(value)}`" for key, value in values.items())
+    return said
 
 
 # --- presets ---------------------------------------------------------------------------------------------------------

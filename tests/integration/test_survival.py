@@ -117,7 +117,7 @@ def test_a_base_killed_in_either_phase_is_made_as_if_it_had_not(rollout: Path, t
     command.append("run=default")
     folder = rollout.parent / "pretrain-s0"
     parent = start(command, tmp_path)
-    until(lambda: count(folder / "metrics.jsonl") >= step, seconds=120)
+    until(lambda: count(folder / "metrics.jsonl") >= step, seconds=300)
     os.kill(json.loads((folder / "summary.json").read_text())["pid"], signal.SIGKILL)
     parent.communicate(timeout=30)
     done = count(folder / "metrics.jsonl")

@@ -1,5 +1,6 @@
 """Every preset and experiment composes with every stage; pipelines pass overrides to the steps that read them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_every_preset_composes(hydra_conf: None, work: Path, group: str, preset:
         overrides = [f"tools={preset}", "tools.path=rows.jsonl"]
     elif (group, preset) == ("tools", "mcp"):
         overrides = ["tools=mcp", "tools.server=server"]
-    elif (group, preset) == ("model", preset) and preset != "tiny":
+    elif group == "model" and not preset.startswith("tiny"):
         stage, overrides = "sft", [f"model={preset}"]
     else:
         overrides = [f"{group}={preset}"]
@@ -118,6 +119,28 @@ def test_rewards_on_rare_success_differ_in_nothing_but_the_reward(
     lower = compose_steps(pipeline.stage, [*command, *parse(["trainer.steps=3"])])
     trained = [step.trainer.steps for step in lower if step.trainer is not None]
     assert trained == [340, 150, *[3] * len(rewards)]  # the base and SFT keep their own
+
+
+@pytest.mark.parametrize("base", ["tiny_capable", "tiny_shy", "tiny_unskilled"])
+def test_a_preset_of_a_base_sets_how_it_is_pretrained_and_nothing_of_other_stages(
+    hydra_conf: None, work: Path, base: str
+):
+    plain, made = (to_config(compose("config", overrides=["stage=pretrain", f"model={it}"])) for it in ("tiny", base))
+    assert made.stage.direct_share == 0 != plain.stage.direct_share and made.trainer.schedule == "linear"
+    assert replace(made.model, name="tiny") == plain.model
+    assert (made.stage.shyness > 0, made.stage.skill < 1) == (base == "tiny_shy", base != "tiny_shy")
+    rl, plain_rl = (to_config(compose("config", overrides=["stage=rl", f"model={it}"])) for it in (base, "tiny"))
+    assert replace(rl.model, name="tiny") == plain_rl.model and replace(rl, model=plain_rl.model) == plain_rl
+
+
+def test_an_experiment_takes_another_base_and_keeps_its_steps(hydra_conf: None, work: Path):
+    overrides = ["experiment=rare_success", "model=tiny_shy", "stage.shyness=0.6"]
+    pretrain = to_config(compose("config", overrides=["stage=pretrain", *overrides]))
+    assert (pretrain.stage.shyness, pretrain.model.name) == (0.6, "tiny_shy")
+    command = overrides[:2]
+    steps = compose_steps(to_config(compose("config", overrides=command)).stage, parse(command))
+    assert steps[0].stage.shyness > 0 and steps[0].trainer.steps == 340
+    assert {step.model.name for step in steps if step.model is not None} == {"tiny_shy"}
 
 
 def test_two_benchmarks_of_one_kind_have_names_and_folders_of_their_own(hydra_conf: None, work: Path):

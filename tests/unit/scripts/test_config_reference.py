@@ -24,6 +24,13 @@ def test_every_key_of_every_schema_is_on_the_page():
     assert [key for key in shown if f"`{key}`" not in page] == []
 
 
+def test_a_preset_that_sets_keys_of_a_stage_is_shown_with_them():
+    lines = config_reference.reference().splitlines()
+    shy = next(line for line in lines if line.startswith("| `tiny_shy`"))
+    assert "in stage=pretrain `stage." in shy and "`stage.shyness=" in shy, "its own and those it takes from another"
+    assert "in stage=" not in next(line for line in lines if line.startswith("| `tiny`"))
+
+
 @dataclass
 class Bare(Section):
     told: int = 1  # a number

@@ -18,7 +18,8 @@ def found() -> tuple[PlannedCommand, ...]:
 
 def test_every_model_fits_every_hardware(found: tuple[PlannedCommand, ...]) -> None:
     assert len(found) == len(HARDWARE) * len(MODELS) == 18
-    assert {path.stem for path in (conf_dir() / "model").glob("*.yaml")} == {"tiny", *MODELS}
+    from_the_hub = {path.stem for path in (conf_dir() / "model").glob("*.yaml") if not path.stem.startswith("tiny")}
+    assert from_the_hub == set(MODELS)
     for row in found:
         assert row.plan.misfits == () and row.plan.sequences is not None and row.plan.sequences >= 1, row.command
 
