@@ -28,17 +28,17 @@ def main(arguments: list[str]) -> int:
             print(line, file=sys.stderr)
         return 1 if wrong else 0
     with TemporaryDirectory() as outputs:
-        make(DEMO, Path(outputs))
+        make(Path(outputs))
     print(f"{DEMO.relative_to(ROOT)}: {sum(path.stat().st_size for path in files(DEMO)) / 1e6:.1f} MB")
     return 0
 
 
-def make(demo: Path, outputs: Path) -> None:
-    """Train the base, put it into `demo`, run the demo on it there, and keep its report."""
-    make_base(demo / "base", outputs)
-    mentor("experiment=demo", f"model.path={demo / 'base'}", outputs=outputs)
-    shutil.copy(outputs / "demo" / "report" / "report.html", demo / "report.html")
-    (demo / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums(demo).items()))
+def make(outputs: Path) -> None:
+    """Train the base, run the demo on it, and keep its report."""
+    make_base(DEMO / "base", outputs)
+    mentor("experiment=demo", outputs=outputs)
+    shutil.copy(outputs / "demo" / "report" / "report.html", DEMO / "report.html")
+    (DEMO / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums(DEMO).items()))
 
 
 def make_base(folder: Path, outputs: Path) -> None:
