@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Say in three lines what a demo ended with: what improved, where the report is, how to talk to the student.
 
-    python scripts/demo_summary.py [--run outputs/demo]
+python scripts/demo_summary.py [--run outputs/demo]
 """
 
 from __future__ import annotations

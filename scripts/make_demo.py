@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make what comes with the repository for the demo: the base, a finished report and their checksums.
 
-    python scripts/make_demo.py              # docs/demo anew: experiment=demo_base, then experiment=demo on it
-    python scripts/make_demo.py --check      # exit code 1 where a file of docs/demo is not the one that was made
+python scripts/make_demo.py              # docs/demo anew: experiment=demo_base, then experiment=demo on it
+python scripts/make_demo.py --check      # exit code 1 where a file of docs/demo is not the one that was made
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def test_three_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "demo" / "report" / "results.json").write_text(json.dumps({"methods": METHODS}))
     assert demo_summary.main(["--run", str(tmp_path / "demo")]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "improved: in domain base 33 %, rl-flexible 66 %; out of domain base 13 %, rl-flexible 35 % (sampled, one seed)",
+        "improved: in domain base 33 %, rl-flexible 66 %; "
+        "out of domain base 13 %, rl-flexible 35 % (sampled, one seed)",
         f"the report: {tmp_path}/demo/report/report.html",
         "talk to the student: .venv/bin/mentor stage=chat run=demo",
     ]
