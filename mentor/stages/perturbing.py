@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from mentor.config import Config, PerturbConfig, ToolsConfig
+from mentor.config import Config, PerturbConfig, TaskConfig, ToolsConfig
 from mentor.errors import InputError, StageError
 from mentor.jsonl import Report
 from mentor.loggers import Logger
@@ -53,8 +53,8 @@ def perturbed_tasks(
 def training_tasks(taught: Sequence[Trajectory], config: Config, logger: Logger) -> tuple[list[Task], int]:
     """Return the tasks that stage=rl trains on, perturbed as `task.perturb` says, and how many of them it left out."""
     tasks, tools, pathless = [trajectory.task for trajectory in taught], config.tools, list[str]()
-    assert config.task is not None and tools is not None
-    kept = perturbed_tasks(tasks, config.task.perturb, tools, "task.perturb", pathless)
+    assert tools is not None
+    kept = perturbed_tasks(tasks, (config.task or TaskConfig()).perturb, tools, "task.perturb", pathless)
     say_left_out("task", pathless, kept, logger.message)
     return kept, len(pathless)
 

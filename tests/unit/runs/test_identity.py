@@ -1,5 +1,6 @@
 """What counts as the same configuration, and how two are told apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mentor.config import (
@@ -8,6 +9,7 @@ from mentor.config import (
     EvalStage,
     ModelConfig,
     ModelTeacher,
+    PerturbConfig,
     PretrainStage,
     RolloutStage,
     SamplerConfig,
@@ -16,6 +18,7 @@ from mentor.config import (
     dump,
 )
 from mentor.runs.identity import config_hash, content_hashes, differences, flatten, identity
+from tests.fixtures.configs import rl_config
 
 
 def config(size: int = 5, **top: object) -> dict[str, object]:
@@ -135,3 +138,9 @@ def test_distillation_counts_once_a_teacher_is_asked_and_where_it_is_served_neve
     moved = {**on, "teacher": {**teacher, "base_url": "http://b/v1", "concurrency": 64}}
     assert identity({**plain, "distill": moved}) == identity({**plain, "distill": on})
     assert identity({**plain, "distill": {**on, "top_k": 5}}) != identity({**plain, "distill": on})
+
+
+def test_a_perturbation_counts_in_rl_and_a_run_without_one_has_the_identity_it_had():
+    plain = rl_config()
+    perturbed = replace(plain, task=TaskConfig(perturb=PerturbConfig(distractors=2)))
+    assert "task" not in identity(dump(plain)) and identity(dump(perturbed))["task"]["perturb"]["distractors"] == 2

@@ -9,10 +9,12 @@ from mentor.chat.messages import make_call
 from mentor.config import (
     Config,
     ModelConfig,
+    PerturbConfig,
     RewardConfig,
     RlStage,
     RlTrainer,
     SamplerConfig,
+    TaskConfig,
     ToolsConfig,
 )
 from mentor.errors import InputError, StageError
@@ -67,6 +69,16 @@ def test_steps_are_stored_and_resumed_and_a_run_without_a_signal_writes_no_model
     assert {value for row in stored for value in row["advantage_parts"].values()} == {0.0}
     assert "turn_advantages" not in stored[0] and set(stored[-1]["turn_advantages"]) == {0.0}
     assert {row["task"]["id"] for row in stored} <= {trajectory.task.id for trajectory in taught[:3]}
+
+
+def test_perturbed_tasks_are_stored_with_the_tools_that_were_shown(taught, chat, tmp_path):
+    make_run(tmp_path, chat, taught)
+    settings = replace(config(1), task=TaskConfig(perturb=PerturbConfig(reorder=True, seed=7)))
+    with pytest.raises(StageError, match="no optimiser step"):
+        run_stage(rl.run, settings, tmp_path, "rl-flexible-s0")
+    stored = list(read_jsonl(tmp_path / "rl-flexible-s0" / "trajectories" / "trajectories.jsonl"))
+    assert {row["task"]["perturbation"]["key"] for row in stored} <= {f"7/{entry.task.id}" for entry in taught}
+    assert len({row["tools"] for row in stored}) == len({row["task"]["id"] for row in stored}) == 2
 
 
 def test_what_a_run_lacks_or_has_from_other_tools_is_named(taught, chat, tmp_path):
