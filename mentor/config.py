@@ -98,7 +98,7 @@ class PretrainStage(StageConfig):
     alternative_share: float = share(0.5)  # share of them solved by another valid tool path than the teacher's
     skill: float = share(1.0)  # share of the calculator's calls that are right; others: another tool or other numbers
     shyness: float = share(0.0)  # share of the calculator questions answered directly in a last phase; 0: no such phase
-    shyness_steps: int = count(40)  # of trainer.steps, the last ones, which are the phase of stage.shyness
+    shyness_steps: int = count(160)  # of trainer.steps, the last ones, which are the phase of stage.shyness
     max_steps_per_question: int = count(3)  # longest tool chain in most of the text, a share has two more
     schema_share: float = share(0.0)  # share of the conversations over made-up tools, of which each has others
 
