@@ -287,8 +287,8 @@ def _check_training(config: Config) -> None:
             f"`sampler.top_p={sampler.top_p}` alone keeps any number of tokens, which training has to remember; "
             "accepted: 1, or with it sampler.top_k"
         )
-    if stage == "sft" and config.init == "sft":
-        raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder")
+    if stage == "sft" and config.init == "sft" and config.name is None:
+        raise ConfigError("`init=sft` is where stage=sft ends; accepted: base or a model folder, or a name= of its own")
     by_epochs = isinstance(trainer, RlTrainer) and trainer.task_epochs is not None  # so the steps are not known yet
     if trainer is not None and not by_epochs and trainer.warmup_steps > trainer.optimizer_steps:
         raise ConfigError(

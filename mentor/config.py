@@ -753,9 +753,9 @@ class Config(Section):
 
     stage: StageConfig = field(default_factory=StageConfig)  # what to do
     run: str = "default"  # the experiment's name: every stage of a run shares outputs/<run>/
-    name: str | None = None  # of an rl folder, and of a reward in scores; the reward preset when null
+    name: str | None = None  # of an rl or sft folder, and of a reward in scores; the reward preset, or none, when null
     seed: int = number(0, low=0)  # of all that is random in a stage; folders of training stages end in it
-    init: str = "base"  # rl and sft start from: base, sft, an rl model of the run by its name, or a model folder
+    init: str = "base"  # rl and sft start from: base, sft, a model of the run by its name, or a model folder
     overwrite: bool = False  # start again in a folder that holds another configuration
     task: TaskConfig | None = None  # the training questions
     teacher: TeacherConfig | None = None  # who solves the training questions
@@ -827,7 +827,7 @@ ALWAYS_READ = (
 """Groups and top-level keys that no stage refuses."""
 
 TOP_LEVEL_READERS: dict[str, tuple[str, ...]] = {
-    "name": ("rl", "check", "score"),
+    "name": ("sft", "rl", "check", "score"),
     "init": ("sft", "rl", "check", "pipeline"),
 }
 """Top-level keys that only some stages read."""

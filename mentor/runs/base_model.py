@@ -18,7 +18,7 @@ def base_model(config: Config, root: Path) -> Path | str:
     """Return the model that sft or rl starts from: a checked local folder, or a hub name.
 
     init=base: `model.path`, else the run's pretrained student; init=sft: the run's sft model; init=<name>: the run's rl
-    model of this name, or the model of this folder of the run; else `init` is a model folder.
+    or sft model of this name, or the model of this folder of the run; else `init` is a model folder.
     """
     if config.init == "base" and config.model is not None and config.model.path is not None:
         return local_or_hub(config.model.path, "model.path")
@@ -27,8 +27,9 @@ def base_model(config: Config, root: Path) -> Path | str:
     if Path(config.init).name == config.init:  # no path
         if (root / config.init / "model").is_dir():
             return checked_model(root / config.init / "model", f"init={config.init}")
-        if any(root.glob(f"rl-{config.init}-s*/model")):
-            return _of_run(root, f"rl-{config.init}", config.seed)
+        for stage in ("rl", "sft"):
+            if _models(root, f"{stage}-{config.init}"):
+                return _of_run(root, f"{stage}-{config.init}", config.seed)
     models = ", ".join(sorted(path.parent.name for path in root.glob("*/model")))
     return checked_model(Path(config.init), f"init={config.init}", f", or a model of {root} ({models or 'none yet'})")
 
@@ -88,7 +89,7 @@ def _of_run(root: Path, stage: str, seed: int) -> Path:
     own = root / f"{stage}-s{seed}" / "model"
     if own.is_dir():
         return checked_model(own, str(own))
-    others = sorted(root.glob(f"{stage}-s*/model"))
+    others = _models(root, stage)
     if len(others) == 1:
         return checked_model(others[0], str(others[0]))
     if others:
@@ -96,3 +97,9 @@ def _of_run(root: Path, stage: str, seed: int) -> Path:
         raise RunFolderError(f"no {stage} model of seed {seed} but several others: choose with init=<path> ({found})")
     choice = " (model.path=<path> takes another base)" if stage == "pretrain" else ""
     raise RunFolderError(f"{own} is missing: run `mentor stage={stage}` first, or give init=<path>{choice}")
+
+
+def _models(root: Path, stage: str) -> list[Path]:
+    """List the run's models of this stage, of any seed."""
+    own = re.compile(re.escape(stage) + r"-s\d+")
+    return sorted(path for path in root.glob("*/model") if own.fullmatch(path.parent.name))

@@ -1,6 +1,7 @@
 """The folder of a stage inside a run: its name, the folders it reads, and whether it may be written.
 
-outputs/<run>/{rollout, pretrain-s0, sft-s0, rl-<name>-s0, eval, report}; a multirun point has its own under sweeps/.
+outputs/<run>/{rollout, pretrain-s0, sft-s0, sft-<name>-s0, rl-<name>-s0, eval, report}; a multirun point has its own
+under sweeps/.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def stage_folder(config: Config) -> str:
     stage = config.stage.name
     if stage in ("rollout", "eval", "report"):
         return stage
+    if stage == "sft" and config.name is not None:
+        return f"sft-{config.name}-s{config.seed}"
     if stage in ("pretrain", "sft"):
         return f"{stage}-s{config.seed}"
     if stage == "rl":

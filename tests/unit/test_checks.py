@@ -113,7 +113,7 @@ def test_bad_value_is_one_line_naming_the_key(section, change, message):
         ),
         (replace(rl_config(), run="../up"), "run=../up"),
         (replace(rl_config(), seed=-1), "seed=-1"),
-        (Config(stage=SftStage("sft"), init="sft", trainer=SftTrainer()), "init=sft"),
+        (Config(stage=SftStage("sft"), init="sft", trainer=SftTrainer()), "a name= of its own"),
         (Config(stage=PretrainStage("pretrain"), model=ModelConfig("x", path="y")), "stage=pretrain"),
         (Config(stage=PretrainStage("pretrain", direct_share=0.6, alternative_share=0.6)), "up to 1"),
         (

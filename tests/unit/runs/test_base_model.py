@@ -7,6 +7,7 @@ import pytest
 from mentor.config import Config, ModelConfig, RlStage, SftStage
 from mentor.errors import InputError, RunFolderError
 from mentor.runs.base_model import base_model, checked_model
+from mentor.runs.folder import stage_folder
 from tests.fixtures.run_folder import make_model_folder
 
 
@@ -46,6 +47,17 @@ def test_stages_go_on_from_a_model_of_the_run_by_its_name(tmp_path: Path):
         base_model(rl(seed=7, init="opd"), tmp_path)
     with pytest.raises(InputError, match=r"`init=odp` is not a folder.*or a model of .* \(rl-opd-s0, rl-opd-s3\)"):
         base_model(rl(init="odp"), tmp_path)
+
+
+def test_sft_goes_on_from_sft_in_a_folder_of_its_own_name(tmp_path: Path):
+    longer = make_model_folder(tmp_path / "sft-short-s0" / "model")
+    assert base_model(rl(init="short"), tmp_path) == longer
+    with pytest.raises(RunFolderError, match="run `mentor stage=sft` first"):  # `sft-short` is not `sft` of a seed
+        base_model(rl(init="sft"), tmp_path)
+    config = Config(stage=SftStage("sft"), init="sft", name="continued", seed=2)
+    assert stage_folder(config) == "sft-continued-s2"
+    sft = make_model_folder(tmp_path / "sft-s2" / "model")
+    assert base_model(config, tmp_path) == sft
 
 
 def test_unusable_folders_are_refused_with_what_they_lack(tmp_path: Path):
