@@ -40,7 +40,7 @@ def build_cpu_adam() -> None:
     from torch.utils.cpp_extension import get_cxx_compiler
 
     builder = get_accelerator().create_op_builder("CPUAdamBuilder")
-    with _alone() as folder:
+    with building_alone() as folder:
         for left in folder.glob("*/lock"):
             left.unlink()  # its maker is gone: we hold the lock
         compiler = get_cxx_compiler()
@@ -61,7 +61,8 @@ def operators_folder() -> Path:
 
 
 @contextmanager
-def _alone() -> Iterator[Path]:
+def building_alone() -> Iterator[Path]:
+    """Give access to the folder of the operators while no other process builds in it."""
     folder = operators_folder()
     folder.mkdir(parents=True, exist_ok=True)
     before = os.environ.get(FOLDER_KEY)
