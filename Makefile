@@ -61,7 +61,7 @@ demo: ## Set up the core, then go from the base in docs/demo to a report in a fe
 	  && echo "setup: $$((ready - start)) s" \
 	  && $(BIN)/mentor experiment=demo $(ARGS) \
 	  && echo "demo: $$(($$(date +%s) - ready)) s (setup before it: $$((ready - start)) s)" \
-	  && $(BIN)/python scripts/demo_summary.py
+	  $(if $(ARGS),,&& $(BIN)/python scripts/demo_summary.py)
 
 demo-full: setup ## Every stage on a CPU, from no weights to a report (experiment=demo_full)
 	$(BIN)/mentor experiment=demo_full $(ARGS)

@@ -19,7 +19,7 @@ GROUPS = ("task", "teacher", "tools", "model", "sampler", "reward", "judge", "tr
 SETTINGS = ("logger", "launcher", "paths", "experiment", "debug")
 
 EXAMPLES = """\
-  mentor experiment=demo                                    # from a small base to a report, in a few minutes on a CPU
+  mentor experiment=demo_full                               # every stage on a CPU, with a report at the end
   mentor stage=rl reward=flexible seed=1                    # one stage; it reads what earlier stages of the run left
   mentor -m stage=rl reward.weights.tool=0.1,0.3 seed=0,1   # a sweep: one process and one folder per point"""
 

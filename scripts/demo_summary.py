@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-BASE = "base"
 DOMAINS = {"id": "in domain", "ood": "out of domain"}
 
 
@@ -41,14 +40,13 @@ def lines(results: Mapping[str, Any], run: Path) -> list[str]:
 def improved(methods: Iterable[Mapping[str, Any]]) -> list[str]:
     """Give each domain's mean accuracy over its splits, of the base and of each method in turn."""
     found: dict[str, dict[str, list[float]]] = {}
-    for row in methods:
+    for row in sorted(methods, key=lambda row: row["base"] != row["method"]):  # the base first
         if row["setting"] == "sampled" and row["domain"] in DOMAINS:
             found.setdefault(row["domain"], {}).setdefault(row["method"], []).append(row["accuracy"])
     said = []
     for domain, means in found.items():
-        percent = {method: f"{100 * fmean(values):.0f}" for method, values in means.items()}
-        others = ", ".join(f"{method} {value} %" for method, value in percent.items() if method != BASE)
-        said.append(f"{DOMAINS[domain]} {BASE} {percent[BASE]} %, {others}")
+        percent = [f"{method} {100 * fmean(values):.0f} %" for method, values in means.items()]
+        said.append(f"{DOMAINS[domain]} {', '.join(percent)}")
     return said
 
 

@@ -354,7 +354,9 @@ def seen(results: Results, split: str, setting: str) -> str:
 
 def label(method: str) -> str:
     """Name a method as the texts do: base, SFT, RL `flexible`."""
-    return {"pretrain": "base", "sft": "SFT"}.get(method) or f"RL `{method.removeprefix('rl-')}`"
+    kind, _, name = method.partition("-")
+    kinds = {"pretrain": "base", "sft": "SFT", "rl": "RL"}
+    return f"{kinds[kind]} `{name}`" if name else kinds[kind]
 
 
 def page(results: Results) -> str:

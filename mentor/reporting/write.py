@@ -33,11 +33,12 @@ def write_report(
     choice = choice_text(trajectories)
     tables = [table for chapter in chapters for table in chapter.tables]
     verdict = [chapters[0].intro, *chapters[0].said]
+    picture = any(figure.name == "summary" for figure in figures)
     values = report.to_dict() | {"verdict": verdict} | {"missing": missing}
     values["trajectories"] = {"found": trajectories.found, "shown": trajectories.shown}
     texts = {
         "report.html": to_html(report, chapters, caveats, missing, trajectories.json, choice),
-        "report.md": to_markdown(report.title, report.run, verdict, tables, missing, caveats, choice),
+        "report.md": to_markdown(report.title, report.run, verdict, picture, tables, missing, caveats, choice),
         "results.json": json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
     }
     folder.mkdir(parents=True, exist_ok=True)

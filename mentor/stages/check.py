@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mentor.config import Config
+from mentor.config import Config, PerturbConfig
 from mentor.errors import ConfigError
 from mentor.loggers import Logger
 from mentor.planning import Plan, Workload, cheapest_fit, make_plan
@@ -47,7 +47,9 @@ def run(config: Config, folder: RunFolder, logger: Logger) -> StageResult:
     lint, lint_lines = try_reward(config, folder.root, base.chat)
     workload = make_workload(config, base.shape, find_device(config))
     plan = make_plan(workload)
-    show([*lines, *lint_lines, summary(workload), "", table(plan), *cache_lines(plan, workload)])
+    show(
+        [*lines, *lint_lines, *not_looked_at(config), summary(workload), "", table(plan), *cache_lines(plan, workload)]
+    )
     refuse(workload, plan, lint)
     show([f"fits: {plan.peak.name} needs most, {plan.peak.total:.1f} of {plan.peak.available:.1f} GiB"])
     return StageResult(("memory/peak_gib", plan.peak.total), {"parameters": base.shape.parameters})
@@ -58,6 +60,14 @@ def look_at_run(config: Config, root: Path) -> str:
     stored, own = root / "rollout" / "trajectories.jsonl", root / rl_folder(config)
     teacher = f"teacher: {stored}" if stored.is_file() else "teacher: no trajectories yet, run `mentor stage=rollout`"
     return f"{teacher}; stage=rl writes {own}{', which is there already' if own.is_dir() else ''}"
+
+
+def not_looked_at(config: Config) -> list[str]:
+    """Name what rl would do otherwise and this check does not look at."""
+    plain = PerturbConfig(seed=config.task.perturb.seed) if config.task is not None else None
+    keys = ["task.perturb"] if config.task is not None and config.task.perturb != plain else []
+    keys += ["reward.anneal"] if config.reward is not None and config.reward.anneal != "none" else []
+    return [f"not part of this check: {' and '.join(keys)}"] if keys else []
 
 
 def cache_lines(plan: Plan, workload: Workload) -> list[str]:

@@ -32,7 +32,7 @@ def test_help_is_fast_and_imports_neither_torch_nor_hydra():
     done, seconds = run_python(code)
     assert done.returncode == 0, done
     assert seconds < 1
-    for word in (*STAGES, "flexible", "qwen3_8b", "experiment=demo", "mentor -m"):
+    for word in (*STAGES, "flexible", "qwen3_8b", "experiment=demo_full", "mentor -m"):
         assert word in done.stdout
 
 

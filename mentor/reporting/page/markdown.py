@@ -27,11 +27,23 @@ def _text(cell: Cell) -> str:
 
 
 def to_markdown(
-    title: str, run: str, verdict: list[str], tables: list[Table], missing: list[str], caveats: list[str], choice: str
+    title: str,
+    run: str,
+    verdict: list[str],
+    picture: bool,
+    tables: list[Table],
+    missing: list[str],
+    caveats: list[str],
+    choice: str,
 ) -> str:
-    """Render the report. verdict: its sentences. choice: the sentence on which trajectories the page shows."""
+    """Render the report.
+
+    verdict: its sentences. picture: whether there is one of them. choice: the sentence on which trajectories the page
+    shows.
+    """
     where = f"Run `{run}`. Figures: `figures/`, raw numbers: `results.json`, trajectories: `report.html`."
-    parts = [f"# {escape(title)}", escape(verdict[0]), "![accuracy in and out of domain](figures/summary.png)"]
+    parts = [f"# {escape(title)}", escape(verdict[0])]
+    parts += ["![accuracy in and out of domain](figures/summary.png)"] if picture else []
     parts += [f"{where} {escape(choice)}", *([escape(" ".join(verdict[1:]))] if verdict[1:] else [])]
     for heading, lines in (("Read with care", caveats), ("Missing", missing)):
         if lines:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mentor.reporting.read.evaluations import read_evaluations
 from mentor.reporting.read.lineage import origins, with_base
 from mentor.reporting.read.methods import SEPARATOR
+from mentor.reporting.read.order import distinct
 from mentor.reporting.read.records import Curve, EvalResult, Origin, StageRecord, Sweep
 from mentor.reporting.read.stages import read_stages
 from mentor.reporting.read.sweeps import SEED
@@ -60,7 +61,7 @@ def _add_sweep(run: PooledRun, sweep: Sweep, root: Path, several: bool, missing:
         points[point.name] = replace(point, results=source.results)
         if len(set(labels.values())) <= MAX_CONFIGURATIONS:
             parts = [sweep.id] * several + [labels[point.name]] * bool(labels[point.name])
-            _merge(run, _named(source, f"{' '.join(parts)}{SEPARATOR}" if parts else "", place))
+            missing += _merge(run, _named(source, f"{' '.join(parts)}{SEPARATOR}" if parts else "", place), place)
     return replace(sweep, points=list(points.values()))
 
 
@@ -68,7 +69,7 @@ def configuration(sweep: Sweep, overrides: Mapping[str, object]) -> str:
     """Name what a point sets beside its seed and the reward: a preset by its name, other values with their key."""
     values = {key: overrides.get(key) for key in sweep.keys if key != SEED and key not in IN_NAME}
     alone = len(values) == 1
-    return " ".join(v if alone and isinstance(v, str) else f"{key}={v}" for key, v in values.items())
+    return " ".join(str(v) if alone and "." not in key else f"{key}={v}" for key, v in values.items())
 
 
 def _named(source: PooledRun, prefix: str, place: str) -> PooledRun:
@@ -96,7 +97,16 @@ def _named(source: PooledRun, prefix: str, place: str) -> PooledRun:
     )
 
 
-def _merge(run: PooledRun, source: PooledRun) -> None:
+def _merge(run: PooledRun, source: PooledRun, place: str) -> list[str]:
+    """Add what the run does not hold yet; return a line for each model that has its name and is another one."""
+    hashes = {record.folder: record.config_hash for record in run.stages}
+    others = [s.folder for s in source.stages if hashes.get(s.folder, s.config_hash) != s.config_hash]
+    shown = {(r.model, r.benchmark, r.split, r.setting): r.accuracy for r in run.results}
+    others += [
+        r.model
+        for r in source.results
+        if shown.get((r.model, r.benchmark, r.split, r.setting), r.accuracy) != r.accuracy
+    ]
     stages, folders = {s.folder for s in run.stages}, {c.folder for c in run.curves}
     run.stages += [record for record in source.stages if record.folder not in stages]
     run.curves += [curve for curve in source.curves if curve.folder not in folders]
@@ -107,3 +117,4 @@ def _merge(run: PooledRun, source: PooledRun) -> None:
     run.evaluations += [record for record in source.evaluations if record.folder in used]
     run.scores.update({key: own for key, own in source.scores.items() if key not in run.scores})
     run.origins.update({folder: line for folder, line in source.origins.items() if folder in used})
+    return [f"{place}/{name}: another result than the {name} shown, so left out" for name in distinct(others)]

@@ -76,8 +76,10 @@ def gather(root: Path, limit: int) -> Gathered:
     for path in sorted(root.glob(TRAINING)):
         name = path.parents[1].name
         places += [_training_place(path, n, record, name) for n, record in _numbered(path, missing)]
-    for path in sorted([*root.glob(EVALUATION), *root.glob(OF_A_POINT)]):
-        places += [_evaluation_place(path, root, n, record) for n, record in _numbered(path, missing)]
+    of_points = list(root.glob(OF_A_POINT))
+    several = len({path.parents[4] for path in of_points}) > 1
+    for path in sorted([*root.glob(EVALUATION), *of_points]):
+        places += [_evaluation_place(path, root, n, record, several) for n, record in _numbered(path, missing)]
     chosen = _read(spread_over(places, LEVELS)[:limit])
     wanted = {stored.trajectory.task.id for stored in chosen}
     return Gathered(len(places), chosen, _teachers(root, wanted, missing), missing)
@@ -91,10 +93,11 @@ def _training_place(path: Path, number: int, record: Record, name: str) -> Place
     return Place(path, number, "training", name, f"step {_key(path, number, record, 'step')}", "sampled")
 
 
-def _evaluation_place(path: Path, root: Path, number: int, record: Record) -> Place:
+def _evaluation_place(path: Path, root: Path, number: int, record: Record, several: bool) -> Place:
+    """several: whether the run has points of several sweeps, whose names may be the same."""
     benchmark, model, run = path.parent.name, path.parents[1].name, path.parents[3]
     if run != root:  # a point of a sweep
-        model = f"{run.name} · {model}"
+        model = f"{run.parent.name} {run.name} · {model}" if several else f"{run.name} · {model}"
     split = _key(path, number, _key(path, number, record, "task"), "split")
     mode = setting_name(_key(path, number, record, "mode"), record.get("with_tools"))
     return Place(path, number, "evaluation", model, f"{benchmark}/{split}", mode)

@@ -34,14 +34,18 @@ FOUND = {
 Label = Callable[[str], str]
 
 
-def lead(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str) -> str:
-    """Say in one sentence what the gains over the reference show, on the primary domain."""
+def lead(
+    means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str, evaluated: bool = True
+) -> str:
+    """Say in one sentence what the gains over the reference show, on the primary domain. evaluated: any model was."""
     domain = next((d for d in PRIMARY if any((m.domain, m.setting) == (d, setting) for m in means)), None)
     parts = []
     for configuration in distinct(configuration_of(m.method) for m in means):
         own, against = _own(means, gains, configuration, domain, setting)
         if own:
             parts.append((f"{configuration}: " if configuration else "") + _lead(own, against, label))
+    if (domain is None or not parts) and evaluated:
+        return "No split was answered by every method with all its seeds, so no means are compared."
     if domain is None or not parts:
         return "No evaluation has an accuracy, so there is nothing to conclude."
     return f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}), {'; '.join(parts)}."
@@ -49,7 +53,8 @@ def lead(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, lab
 
 def first_sentence(report: Report) -> str:
     """Return `lead` of the report's first setting."""
-    return lead(report.means, report.gains, next(iter(settings(report.means)), ""))
+    first = next(iter(settings(report.means)), "")
+    return lead(report.means, report.gains, first, evaluated=bool(report.methods))
 
 
 def own_split(means: Sequence[MethodResult], domain: str, setting: str) -> str:
@@ -163,7 +168,8 @@ def _gain(gain: Pair | None) -> Cell:
     if gain is None:
         return Cell(MISSING)
     interval = f"[{points(gain.low_holm)}, {points(gain.high_holm)}]"
-    seeds = f"; seeds {', '.join(map(points, gain.by_seed))}" if 1 < len(gain.by_seed) <= 8 else ""
+    what = "seeds" if len(gain.by_seed) == max(gain.seeds) else "pairs of models"
+    seeds = f"; {what} {', '.join(map(points, gain.by_seed))}" if 1 < len(gain.by_seed) <= 8 else ""
     return Cell(
         f"{points(gain.difference)} {interval} {SIGNS.get(gain.conclusion, '')}".rstrip(),
         evaluations=tuple(gain.folders),

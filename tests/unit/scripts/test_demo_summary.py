@@ -7,7 +7,14 @@ from scripts import demo_summary
 
 
 def row(method: str, split: str, domain: str, accuracy: float, setting: str = "sampled") -> dict[str, object]:
-    return {"method": method, "split": split, "domain": domain, "accuracy": accuracy, "setting": setting}
+    return {
+        "method": method,
+        "split": split,
+        "domain": domain,
+        "accuracy": accuracy,
+        "setting": setting,
+        "base": "base",
+    }
 
 
 METHODS = [

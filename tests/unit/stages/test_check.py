@@ -112,3 +112,10 @@ def test_a_reward_that_pays_for_what_it_should_not_is_refused(hydra_conf: None, 
     assert "honest" not in capsys.readouterr().out
     run(tmp_path, *keys)
     assert "reward: flexible keeps every order on 1 tasks" in capsys.readouterr().out
+
+
+def test_what_the_check_does_not_look_at_is_said(hydra_conf: None) -> None:
+    assert check.not_looked_at(config_of()) == []
+    config = config_of("task.perturb.distractors=3", "reward.anneal=run")
+    assert check.not_looked_at(config) == ["not part of this check: task.perturb and reward.anneal"]
+    assert check.not_looked_at(config_of("reward.anneal=group")) == ["not part of this check: reward.anneal"]

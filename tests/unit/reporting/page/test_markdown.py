@@ -15,7 +15,7 @@ def test_a_table_with_its_columns_aligned_and_notes_in_brackets() -> None:
 
 def test_lists_are_left_out_where_they_are_empty() -> None:
     table = Table("T", "caption", ["a"], [plain("x")])
-    text = to_markdown("Title", "demo", ["One sentence.", "More."], [table], [], ["a caveat"], "All shown.")
+    text = to_markdown("Title", "demo", ["One sentence.", "More."], True, [table], [], ["a caveat"], "All shown.")
     assert text.startswith(
         "# Title\n\nOne sentence.\n\n![accuracy in and out of domain](figures/summary.png)\n\nRun `demo`"
     )

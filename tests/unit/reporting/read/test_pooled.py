@@ -63,6 +63,21 @@ def test_a_configuration_leaves_out_the_seed_and_what_names_the_folder() -> None
     assert configuration(two, {"model": "shy", "task.size": 50}) == "model=shy task.size=50"
     assert configuration(Sweep("s", ["task.size"], []), {"task.size": 50}) == "task.size=50"
     assert configuration(Sweep("s", ["reward"], []), {"reward": "strict"}) == ""
+    assert configuration(Sweep("s", ["reward", "reward.anneal"], []), {"reward.anneal": "run"}) == "reward.anneal=run"
+
+
+def test_another_model_of_a_name_is_left_out_and_named(tmp_path: Path) -> None:
+    """Both points made rl-main-s0, by different rewards: what is shown is the first alone."""
+    for reward, right in (("sparse", 20), ("flexible", 30)):
+        write_model(tmp_path / f"sweeps/s/reward={reward}", "rl-main", 0, right)
+    points = [SweepPoint(f"reward={r}", "done", {"reward": r}, None, None, None) for r in ("sparse", "flexible")]
+    missing: list[str] = []
+    run = PooledRun()
+    add_points(run, [Sweep("s", ["reward"], points)], tmp_path, missing)
+    assert {r.accuracy for r in run.results if r.split == "test"} == {20 / 40}
+    assert missing[-1:] == [
+        "sweeps/s/reward=flexible/rl-main-s0: another result than the rl-main-s0 shown, so left out"
+    ]
 
 
 def test_evaluations_of_a_point_are_read_below_its_folder(tmp_path: Path) -> None:

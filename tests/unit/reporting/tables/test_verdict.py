@@ -28,7 +28,8 @@ def test_one_sentence_for_the_first_screen() -> None:
         "Out of domain (mean of 4 splits, sampled), base is right on 10.0 %, with nothing to compare it with."
     )
     assert lead(MEANS, GAINS[2:3], "sampled").endswith("rl-sparse: over seeds none, not told apart rl-strict +0.0.")
-    assert lead([], [], "") == "No evaluation has an accuracy, so there is nothing to conclude."
+    assert lead([], [], "", evaluated=False) == "No evaluation has an accuracy, so there is nothing to conclude."
+    assert lead([], [], "").startswith("No split was answered by every method with all its seeds")
 
 
 def test_a_paragraph_names_what_is_real_what_is_not_and_what_cannot_be_said() -> None:
