@@ -27,7 +27,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as in a stage: threads of torch and vLLM take turns on the same cores
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as in a stage: threads of torch and vLLM share the cores
 
 import torch
 

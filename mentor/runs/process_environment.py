@@ -9,12 +9,16 @@ from pathlib import Path
 from mentor.config import Config, PushStage, ScaledTrainer
 from mentor.runs.seat import scaled_trainer
 
+SPINS = "10000"
+"""Turns for which a thread of torch waits for work before it sleeps, half a millisecond: waking one takes longer than a
+small product. GOMP's own 300,000 starve others on shared cores."""
+
 
 def process_environment(config: Config) -> dict[str, str]:
     """Return this process's variables with those of a process of the stage."""
     trainer = scaled_trainer(config) or ScaledTrainer()
     environment = {**os.environ, **_threads(config.launcher.threads, trainer.num_processes)}
-    environment.setdefault("GOMP_SPINCOUNT", "1000")  # spinning threads starve others on shared cores
+    environment.setdefault("GOMP_SPINCOUNT", SPINS)
     environment.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # gloo warns of a backend it does not need
     if not sys.stderr.isatty():
         environment.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # bars of transformers and the hub fill a log
