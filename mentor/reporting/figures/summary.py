@@ -11,7 +11,7 @@ from mentor.reporting.figures.rendering import INK, ReportFigure, percent_axis, 
 from mentor.reporting.read.methods import configuration_of, own_name
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import MethodResult, Pair, Report
-from mentor.reporting.tables.differences import points
+from mentor.reporting.tables.differences import adjusted_interval_text, points
 from mentor.reporting.tables.table import SIGNS
 
 LOOKS = {"id": ("o", "#3f83c8", 0.2), "ood": ("^", "#d9772b", -0.2), "unknown": ("D", "#888888", 0.0)}
@@ -88,7 +88,7 @@ def _map_painter(gains: Sequence[Pair], configurations: Sequence[str]) -> Callab
                 Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=color, edgecolor="#888888", linewidth=0.6)
             )
             text = f"{points(gain.difference)} {SIGNS.get(gain.conclusion, '')}\n"
-            text += f"[{points(gain.low_holm)}, {points(gain.high_holm)}]"
+            text += adjusted_interval_text(gain)
             axes.text(x, y, text, ha="center", va="center", fontsize=7, color=ink)
         axes.set_xticks(range(len(configurations)), [name or "run" for name in configurations])
         axes.set_yticks(range(len(methods)), methods)

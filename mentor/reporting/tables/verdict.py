@@ -18,7 +18,7 @@ from mentor.reporting.read.methods import (
 )
 from mentor.reporting.read.order import DOMAINS, distinct, settings
 from mentor.reporting.read.records import MethodResult, Pair, Report
-from mentor.reporting.tables.differences import p_text, points
+from mentor.reporting.tables.differences import adjusted_interval_text, p_text, points
 from mentor.reporting.tables.sentences import listed
 from mentor.reporting.tables.table import MISSING, SIGNS, SIGNS_MEAN, Cell, Table, percent
 
@@ -105,8 +105,7 @@ def paragraph(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str
 
 
 def _detail(gain: Pair, label: Label) -> str:
-    interval = f"[{points(gain.low_holm)}, {points(gain.high_holm)}]"
-    return f"{label(own_name(gain.first))} {points(gain.difference)} {interval}"
+    return f"{label(own_name(gain.first))} {points(gain.difference)} {adjusted_interval_text(gain)}"
 
 
 def limits(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str) -> list[str]:
@@ -167,11 +166,10 @@ def _gain_table(setting: str, gains: Sequence[Pair], domains: Sequence[str], mai
 def _gain(gain: Pair | None) -> Cell:
     if gain is None:
         return Cell(MISSING)
-    interval = f"[{points(gain.low_holm)}, {points(gain.high_holm)}]"
     what = "seeds" if len(gain.by_seed) == max(gain.seeds) else "pairs of models"
     seeds = f"; {what} {', '.join(map(points, gain.by_seed))}" if 1 < len(gain.by_seed) <= 8 else ""
     return Cell(
-        f"{points(gain.difference)} {interval} {SIGNS.get(gain.conclusion, '')}".rstrip(),
+        f"{points(gain.difference)} {adjusted_interval_text(gain)} {SIGNS.get(gain.conclusion, '')}".rstrip(),
         evaluations=tuple(gain.folders),
         note=f"p {p_text(gain.p_holm)}{seeds}",
         conclusion=gain.conclusion,
