@@ -19,7 +19,7 @@ from mentor.types import Perturbation, Task, Trajectory
 def perturbed_tasks(
     tasks: Sequence[Task], perturb: PerturbConfig, tools: ToolsConfig, where: str, left_out: list[str]
 ) -> list[Task]:
-    """Return the tasks, each with a perturbation of its own; the same tasks where nothing is perturbed.
+    """Return the tasks, each perturbed by its own draw; unchanged tasks where nothing is perturbed.
 
     With `missing` the reference of a task is the other path, and its id goes to `left_out` where there is none.
     where: the key of the settings. Raises InputError for settings that calls which are not run cannot meet, StageError

@@ -46,7 +46,7 @@ def _result(call: Step, read: Program, results: list[Number]) -> Number | None:
 
 
 def _other_call(entry: Step, read: Program, results: list[Number], rng: random.Random) -> Step:
-    """Draw a call of the same tool or of another, with numbers of its own but the first, where that suits the tool."""
+    """Draw a call of this or another tool: the first number is kept where it suits, the others are drawn."""
     value = _first(resolve_arguments(entry, results))
     other = fitting_tool(_before(read), value, rng)
     name = entry["name"] if other is None or rng.random() < SAME_TOOL else other
