@@ -49,7 +49,7 @@ NO_COLUMNS = asdict(TaskColumns())
 ADDED_LATER: dict[str, dict[str, Any]] = {
     "stage": {
         **{"decontaminate": [], "schema_share": 0.0, "grader_timeout_s": 5.0},
-        **{"skill": 1.0, "shyness": 0.0, "shyness_steps": 160},
+        **{"skill": 1.0, "shyness": 0.0, "shyness_steps": 160, "perturbed_share": 0.0},
     },
     "task": {
         **{"data_set": None, "subset": None, "columns": NO_COLUMNS, "bad_rows": "refuse", "answer_format": "boxed"},

@@ -93,6 +93,8 @@ def _made(stage: PretrainStage) -> str:
     calculator = f"{stage.direct_share:.0%} direct answers, {stage.alternative_share:.0%} alternative tool paths"
     if stage.skill < 1:
         calculator += f", {stage.skill:.0%} of the calls right"
+    if stage.perturbed_share:
+        calculator += f", {stage.perturbed_share:.0%} with other tools among the calculator's"
     if stage.shyness:
         calculator += f", {stage.shyness:.0%} direct answers in the last {stage.shyness_steps} steps"
     return f"{stage.schema_share:.0%} over made-up tools, else {calculator}" if stage.schema_share else calculator

@@ -1,13 +1,15 @@
 """The text that `stage=pretrain` trains on: conversations over the calculator and over made-up tools.
 
 Each calculator question of the `pretrain` split is in it once: answered directly, by another valid tool path than the
-teacher's, or by the plain one. With `stage.skill` below 1 some of the questions' calls are misread. The last phase has
-the same questions, of which `stage.shyness` are answered directly.
+teacher's, or by the plain one. With `stage.skill` below 1 some of the questions' calls are misread. `stage.perturbed_share`
+of them list the tools in another order, with made-up ones among them. The last phase has the same questions, of which
+`stage.shyness` are answered directly.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from dataclasses import replace
 
@@ -21,7 +23,10 @@ from mentor.tasks.requested_format import in_format
 from mentor.tasks.world_conversations import generate_conversations
 from mentor.teachers import build_teacher
 from mentor.tools import ToolExecutor, Toolset
-from mentor.types import StopReason, Task, Trajectory
+from mentor.tools.perturbed.shown_tools import draw_shown
+from mentor.types import Perturbation, StopReason, Task, Trajectory
+
+MOST_DISTRACTORS = 4  # as many as benchmark=calculator_distractors has
 
 
 def make_conversations(stage: PretrainStage, seed: int, form: str = "boxed") -> list[Trajectory]:
@@ -58,7 +63,8 @@ def _calculator_conversations(
     direct = {task.id for task in tasks if rng.random() < direct_share}
     read = [_as_read(task, stage.skill, seed) for task in tasks if task.id not in direct]
     worked = asyncio.run(_work_out(read, stage, seed, toolset))
-    return [_direct(task, toolset.schemas_json) if task.id in direct else worked[task.id] for task in tasks]
+    text = [_direct(task, toolset.schemas_json) if task.id in direct else worked[task.id] for task in tasks]
+    return [_among_others(trajectory, stage.perturbed_share, seed) for trajectory in text]
 
 
 def _as_read(task: Task, skill: float, seed: int) -> Task:
@@ -67,6 +73,17 @@ def _as_read(task: Task, skill: float, seed: int) -> Task:
         return task
     program = misread(task.source["program"], skill, random.Random(f"skill/{seed}/{task.id}"))
     return replace(task, answer=(number_text(evaluate(program)[-1]),), source={**task.source, "program": program})
+
+
+def _among_others(trajectory: Trajectory, perturbed_share: float, seed: int) -> Trajectory:
+    """List its tools in another order with made-up ones among them, in a share of the conversations."""
+    key = f"pretrain/{seed}/{trajectory.task.id}"
+    rng = random.Random(f"{key}/perturbed")
+    if rng.random() >= perturbed_share:
+        return trajectory
+    perturbation = Perturbation(key, reorder=True, distractors=rng.randint(0, MOST_DISTRACTORS))
+    shown = draw_shown(json.loads(trajectory.tools), perturbation)
+    return replace(trajectory, task=replace(trajectory.task, perturbation=perturbation), tools=json.dumps(shown.schemas))
 
 
 async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:

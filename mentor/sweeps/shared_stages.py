@@ -5,6 +5,7 @@ Without this, each pipeline would make the same base, teacher set and SFT model.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,13 +30,16 @@ def find_shared(points: Iterable[PointJob]) -> SharedStages:
     """Find the rollout, pretraining and SFT steps with one configuration in all pipelines that have them.
 
     A step is not shared if the run holds a result of another configuration at its folder, nor is an SFT step whose base
-    or teacher set is not shared.
+    or teacher set is not shared. What one pipeline alone has is left to it, so that it does not keep the others
+    waiting, unless the run holds it already.
     """
     pipelines = [point for point in points if point.pipeline]
     wanted: dict[Path, dict[str, Config]] = {}
+    pipelines_with = Counter[Path]()
     for point in pipelines:
         for step in _shareable(point):
             wanted.setdefault(_made_in(point, step), {})[config_hash(identity(dump(step)))] = step
+            pipelines_with[_made_in(point, step)] += 1
     single = {path: steps for path, steps in wanted.items() if len(steps) == 1 and not _other(path, steps)}
     agreed = {path: step for path, steps in single.items() for step in steps.values()}
     for point in pipelines:
@@ -45,7 +49,8 @@ def find_shared(points: Iterable[PointJob]) -> SharedStages:
                 if step.stage.name == "sft":
                     agreed.pop(path, None)
     differing = {step.stage.name for path in wanted.keys() - agreed for step in wanted[path].values()}
-    return SharedStages(agreed, differing)
+    several = {path: step for path, step in agreed.items() if pipelines_with[path] > 1 or stored_config(path)}
+    return SharedStages(several, differing)
 
 
 def without_shared(point: PointJob, shared: SharedStages) -> PointJob:
