@@ -1,5 +1,6 @@
 """The pretraining text: direct answers, made-up tools, calls that are not right, and the last phase."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -74,3 +75,21 @@ def test_the_last_phase_has_the_made_up_tools_of_the_text():
         ("calculator", False): 6,
         ("worlds", True): 2,
     }
+
+
+def listed(trajectory: Trajectory) -> list[str]:
+    return [schema["function"]["name"] for schema in json.loads(trajectory.tools)]
+
+
+def test_a_share_of_the_text_lists_the_tools_among_others_and_uses_them_as_before():
+    plain, shared, all_of_it = (
+        make_conversations(make_stage(conversations=200, perturbed_share=share), seed=0) for share in (0.0, 0.3, 1.0)
+    )
+    assert [text.messages for text in plain] == [text.messages for text in shared] == [t.messages for t in all_of_it]
+    own = listed(plain[0])
+    assert sum(listed(text) != own for text in shared) / 200 == pytest.approx(0.3, abs=0.07)
+    others = [[name for name in listed(text) if name not in own] for text in all_of_it]
+    assert Counter(map(len, others)).keys() == {0, 1, 2, 3, 4}
+    assert len({name for names in others for name in names}) > 300, "of each conversation its own"
+    orders = {tuple(name for name in listed(text) if name in own) for text in all_of_it}
+    assert len(orders) == 200 and all(sorted(order) == sorted(own) for order in orders)
