@@ -1,9 +1,9 @@
 """The text that `stage=pretrain` trains on: conversations over the calculator and over made-up tools.
 
 Each calculator question of the `pretrain` split is in it once: answered directly, by another valid tool path than the
-teacher's, or by the plain one. With `stage.skill` below 1 some of the questions' calls are misread. `stage.perturbed_share`
-of them list the tools in another order, with made-up ones among them. The last phase has the same questions, of which
-`stage.shyness` are answered directly.
+teacher's, or by the plain one. With `stage.skill` below 1 some of the questions' calls are misread. A share of them,
+`stage.perturbed_share`, lists the tools in another order, with made-up ones among them. The last phase has the same
+questions, of which `stage.shyness` are answered directly.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def _among_others(trajectory: Trajectory, perturbed_share: float, seed: int) -> 
     if rng.random() >= perturbed_share:
         return trajectory
     perturbation = Perturbation(key, reorder=True, distractors=rng.randint(0, MOST_DISTRACTORS))
-    shown = draw_shown(json.loads(trajectory.tools), perturbation)
-    return replace(trajectory, task=replace(trajectory.task, perturbation=perturbation), tools=json.dumps(shown.schemas))
+    tools = json.dumps(draw_shown(json.loads(trajectory.tools), perturbation).schemas)
+    return replace(trajectory, task=replace(trajectory.task, perturbation=perturbation), tools=tools)
 
 
 async def _work_out(tasks: list[Task], stage: PretrainStage, seed: int, toolset: Toolset) -> dict[str, Trajectory]:
