@@ -37,18 +37,22 @@ Label = Callable[[str], str]
 def lead(
     means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str, evaluated: bool = True
 ) -> str:
-    """Say in one sentence what the gains over the reference show, on the primary domain. evaluated: any model was."""
+    """Say what the gains over the reference show on the primary domain, in one sentence for each configuration.
+
+    evaluated: any model was.
+    """
     domain = next((d for d in PRIMARY if any((m.domain, m.setting) == (d, setting) for m in means)), None)
     parts = []
     for configuration in distinct(configuration_of(m.method) for m in means):
         own, against = _own(means, gains, configuration, domain, setting)
         if own:
-            parts.append((f"{configuration}: " if configuration else "") + _lead(own, against, label))
+            parts.append((f"with {configuration}, " if configuration else "") + _lead(own, against, label))
     if (domain is None or not parts) and evaluated:
         return "No split was answered by every method with all its seeds, so no means are compared."
     if domain is None or not parts:
         return "No evaluation has an accuracy, so there is nothing to conclude."
-    return f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}), {'; '.join(parts)}."
+    said = f"{DOMAINS[domain]} ({own_split(means, domain, setting)}, {setting}), {parts[0]}."
+    return " ".join([said, *(f"{part[0].upper()}{part[1:]}." for part in parts[1:])])
 
 
 def first_sentence(report: Report) -> str:
@@ -79,14 +83,35 @@ def _lead(means: Sequence[MethodResult], gains: Sequence[Pair], label: Label) ->
     if not gains or reference is None:
         best = max(means, key=lambda m: m.accuracy)
         return f"{label(own_name(best.method))} is right on {percent(best.accuracy)} %, with nothing to compare it with"
+    against = label(own_name(reference))
+    over_seeds, here, rest = ([g for g in gains if g.conclusion in conclusions] for conclusions in FOUND)
     said = []
-    for conclusions, how in FOUND.items():
-        found = sorted((g for g in gains if g.conclusion in conclusions), key=lambda g: -g.difference)
+    if over_seeds:
+        said.append(f"over seeds {_distances(over_seeds, against, label)}")
+    elif here:
+        said.append(f"no difference from {against} holds over seeds")
+    if here:
+        distances = _distances(here, "" if over_seeds else "it", label)
+        said.append(f"in the models trained here {distances}, and whether other seeds would show it is open")
+    if rest:
+        names = listed([label(own_name(g.first)) for g in sorted(rest, key=lambda g: -g.difference)])
+        be = "is" if len(rest) == 1 else "are"
+        said.append(f"{names} {be} not told apart from {against}")
+    return "; ".join(said)
+
+
+def _distances(gains: Sequence[Pair], against: str, label: Label) -> str:
+    """`a is 25.0 and b 12.0 points above c, and d is 3.0 points below`: the furthest first on either side."""
+    said = []
+    for side, found in (
+        ("above", sorted((g for g in gains if g.difference > 0), key=lambda g: -g.difference)),
+        ("below", sorted((g for g in gains if g.difference <= 0), key=lambda g: g.difference)),
+    ):
         if found:
-            said.append(f"{how} {listed([f'{label(own_name(g.first))} {points(g.difference)}' for g in found])}")
-        elif BETTER in conclusions:
-            said.append(f"{how} none")
-    return f"in points against {label(own_name(reference))}: {', '.join(said)}"
+            first, *rest = [(label(own_name(g.first)), f"{100 * abs(g.difference):.1f}") for g in found]
+            sizes = listed([" is ".join(first), *map(" ".join, rest)])
+            said.append(f"{sizes} points {side} {against}".rstrip())
+    return ", and ".join(said)
 
 
 def paragraph(means: Sequence[MethodResult], gains: Sequence[Pair], setting: str, label: Label = str) -> list[str]:

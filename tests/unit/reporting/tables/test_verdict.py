@@ -19,17 +19,30 @@ GAINS = [
 
 def test_one_sentence_for_the_first_screen() -> None:
     assert lead(MEANS, GAINS, "sampled") == (
-        "Out of domain (mean of 4 splits, sampled), in points against rl-sparse: over seeds rl-flexible +25.0 and base "
-        "−10.0, in these models only sft +40.0, not told apart rl-strict +0.0."
+        "Out of domain (mean of 4 splits, sampled), over seeds rl-flexible is 25.0 points above rl-sparse, and base is "
+        "10.0 points below rl-sparse; in the models trained here sft is 40.0 points above, and whether other seeds "
+        "would show it is open; rl-strict is not told apart from rl-sparse."
     )
     report = Report("t", "r", [], [], [], means=MEANS, gains=GAINS)
     assert first_sentence(report) == lead(MEANS, GAINS, "sampled")
     assert lead(MEANS[:1], [], "sampled") == (
         "Out of domain (mean of 4 splits, sampled), base is right on 10.0 %, with nothing to compare it with."
     )
-    assert lead(MEANS, GAINS[2:3], "sampled").endswith("rl-sparse: over seeds none, not told apart rl-strict +0.0.")
+    assert lead(MEANS, GAINS[2:3], "sampled").endswith("sampled), rl-strict is not told apart from rl-sparse.")
     assert lead([], [], "", evaluated=False) == "No evaluation has an accuracy, so there is nothing to conclude."
     assert lead([], [], "").startswith("No split was answered by every method with all its seeds")
+
+
+def test_the_furthest_comes_first_and_differences_of_these_models_are_no_more_than_that() -> None:
+    near = make_pair("rl-flexible", "rl-sparse", "better here", difference=0.034, **OOD)
+    far = make_pair("base", "rl-sparse", "worse here", difference=-0.1, **OOD)
+    assert lead(MEANS, [near, GAINS[1], far], "sampled") == (
+        "Out of domain (mean of 4 splits, sampled), no difference from rl-sparse holds over seeds; in the models "
+        "trained here sft is 40.0 and rl-flexible 3.4 points above it, and base is 10.0 points below it, and whether "
+        "other seeds would show it is open."
+    )
+    equal = [GAINS[2], make_pair("sft", "rl-sparse", "not significant", difference=0.01, **OOD)]
+    assert lead(MEANS, equal, "sampled").endswith("sampled), sft and rl-strict are not told apart from rl-sparse.")
 
 
 def test_a_paragraph_names_what_is_real_what_is_not_and_what_cannot_be_said() -> None:
@@ -55,10 +68,16 @@ def test_few_questions_and_single_seeds_are_warned_of() -> None:
 
 
 def test_configurations_are_named_and_their_methods_are_not_named_twice() -> None:
-    means = [make_method(f"shy · {name}", base="shy · pretrain") for name in ("rl-sparse", "rl-x")]
+    means = [
+        make_method(f"{base} · {name}", base=f"{base} · pretrain")
+        for base in ("shy", "capable")
+        for name in ("rl-sparse", "rl-x")
+    ]
     gain = make_pair("shy · rl-x", "shy · rl-sparse", "better")
-    assert lead(means, [gain], "sampled") == (
-        "In domain (test, sampled), shy: in points against rl-sparse: over seeds rl-x +25.0."
+    other = make_pair("capable · rl-x", "capable · rl-sparse", "worse", difference=-0.1)
+    assert lead(means, [gain, other], "sampled") == (
+        "In domain (test, sampled), with shy, over seeds rl-x is 25.0 points above rl-sparse. "
+        "With capable, over seeds rl-x is 10.0 points below rl-sparse."
     )
     assert paragraph(means, [gain], "sampled")[0].startswith(
         "In domain, shy, over seeds, against rl-sparse: rl-x +25.0"
