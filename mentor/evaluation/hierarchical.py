@@ -5,8 +5,8 @@ variance of the mean has two parts: how far the means of the seeds scatter, and 
 same question. Standard errors clustered by question alone (arXiv:2411.00640, section 2.2) are for fixed models. The
 interval adds the squares of the half widths of both parts (Zou and Donner 2008), each with its own quantile of
 Student's t, because three seeds say less about their scatter than a normal quantile assumes. In simulations with the
-scatter of docs/results.json it holds the truth in 95 to 97 of 100 cases, at 3 and 5 seeds and 200 questions each; where
-seeds do not differ at all, in up to 98.
+scatter of docs/results/rare_success it holds the truth in 95 to 97 of 100 cases, at 3 and 5 seeds and 200 questions
+each; where seeds do not differ at all, in up to 98.
 """
 
 from __future__ import annotations

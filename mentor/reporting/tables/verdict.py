@@ -92,7 +92,7 @@ def _lead(means: Sequence[MethodResult], gains: Sequence[Pair], label: Label) ->
         said.append(f"no difference from {against} holds over seeds")
     if here:
         distances = _distances(here, "" if over_seeds else "it", label)
-        said.append(f"in the models trained here {distances}, and whether other seeds would show it is open")
+        said.append(f"in the models trained here {distances}, and whether other seeds would show this is open")
     if rest:
         names = listed([label(own_name(g.first)) for g in sorted(rest, key=lambda g: -g.difference)])
         be = "is" if len(rest) == 1 else "are"

@@ -127,8 +127,9 @@ def expected(mean: float, seed: float, question: float) -> float:
     return float(weights @ chance(mean, 0, math.hypot(seed, question) * nodes) / weights.sum())
 
 
-# Mean, standard deviation of seeds and of questions in log odds. In shares they are those of docs/results.json, sampled
-# of RL `results` on `test` (0.49, 0.11, 0.18) and `long` (0.21, 0.08, 0.19), of SFT on `test` (0.55, 0.14, 0.29).
+# Mean, standard deviation of seeds and of questions in log odds. In shares they are those of docs/results/rare_success,
+# sampled, of RL `results` on `test` (0.49, 0.11, 0.18) and `long` (0.21, 0.08, 0.19), of SFT on `test`
+# (0.55, 0.14, 0.29).
 # The seeds of RL `results` on `numbers` (0.19, 0, 0.21) do not scatter by more than 200 answers do.
 MEASURED = {"results": (-0.04, 0.5, 0.84), "long": (-1.89, 0.62, 1.42), "sft": (0.34, 1.02, 1.98)}
 ALIKE = (-2.1, 0.0, 1.67)

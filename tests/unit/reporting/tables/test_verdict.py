@@ -21,7 +21,7 @@ def test_one_sentence_for_the_first_screen() -> None:
     assert lead(MEANS, GAINS, "sampled") == (
         "Out of domain (mean of 4 splits, sampled), over seeds rl-flexible is 25.0 points above rl-sparse, and base is "
         "10.0 points below rl-sparse; in the models trained here sft is 40.0 points above, and whether other seeds "
-        "would show it is open; rl-strict is not told apart from rl-sparse."
+        "would show this is open; rl-strict is not told apart from rl-sparse."
     )
     report = Report("t", "r", [], [], [], means=MEANS, gains=GAINS)
     assert first_sentence(report) == lead(MEANS, GAINS, "sampled")
@@ -39,7 +39,7 @@ def test_the_furthest_comes_first_and_differences_of_these_models_are_no_more_th
     assert lead(MEANS, [near, GAINS[1], far], "sampled") == (
         "Out of domain (mean of 4 splits, sampled), no difference from rl-sparse holds over seeds; in the models "
         "trained here sft is 40.0 and rl-flexible 3.4 points above it, and base is 10.0 points below it, and whether "
-        "other seeds would show it is open."
+        "other seeds would show this is open."
     )
     equal = [GAINS[2], make_pair("sft", "rl-sparse", "not significant", difference=0.01, **OOD)]
     assert lead(MEANS, equal, "sampled").endswith("sampled), sft and rl-strict are not told apart from rl-sparse.")
