@@ -37,7 +37,7 @@ class Experiment:
     title: str
     command: str
     about: str
-    recipe: str = ""
+    recipe: str
 
 
 EXPERIMENTS = {
@@ -45,11 +45,13 @@ EXPERIMENTS = {
         "Where a teacher's guidance helps",
         "mentor -m experiment=paper_tiny model=tiny_shy seed=0,1,2,3,4",
         "and so for each base: all ways to train from one base, with the same teacher set, steps and trajectories",
+        "compare-all-ways-to-train-over-bases",
     ),
     "paper_tiny_small": Experiment(
         "Where a teacher's guidance helps, in small",
         "mentor -m experiment=paper_tiny_small model=tiny_shy,tiny_unskilled seed=0,1,2",
         "four rewards from each of two bases, with the same teacher set, steps and trajectories",
+        "compare-all-ways-to-train-over-bases",
     ),
     "rare_success": Experiment(
         "Rewards where success is rare",
@@ -63,6 +65,13 @@ EXPERIMENTS = {
         "mentor -m experiment=distillation seed=0,1,2",
         "on-policy distillation, SFT and RL from one base, after as many trajectories or trained tokens",
         "distil-a-teacher-on-the-students-own-trajectories",
+    ),
+    "paper_tiny_sets": Experiment(
+        "Teacher sets of three sizes",
+        "mentor -m experiment=paper_tiny_small model=tiny_capable task.size=50,150,600 seed=0,1,2,3,4 "
+        "run=paper_tiny_sets",
+        "four rewards with 50, 150 and 600 trajectories of the teacher, from the same base",
+        "compare-all-ways-to-train-over-bases",
     ),
 }
 """In the order in which they are shown, before all others by name."""
@@ -134,16 +143,16 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def experiment(name: str) -> Experiment:
-    """Return how an experiment is shown; one that is not in the list is called by its name."""
-    return EXPERIMENTS.get(name, Experiment(name, f"mentor -m experiment={name}", ""))
+    """Return how an experiment is shown; one that is not in the list has its name alone."""
+    return EXPERIMENTS.get(name, Experiment(name, "", "", ""))
 
 
 def intro(name: str, docs: str) -> str:
     """Say with which command an experiment is run and what it compares. docs: the way to docs/ from the text."""
     own = experiment(name)
-    about = f": {own.about}" if own.about else ""
-    recipe = f" ([recipe]({docs}recipes.md#{own.recipe}))" if own.recipe else ""
-    return f"`{own.command}`{about}{recipe}."
+    if not own.command:
+        return ""
+    return f"`{own.command}`: {own.about} ([recipe]({docs}recipes.md#{own.recipe}))."
 
 
 def experiment_page(name: str, found: Comparison) -> str:
@@ -202,9 +211,8 @@ def _body(name: str, found: Comparison) -> str:
         ]
     more = f"All splits, tests and tokens: [{experiment(name).title}](docs/results/{name}/README.md)."
     others = "All experiments: [results](docs/results.md)."
-    return "\n\n".join(
-        [intro(name, "docs/"), _verdict(found), *tables, f"{RULE} {when(found)} {more} {others}"],
-    )
+    parts = [intro(name, "docs/"), _verdict(found), *tables, f"{RULE} {when(found)} {more} {others}"]
+    return "\n\n".join(filter(None, parts))
 
 
 def _verdict(found: Comparison) -> str:

@@ -171,7 +171,7 @@ def test_a_sweep_over_models_holds_several_bases(tmp_path: Path, texts: Path) ->
     assert main(["mine", str(folder)]) == 0
     page = (texts / "docs/results/mine/README.md").read_text()
     assert page.startswith("# mine\n") and "## Gain out of domain, sampled" in page
-    assert "| method | tiny_shy | tiny_unskilled |" in page and "`mentor -m experiment=mine`." in page
+    assert "| method | tiny_shy | tiny_unskilled |" in page
 
 
 def test_experiments_stand_in_a_fixed_order_and_the_readme_has_the_first(tmp_path: Path, texts: Path) -> None:
