@@ -10,7 +10,7 @@ from mentor.reporting.read.evaluations import read_evaluations
 from mentor.reporting.read.lineage import origins, with_base
 from mentor.reporting.read.methods import SEPARATOR
 from mentor.reporting.read.order import distinct
-from mentor.reporting.read.records import Curve, EvalResult, Origin, StageRecord, Sweep
+from mentor.reporting.read.records import Curve, EvalResult, Origin, StageRecord, Sweep, SweepPoint
 from mentor.reporting.read.stages import read_stages
 from mentor.reporting.read.sweeps import SEED
 from mentor.reporting.read.task_scores import TaskKey
@@ -45,17 +45,16 @@ def add_points(run: PooledRun, sweeps: Sequence[Sweep], root: Path, missing: lis
 
     What two points share, such as a base, is taken once. The points of a search are not added.
     """
-    several = bool(run.results) or len(sweeps) > 1
+    several = bool(run.results) or sum(bool(_evaluated(sweep, root)) for sweep in sweeps) > 1
     return [_add_sweep(run, sweep, root, several, missing) for sweep in sweeps]
 
 
 def _add_sweep(run: PooledRun, sweep: Sweep, root: Path, several: bool, missing: list[str]) -> Sweep:
-    places = {point.name: f"sweeps/{sweep.id}/{point.name}" for point in sweep.points}
-    evaluated = [point for point in sweep.points if (root / places[point.name] / "eval").is_dir()]
+    evaluated = _evaluated(sweep, root)
     labels = {point.name: configuration(sweep, point.overrides) for point in evaluated}
     points = {point.name: point for point in sweep.points}
     for point in evaluated:
-        place, lines = places[point.name], list[str]()
+        place, lines = _place(sweep, point), list[str]()
         source = read_source(root / place, lines)
         missing += [f"{place}/{line}" for line in lines]
         points[point.name] = replace(point, results=source.results)
@@ -63,6 +62,14 @@ def _add_sweep(run: PooledRun, sweep: Sweep, root: Path, several: bool, missing:
             parts = [sweep.id] * several + [labels[point.name]] * bool(labels[point.name])
             missing += _merge(run, _named(source, f"{' '.join(parts)}{SEPARATOR}" if parts else "", place), place)
     return replace(sweep, points=list(points.values()))
+
+
+def _evaluated(sweep: Sweep, root: Path) -> list[SweepPoint]:
+    return [point for point in sweep.points if (root / _place(sweep, point) / "eval").is_dir()]
+
+
+def _place(sweep: Sweep, point: SweepPoint) -> str:
+    return f"sweeps/{sweep.id}/{point.name}"
 
 
 def configuration(sweep: Sweep, overrides: Mapping[str, object]) -> str:

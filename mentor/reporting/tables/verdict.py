@@ -24,6 +24,7 @@ from mentor.reporting.tables.table import MISSING, SIGNS, SIGNS_MEAN, Cell, Tabl
 
 WIDE = 0.1  # an interval that reaches further than this to either side leaves much open
 MANY_SEEDS = 5
+MOST_NAMES = 4  # of methods that are not told apart from the reference; of more, their number
 FEW_QUESTIONS = 50  # below it even one accuracy near a half is known to 14 points at best
 PRIMARY = ("ood", "id", "unknown")  # the domain that the first sentence is about
 FOUND = {
@@ -95,6 +96,7 @@ def _lead(means: Sequence[MethodResult], gains: Sequence[Pair], label: Label) ->
         said.append(f"in the models trained here {distances}, and whether other seeds would show this is open")
     if rest:
         names = listed([label(own_name(g.first)) for g in sorted(rest, key=lambda g: -g.difference)])
+        names = names if len(rest) <= MOST_NAMES else f"{len(rest)} others"
         be = "is" if len(rest) == 1 else "are"
         said.append(f"{names} {be} not told apart from {against}")
     return "; ".join(said)

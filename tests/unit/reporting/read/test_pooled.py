@@ -7,6 +7,7 @@ import pytest
 from mentor.reporting import collect
 from mentor.reporting.read.pooled import MAX_CONFIGURATIONS, PooledRun, add_points, configuration
 from mentor.reporting.read.records import Sweep, SweepPoint
+from mentor.sweeps.manifest import ManifestEntry, record
 from tests.fixtures.pooled_run import write_model, write_sweep
 from tests.fixtures.run_folder import make_row, write_eval, write_json
 
@@ -48,6 +49,16 @@ def test_what_the_run_holds_itself_keeps_its_names(tmp_path: Path) -> None:
     write_sweep(tmp_path, {"tiny": {"rl-sparse": 20}})
     report = collect(tmp_path, "t")
     assert [m.method for m in report.methods if m.split == "test"] == ["rl-sparse", "bases · rl-sparse"]
+
+
+def test_a_sweep_that_evaluated_nothing_gives_no_names(tmp_path: Path) -> None:
+    write_sweep(tmp_path, {"tiny": SKILLS["shy"]})
+    record(
+        tmp_path / "sweeps" / "stopped", ManifestEntry("0", "model=tiny,seed=0", {"model": "tiny", "seed": 0}, "failed")
+    )
+    report = collect(tmp_path, "t")
+    assert len(report.sweeps) == 2
+    assert [m.method for m in report.methods if m.split == "test"] == ["pretrain", "rl-flexible", "rl-sparse"]
 
 
 def test_a_search_over_many_values_is_not_taken_for_methods(tmp_path: Path) -> None:

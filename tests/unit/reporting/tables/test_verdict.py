@@ -43,6 +43,8 @@ def test_the_furthest_comes_first_and_differences_of_these_models_are_no_more_th
     )
     equal = [GAINS[2], make_pair("sft", "rl-sparse", "not significant", difference=0.01, **OOD)]
     assert lead(MEANS, equal, "sampled").endswith("sampled), sft and rl-strict are not told apart from rl-sparse.")
+    many = [make_pair(f"rl-{n}", "rl-sparse", "not significant", **OOD) for n in range(5)]
+    assert lead(MEANS, [GAINS[0], *many], "sampled").endswith("rl-sparse; 5 others are not told apart from rl-sparse.")
 
 
 def test_a_paragraph_names_what_is_real_what_is_not_and_what_cannot_be_said() -> None:
