@@ -22,8 +22,9 @@ from pathlib import Path
 from mentor.errors import InputError, MentorError
 from mentor.reporting.tables.verdict import lead
 from scripts.results.comparison import Comparison, compare_configurations, label
+from scripts.results.pictures import picture_lines, pictures
 from scripts.results.stored import BaseResults, load, read_run, to_json
-from scripts.results.texts import RULE, accuracies, domains, gain_map, mean_accuracies, page, when
+from scripts.results.texts import RULE, accuracies, domains, mean_accuracies, page, when
 
 ROOT = Path(__file__).parents[1]
 STORED, INDEX, README = ROOT / "docs" / "results", ROOT / "docs" / "results.md", ROOT / "README.md"
@@ -99,11 +100,13 @@ def main(arguments: Sequence[str]) -> int:
         if not stored and not given.check:
             raise InputError(f"{STORED} holds no results.json: give an experiment and its run folders")
         found = {name: compare_configurations(stored[name]) for name in sorted(stored, key=_place)}
-        wanted = {
+        wanted: dict[Path, str | bytes | None] = {
             INDEX: index(found) if found else None,
             README: with_body(README.read_text("utf-8"), found),
-            **{STORED / name / "README.md": experiment_page(name, own) for name, own in found.items()},
         }
+        for name, own in found.items():
+            wanted[STORED / name / "README.md"] = experiment_page(name, own)
+            wanted |= {STORED / name / f"{figure.name}.png": figure.png for figure in pictures(own)}
         if given.runs:
             text = to_json(stored[given.experiment])
             (STORED / given.experiment).mkdir(parents=True, exist_ok=True)
@@ -111,14 +114,26 @@ def main(arguments: Sequence[str]) -> int:
     except MentorError as error:
         sys.stderr.write(f"write_results: {error}\n")
         return 2
-    for path, text in wanted.items():
-        if not given.check and text is not None:
-            path.write_text(text, encoding="utf-8")
-        elif (path.read_text(encoding="utf-8") if path.is_file() else None) != text:
+    for path, content in wanted.items():
+        if not given.check:
+            _write(path, content)
+        elif _differs(path, content):
             name = path.relative_to(README.parent).as_posix()
             sys.stderr.write(f"write_results: {name} is not up to date: run python scripts/write_results.py\n")
             return 1
     return 0
+
+
+def _write(path: Path, content: str | bytes | None) -> None:
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _differs(path: Path, content: str | bytes | None) -> bool:
+    """Return whether a text is not as it would be written; of a picture, whether it is missing."""
+    if isinstance(content, bytes):
+        return not path.is_file()
+    return (path.read_text(encoding="utf-8") if path.is_file() else None) != content
 
 
 def with_runs(kept: Sequence[BaseResults], folders: Sequence[Path]) -> list[BaseResults]:
@@ -204,8 +219,7 @@ def _body(name: str, found: Comparison) -> str:
         ]
     else:
         tables = [
-            f"Gain over {label(found.gains[0].second)} in points, with its adjusted interval, by method and base:",
-            gain_map(found, shown, setting),
+            picture_lines(found, f"docs/results/{name}/")[0],
             "Accuracy in percent, with its 95 % interval over seeds and questions:",
             mean_accuracies(found, shown, setting),
         ]

@@ -14,6 +14,7 @@ from mentor.reporting.tables.stages import provenance, short_commit
 from mentor.reporting.tables.table import DOMAINS, MISSING, SIGNS, SIGNS_MEAN, number, percent
 from mentor.reporting.tables.verdict import PRIMARY, lead, own_split, paragraph
 from scripts.results.comparison import Comparison, label
+from scripts.results.pictures import picture_lines
 from scripts.results.stored import column_of
 
 RULE = (
@@ -34,6 +35,7 @@ def page(title: str, intro: str, found: Comparison) -> str:
         _runs(found),
         "## Verdict",
         lead(found.means, found.gains, setting, label),
+        *picture_lines(found, ""),
         "\n".join(f"- {line}" for line in paragraph(found.means, found.gains, setting, label)),
         RULE,
     ]

@@ -74,7 +74,8 @@ def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def texts_of(root: Path) -> dict[str, str]:
-    return {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*") if path.is_file()}
+    files = [path for path in root.rglob("*") if path.suffix in (".md", ".json")]
+    return {path.relative_to(root).as_posix(): path.read_text() for path in files}
 
 
 def test_means_seeds_and_p_values_worked_out_by_hand(tmp_path: Path) -> None:
@@ -144,7 +145,11 @@ def test_bases_are_columns_of_a_map_and_added_to_those_that_are_stored(tmp_path:
     page = together["docs/results/paper_tiny/README.md"]
     assert page.count("| method | tiny_shy | tiny_capable |") == 2, "the gain, and the accuracy"
     [gain] = [line for line in page.splitlines() if line.startswith("| RL `results` | +50.0 [")]
-    assert "▲ | −50.0 [" in gain and gain.endswith("▼ |") and gain in together["README.md"]
+    assert "▲ | −50.0 [" in gain and gain.endswith("▼ |")
+    picture = texts / "docs/results/paper_tiny/map-id.png"
+    assert "](map-id.png)" in page and "](docs/results/paper_tiny/map-id.png)" in together["README.md"]
+    picture.unlink()
+    assert main(["--check"]) == 1 and main([]) == 0 and picture.is_file()
     assert "| RL `results` | 100.0 [83.9, 100.0] | 0.0 [0.0, 16.1] |" in together["README.md"]
     assert "sampled), with tiny_shy, over seeds RL `results` is 50.0 points above" in page
     assert ". With tiny_capable, over seeds base is 50.0 points above RL `sparse`, and RL `results` is 50.0" in page
