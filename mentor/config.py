@@ -99,7 +99,7 @@ class PretrainStage(StageConfig):
     skill: float = share(1.0)  # share of the calculator's calls that are right; others: another tool or other numbers
     shyness: float = share(0.0)  # share of the calculator questions answered directly in a last phase; 0: no such phase
     shyness_steps: int = count(160)  # of trainer.steps, the last ones, which are the phase of stage.shyness
-    perturbed_share: float = share(0.0)  # share of them with the tools reordered and up to 4 made-up ones among them
+    perturbed_share: float = share(0.0)  # share of calculator questions with made-up tools among its own, reordered
     max_steps_per_question: int = count(3)  # longest tool chain in most of the text, a share has two more
     schema_share: float = share(0.0)  # share of the conversations over made-up tools, of which each has others
 

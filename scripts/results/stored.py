@@ -142,9 +142,7 @@ def column_of(of: EvalResult | MethodResult | Pair) -> str:
 
 
 def load(path: Path) -> list[BaseResults]:
-    """Read the configurations of a results.json; none where there is no such file."""
-    if not path.is_file():
-        return []
+    """Read the configurations of a results.json."""
     stored = json.loads(path.read_text(encoding="utf-8"))
     return [BaseResults.from_dict(own, stored["questions"]) for own in stored["configurations"]]
 
